@@ -1,0 +1,77 @@
+"""What policy says about an operation: permit, hold or deny, with the rules that made it.
+
+Architecture invariant: only ``services.enforcement`` constructs a ``Permit``; bytes of an operation that are bound
+for the target need one. A test reads the source tree to keep it so.
+"""
+
+import enum
+
+import msgspec
+
+
+class DenialReason(enum.Enum):
+    """Why an operation may not go on; the value is shown to clients and kept in the ledger."""
+
+    NO_PERMIT = "no rule permits it"
+    FORBIDDEN = "a rule forbids it"
+    NEEDS_APPROVAL = "it needs an approval"
+    POLICY_ERROR = "policy could not be evaluated"
+    UNSUPPORTED = "the gateway cannot carry it safely"
+    UNRECORDED = "it could not be recorded"
+    LOCKED = "access is locked"
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """The operation may be forwarded. ``policy`` is the digest of the policy version that said so."""
+
+    rules: tuple[str, ...]
+    policy: str
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """The operation must not be forwarded.
+
+    ``message`` is a sentence an agent can act on, ``hint`` says what to do instead or whom to ask. ``access`` names
+    what was refused, as ``action on resource``.
+    """
+
+    reason: DenialReason
+    message: str
+    hint: str = ""
+    access: str = ""
+    rules: tuple[str, ...] = ()
+    policy: str = ""
+
+
+class ApprovalDemand(msgspec.Struct, frozen=True):
+    """What one rule asks of people: how many of which group, and for how long their yes counts."""
+
+    rule: str
+    group: str
+    approvals: int = 1
+    expires_s: float = 600.0
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """The operation waits for people. All demands must be met before it may be forwarded."""
+
+    demands: tuple[ApprovalDemand, ...]
+    message: str
+    rules: tuple[str, ...]
+    policy: str
+    access: str = ""
+
+
+Decision = Permit | Denial | Hold
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the policy engine found, before enforcement turns it into a decision.
+
+    ``denial`` wins over ``hold``; with neither, the operation is permitted by ``rules``.
+    """
+
+    policy: str
+    rules: tuple[str, ...] = ()
+    denial: Denial | None = None
+    hold: Hold | None = None

@@ -1,0 +1,51 @@
+"""Errors that cross rooms.
+
+    InterlockError
+    ├── ConfigurationError     a file or setting is wrong; the text says where and what is allowed
+    ├── LoginRefused           the caller's proof is not accepted
+    ├── PolicyRejected         a policy does not validate and will not become active
+    ├── LedgerUnavailable      the ledger cannot take a record; the request must be refused
+    ├── CredentialUnavailable  a target's credential cannot be had
+    └── EvidenceError          stored evidence is damaged, missing or was changed
+
+Messages are written for people and never hold a secret.
+"""
+
+
+class InterlockError(Exception):
+    """Base of everything the gateway raises on purpose."""
+
+
+class ConfigurationError(InterlockError):
+    """A setting is wrong. The text names the place and what is allowed there."""
+
+
+class LoginRefused(InterlockError):
+    """A caller's proof is not accepted.
+
+    ``str(error)`` is what the caller may read; ``reason`` names the failing check for the ledger only.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PolicyRejected(InterlockError):
+    """A policy does not validate. ``problems`` has one line for each finding."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class LedgerUnavailable(InterlockError):
+    """The ledger cannot accept a record now."""
+
+
+class CredentialUnavailable(InterlockError):
+    """A target's credential cannot be read, unsealed or fetched."""
+
+
+class EvidenceError(InterlockError):
+    """Stored evidence is damaged, incomplete or was changed."""

@@ -1,0 +1,35 @@
+"""Who asks: agents and users as principals, and what proved them.
+
+Values only. Nothing in here verifies a token or keeps a secret.
+"""
+
+import enum
+
+import msgspec
+
+
+class PrincipalKind(enum.Enum):
+    """Cedar entity types that may be a principal."""
+
+    AGENT = "Agent"
+    USER = "User"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """A caller whose identity has been proved.
+
+    ``name`` is the identity's stable name in this gateway, ``issuer`` and ``subject`` say who vouched for it.
+    ``groups`` are gateway groups, after the mapping rules. ``owner`` answers for an agent. ``expires_at_s`` is the
+    end of the proof's life as Unix time. ``claims`` are the few claims kept as evidence (run, actor, repository ...),
+    sorted by name; never the token itself.
+    """
+
+    kind: PrincipalKind
+    name: str
+    groups: frozenset[str] = frozenset()
+    owner: str | None = None
+    issuer: str = ""
+    subject: str = ""
+    token_id: str = ""
+    expires_at_s: float | None = None
+    claims: tuple[tuple[str, str], ...] = ()

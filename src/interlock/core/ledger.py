@@ -1,0 +1,171 @@
+"""The records that the ledger keeps: one type for each thing that can happen.
+
+A record is evidence: it is written before what it speaks of takes effect (see ``docs/evidence.md``). Records hold no
+secret and no row value. What a client asked is in ``OperationDecided.sealed``, encrypted with the session's key.
+"""
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, tag_field="kind"):
+    """Base of all records. The tag is the event's name: past tense, ``noun.verb``."""
+
+
+class GatewayStarted(Record, frozen=True, tag="gateway.started"):
+    """The gateway opened the ledger. ``durability`` is ``strict`` or ``standard``."""
+
+    node: str
+    version: str
+    durability: str
+
+
+class GatewayStopped(Record, frozen=True, tag="gateway.stopped"):
+    """The gateway closed the ledger in good order."""
+
+    node: str
+
+
+class LedgerRecovered(Record, frozen=True, tag="ledger.recovered"):
+    """A start after a crash: ``cut_bytes`` of a torn tail were removed behind entry ``last_sequence``."""
+
+    cut_bytes: int
+    last_sequence: int
+    reason: str
+
+
+class PolicyActivated(Record, frozen=True, tag="policy.activated"):
+    """A policy version came into force. ``version`` is its digest, ``text`` the policy itself."""
+
+    version: str
+    text: str
+    by: str
+
+
+class PolicyRefused(Record, frozen=True, tag="policy.refused"):
+    """A new policy did not validate; ``active`` stays in force."""
+
+    active: str
+    problems: tuple[str, ...]
+
+
+class AdministrationChanged(Record, frozen=True, tag="administration.changed"):
+    """Someone changed the gateway: ``action`` (``connections.add``) on ``subject``, without secrets."""
+
+    actor: str
+    action: str
+    subject: str
+    detail: str = ""
+
+
+class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
+    """A client was turned away before it had a session: bad token, no permit, bad protocol, target down."""
+
+    protocol: str
+    client_address: str
+    connection: str
+    principal: str
+    reason: str
+
+
+class SessionOpened(Record, frozen=True, tag="session.opened"):
+    """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway."""
+
+    session: str
+    protocol: str
+    connection: str
+    database: str
+    principal_kind: str
+    principal: str
+    groups: tuple[str, ...]
+    owner: str
+    issuer: str
+    subject: str
+    token_id: str
+    claims: tuple[tuple[str, str], ...]
+    client_address: str
+    application: str
+    trace: str
+    policy: str
+    rules: tuple[str, ...]
+    wrapped_key: bytes
+
+
+class OperationDecided(Record, frozen=True, tag="operation.decided"):
+    """A decision on one operation, written before it takes effect.
+
+    ``decision`` is ``allowed``, ``denied`` or ``held``; ``digest`` covers text and parameters; ``sealed`` holds both
+    (see ``core.recording``). ``accesses`` are ``action on resource`` lines.
+    """
+
+    session: str
+    number: int
+    phase: str
+    verb: str
+    decision: str
+    rules: tuple[str, ...]
+    policy: str
+    message: str
+    accesses: tuple[str, ...]
+    digest: bytes
+    sealed: bytes
+
+
+class OperationCompleted(Record, frozen=True, tag="operation.completed"):
+    """What the target answered to one operation: status, its own completion word, counts. Never a value."""
+
+    session: str
+    number: int
+    status: str
+    tag: str
+    code: str
+    rows: int
+    bytes_sent: int
+
+
+class RecordingStored(Record, frozen=True, tag="recording.stored"):
+    """One chunk of a session's recording is on disk. ``sha256`` is over the stored (encrypted) bytes."""
+
+    session: str
+    index: int
+    sha256: bytes
+    frames: int
+    size_bytes: int
+
+
+class RecordingGap(Record, frozen=True, tag="recording.gap"):
+    """A part of the session is counted and digested but not kept. ``sha256`` is over what was left out."""
+
+    session: str
+    reason: str
+    size_bytes: int
+    sha256: bytes
+
+
+class SessionClosed(Record, frozen=True, tag="session.closed"):
+    """A session ended: ``status`` is ``closed``, ``killed`` or ``interrupted``."""
+
+    session: str
+    status: str
+    reason: str
+    operations: int
+    denied: int
+    rows: int
+    bytes_from_client: int
+    bytes_from_target: int
+
+
+AnyRecord = (
+    GatewayStarted
+    | GatewayStopped
+    | LedgerRecovered
+    | PolicyActivated
+    | PolicyRefused
+    | AdministrationChanged
+    | ConnectionRefused
+    | SessionOpened
+    | OperationDecided
+    | OperationCompleted
+    | RecordingStored
+    | RecordingGap
+    | SessionClosed
+)

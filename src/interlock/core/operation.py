@@ -1,0 +1,109 @@
+"""What a request means: its accesses, facts for policy, and the text it came from.
+
+A *meaning* is what a parser says about a text; it is pure, immutable and shared between sessions. An *operation*
+is one request of one session: a meaning with the bytes it came from. Names in here are relative to the connection
+that the session runs on; enforcement puts the connection and the database in front.
+"""
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+
+class ResourceKind(enum.Enum):
+    """Cedar entity types below a connection. The value is the entity type's name in the Cedar schema."""
+
+    CONNECTION = "Connection"
+    DATABASE = "Database"
+    SCHEMA = "Schema"
+    TABLE = "Table"
+    FUNCTION = "Function"
+    ROLE = "Role"
+    SETTING = "Setting"
+    SERVER_FILE = "ServerFile"
+
+
+class Access(msgspec.Struct, frozen=True):
+    """One action on one resource.
+
+    ``action`` is a leaf of the Cedar action tree (``select``, ``drop``, ``call`` ...). ``path`` names the resource
+    relative to the session's database: ``("public", "users")`` for a table, ``()`` for the connection or database.
+    ``columns`` are the columns named by the statement; ``("*",)`` stands for all of them.
+    """
+
+    action: str
+    kind: ResourceKind
+    path: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+Facts = Mapping[str, object]
+NO_FACTS: Facts = MappingProxyType({})
+
+
+class Meaning(msgspec.Struct, frozen=True, eq=False):
+    """The parsed meaning of one request; compared by identity so that it can key a cache cheaply.
+
+    ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
+    of the Cedar context. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
+    says; it is a sentence for the client.
+    """
+
+    verb: str
+    accesses: tuple[Access, ...]
+    facts: Facts = NO_FACTS
+    refusal: str | None = None
+
+
+class Phase(enum.Enum):
+    """Why an operation asks: its text is first handed to the target, or it is about to be executed."""
+
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+
+
+class Operation(msgspec.Struct, frozen=True, eq=False):
+    """One request of one session, as it will reach the target.
+
+    ``number`` counts from 1 within the session. ``text`` is the request's exact bytes, ``parameters`` the protocol's
+    own encoding of the values bound to it (``b""`` when there are none).
+    """
+
+    number: int
+    meaning: Meaning
+    text: bytes
+    parameters: bytes = b""
+    phase: Phase = Phase.EXECUTE
+
+    def digest(self) -> bytes:
+        """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""
+        hasher = hashlib.sha256(len(self.text).to_bytes(8, "big"))
+        hasher.update(self.text)
+        hasher.update(self.parameters)
+        return hasher.digest()
+
+
+class OutcomeStatus(enum.Enum):
+    """How a forwarded operation ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SUSPENDED = "suspended"
+    SKIPPED = "skipped"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came back for one operation: counts and the target's own words, never row values.
+
+    ``tag`` is the target's completion word (``SELECT 5``); ``code`` the target's error code when it failed.
+    """
+
+    number: int
+    status: OutcomeStatus
+    tag: str = ""
+    code: str = ""
+    rows: int = 0
+    bytes_sent: int = 0

@@ -1,0 +1,249 @@
+"""The protocol seam: what a protocol session is told, and what it asks for.
+
+A protocol session is a state machine without I/O. It is given *events* (what happened, past tense) and answers with
+*effects* (what to do, imperative). It never awaits, never reads a clock and never raises for what a peer sent. One
+driver in ``runtime`` owns sockets, TLS, time and the services behind the effects.
+
+The two sides are the ``CLIENT`` who connected and the ``TARGET`` behind the gateway, in every protocol.
+"""
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from interlock.core.decision import Decision
+from interlock.core.operation import Operation, Outcome
+
+
+class Side(enum.Enum):
+    """A peer of the session."""
+
+    CLIENT = "client"
+    TARGET = "target"
+
+
+# ---------------------------------------------------------------- events
+
+
+class DataReceived(msgspec.Struct, frozen=True):
+    """Bytes from a peer, in any cut."""
+
+    side: Side
+    data: bytes
+
+
+class EofReceived(msgspec.Struct, frozen=True):
+    """A peer will send nothing more."""
+
+    side: Side
+
+
+class TlsEstablished(msgspec.Struct, frozen=True):
+    """TLS is up towards a peer. ``server_end_point`` is the channel binding of RFC 5929 (empty when unknown)."""
+
+    side: Side
+    alpn: str | None = None
+    server_end_point: bytes = b""
+
+
+class TlsRefused(msgspec.Struct, frozen=True):
+    """The TLS handshake with a peer failed; ``reason`` is safe to show."""
+
+    side: Side
+    reason: str
+
+
+class LoginDescribed(msgspec.Struct, frozen=True):
+    """Answer to ``DescribeLogin``: the user's SCRAM verifier (RFC 5803), None when it logs in with a token."""
+
+    scram_verifier: str | None
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """Answer to ``Authenticate``: the caller is known and may use the connection."""
+
+    session_id: str
+
+
+class LoginFailed(msgspec.Struct, frozen=True):
+    """Answer to ``Authenticate`` or ``ConnectTarget``: why not, as a sentence for the client.
+
+    ``code`` is an SQLSTATE-like five-character code that the protocol may map to its own.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class TargetConnected(msgspec.Struct, frozen=True):
+    """Answer to ``ConnectTarget``: a byte stream to the target is open, with what is needed to log in there."""
+
+    user: str
+    password: str | None
+    database: str
+    tls_mode: str
+    has_certificate: bool = False
+
+    def __repr__(self) -> str:
+        return f"TargetConnected(user={self.user!r}, database={self.database!r}, tls_mode={self.tls_mode!r})"
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """Answer to ``Authorize``: one decision for each operation, in order; all are on the ledger."""
+
+    decisions: tuple[Decision, ...]
+
+
+class Killed(msgspec.Struct, frozen=True):
+    """The gateway ends this session; ``reason`` is told to the client."""
+
+    code: str
+    reason: str
+
+
+Event = (
+    DataReceived
+    | EofReceived
+    | TlsEstablished
+    | TlsRefused
+    | LoginDescribed
+    | Authenticated
+    | LoginFailed
+    | TargetConnected
+    | Decided
+    | Killed
+)
+
+# ---------------------------------------------------------------- effects
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Write bytes to a peer."""
+
+    side: Side
+    data: bytes
+
+
+class StartTls(msgspec.Struct, frozen=True):
+    """Begin TLS with a peer. ``received`` are bytes of the handshake that were already read (direct TLS)."""
+
+    side: Side
+    received: bytes = b""
+
+
+class DescribeLogin(msgspec.Struct, frozen=True):
+    """Ask how this user proves itself."""
+
+    user: str
+
+
+class Authenticate(msgspec.Struct, frozen=True):
+    """Ask who the caller is and whether it may use the connection.
+
+    Exactly one of ``token`` (a bearer token) and ``scram_user`` (a user whose SCRAM proof the protocol has verified)
+    is given. ``target`` is ``CONNECTION`` or ``CONNECTION/DATABASE``.
+    """
+
+    target: str
+    token: str = ""
+    scram_user: str = ""
+    application: str = ""
+
+    def __repr__(self) -> str:
+        return f"Authenticate(target={self.target!r}, scram_user={self.scram_user!r})"
+
+
+class ConnectTarget(msgspec.Struct, frozen=True):
+    """Open a byte stream to the session's target."""
+
+
+class Authorize(msgspec.Struct, frozen=True):
+    """Ask for a decision on operations, which take effect together. ``Decided`` answers."""
+
+    operations: tuple[Operation, ...]
+
+
+class RecordAnswer(msgspec.Struct, frozen=True):
+    """Keep bytes that go to the client as part of operation ``number`` (0: of none)."""
+
+    number: int
+    data: bytes
+
+
+class RecordRequest(msgspec.Struct, frozen=True):
+    """Keep bytes that stream to the target as part of the permitted operation ``number``."""
+
+    number: int
+    data: bytes
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An operation ended."""
+
+    outcome: Outcome
+
+
+class CancelTarget(msgspec.Struct, frozen=True):
+    """A stranger on a connection of its own asks to cancel what the session with this key is doing."""
+
+    key: bytes
+
+
+class RegisterCancelKey(msgspec.Struct, frozen=True):
+    """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own."""
+
+    key: bytes
+    request: bytes
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Read nothing more from a peer until ``Resume``; what was read is kept by the session."""
+
+    side: Side
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Read from a peer again."""
+
+    side: Side
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """The session ends before it began; ``reason`` goes to the ledger."""
+
+    reason: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    """End both sides after what was sent; ``reason`` goes to the ledger."""
+
+    reason: str
+
+
+Effect = (
+    Send
+    | StartTls
+    | DescribeLogin
+    | Authenticate
+    | ConnectTarget
+    | Authorize
+    | RecordAnswer
+    | RecordRequest
+    | Report
+    | CancelTarget
+    | RegisterCancelKey
+    | Pause
+    | Resume
+    | Refuse
+    | Close
+)
+
+
+class ProtocolSession(Protocol):
+    """One client's session in one protocol."""
+
+    def handle(self, event: Event) -> Sequence[Effect]:
+        """Take one event, return what to do, in order. Never raises for what a peer sent."""

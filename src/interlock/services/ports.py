@@ -1,0 +1,107 @@
+"""What the use cases need from the outside, as protocols that adapters implement.
+
+Nothing in here does anything. A port says what is promised, in which unit, and what is raised.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from interlock.core.identity import Principal
+from interlock.core.ledger import AnyRecord
+from interlock.core.operation import Operation
+from interlock.core.session import Session
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now_s(self) -> float:
+        """Unix time in seconds. Raises ``OSError`` when there is none; callers treat that as a denial."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never run backwards, for measuring."""
+
+
+class Ledger(Protocol):
+    """Append-only evidence (see ``core.ledger``)."""
+
+    def append(self, record: AnyRecord) -> asyncio.Future[None] | None:
+        """Accept a record in the configured durability.
+
+        Returns None when the record is already accepted, otherwise a future that completes when it is (group
+        commit). Raises, or sets on the future, ``LedgerUnavailable``: then nothing may be forwarded.
+        """
+
+    def note(self, record: AnyRecord) -> None:
+        """Append a record that nothing waits for (an outcome); ordered with all others.
+
+        Raises ``LedgerUnavailable`` when the ledger has failed.
+        """
+
+
+class SessionRecorder(Protocol):
+    """Keeps what one session said: sealed requests for the ledger, answers in encrypted chunks on disk."""
+
+    @property
+    def wrapped_key(self) -> bytes:
+        """The session's data key, encrypted for the gateway."""
+
+    def seal(self, operation: Operation) -> bytes:
+        """The operation's text and parameters, encrypted and bounded, for ``OperationDecided.sealed``."""
+
+    def answer(self, number: int, data: bytes) -> None:
+        """Keep bytes that go to the client, as they go, up to the configured size; count and digest the rest.
+
+        ``number`` is the operation they belong to, 0 when to none.
+        """
+
+    def request(self, number: int, data: bytes) -> None:
+        """Keep bytes that stream to the target as part of a permitted operation (COPY data), in the same way."""
+
+    def close(self) -> None:
+        """Store what is left. Called exactly once."""
+
+
+class Recordings(Protocol):
+    """Makes a recorder for each session."""
+
+    def open(self, session_id: str, protocol: str) -> SessionRecorder:
+        """A recorder with a fresh data key. Raises ``LedgerUnavailable`` when there is no room to record."""
+
+
+class SessionIndex(Protocol):
+    """A quick list of sessions for people; the ledger is the truth."""
+
+    def opened(self, session: Session, at_s: float) -> None: ...
+
+    def closed(self, session_id: str, status: str, at_s: float, operations: int, denied: int, rows: int) -> None: ...
+
+
+class Authenticator(Protocol):
+    """Turns a caller's proof into a principal."""
+
+    def authenticate(self, token: str, client_address: str) -> Awaitable[Principal]:
+        """Verify a bearer token. Raises ``LoginRefused``."""
+
+    def scram_verifier(self, user: str) -> str | None:
+        """The SCRAM-SHA-256 verifier (RFC 5803 form) of an identity that has a generated secret, else None."""
+
+    def scram_principal(self, user: str) -> Principal:
+        """The principal behind a SCRAM user that has just proved its secret. Raises ``LoginRefused``."""
+
+
+class TargetCredential(Protocol):
+    """What the gateway itself logs in with. ``repr`` shows nothing of it."""
+
+    user: str
+    password: str | None
+    certificate_pem: bytes | None
+    private_key_pem: bytes | None
+
+
+class CredentialVault(Protocol):
+    """Holds the targets' credentials."""
+
+    def reveal(self, connection: str) -> Awaitable[TargetCredential]:
+        """The credential of a connection, for the dialler only. Raises ``CredentialUnavailable``."""
