@@ -1,0 +1,59 @@
+"""What a recording is made of, independent of where it is kept.
+
+A session's recording is a sequence of *frames*: bytes as one side said them (after masking), with the time and the
+operation they belong to. Requests themselves are in the ledger (``OperationDecided.sealed``); frames hold what came
+back, and what streamed to the target (COPY data).
+"""
+
+import enum
+
+import msgspec
+
+
+class Direction(enum.Enum):
+    """Who said it."""
+
+    ANSWER = "answer"
+    REQUEST = "request"
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes said at one moment. ``at_us`` counts microseconds from the session's start."""
+
+    at_us: int
+    direction: Direction
+    number: int
+    data: bytes
+
+
+class SealedRequest(msgspec.Struct, frozen=True, array_like=True):
+    """The clear form of ``OperationDecided.sealed``. ``text_bytes`` and ``parameter_bytes`` are the full lengths:
+    when they exceed what is kept, the digest still covers everything."""
+
+    text: bytes
+    parameters: bytes
+    text_bytes: int
+    parameter_bytes: int
+
+
+class TranscriptKind(enum.Enum):
+    """What a line of a transcript is."""
+
+    REQUEST = "request"
+    COLUMNS = "columns"
+    ROW = "row"
+    DATA = "data"
+    NOTICE = "notice"
+    ERROR = "error"
+    DONE = "done"
+    GAP = "gap"
+
+
+class TranscriptLine(msgspec.Struct, frozen=True):
+    """One thing that a person sees in a replay. ``values`` are the cells of a row or the names of columns."""
+
+    at_us: int
+    number: int
+    kind: TranscriptKind
+    text: str = ""
+    values: tuple[str | None, ...] = ()

@@ -1,0 +1,10 @@
+"""What the commands may use: services, made on first use by the wiring and handed in through the CLI context.
+
+Commands never build a service themselves and never touch an adapter.
+"""
+
+from typing import Protocol
+
+
+class Workbench(Protocol):
+    """The services behind the commands. Each attribute is built when it is first read."""
