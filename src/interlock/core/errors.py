@@ -6,6 +6,8 @@
     ├── PolicyRejected         a policy does not validate and will not become active
     ├── LedgerUnavailable      the ledger cannot take a record; the request must be refused
     ├── CredentialUnavailable  a target's credential cannot be had
+    ├── StateUnavailable       the state store cannot answer or take a change
+    ├── AdministrationRefused  a command asks for what cannot be done; the text says what can
     └── EvidenceError          stored evidence is damaged, missing or was changed
 
 Messages are written for people and never hold a secret.
@@ -45,6 +47,14 @@ class LedgerUnavailable(InterlockError):
 
 class CredentialUnavailable(InterlockError):
     """A target's credential cannot be read, unsealed or fetched."""
+
+
+class StateUnavailable(InterlockError):
+    """The state store cannot answer, or cannot take a change."""
+
+
+class AdministrationRefused(InterlockError):
+    """A command asks for what cannot be done. The text is for the person who gave it."""
 
 
 class EvidenceError(InterlockError):

@@ -33,3 +33,21 @@ class Principal(msgspec.Struct, frozen=True):
     token_id: str = ""
     expires_at_s: float | None = None
     claims: tuple[tuple[str, str], ...] = ()
+
+
+class RegisteredIdentity(msgspec.Struct, frozen=True):
+    """An identity that was registered by hand: it adds to what tokens say of this name, or shuts it out.
+
+    ``scram_verifier`` is there when a secret was generated for it (RFC 5803 form, never the secret).
+    """
+
+    name: str
+    kind: PrincipalKind
+    owner: str | None = None
+    groups: frozenset[str] = frozenset()
+    disabled: bool = False
+    created_at_s: float = 0.0
+    scram_verifier: str | None = None
+
+    def __repr__(self) -> str:
+        return f"RegisteredIdentity(name={self.name!r}, kind={self.kind.name}, disabled={self.disabled})"

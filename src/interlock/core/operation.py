@@ -93,6 +93,9 @@ class OutcomeStatus(enum.Enum):
     FAILED = "failed"
     SUSPENDED = "suspended"
     SKIPPED = "skipped"
+    """Permitted, but the target passes over it because something before it failed."""
+    INTERRUPTED = "interrupted"
+    """The session ended before the target had answered; whether it took effect is not known."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

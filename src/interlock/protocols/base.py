@@ -62,9 +62,13 @@ class LoginDescribed(msgspec.Struct, frozen=True):
 
 
 class Authenticated(msgspec.Struct, frozen=True):
-    """Answer to ``Authenticate``: the caller is known and may use the connection."""
+    """Answer to ``Authenticate``: the caller is known and may use the connection.
+
+    ``search_path`` are the schemas that unqualified names mean on this connection unless the client says otherwise.
+    """
 
     session_id: str
+    search_path: tuple[str, ...] = ()
 
 
 class LoginFailed(msgspec.Struct, frozen=True):

@@ -1,0 +1,57 @@
+# Everything that is done to this project; `make` lists it. Nothing but Python 3.11 or newer is needed to begin.
+
+PY := .venv/bin/python
+WORKERS ?= 2
+FUZZ_SECONDS ?= 20
+SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
+
+.PHONY: help venv demo test check build bench fuzz docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+venv: .venv/.installed ## make the virtual environment
+
+demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEMO_KEEP=1 keeps them running)
+	.venv/bin/interlock demo
+
+test: venv ## all tests (PYTEST_ARGS="-k name" selects some)
+	tools/system_packages.sh test
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+check: venv ## style, types, layers and files
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) tools/check_files.py
+
+build: build/compiled/.built ## a copy of the package with its hot modules compiled, in build/compiled
+
+bench: build ## speed and memory against PostgreSQL and PgBouncer (BENCH_ARGS="--quick" for a short run)
+	tools/system_packages.sh bench
+	PYTHONPATH=build/compiled $(PY) -m benchmarks.postgres $(BENCH_ARGS)
+
+fuzz: .venv/.fuzz ## every fuzz target for FUZZ_SECONDS
+	set -e; for target in tests/fuzz/fuzz_*.py; do $(PY) $$target -max_total_time=$(FUZZ_SECONDS); done
+
+docs: venv ## regenerate the reference parts of the documentation
+	$(PY) -m tools.reference
+
+clean: ## remove all that can be made again
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis src/*.egg-info
+	find src tests benchmarks tools -name '__pycache__' -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints.txt setup.py
+	tools/venv.sh demo,test,check
+	@touch $@
+
+.venv/.fuzz: .venv/.installed
+	tools/venv.sh fuzz
+	@touch $@
+
+build/compiled/.built: .venv/.installed $(SOURCES)
+	rm -rf build
+	$(PY) -m pip install --quiet --no-build-isolation --no-deps --target build/compiled .
+	@touch $@

@@ -1,0 +1,32 @@
+"""Compiles the hot modules with mypyc when the package is built; all other facts are in pyproject.toml.
+
+``INTERLOCK_COMPILE=0`` leaves the modules interpreted and ``INTERLOCK_COMPILE=1`` insists on compiling them. When it
+is unset, a machine without a C compiler gets the interpreted modules: the same source, only slower. An editable
+install is never compiled, because an extension module next to its source would hide every later edit.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+HOT_MODULES = ["src/interlock/protocols/postgres/frames.py"]
+_COMPILING_COMMANDS = {"bdist_wheel", "build_ext"}
+
+
+def extensions() -> list[Extension]:
+    """The extension modules to build, optional ones unless the builder insists."""
+    choice = os.environ.get("INTERLOCK_COMPILE", "")
+    if choice == "0" or not _COMPILING_COMMANDS.intersection(sys.argv):
+        return []
+    from mypyc.build import mypycify  # a requirement of the build only
+
+    sources = [path for path in HOT_MODULES if Path(path).exists()]
+    compiled = mypycify(["--strict", *sources], opt_level="3", group_name="interlock") if sources else []
+    for extension in compiled:
+        extension.optional = choice != "1"
+    return compiled
+
+
+setup(ext_modules=extensions())

@@ -1,0 +1,10 @@
+"""Who callers are: bearer tokens of trusted issuers, generated secrets, and the rules that name their holders.
+
+token           takes a compact token apart and refuses what cannot be one, before any key is looked at
+keys            an issuer's published keys, and which of them may verify what
+issuer          fetches and keeps those keys: discovery, rotation, outages
+claims          what a verified token must say of time, audience and purpose
+rules           from claims to a named identity
+authenticator   all of it together, behind ``services.ports.Authenticator``
+development     an issuer for trying things out, on loopback only
+"""

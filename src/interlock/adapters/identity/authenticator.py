@@ -1,0 +1,141 @@
+"""Turns callers' proofs into principals: bearer tokens of trusted issuers, and identities with a generated secret.
+
+Implements ``services.ports.Authenticator``. It keeps no token: verified ones are remembered by SHA-256 until they end.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from interlock.adapters.identity.claims import check_claims
+from interlock.adapters.identity.issuer import Issuer
+from interlock.adapters.identity.keys import signature_holds
+from interlock.adapters.identity.rules import Rules
+from interlock.adapters.identity.token import NOT_ACCEPTED, UnverifiedToken, take_apart
+from interlock.core.errors import LoginRefused
+from interlock.core.identity import Principal, RegisteredIdentity
+from interlock.core.settings import IdentityRule, IssuerSettings
+from interlock.services.ports import Clock
+
+MAX_REMEMBERED: Final = 10_000
+
+
+class Identities(Protocol):
+    """The identities that were registered by hand."""
+
+    def find(self, name: str) -> RegisteredIdentity | None:
+        """The registered identity of this name, None when there is none."""
+
+
+class _Verified(msgspec.Struct, frozen=True):
+    """A token that was verified, without the token."""
+
+    issuer: Issuer
+    generation: int
+    claims: dict[str, Any]
+    expires_at_s: float
+
+
+class TokenAuthenticator:
+    """Verifies tokens and looks identities up. One for the whole gateway; needs a running event loop."""
+
+    def __init__(
+        self,
+        issuers: Iterable[IssuerSettings],
+        rules: Iterable[IdentityRule],
+        identities: Identities,
+        clock: Clock,
+    ) -> None:
+        issuers = tuple(issuers)
+        self._issuers = {settings.url: Issuer(settings, clock) for settings in issuers}
+        self._rules = Rules(rules, {settings.label: settings.url for settings in issuers})
+        self._identities = identities
+        self._clock = clock
+        self._remembered: dict[bytes, _Verified] = {}
+
+    async def authenticate(self, token: str, client_address: str) -> Principal:
+        """The principal behind a bearer token. Raises LoginRefused."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        verified = self._remembered.get(digest)
+        if verified is None or not await self._still_holds(verified):
+            self._remembered.pop(digest, None)
+            verified = await self._verify(take_apart(token))
+            self._remember(digest, verified)
+        return self._identify(verified, digest)
+
+    def scram_verifier(self, user: str) -> str | None:
+        """The SCRAM-SHA-256 verifier of an identity that has a generated secret and may log in, else None."""
+        identity = self._identities.find(user)
+        return identity.scram_verifier if identity is not None and not identity.disabled else None
+
+    def scram_principal(self, user: str) -> Principal:
+        """The principal behind a SCRAM user that has just proved its secret. Raises LoginRefused."""
+        identity = self._identities.find(user)
+        if identity is None or identity.scram_verifier is None:
+            raise LoginRefused("the secret is not accepted", "no such identity, or it has no secret")
+        if identity.disabled:
+            raise LoginRefused("this identity is disabled", "identity disabled")
+        return Principal(
+            kind=identity.kind,
+            name=identity.name,
+            groups=identity.groups,
+            owner=identity.owner,
+            issuer="interlock",
+            subject=identity.name,
+        )
+
+    async def close(self) -> None:
+        """Release the connections to the issuers."""
+        await asyncio.gather(*(issuer.close() for issuer in self._issuers.values()))
+
+    async def _still_holds(self, verified: _Verified) -> bool:
+        if verified.expires_at_s <= self._now_s():
+            return False
+        await verified.issuer.refresh_when_old()
+        return verified.generation == verified.issuer.generation
+
+    async def _verify(self, token: UnverifiedToken) -> _Verified:
+        issuer = self._issuers.get(token.issuer)
+        if issuer is None:
+            raise LoginRefused(NOT_ACCEPTED, "unknown issuer")
+        if token.algorithm not in issuer.settings.algorithms:
+            raise LoginRefused(NOT_ACCEPTED, "alg is not one of the issuer's")
+        key = await issuer.find_key(token.key_id, token.algorithm)
+        if not signature_holds(token, key):
+            raise LoginRefused(NOT_ACCEPTED, "the signature does not hold")
+        expires_at_s = check_claims(token.claims, issuer.settings, self._now_s())
+        return _Verified(issuer, issuer.generation, token.claims, expires_at_s)
+
+    def _identify(self, verified: _Verified, digest: bytes) -> Principal:
+        token_id = verified.claims.get("jti")
+        if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
+            token_id = f"sha256:{digest.hex()[:32]}"
+        principal = self._rules.principal(verified.claims, token_id, verified.expires_at_s)
+        registered = self._identities.find(principal.name)
+        return principal if registered is None else merge(principal, registered)
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        """Keep it until it ends; when there are too many, the oldest goes."""
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[digest] = verified
+
+    def _now_s(self) -> float:
+        try:
+            return self._clock.now_s()
+        except OSError:
+            raise LoginRefused("the gateway cannot tell the time", "no clock") from None
+
+
+def merge(principal: Principal, registered: RegisteredIdentity) -> Principal:
+    """The principal with what is registered for its name. Raises LoginRefused when it may not log in."""
+    if registered.disabled:
+        raise LoginRefused("this identity is disabled", "identity disabled")
+    if registered.kind is not principal.kind:
+        raise LoginRefused(NOT_ACCEPTED, "the token's rule gives this name to another kind of identity")
+    return msgspec.structs.replace(
+        principal, groups=principal.groups | registered.groups, owner=registered.owner or principal.owner
+    )

@@ -1,0 +1,151 @@
+"""Fetches an issuer's keys and keeps them: discovery, expiry, rotation and outages.
+
+Keys are fetched again when they are older than their time to live, and when a token names a key that is not there,
+in both cases at most once in ``COOLDOWN_S`` and by one login at a time. While the issuer cannot be reached the old
+keys stay in use, up to the configured bound; after that nobody gets in. Redirects are not followed.
+"""
+
+import asyncio
+import ssl
+from typing import Final
+
+import aiohttp
+import structlog
+
+from interlock.adapters.identity.keys import IssuerKeys, PublishedKey, read_keys
+from interlock.adapters.identity.token import NOT_ACCEPTED, load_strict_json
+from interlock.core.errors import LoginRefused
+from interlock.core.settings import IssuerSettings
+from interlock.services.ports import Clock
+
+COOLDOWN_S: Final = 10.0
+FETCH_TIMEOUT_S: Final = 5.0
+MAX_DOCUMENT_BYTES: Final = 262_144
+
+log = structlog.get_logger(__name__)
+
+
+class FetchFailed(Exception):
+    """The issuer's keys could not be fetched; the text says why, for the log."""
+
+
+class Issuer:
+    """One trusted issuer and its keys. ``generation`` grows when the keys change."""
+
+    def __init__(self, settings: IssuerSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.generation = 0
+        self._clock = clock
+        self._keys: IssuerKeys | None = None
+        self._fetched_at_s = 0.0
+        self._attempted_at_s: float | None = None
+        self._attempts = 0
+        self._fetching = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def refresh_when_old(self) -> None:
+        """See to it that the keys may be used now. Raises LoginRefused when there are none that may."""
+        if not self._is_younger_than(self.settings.jwks_ttl_s) and not (self._is_usable() and self._fetching.locked()):
+            await self._fetch_unless_cooling()
+        if not self._is_usable():
+            raise LoginRefused("the token's issuer cannot be reached; try again later", "no current keys of the issuer")
+
+    async def find_key(self, key_id: str | None, algorithm: str) -> PublishedKey:
+        """The key for a token; keys are fetched anew when it is unknown. Raises LoginRefused."""
+        await self.refresh_when_old()
+        key = self._find(key_id, algorithm)
+        if key is None:
+            await self._fetch_unless_cooling()
+            key = self._find(key_id, algorithm)
+        if key is None:
+            raise LoginRefused(NOT_ACCEPTED, "the issuer publishes no such key")
+        return key
+
+    async def close(self) -> None:
+        """Release the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _find(self, key_id: str | None, algorithm: str) -> PublishedKey | None:
+        return self._keys.find(key_id, algorithm) if self._keys is not None else None
+
+    def _is_younger_than(self, age_s: float) -> bool:
+        return self._keys is not None and self._clock.monotonic_s() - self._fetched_at_s < age_s
+
+    def _is_usable(self) -> bool:
+        return self._is_younger_than(max(self.settings.jwks_ttl_s, self.settings.jwks_max_stale_s))
+
+    async def _fetch_unless_cooling(self) -> None:
+        attempts = self._attempts
+        async with self._fetching:
+            if self._attempts != attempts or self._is_cooling():
+                return
+            try:
+                keys = await self._fetch_keys()
+            except FetchFailed as failure:
+                log.warning("issuer keys not fetched", issuer=self.settings.label, reason=str(failure))
+            else:
+                self._take(keys)
+            self._attempts += 1
+            self._attempted_at_s = self._clock.monotonic_s()
+
+    def _is_cooling(self) -> bool:
+        return self._attempted_at_s is not None and self._clock.monotonic_s() - self._attempted_at_s < COOLDOWN_S
+
+    def _take(self, keys: IssuerKeys) -> None:
+        if self._keys is None or not keys.same_as(self._keys):
+            self.generation += 1
+            log.info("issuer keys changed", issuer=self.settings.label)
+        self._keys = keys
+        self._fetched_at_s = self._clock.monotonic_s()
+
+    async def _fetch_keys(self) -> IssuerKeys:
+        url = self.settings.jwks_url or await self._discover()
+        try:
+            return read_keys(await self._fetch(url))
+        except ValueError as error:
+            raise FetchFailed(f"{url}: {error}") from None
+
+    async def _discover(self) -> str:
+        """OpenID Connect Discovery 1.0, section 4: the document must name the issuer it was asked of."""
+        url = f"{self.settings.url.rstrip('/')}/.well-known/openid-configuration"
+        document = await self._fetch(url)
+        if not isinstance(document, dict) or document.get("issuer") != self.settings.url:
+            raise FetchFailed(f"{url}: does not speak for this issuer")
+        jwks_url = document.get("jwks_uri")
+        if not isinstance(jwks_url, str) or not self.settings.may_fetch(jwks_url):
+            raise FetchFailed(f"{url}: jwks_uri is not an https URL")
+        return jwks_url
+
+    async def _fetch(self, url: str) -> object:
+        try:
+            async with self._open_session().get(url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise FetchFailed(f"{url}: status {response.status}")
+                return load_strict_json(await _read_bounded(response))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FetchFailed(f"{url}: {type(error).__name__}") from None
+        except ValueError as error:
+            raise FetchFailed(f"{url}: {error}") from None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            context = ssl.create_default_context(cafile=self.settings.ca_file)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=2),
+                timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S),
+                headers={"Accept": "application/json"},
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"larger than {MAX_DOCUMENT_BYTES} bytes")
+    return bytes(content)

@@ -1,0 +1,96 @@
+"""The checkpoint log: one signed note after the other in the file ``checkpoints``, each followed by an empty line.
+
+Copies go to everyone who was named, so that the node itself cannot rewrite history unseen. A copy that fails is
+counted and logged by its owner; it never stops the ledger.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from interlock.adapters.ledger.disk import Disk, open_append, write_whole
+from interlock.core.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint, split_notes
+from interlock.core.errors import EvidenceError
+
+CheckpointExport = Callable[[Checkpoint, str], None]
+"""Given each new checkpoint and its signed note, on the ledger's own thread. May raise; what it raises is dropped."""
+
+_FILE = "checkpoints"
+_TAIL_BYTES = 1 << 16
+_NOTE_END = re.compile("\n\n(?:\u2014 [^\n]+\n)+\n".encode())
+
+
+def export_to_file(path: Path) -> CheckpointExport:
+    """Append each checkpoint to a file elsewhere (another disk, a mounted share)."""
+
+    def append(_: Checkpoint, note: str) -> None:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(note + "\n")
+
+    return append
+
+
+class CheckpointLog:
+    """Appends checkpoints. ``last`` is the newest one. ``failed_exports`` counts copies that did not arrive."""
+
+    def __init__(
+        self, directory: Path, origin: str, signer: Signer, disk: Disk, exports: Sequence[CheckpointExport] = ()
+    ) -> None:
+        self.last: Checkpoint | None = None
+        self.failed_exports = 0
+        self._origin = origin
+        self._signer = signer
+        self._disk = disk
+        self._exports = exports
+        self._path = directory / _FILE
+        self._descriptor = open_append(self._path)
+        try:
+            self._offset = self._resume()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _resume(self) -> int:
+        """Find the last checkpoint, cutting one that is not whole. Raises ``EvidenceError`` when it is not ours."""
+        size = os.fstat(self._descriptor).st_size
+        tail = os.pread(self._descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+        ends = [match.end() for match in _NOTE_END.finditer(tail)]
+        whole = ends[-1] if ends else 0
+        if tail.count(b"\n\n", whole) > 1 or (size > _TAIL_BYTES and len(ends) < 2):
+            raise EvidenceError("the last checkpoint is damaged")
+        if whole:
+            note = tail[ends[-2] if len(ends) > 1 else 0 : whole - 1]
+            self.last = open_checkpoint(note.decode(errors="surrogateescape"), self._signer.verifier_key)
+        size -= len(tail) - whole
+        self._disk.ftruncate(self._descriptor, size)
+        return size
+
+    def add(self, size: int, root: bytes) -> None:
+        """Sign and store a checkpoint, durably, then hand out copies. Raises ``OSError``."""
+        checkpoint = Checkpoint(self._origin, size, root)
+        note = self._signer.sign(checkpoint.text())
+        data = f"{note}\n".encode()
+        self._disk.ftruncate(self._descriptor, self._offset)
+        write_whole(self._disk, self._descriptor, data, self._offset)
+        self._disk.fdatasync(self._descriptor)
+        self._offset += len(data)
+        self.last = checkpoint
+        for export in self._exports:
+            try:
+                export(checkpoint, note)
+            except Exception:  # noqa: BLE001 - whatever a foreign sink raises must not stop the ledger
+                self.failed_exports += 1
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def read_checkpoints(directory: Path, key: VerifierKey) -> Iterator[tuple[Checkpoint, str]]:
+    """The stored checkpoints with their notes, oldest first, each verified. Raises ``EvidenceError`` at a bad one."""
+    path = directory / _FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        for note in split_notes(lines):
+            yield open_checkpoint(note, key), note

@@ -1,0 +1,31 @@
+"""Files that only their owner may read: keys, the state database, the development issuer's key."""
+
+import os
+import stat
+from pathlib import Path
+
+from interlock.core.errors import ConfigurationError
+
+
+def read_private(file: Path, max_bytes: int = 65_536) -> bytes:
+    """The file's content. Raises ConfigurationError when others may reach it, OSError when it cannot be read."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+            raise ConfigurationError(f"{file}: must be a file that only its owner may read (chmod 600)")
+        return stream.read(max_bytes)
+
+
+def create_private(file: Path, content: bytes) -> None:
+    """Write a new file with mode 0600, durably. Raises FileExistsError when it is there already."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def make_private_directory(directory: Path) -> None:
+    """Create the directory with mode 0700 when it is not there; an existing one is left as it is."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,176 @@
+"""The recorder of one session: seals requests, collects frames, counts and digests what is over the limits.
+
+All methods run on the event loop's thread and do no I/O: full chunks go to the writer (see ``writer``).
+"""
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from interlock.adapters.recordings.sealing import SessionCipher
+from interlock.core.errors import LedgerUnavailable
+from interlock.core.ledger import RecordingGap
+from interlock.core.operation import Operation
+from interlock.core.recording import Direction, Frame, SealedRequest
+
+if TYPE_CHECKING:
+    import hmac
+
+    from interlock.adapters.recordings.recordings import FileRecordings
+    from interlock.adapters.recordings.writer import Reel
+
+FRAME_OVERHEAD_BYTES = 64
+
+
+class RecordingLimits(msgspec.Struct, frozen=True):
+    """What is kept. Beyond a limit, data is counted and digested only."""
+
+    max_request_bytes: int = 64 << 10
+    max_operation_bytes: int = 1 << 20
+    max_session_bytes: int = 64 << 20
+    chunk_bytes: int = 64 << 10
+
+
+class Gap:
+    """What was left out of one operation, in one direction, or of a session."""
+
+    def __init__(self, reason: str, digest: "hmac.HMAC") -> None:
+        self._reason = reason
+        self._digest = digest
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._size += len(data)
+
+    def record(self, session: str) -> RecordingGap:
+        return RecordingGap(session, self._reason, self._size, self._digest.digest())
+
+
+class Meter:
+    """How much of the current operation may still be kept, in one direction. ``number`` is that operation's."""
+
+    __slots__ = ("direction", "gap", "number", "room")
+
+    def __init__(self, direction: Direction, room: int) -> None:
+        self.direction = direction
+        self.number = 0
+        self.room = room
+        self.gap: Gap | None = None
+
+
+class FileSessionRecorder:
+    """Implements ``services.ports.SessionRecorder``."""
+
+    def __init__(
+        self, session: str, cipher: SessionCipher, wrapped_key: bytes, reel: "Reel", owner: "FileRecordings"
+    ) -> None:
+        self._session = session
+        self._cipher = cipher
+        self._wrapped_key = wrapped_key
+        self._reel = reel
+        self._owner = owner
+        self._limits = limits = owner.limits
+        self._monotonic_s = owner.clock.monotonic_s
+        self._started_s = self._monotonic_s()
+        self._requests_sealed = 0
+        self._frames: list[Frame] = []
+        self._pending_bytes = 0
+        self._room = limits.max_session_bytes
+        self._session_gap: Gap | None = None
+        self._answers = Meter(Direction.ANSWER, limits.max_operation_bytes)
+        self._inputs = Meter(Direction.REQUEST, limits.max_operation_bytes)
+        self._unowned = Meter(Direction.ANSWER, limits.max_session_bytes)
+        self._closed = False
+
+    @property
+    def wrapped_key(self) -> bytes:
+        return self._wrapped_key
+
+    def seal(self, operation: Operation) -> bytes:
+        """Raises ``LedgerUnavailable`` while recordings cannot be written: then the operation must be refused."""
+        if self._owner.fault:
+            raise LedgerUnavailable(self._owner.fault)
+        limit = self._limits.max_request_bytes
+        text, parameters = operation.text, operation.parameters
+        request = SealedRequest(text[:limit], parameters[:limit], len(text), len(parameters))
+        self._requests_sealed += 1
+        return self._cipher.seal_request(self._requests_sealed, operation.number, request)
+
+    def answer(self, number: int, data: bytes) -> None:
+        self._take(self._answers if number else self._unowned, number, data)
+
+    def request(self, number: int, data: bytes) -> None:
+        self._take(self._inputs, number, data)
+
+    def close(self) -> None:
+        """Hand over what is left and note what was left out. Raises ``LedgerUnavailable`` when that cannot be noted."""
+        if self._closed:
+            return
+        self._closed = True
+        self.cut()
+        for meter in (self._answers, self._inputs, self._unowned):
+            self._end(meter)
+        if self._session_gap:
+            self._owner.ledger.note(self._session_gap.record(self._session))
+
+    def cut(self) -> None:
+        """Hand the frames so far to the writer as one chunk."""
+        if self._frames:
+            frames, self._frames, self._pending_bytes = self._frames, [], 0
+            self._owner.pending.discard(self)
+            self._owner.write(self._reel, frames)
+
+    def _take(self, meter: Meter, number: int, data: bytes) -> None:
+        if number != meter.number:
+            self._end(meter)
+            meter.number, meter.room = number, self._limits.max_operation_bytes
+        size = len(data)
+        if size > meter.room or size > self._room:
+            data = self._leave_out(meter, data)
+            size = len(data)
+            if not size:
+                return
+        meter.room -= size
+        self._room -= size
+        if not self._frames:
+            self._owner.pending.add(self)
+        at_us = int((self._monotonic_s() - self._started_s) * 1e6)
+        self._frames.append(Frame(at_us, meter.direction, number, data))
+        self._pending_bytes += size + FRAME_OVERHEAD_BYTES
+        if self._pending_bytes >= self._limits.chunk_bytes:
+            self.cut()
+
+    def _leave_out(self, meter: Meter, data: bytes) -> bytes:
+        """Count and digest what is over the limit; return the part that is still kept."""
+        kept = max(0, min(meter.room, self._room))
+        if self._room <= meter.room:
+            gap = self._session_gap = self._session_gap or self._new_gap("the session", self._limits.max_session_bytes)
+        else:
+            about = f"operation {meter.number} ({meter.direction.value})"
+            gap = meter.gap = meter.gap or self._new_gap(about, self._limits.max_operation_bytes)
+        gap.add(data[kept:])
+        return data[:kept]
+
+    def _new_gap(self, about: str, limit: int) -> Gap:
+        return Gap(f"{about} is over the limit of {limit} bytes", self._cipher.gap_digest())
+
+    def _end(self, meter: Meter) -> None:
+        """The operation that a meter was for has ended."""
+        if meter.gap:
+            self._owner.ledger.note(meter.gap.record(self._session))
+            meter.gap = None
+
+
+def lost_chunk(session: str, cipher: SessionCipher, frames: list[Frame]) -> RecordingGap:
+    """The record of frames that could not be written."""
+    gap = Gap("the recording could not be written", cipher.gap_digest())
+    for frame in frames:
+        gap.add(frame.data)
+    return gap.record(session)
+
+
+def chunk_digest(stored: bytes) -> bytes:
+    """SHA-256 over a chunk as stored."""
+    return sha256(stored).digest()

@@ -1,0 +1,132 @@
+"""The file that holds one session's recording: ``<day>/<session>.rec``.
+
+It starts with eight magic bytes and the session's id (26 bytes); then come chunks: length of the ciphertext (four
+bytes, big-endian), nonce counter (eight bytes), ciphertext. A chunk's digest in the ledger covers all of these bytes.
+"""
+
+import datetime
+import os
+import struct
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from interlock.adapters.ledger.disk import Disk, open_append, sync_directory, write_whole
+from interlock.core.errors import EvidenceError
+from interlock.core.session import is_session_id
+
+MAGIC = b"ILKREC01"
+MAX_CIPHERTEXT_BYTES = 64 << 20
+_CHUNK = struct.Struct(">IQ")
+
+
+class StoredChunk(msgspec.Struct, frozen=True):
+    """One chunk as it lies on disk. ``sha256`` and ``size_bytes`` are over header and ciphertext."""
+
+    counter: int
+    ciphertext: bytes
+    sha256: bytes
+    size_bytes: int
+
+
+def tape_path(root: Path, session_id: str, started_s: float) -> Path:
+    """Where a session that starts now is recorded. Raises ``ValueError`` for what is no session id."""
+    if not is_session_id(session_id):
+        raise ValueError("not a session id")
+    day = datetime.datetime.fromtimestamp(started_s, datetime.UTC).date()
+    return root / day.isoformat() / f"{session_id}.rec"
+
+
+def find_tape(root: Path, session_id: str) -> Path | None:
+    """The recording of a session, whatever day it started; None when there is none."""
+    if not is_session_id(session_id) or not root.is_dir():
+        return None
+    candidates = (day / f"{session_id}.rec" for day in root.iterdir())
+    return next((path for path in candidates if path.is_file()), None)
+
+
+class Tape:
+    """Writes one recording. Opened for each burst of chunks, closed in between: idle sessions hold no descriptor."""
+
+    def __init__(self, path: Path, session_id: str, disk: Disk) -> None:
+        self._path = path
+        self._header = MAGIC + session_id.encode()
+        self._disk = disk
+        self._descriptor = -1
+        self._offset = self._synced = 0
+
+    def append(self, counter: int, ciphertext: bytes) -> tuple[bytes, int]:
+        """Write a chunk; return its SHA-256 and size. Raises ``OSError``, then nothing of it is in the file."""
+        if self._descriptor < 0:
+            self._open()
+        stored = _CHUNK.pack(len(ciphertext), counter) + ciphertext
+        write_whole(self._disk, self._descriptor, stored, self._offset)
+        self._offset += len(stored)
+        return sha256(stored).digest(), len(stored)
+
+    def _open(self) -> None:
+        if not self._offset:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = open_append(self._path)
+        try:
+            self._disk.ftruncate(descriptor, self._offset)
+            if not self._offset:
+                write_whole(self._disk, descriptor, self._header, 0)
+                sync_directory(self._path.parent)
+                self._offset = len(self._header)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def sync(self) -> None:
+        """Put all chunks on stable storage. Raises ``OSError``, then those since the last sync are gone."""
+        try:
+            self._disk.fdatasync(self._descriptor)
+        except OSError:
+            self._offset = self._synced
+            raise
+        self._synced = self._offset
+
+    def release(self) -> None:
+        """Give back the descriptor. The next ``append`` opens the file again, cut to what is known to be good."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class TapeReader:
+    """Reads the chunks of a recording in order. ``torn_bytes`` is what lies behind the last whole chunk.
+
+    Iterating raises ``EvidenceError`` when the file is not the recording of ``session_id``.
+    """
+
+    def __init__(self, path: Path, session_id: str) -> None:
+        self._path = path
+        self._header = MAGIC + session_id.encode()
+        self.torn_bytes = 0
+
+    def __iter__(self) -> Iterator[StoredChunk]:
+        with self._path.open("rb") as file:
+            start = file.read(len(self._header))
+            if start != self._header:
+                if self._header.startswith(start):
+                    self.torn_bytes = len(start)
+                    return
+                raise EvidenceError(f"{self._path.name} is not the recording of this session")
+            while chunk := self._next(file):
+                yield chunk
+
+    def _next(self, file: BinaryIO) -> StoredChunk | None:
+        position = file.tell()
+        header = file.read(_CHUNK.size)
+        if len(header) == _CHUNK.size:
+            length, counter = _CHUNK.unpack(header)
+            ciphertext = file.read(length) if length <= MAX_CIPHERTEXT_BYTES else b""
+            if length and len(ciphertext) == length:
+                return StoredChunk(counter, ciphertext, sha256(header + ciphertext).digest(), len(header) + length)
+        self.torn_bytes = file.seek(0, 2) - position
+        return None

@@ -1,0 +1,9 @@
+"""The embedded state store: one SQLite file for what must outlive a start and is not evidence.
+
+schema            the tables, as migrations
+database          the file, one reading connection, one writing thread
+identities        identities registered by hand, with the verifiers of their secrets
+connections       connections added by commands, and sealed credentials
+sessions          the list of sessions that people search; the ledger is the truth
+settings_history  which settings were in force since when
+"""

@@ -1,0 +1,50 @@
+"""Identities registered by hand, in the state store."""
+
+import sqlite3
+
+import msgspec
+
+from interlock.adapters.store.database import Database
+from interlock.core.identity import PrincipalKind, RegisteredIdentity
+
+
+class IdentityTable:
+    """Implements ``services.state.IdentityStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, name: str) -> RegisteredIdentity | None:
+        """The identity of this name, None when there is none. Raises StateUnavailable."""
+        rows = self._database.read("SELECT * FROM identities WHERE name = ?", (name,))
+        return _identity(rows[0]) if rows else None
+
+    def all(self) -> list[RegisteredIdentity]:
+        """All identities by name. Raises StateUnavailable."""
+        return [_identity(row) for row in self._database.read("SELECT * FROM identities ORDER BY name")]
+
+    async def save(self, identity: RegisteredIdentity) -> None:
+        """Add the identity, or put it in the place of the one of its name. Raises StateUnavailable."""
+        values = (
+            identity.name,
+            identity.kind.value,
+            identity.owner,
+            msgspec.json.encode(sorted(identity.groups)).decode(),
+            identity.disabled,
+            identity.created_at_s,
+            identity.scram_verifier,
+        )
+        sql = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?)"
+        await self._database.write(lambda connection: connection.execute(sql, values))
+
+
+def _identity(row: sqlite3.Row) -> RegisteredIdentity:
+    return RegisteredIdentity(
+        name=row["name"],
+        kind=PrincipalKind(row["kind"]),
+        owner=row["owner"],
+        groups=frozenset(msgspec.json.decode(row["groups"], type=list[str])),
+        disabled=bool(row["disabled"]),
+        created_at_s=row["created_at_s"],
+        scram_verifier=row["scram_verifier"],
+    )

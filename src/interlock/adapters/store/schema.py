@@ -1,0 +1,51 @@
+"""The tables of the state store, as migrations that are applied once, in order. A released one is never edited."""
+
+from typing import Final
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE identities (
+            name TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,
+            owner TEXT,
+            groups TEXT NOT NULL,
+            disabled INTEGER NOT NULL,
+            created_at_s REAL NOT NULL,
+            scram_verifier TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE TABLE connections (name TEXT PRIMARY KEY, settings TEXT NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE credentials (connection TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            protocol TEXT NOT NULL,
+            connection TEXT NOT NULL,
+            database TEXT NOT NULL,
+            principal_kind TEXT NOT NULL,
+            principal TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            client_address TEXT NOT NULL,
+            application TEXT NOT NULL,
+            trace TEXT NOT NULL,
+            opened_at_s REAL NOT NULL,
+            status TEXT NOT NULL,
+            closed_at_s REAL,
+            operations INTEGER NOT NULL,
+            denied INTEGER NOT NULL,
+            rows INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_by_status ON sessions (status, id)",
+        "CREATE INDEX sessions_by_principal ON sessions (principal, id)",
+        """
+        CREATE TABLE settings_history (
+            number INTEGER PRIMARY KEY,
+            digest TEXT NOT NULL,
+            loaded_at_s REAL NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
+)

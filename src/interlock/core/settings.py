@@ -1,0 +1,455 @@
+"""The gateway's settings: the shape of its one TOML file, with a description of every key.
+
+Values only: nothing in here reads a file, an environment variable or a secret. Secrets never appear in settings,
+only references to them. The descriptions are the source of ``docs/reference/configuration.md``. Paths are relative to
+the file they are written in; the loader makes them absolute (fields marked with ``PATH``).
+"""
+
+import enum
+import re
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+PATH: Final = {"path": True}
+"""Marks a field whose value is a path (or a list of paths), through ``Meta(extra=PATH)``."""
+
+SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+Arguments = Annotated[tuple[str, ...], Meta(min_length=1)]
+_LOOPBACK_URL: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/.*)?")
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all settings tables. Subclasses raise ``ValueError`` for values that contradict one another."""
+
+
+class Durability(enum.Enum):
+    """When a record counts as written: after fsync, or when the operating system has it."""
+
+    STANDARD = "standard"
+    STRICT = "strict"
+
+
+class LogFormat(enum.Enum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(enum.Enum):
+    """The least severe log line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class PlainConnections(enum.Enum):
+    """What a client without TLS may do."""
+
+    REFUSE = "refuse"
+    SCRAM_ONLY = "scram-only"
+
+
+class TlsMode(enum.Enum):
+    """TLS towards a target; the words and meanings of libpq's ``sslmode``."""
+
+    DISABLE = "disable"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+class IdentityKind(enum.Enum):
+    """What a token's holder is."""
+
+    AGENT = "agent"
+    USER = "user"
+
+
+class GatewaySettings(Table, frozen=True):
+    """The process: where it keeps its data, how it logs, how it ends."""
+
+    node: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9_.-]{1,63}$", description="Name of this gateway in the ledger, logs and metrics."),
+    ] = "gateway"
+    data_dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Directory for the ledger, recordings, state and keys. Created with mode 0700.",
+            extra=PATH,
+        ),
+    ] = "interlock-data"
+    durability: Annotated[
+        Durability,
+        Meta(
+            description="When a record of the ledger counts as written: `strict` waits for the disk, "
+            "`standard` for the operating system."
+        ),
+    ] = Durability.STANDARD
+    log_format: Annotated[LogFormat, Meta(description="Log lines for people or for machines.")] = LogFormat.CONSOLE
+    log_level: Annotated[LogLevel, Meta(description="The least severe log line that is written.")] = LogLevel.INFO
+    admin_listen: Annotated[
+        str,
+        Meta(
+            description="Address of `/healthz`, `/readyz` and `/metrics`, as `host:port`. Empty: none. "
+            "They need no login, so keep it on loopback or on a private network."
+        ),
+    ] = "127.0.0.1:9464"
+    drain_timeout_s: Annotated[
+        float, Meta(ge=0, le=3600, description="How long sessions may go on after the gateway was asked to end.")
+    ] = 10.0
+
+
+class PostgresSettings(Table, frozen=True):
+    """The listener for PostgreSQL clients. Without this table the gateway listens on `127.0.0.1:5432`."""
+
+    listen: Annotated[
+        str | tuple[str, ...],
+        Meta(description="Address, or list of addresses, as `host:port`. Port 0 picks a free one."),
+    ] = "127.0.0.1:5432"
+    tls_certificate: Annotated[
+        str | None,
+        Meta(
+            description="PEM file with the certificate chain shown to clients. "
+            "Absent: a self-signed certificate is made in the data directory, with a warning.",
+            extra=PATH,
+        ),
+    ] = None
+    tls_key: Annotated[
+        str | None, Meta(description="PEM file with the private key of `tls_certificate`.", extra=PATH)
+    ] = None
+    plain: Annotated[
+        PlainConnections,
+        Meta(
+            description="Clients without TLS: `refuse` turns them away before a password is asked, `scram-only` "
+            "lets identities with a generated secret in, never tokens."
+        ),
+    ] = PlainConnections.REFUSE
+    max_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="Client connections at one time; more are refused (SQLSTATE 53300).")
+    ] = 1000
+    startup_timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="How long a client may take from connecting to being logged in.")
+    ] = 30.0
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="How long reaching and logging in to a target may take.")
+    ] = 15.0
+    max_statement_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=1 << 30,
+            description="The longest statement text that is parsed; longer ones are refused. "
+            "Bound values and COPY data are not counted.",
+        ),
+    ] = 1 << 20
+
+    def __post_init__(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together, or neither")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """``listen`` as a tuple, however it was written."""
+        return (self.listen,) if isinstance(self.listen, str) else self.listen
+
+
+class IssuerSettings(Table, frozen=True):
+    """A token issuer that is trusted (OpenID Connect). Only tokens of listed issuers are looked at."""
+
+    url: Annotated[
+        str, Meta(min_length=1, description="The issuer exactly as in the tokens' `iss` claim. `https` only.")
+    ]
+    audience: Annotated[
+        str,
+        Meta(min_length=1, description="What the tokens' `aud` claim must contain: this gateway's own identifier."),
+    ]
+    name: Annotated[
+        str | None, Meta(description="Short name used in identity rules. Absent: the `url` is the name.")
+    ] = None
+    jwks_url: Annotated[
+        str | None, Meta(description="Where the issuer publishes its keys. Absent: found by OpenID Connect discovery.")
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Meta(description="PEM file with the authorities that vouch for the issuer's TLS certificate.", extra=PATH),
+    ] = None
+    algorithms: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description=f"Signature algorithms accepted, out of {', '.join(SUPPORTED_ALGORITHMS)}."),
+    ] = SUPPORTED_ALGORITHMS
+    max_token_age_s: Annotated[
+        int, Meta(ge=60, le=86_400, description="The longest life (`exp - iat`) a token may have, in seconds.")
+    ] = 3600
+    jwks_ttl_s: Annotated[
+        int, Meta(ge=10, le=86_400, description="How long the issuer's keys are used before they are fetched again.")
+    ] = 600
+    jwks_max_stale_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How long keys stay in use, counted from their fetch, while the issuer cannot be reached.",
+        ),
+    ] = 14_400
+    allow_http_loopback: Annotated[
+        bool, Meta(description="Accept `http` URLs on loopback addresses. For development only.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        for algorithm in self.algorithms:
+            if algorithm not in SUPPORTED_ALGORITHMS:
+                allowed = ", ".join(SUPPORTED_ALGORITHMS)
+                raise ValueError(f"algorithms: {algorithm!r} is not supported; allowed: {allowed}")
+        for key, url in (("url", self.url), ("jwks_url", self.jwks_url)):
+            if url is not None and not self.may_fetch(url):
+                raise ValueError(f"{key}: must be an https URL without user name, query or fragment")
+
+    @property
+    def label(self) -> str:
+        """The name that identity rules use."""
+        return self.name or self.url
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether keys may be fetched from this URL: https, or http on loopback when that is allowed."""
+        if any(character in url for character in "@?#\\") or any(character <= " " for character in url):
+            return False
+        if self.allow_http_loopback and _LOOPBACK_URL.fullmatch(url):
+            return True
+        return re.fullmatch(r"https://[^/]+(/.*)?", url) is not None
+
+
+ClaimCondition = str | int | bool | tuple[str | int | bool, ...]
+
+
+class IdentityRule(Table, frozen=True):
+    """Turns a verified token into an identity. The first rule of the token's issuer whose conditions hold is used."""
+
+    issuer: Annotated[str, Meta(description="Name (or URL) of the issuer whose tokens this rule reads.")]
+    when: Annotated[
+        dict[str, ClaimCondition],
+        Meta(
+            description="Conditions on claims, all of which must hold: a value, a list of accepted values, or a text "
+            'with `*` for any characters. Nested claims are written with dots (`"kubernetes.io.namespace"`). '
+            "`{}` takes every token of the issuer."
+        ),
+    ]
+    identity: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Name of the identity: fixed, or with claims in braces (`ci:{repository}`). "
+            "Begin it differently for each issuer, or two issuers can name the same identity.",
+        ),
+    ]
+    kind: Annotated[IdentityKind, Meta(description="What the token's holder is.")] = IdentityKind.AGENT
+    groups: Annotated[tuple[str, ...], Meta(description="Groups that the identity belongs to.")] = ()
+    groups_claim: Annotated[
+        str | None, Meta(description="Claim with a list of further groups. A token without it adds none.")
+    ] = None
+    owner: Annotated[str | None, Meta(description="Who answers for an agent: fixed, or with claims in braces.")] = None
+    keep: Annotated[
+        tuple[str, ...], Meta(description="Claims kept as evidence in the ledger, besides the usual ones.")
+    ] = ()
+
+
+class CredentialReference(Table, frozen=True):
+    """Where a target's password is. Exactly one key. The password itself is never written in the file."""
+
+    env: Annotated[VariableName | None, Meta(description="Environment variable that holds it, read at each use.")] = (
+        None
+    )
+    file: Annotated[
+        str | None,
+        Meta(description="File that holds it (one trailing newline is ignored), read at each use.", extra=PATH),
+    ] = None
+    sealed: Annotated[
+        bool,
+        Meta(description="`true`: kept encrypted by the gateway; set it with `interlock connections set-credential`."),
+    ] = False
+
+    def __post_init__(self) -> None:
+        if (self.env is not None) + (self.file is not None) + self.sealed != 1:
+            raise ValueError("exactly one of env, file, sealed = true")
+
+
+class ConnectionSettings(Table, frozen=True, kw_only=True):
+    """A target that clients reach by this table's name."""
+
+    protocol: Annotated[str, Meta(description="The target's protocol: `postgres`.")]
+    host: Annotated[str, Meta(min_length=1, max_length=255, description="Host name or address of the target.")]
+    port: Annotated[int, Meta(ge=1, le=65_535, description="Port of the target.")] = 5432
+    databases: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Databases that may be reached. The first is used when a client names none."),
+    ]
+    user: Annotated[str, Meta(min_length=1, max_length=255, description="Who the gateway logs in as at the target.")]
+    credential: Annotated[
+        CredentialReference | None,
+        Meta(description="Where the password is. Absent: the gateway logs in without one (client certificate, trust)."),
+    ] = None
+    tls: Annotated[
+        TlsMode,
+        Meta(description="TLS towards the target. Only `verify-full` proves that it is the right server."),
+    ] = TlsMode.VERIFY_FULL
+    ca_file: Annotated[
+        str | None,
+        Meta(
+            description="PEM file with the authorities for the target's certificate. Absent: the system's.", extra=PATH
+        ),
+    ] = None
+    client_certificate: Annotated[
+        str | None, Meta(description="PEM file with the certificate the gateway logs in with.", extra=PATH)
+    ] = None
+    client_key: Annotated[
+        str | None, Meta(description="PEM file with the private key of `client_certificate`.", extra=PATH)
+    ] = None
+    search_path: Annotated[
+        tuple[str, ...],
+        Meta(description="Schemas in which unqualified names are looked up, as the target's role has them."),
+    ] = ("public",)
+    tags: Annotated[tuple[str, ...], Meta(description="Words that policy can refer to (`production`, `pii`).")] = ()
+
+    def __post_init__(self) -> None:
+        if (self.client_certificate is None) != (self.client_key is None):
+            raise ValueError("client_certificate and client_key are given together, or neither")
+
+
+class PolicySettings(Table, frozen=True):
+    """What is allowed. Without a policy everything is refused."""
+
+    files: Annotated[
+        tuple[str, ...], Meta(description="Cedar policy files; read again when they change.", extra=PATH)
+    ] = ()
+    tags: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(description='Words for resources that policy can refer to, as `"crm/app/public/users" = ["pii"]`.'),
+    ] = {}
+
+
+class RecordingSettings(Table, frozen=True):
+    """How much of what is said is kept. What is beyond a limit is counted and digested, and the gap is recorded."""
+
+    max_session_bytes: Annotated[
+        int, Meta(ge=0, description="The most that is kept of one session's answers and streamed data.")
+    ] = 1 << 30
+    max_operation_bytes: Annotated[
+        int, Meta(ge=0, description="The most that is kept of the answer to one operation.")
+    ] = 64 << 20
+    max_request_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 30, description="The most that is kept of one request's text and bound values.")
+    ] = 256 << 10
+    min_free_bytes: Annotated[
+        int, Meta(ge=0, description="Free space below which new requests are refused rather than left unrecorded.")
+    ] = 256 << 20
+
+
+class KeyReference(Table, frozen=True):
+    """Where a key-encryption key is: 32 bytes in base64. Exactly one key."""
+
+    env: Annotated[VariableName | None, Meta(description="Environment variable that holds it.")] = None
+    file: Annotated[
+        str | None, Meta(description="File that holds it; must be readable by its owner only.", extra=PATH)
+    ] = None
+    command: Annotated[
+        Arguments | None,
+        Meta(description="Program and arguments that print it (a key service's client). No shell is used."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if sum(reference is not None for reference in (self.env, self.file, self.command)) != 1:
+            raise ValueError("exactly one of env, file, command")
+
+
+class SecretsSettings(Table, frozen=True):
+    """The key that encrypts stored credentials and recordings."""
+
+    key: Annotated[
+        KeyReference | None,
+        Meta(description="The key in use. Absent: made on first start, as `sealing.key` in the data directory."),
+    ] = None
+    old_keys: Annotated[
+        tuple[KeyReference, ...], Meta(description="Earlier keys, still needed to read what they encrypted.")
+    ] = ()
+
+
+class DevelopmentSettings(Table, frozen=True):
+    """Conveniences that must not reach production."""
+
+    issuer: Annotated[
+        str | None,
+        Meta(
+            description="Address of a built-in issuer that gives a token to whoever asks, as `127.0.0.1:port` "
+            "(0: any free port). Loopback only. Absent: there is none."
+        ),
+    ] = None
+    audience: Annotated[str, Meta(min_length=1, description="The `aud` claim of its tokens.")] = "interlock"
+
+
+class Settings(Table, frozen=True):
+    """The whole file."""
+
+    gateway: Annotated[GatewaySettings, Meta(description="The process.")] = GatewaySettings()
+    postgres: Annotated[PostgresSettings, Meta(description="The PostgreSQL listener.")] = PostgresSettings()
+    issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
+    identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
+    connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = {}
+    policy: Annotated[PolicySettings, Meta(description="What is allowed.")] = PolicySettings()
+    recording: Annotated[RecordingSettings, Meta(description="What is kept.")] = RecordingSettings()
+    secrets: Annotated[SecretsSettings, Meta(description="The gateway's own key.")] = SecretsSettings()
+    development: Annotated[DevelopmentSettings, Meta(description="For trying things out.")] = DevelopmentSettings()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a settings file: where (keys and indexes from the top) and what, for people."""
+
+    place: tuple[str | int, ...]
+    text: str
+
+
+def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[Problem]:
+    """What is wrong between tables that are each right by themselves. ``protocols`` are those the gateway speaks."""
+    return [
+        *_duplicate_issuers(settings.issuers),
+        *_unknown_issuers(settings),
+        *_wrong_connections(settings.connections, protocols),
+    ]
+
+
+def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
+    seen: set[str] = set()
+    problems = []
+    for index, issuer in enumerate(issuers):
+        if {issuer.label, issuer.url} & seen:
+            problems.append(Problem(("issuers", index), f"issuer {issuer.label!r} is given twice"))
+        seen |= {issuer.label, issuer.url}
+    return problems
+
+
+def _unknown_issuers(settings: Settings) -> list[Problem]:
+    known = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
+    return [
+        Problem(("identities", index, "issuer"), f"no issuer {rule.issuer!r}; allowed: {', '.join(sorted(known))}")
+        for index, rule in enumerate(settings.identities)
+        if rule.issuer not in known
+    ]
+
+
+def _wrong_connections(connections: dict[str, ConnectionSettings], protocols: tuple[str, ...]) -> list[Problem]:
+    problems = []
+    for name, connection in connections.items():
+        if not NAME_PATTERN.fullmatch(name):
+            text = f"{name!r} cannot name a connection; allowed: letters, digits, '_', '.', '-', at most 63"
+            problems.append(Problem(("connections", name), text))
+        if connection.protocol not in protocols:
+            text = f"unknown protocol {connection.protocol!r}; allowed: {', '.join(protocols)}"
+            problems.append(Problem(("connections", name, "protocol"), text))
+    return problems

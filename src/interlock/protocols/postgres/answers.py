@@ -1,0 +1,242 @@
+"""The target's answers: matches them with what is outstanding, and turns refused placeholders into denials.
+
+Rows pass as whole chunks; only messages that end something are looked at. An answer that fits nothing outstanding
+means that the gateway has lost track, and ends the session: it must never guess whose rows it is passing on.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from interlock.core.operation import Outcome, OutcomeStatus
+from interlock.protocols import base
+from interlock.protocols.base import Effect, Side
+from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.frames import BackendFrames, BackendMessage
+from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+
+IDLE: Final = 0x49  # I: not in a transaction block
+
+# Parameters on which the gateway's reading of SQL depends, with the only value it can work with.
+_PINNED: Final = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+
+_ENDS: Final = {
+    messages.PARSE_COMPLETE: Awaited.PARSE_COMPLETE,
+    messages.BIND_COMPLETE: Awaited.BIND_COMPLETE,
+    messages.CLOSE_COMPLETE: Awaited.CLOSE_COMPLETE,
+}
+_GIVE_ROWS: Final = (Awaited.READY_AFTER_QUERY, Awaited.EXECUTION)
+_ANYTIME: Final = frozenset(
+    (messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE, messages.PARAMETER_DESCRIPTION, messages.COPY_DONE)
+)
+
+
+class LostTrack(Exception):
+    """The target said something that the gateway cannot place."""
+
+
+class Answers:
+    """State of the target's side. ``status`` is the last transaction status that the target reported."""
+
+    def __init__(self, outstanding: Outstanding) -> None:
+        self._outstanding = outstanding
+        self._frames = BackendFrames()
+        self._chunk = b""
+        self._recorded = 0
+        self._number = 0
+        self._counted = 0
+        self.status: int = IDLE
+        self.copying: Entry | None = None
+        """The entry for which the target takes COPY data now."""
+        self.skipping = False
+        """The target passes over everything up to the next Sync, which is not forwarded yet."""
+
+    def receive(self, data: bytes, effects: list[Effect]) -> None:
+        """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
+        found = self._frames.scan(data)
+        chunk = self._frames.chunk
+        self._chunk = chunk
+        self._recorded = 0
+        self._counted = 0
+        for message in found:
+            head = self._outstanding.head
+            self._count(head, message.rows, message.end)
+            self._read(message, head, effects)
+        if self._counted < len(chunk):
+            self._count(self._outstanding.head, self._frames.rows_after, len(chunk))
+        self._pass_on(len(chunk), effects)
+
+    def _count(self, head: Entry | None, rows: int, end: int) -> None:
+        """Attribute rows and bytes up to ``end`` to the entry that they answer."""
+        if head is None:
+            if rows:
+                raise LostTrack("rows that nobody asked for")
+        else:
+            if rows and (head.denial or head.awaited not in _GIVE_ROWS):
+                raise LostTrack("rows that nobody asked for")
+            head.rows += rows
+            head.bytes_sent += end - self._counted
+        self._counted = end
+
+    def _pass_on(self, end: int, effects: list[Effect]) -> None:
+        """Record and send what was not sent yet, up to ``end``."""
+        start = self._recorded
+        if end > start:
+            part = self._chunk if start == 0 and end == len(self._chunk) else self._chunk[start:end]
+            effects.append(base.RecordAnswer(self._number, part))
+            effects.append(base.Send(Side.CLIENT, part))
+            self._recorded = end
+
+    def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
+        """From ``start`` on the answer is that of ``entry``."""
+        if entry.number and entry.number != self._number:
+            if self._number:
+                self._pass_on(start, effects)
+            self._number = entry.number
+
+    def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is not None:
+            self._belongs_to(head, message.start, effects)
+        reader = _READERS.get(message.kind)
+        if reader is not None:
+            reader(self, message, head, effects)
+        elif message.kind not in _ANYTIME:
+            raise LostTrack(f"message type 0x{message.kind:02x} has no place here")
+
+    def _completion(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        """ParseComplete, BindComplete, CloseComplete."""
+        if head is None or head.awaited is not _ENDS[message.kind] or head.denial:
+            raise LostTrack("a completion that does not fit what is outstanding")
+        self._outstanding.pop()
+        head.completions = 1
+        head.settle()
+        if head.number and head.reports:
+            effects.append(base.Report(_outcome(head, OutcomeStatus.COMPLETED)))
+
+    def _body(self, message: BackendMessage) -> bytes:
+        return self._chunk[message.start + 5 : message.end]
+
+    def _command_complete(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or head.denial:
+            raise LostTrack("a command completed that nobody asked for")
+        head.tag = self._body(message)[:-1].decode("utf-8", "replace")
+        head.completions += 1
+        if head.awaited is Awaited.EXECUTION:
+            self._finish(OutcomeStatus.COMPLETED, effects)
+        elif head.awaited is not Awaited.READY_AFTER_QUERY:
+            raise LostTrack("a command completed that nobody asked for")
+
+    def _ended_without_tag(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or head.denial:
+            raise LostTrack("a command completed that nobody asked for")
+        if head.awaited is Awaited.EXECUTION:
+            head.completions += 1
+            suspended = message.kind == messages.PORTAL_SUSPENDED
+            self._finish(OutcomeStatus.SUSPENDED if suspended else OutcomeStatus.COMPLETED, effects)
+        elif head.awaited is not Awaited.READY_AFTER_QUERY:
+            raise LostTrack("a command completed that nobody asked for")
+
+    def _finish(self, status: OutcomeStatus, effects: list[Effect]) -> None:
+        entry = self._outstanding.pop()
+        entry.settle(idle=entry.awaited is Awaited.READY_AFTER_QUERY and self.status == IDLE)
+        if entry is self.copying:
+            self.copying = None
+        if not entry.denial:
+            effects.append(base.Report(_outcome(entry, status)))
+
+    def _description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or head.denial:
+            raise LostTrack("a description that nobody asked for")
+        if head.awaited is Awaited.DESCRIPTION:
+            self._outstanding.pop()
+        elif head.awaited is not Awaited.READY_AFTER_QUERY:
+            raise LostTrack("a description that nobody asked for")
+
+    def _ready_for_query(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or message.end - message.start != 6:
+            raise LostTrack("the target is ready although nothing was outstanding")
+        self.status = self._chunk[message.start + 5]
+        if head.awaited is Awaited.READY_AFTER_QUERY:
+            if head.denial and not head.code:
+                raise LostTrack("a refused statement did not fail at the target")
+            self._finish(OutcomeStatus.FAILED if head.code else OutcomeStatus.COMPLETED, effects)
+        elif head.awaited is Awaited.READY_AFTER_SYNC:
+            self._outstanding.pop()
+        else:
+            raise LostTrack("the target is ready although an answer is missing")
+
+    def _error(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None:
+            return
+        self.copying = None
+        if head.denial and not head.code:
+            self._replace(message, head.number, head.denial, effects)
+        if not head.code:
+            head.code = messages.error_fields(self._body(message)).get("C", "XX000") if message.whole else "XX000"
+        if head.awaited is Awaited.READY_AFTER_SYNC and head.number:
+            effects.append(base.Report(_outcome(head, OutcomeStatus.FAILED)))
+        elif head.awaited is not Awaited.READY_AFTER_QUERY and head.awaited is not Awaited.READY_AFTER_SYNC:
+            self._skip(head, effects)
+
+    def _replace(self, message: BackendMessage, number: int, denial: bytes, effects: list[Effect]) -> None:
+        """Send a denial in the place of the target's error."""
+        self._pass_on(message.start, effects)
+        effects.append(base.RecordAnswer(number, denial))
+        effects.append(base.Send(Side.CLIENT, denial))
+        self._recorded = message.end
+
+    def _skip(self, failed: Entry, effects: list[Effect]) -> None:
+        """The target passes over everything up to the next Sync."""
+        told = failed.number if failed.denial else 0
+        for entry in self._outstanding.skip_to_sync():
+            entry.settle()
+            if entry.number and entry.number != told:
+                same = entry.number == failed.number
+                entry.code = failed.code if same else ""
+                effects.append(base.Report(_outcome(entry, OutcomeStatus.FAILED if same else OutcomeStatus.SKIPPED)))
+                told = entry.number
+        self.skipping = self._outstanding.head is None
+
+    def _copy_out(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or head.awaited not in _GIVE_ROWS:
+            raise LostTrack("COPY data that nobody asked for")
+
+    def _copy_in(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or not head.copy_in:
+            raise LostTrack("the target asks for COPY data that no statement announced")
+        self.copying = head
+        if head.awaited is Awaited.EXECUTION:
+            self._outstanding.drop_syncs()
+
+    def _parameter_status(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        body = self._body(message)
+        name, _, value = body.partition(b"\0")
+        pinned = _PINNED.get(name.decode("utf-8", "replace"))
+        if pinned is not None and value.rstrip(b"\0").decode("utf-8", "replace") != pinned:
+            raise LostTrack(f"the target changed {name.decode('utf-8', 'replace')}, which the gateway depends on")
+
+
+_READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[Effect]], None]]] = {
+    messages.BIND_COMPLETE: Answers._completion,
+    messages.CLOSE_COMPLETE: Answers._completion,
+    messages.COMMAND_COMPLETE: Answers._command_complete,
+    messages.COPY_IN_RESPONSE: Answers._copy_in,
+    messages.COPY_OUT_RESPONSE: Answers._copy_out,
+    messages.EMPTY_QUERY_RESPONSE: Answers._ended_without_tag,
+    messages.ERROR_RESPONSE: Answers._error,
+    messages.NO_DATA: Answers._description,
+    messages.PARAMETER_STATUS: Answers._parameter_status,
+    messages.PARSE_COMPLETE: Answers._completion,
+    messages.PORTAL_SUSPENDED: Answers._ended_without_tag,
+    messages.READY_FOR_QUERY: Answers._ready_for_query,
+    messages.ROW_DESCRIPTION: Answers._description,
+}
+
+
+def _outcome(entry: Entry, status: OutcomeStatus) -> Outcome:
+    return Outcome(entry.number, status, entry.tag, entry.code, entry.rows, entry.bytes_sent)
+
+
+def interrupted(entries: list[Entry]) -> list[Effect]:
+    """Reports for operations whose answers will not come any more."""
+    numbers = dict.fromkeys(entry.number for entry in entries if entry.number and not entry.denial)
+    return [base.Report(Outcome(number, OutcomeStatus.INTERRUPTED)) for number in numbers]

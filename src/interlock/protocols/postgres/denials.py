@@ -1,0 +1,43 @@
+"""Refusals in PostgreSQL's own words, and the placeholders that stand for refused statements at the target.
+
+A placeholder must fail at the target: that is how the transaction gets the state that it would have after an error,
+and how a denial waits for its turn behind answers that are still due.
+"""
+
+from typing import Final
+
+from interlock.core.decision import Denial, DenialReason, Hold
+from interlock.protocols.postgres import messages
+
+_CODES: Final = {
+    DenialReason.UNSUPPORTED: "0A000",
+    DenialReason.UNRECORDED: "58030",
+}
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
+
+PLACEHOLDER_STATEMENT: Final = "interlock: this statement was refused"
+"""A prepared statement of this name never exists: a client's Parse for it is refused."""
+
+QUERY_PLACEHOLDER: Final = messages.query(PLACEHOLDER_STATEMENT)
+BIND_PLACEHOLDER: Final = messages.bind_unknown(PLACEHOLDER_STATEMENT)
+
+
+def denial_response(decision: Denial | Hold) -> bytes:
+    """The ErrorResponse for a refused statement: what, by which rule, and what to do instead."""
+    if isinstance(decision, Hold):
+        groups = ", ".join(sorted({demand.group for demand in decision.demands}))
+        decision = Denial(
+            DenialReason.NEEDS_APPROVAL,
+            f"denied: needs approval by {groups}: {decision.message}",
+            access=decision.access,
+            rules=decision.rules,
+            policy=decision.policy,
+        )
+    code = _CODES.get(decision.reason, _INSUFFICIENT_PRIVILEGE)
+    return messages.error_response("ERROR", code, decision.message, _detail(decision), decision.hint)
+
+
+def _detail(denial: Denial) -> str:
+    parts = [denial.access and f"Refused: {denial.access}", denial.rules and f"rule {', '.join(denial.rules)}"]
+    parts.append(denial.policy and f"policy {denial.policy[:12]}")
+    return "; ".join(part for part in parts if part)

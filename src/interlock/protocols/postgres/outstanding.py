@@ -1,0 +1,107 @@
+"""What the target still owes answers for, oldest first.
+
+Each forwarded message that will be answered has an entry; everything owed to a statement hangs on its entry, never on
+"the current statement". A denial is an entry as well: a harmless message that must fail went to the target in its
+stead, and the error that comes back in its turn is replaced by the denial.
+"""
+
+import enum
+from collections import deque
+
+
+class Awaited(enum.IntEnum):
+    """Which answer ends an entry (PostgreSQL manual, "Message Flow")."""
+
+    READY_AFTER_QUERY = 1
+    READY_AFTER_SYNC = 2
+    PARSE_COMPLETE = 3
+    BIND_COMPLETE = 4
+    CLOSE_COMPLETE = 5
+    DESCRIPTION = 6
+    EXECUTION = 7
+
+
+class Change:
+    """A change to what the session's names mean, in force when the target agrees.
+
+    Exactly one of ``taken`` and ``refused`` is called, once. ``idle`` says that the statement was committed with it.
+    """
+
+    def taken(self, idle: bool) -> None:
+        raise NotImplementedError
+
+    def refused(self) -> None:
+        raise NotImplementedError
+
+
+class Entry:
+    """One answer that is owed.
+
+    ``number`` is the operation it belongs to, 0 for none. ``denial`` is the ErrorResponse to send in place of the
+    target's. ``changes`` are pairs of a statement's index in the text and what its success changes. ``copy_in`` says
+    that the target may ask for COPY data. ``reports`` is false
+    when the end of another entry ends the operation.
+    """
+
+    def __init__(self, awaited: Awaited, number: int = 0, denial: bytes = b"", copy_in: bool = False) -> None:
+        self.awaited = awaited
+        self.number = number
+        self.denial = denial
+        self.copy_in = copy_in
+        self.reports = True
+        self.changes: list[tuple[int, Change]] = []
+        self.completions = 0
+        self.rows = 0
+        self.bytes_sent = 0
+        self.tag = ""
+        self.code = ""
+
+    def settle(self, idle: bool = False) -> None:
+        """The answer is complete: the first ``completions`` statements have happened, the others have not."""
+        for index, change in self.changes:
+            if index < self.completions:
+                change.taken(idle)
+            else:
+                change.refused()
+        self.changes = []
+
+
+class Outstanding:
+    """The queue of entries."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def head(self) -> Entry | None:
+        return self._entries[0] if self._entries else None
+
+    def holds(self, entry: Entry) -> bool:
+        return entry in self._entries
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    def pop(self) -> Entry:
+        return self._entries.popleft()
+
+    def skip_to_sync(self) -> list[Entry]:
+        """Remove what the target skips after an error: all entries before the next Sync. The removed ones."""
+        skipped: list[Entry] = []
+        while self._entries and self._entries[0].awaited is not Awaited.READY_AFTER_SYNC:
+            skipped.append(self._entries.popleft())
+        return skipped
+
+    def drop_syncs(self) -> None:
+        """Remove Syncs behind the head: a target in COPY mode reads over them."""
+        kept = [entry for entry in self._entries if entry.awaited is not Awaited.READY_AFTER_SYNC]
+        self._entries = deque(kept)
+
+    def drain(self) -> list[Entry]:
+        """Remove everything, when the session ends."""
+        left = list(self._entries)
+        self._entries.clear()
+        return left

@@ -1,0 +1,425 @@
+"""The main phase of a session: client and target are both logged in, statements go one way and answers the other.
+
+The client's messages are collected into groups, each group is decided, then forwarded. While a decision is pending
+only the client waits; answers of earlier statements keep flowing. A refused statement is replaced by a placeholder
+that fails at the target (see ``denials``).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from interlock.core.decision import Decision, Denial, Hold, Permit
+from interlock.core.operation import Access, Meaning, Outcome, OutcomeStatus, ResourceKind
+from interlock.protocols import base
+from interlock.protocols.base import Effect, Side
+from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.answers import IDLE, Answers
+from interlock.protocols.postgres.denials import (
+    BIND_PLACEHOLDER,
+    PLACEHOLDER_STATEMENT,
+    QUERY_PLACEHOLDER,
+    denial_response,
+)
+from interlock.protocols.postgres.frames import FrontendFrames
+from interlock.protocols.postgres.messages import Malformed, read_cstring
+from interlock.protocols.postgres.names import TooManyNames
+from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+from interlock.protocols.postgres.requests import MAX_NAMES, Group, Requests, SessionNames
+from interlock.protocols.postgres.scope import SchemaScope
+from interlock.protocols.postgres.statements import interpret
+from interlock.protocols.postgres.statements.interpretation import NameSpace
+
+STREAMED_MIN_BYTES: Final = 1 << 20
+"""Messages from this size on are not held in memory."""
+GROUP_MAX_BYTES: Final = 1 << 18
+GROUP_MAX_MESSAGES: Final = 1024
+OUTSTANDING_MAX: Final = 16_384
+UNREAD_MAX_BYTES: Final = 1 << 18
+_KEPT_PARAMETER_BYTES: Final = 1 << 16
+
+
+class Fatal(Exception):
+    """The session cannot go on; the client is told why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _unsupported(verb: str, sentence: str) -> Meaning:
+    access = Access("unclassified", ResourceKind.DATABASE)
+    return Meaning(verb, (access,), {"verb": verb, "statements": 1}, sentence)
+
+
+_FUNCTION_CALL: Final = _unsupported(
+    "FUNCTION CALL", "the FunctionCall message is not supported by this gateway: call the function with SELECT"
+)
+_RESERVED_NAME: Final = _unsupported("PARSE", f'the statement name "{PLACEHOLDER_STATEMENT}" is reserved')
+
+
+class Relay:
+    """Both directions of the main phase. Effects are appended to the list given to each call."""
+
+    def __init__(self, scope: SchemaScope, max_statement_bytes: int) -> None:
+        self._max_statement_bytes = max_statement_bytes
+        self._names = SessionNames()
+        self._requests = Requests(self._names, scope)
+        self._outstanding = Outstanding()
+        self._answers = Answers(self._outstanding)
+        self._frames = FrontendFrames(max(STREAMED_MIN_BYTES, max_statement_bytes))
+        self._group = Group()
+        self._deciding: Group | None = None
+        self._boundary = 0
+        self._barrier: Entry | None = None
+        self._discarding = False
+        self._stream: Callable[[bytes, list[Effect]], None] = self._drop
+        self._paused = False
+        self._last_number = 0
+        self.terminated = False
+
+    # ------------------------------------------------------------ the client's side
+
+    def receive_client(self, data: bytes, effects: list[Effect]) -> None:
+        """Take bytes of the client. Raises ``Fatal`` or ``FramingError``."""
+        self._frames.feed(data)
+        self._read_requests(effects)
+
+    def decided(self, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
+        """The group's decisions are there."""
+        group, self._deciding = self._deciding, None
+        if group is None or len(decisions) != len(group.operations):
+            raise Fatal("XX000", "a decision does not fit what was asked")
+        self._forward(group, decisions, effects)
+        self._read_requests(effects)
+
+    def receive_target(self, data: bytes, effects: list[Effect]) -> None:
+        """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
+        self._answers.receive(data, effects)
+        if self._answers.skipping:
+            self._answers.skipping = False
+            self._discarding = True
+        if self._barrier is not None and self._barrier_is_over(self._barrier):
+            self._barrier = None
+        if not len(self._outstanding) and self._answers.status == IDLE and self._deciding is None:
+            self._names.end_transaction()
+        self._read_requests(effects)
+
+    def interrupted(self) -> list[Entry]:
+        """The session ends: what was still owed."""
+        return self._outstanding.drain()
+
+    def _barrier_is_over(self, entry: Entry) -> bool:
+        return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)
+
+    def _read_requests(self, effects: list[Effect]) -> None:
+        while self._may_read():
+            if self._frames.streaming:
+                part = self._frames.next_part()
+                if part is None:
+                    break
+                self._stream(part, effects)
+                continue
+            message = self._frames.next_message()
+            if message is None:
+                break
+            self._stream = self._drop
+            try:
+                self._read(message, effects)
+            except Malformed as error:
+                raise Fatal("08P01", f"invalid message: {error}") from error
+            except TooManyNames as error:
+                raise Fatal("54000", f"more than {MAX_NAMES} prepared statements or portals are open") from error
+        self._throttle(effects)
+
+    def _may_read(self) -> bool:
+        return (
+            self._deciding is None
+            and self._barrier is None
+            and not self.terminated
+            and len(self._outstanding) < OUTSTANDING_MAX
+        )
+
+    def _throttle(self, effects: list[Effect]) -> None:
+        """Stop reading the client while what it sent cannot be taken yet."""
+        full = self._frames.pending_bytes > UNREAD_MAX_BYTES and not self._may_read()
+        if full != self._paused:
+            self._paused = full
+            effects.append(base.Pause(Side.CLIENT) if full else base.Resume(Side.CLIENT))
+
+    def _read(self, message: bytes, effects: list[Effect]) -> None:
+        kind = message[0]
+        if self._answers.copying is not None:
+            self._read_copy(kind, message, effects)
+        elif kind == messages.TERMINATE:
+            self._terminate(effects)
+        elif kind in _COPY_MESSAGES:
+            return  # of a COPY that has failed: the target would read over it as well
+        elif not self._discarding or kind == messages.SYNC:
+            reader = _READERS.get(kind)
+            if reader is None:
+                raise Fatal("08P01", f"invalid frontend message type {kind}")
+            if self._frames.streaming:
+                self._read_long(kind, message, effects)
+            else:
+                reader(self, message, effects)
+
+    def _drop(self, part: bytes, effects: list[Effect]) -> None:
+        """Pass over the rest of a message."""
+
+    def _terminate(self, effects: list[Effect]) -> None:
+        self.terminated = True
+        effects.append(base.Send(Side.TARGET, messages.TERMINATE_MESSAGE))
+        effects.append(base.Close("the client ended the session"))
+
+    # ------------------------------------------------------------ messages of a group
+
+    def _read_query(self, message: bytes, effects: list[Effect]) -> None:
+        text, end = _text(message, 5)
+        if end != len(message):
+            self._refuse_whole(message, "a statement must not contain a NUL byte", effects)
+            return
+        if len(text) > self._max_statement_bytes:
+            self._refuse_whole(message, self._too_long(len(text)), effects)
+            return
+        self._group.add(message, self._requests.query(self._group, interpret(text), text))
+        self._submit(messages.QUERY, effects)
+
+    def _read_parse(self, message: bytes, effects: list[Effect]) -> None:
+        name, position = read_cstring(message, 5)
+        text, end = _text(message, position)
+        if name == PLACEHOLDER_STATEMENT:
+            entry = Entry(Awaited.PARSE_COMPLETE, self._requests.refused(self._group, _RESERVED_NAME, text).number)
+        elif len(text) > self._max_statement_bytes:
+            meaning = _unsupported("PARSE", self._too_long(len(text)))
+            entry = Entry(Awaited.PARSE_COMPLETE, self._requests.refused(self._group, meaning, text).number)
+        elif (len(message) - end - 2) % 4 != 0 or len(message) < end + 2:
+            raise Malformed("the Parse message does not end where it should")
+        else:
+            entry = self._requests.parse(self._group, name, interpret(text), text)
+        self._add(message, entry, effects)
+
+    def _read_bind(self, message: bytes, effects: list[Effect]) -> None:
+        portal, position = read_cstring(message, 5)
+        statement, position = read_cstring(message, position)
+        self._add(message, self._requests.bind(portal, statement, message[position:]), effects)
+
+    def _read_describe(self, message: bytes, effects: list[Effect]) -> None:
+        self._add(message, Entry(Awaited.DESCRIPTION), effects)
+
+    def _read_execute(self, message: bytes, effects: list[Effect]) -> None:
+        portal, end = read_cstring(message, 5)
+        if end + 4 != len(message):
+            raise Malformed("the Execute message does not end where it should")
+        self._add(message, self._requests.execute(self._group, portal), effects)
+
+    def _read_close(self, message: bytes, effects: list[Effect]) -> None:
+        space = _CLOSED_SPACES.get(message[5]) if len(message) > 5 else None
+        if space is None:
+            raise Malformed("the Close message names neither a statement nor a portal")
+        name, _ = read_cstring(message, 6)
+        self._add(message, self._requests.close(space, name), effects)
+
+    def _read_sync(self, message: bytes, effects: list[Effect]) -> None:
+        self._group.add(message, Entry(Awaited.READY_AFTER_SYNC))
+        self._submit(messages.SYNC, effects)
+
+    def _read_flush(self, message: bytes, effects: list[Effect]) -> None:
+        self._group.add(message, None)
+        self._submit(messages.FLUSH, effects)
+
+    def _read_function_call(self, message: bytes, effects: list[Effect]) -> None:
+        operation = self._requests.refused(self._group, _FUNCTION_CALL, message)
+        self._group.add(message, Entry(Awaited.READY_AFTER_QUERY, operation.number))
+        self._submit(messages.QUERY, effects)
+
+    def _add(self, message: bytes, entry: Entry, effects: list[Effect]) -> None:
+        """Add a message that does not end a group, unless the group has grown as large as it may."""
+        self._group.add(message, entry)
+        if self._group.size_bytes > GROUP_MAX_BYTES or len(self._group.messages) >= GROUP_MAX_MESSAGES:
+            self._submit(0, effects)
+
+    def _too_long(self, size: int) -> str:
+        return f"the statement is {size} bytes long; this gateway takes at most {self._max_statement_bytes}"
+
+    def _refuse_whole(self, message: bytes, sentence: str, effects: list[Effect]) -> None:
+        """A simple query that cannot be read: refused like any other statement, with what is known of its text."""
+        meaning = _unsupported("UNREAD", sentence)
+        operation = self._requests.refused(self._group, meaning, message[5 : 5 + _KEPT_PARAMETER_BYTES])
+        self._group.add(message, Entry(Awaited.READY_AFTER_QUERY, operation.number))
+        self._submit(messages.QUERY, effects)
+
+    # ------------------------------------------------------------ messages that are too long to hold
+
+    def _read_long(self, kind: int, head: bytes, effects: list[Effect]) -> None:
+        """The first part of a long message; the rest follows through ``_stream``."""
+        size = int.from_bytes(head[1:5], "big") + 1
+        if kind == messages.BIND:
+            self._read_long_bind(head, effects)
+        elif kind == messages.QUERY:
+            self._refuse_whole(head, self._too_long(size - 6), effects)
+        elif kind == messages.PARSE:
+            _, position = read_cstring(head, 5)
+            meaning = _unsupported("PARSE", self._too_long(size - position - 3))
+            operation = self._requests.refused(self._group, meaning, head[position : position + _KEPT_PARAMETER_BYTES])
+            self._group.add(head, Entry(Awaited.PARSE_COMPLETE, operation.number))
+            self._submit(0, effects)
+        else:
+            raise Fatal("08P01", f"message type {kind} is too long")
+
+    def _read_long_bind(self, head: bytes, effects: list[Effect]) -> None:
+        """A Bind executes nothing, so its parameters may go ahead of the Execute that is decided later."""
+        portal, position = read_cstring(head, 5)
+        statement, position = read_cstring(head, position)
+        kept = head[position : position + _KEPT_PARAMETER_BYTES]
+        self._stream = self._pass_to_target
+        self._group.add(head, self._requests.bind(portal, statement, kept))
+        self._submit(0, effects)
+
+    def _pass_to_target(self, part: bytes, effects: list[Effect]) -> None:
+        effects.append(base.RecordRequest(self._last_number, part))
+        effects.append(base.Send(Side.TARGET, part))
+
+    # ------------------------------------------------------------ COPY data
+
+    def _read_copy(self, kind: int, message: bytes, effects: list[Effect]) -> None:
+        """A message while the target takes COPY data: data and its end, nothing else."""
+        copying = self._answers.copying
+        assert copying is not None
+        if kind in _COPY_MESSAGES:
+            self._last_number = copying.number
+            self._pass_to_target(message, effects)
+            if self._frames.streaming:
+                self._stream = self._pass_to_target
+            if kind != messages.COPY_DATA:
+                self._answers.copying = None
+                if copying.awaited is Awaited.READY_AFTER_QUERY:
+                    self._barrier = copying
+        elif kind == messages.TERMINATE:
+            self._terminate(effects)
+        elif kind not in (messages.FLUSH, messages.SYNC):
+            raise Fatal("08P01", f"unexpected message type 0x{kind:02x} during COPY from stdin")
+
+    # ------------------------------------------------------------ deciding and forwarding
+
+    def _submit(self, boundary: int, effects: list[Effect]) -> None:
+        """The group is complete: have it decided. ``boundary`` is the type of its last message, 0 for none."""
+        group, self._group = self._group, Group()
+        if boundary in (messages.SYNC, messages.QUERY):
+            self._requests.segment += 1
+        self._boundary = boundary
+        if group.operations:
+            self._last_number = group.operations[-1].number
+            self._deciding = group
+            effects.append(base.Authorize(tuple(group.operations)))
+        else:
+            self._forward(group, (), effects)
+
+    def _forward(self, group: Group, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
+        if self._discarding and self._boundary != messages.SYNC:
+            self._pass_over(group, decisions, effects)
+            return
+        refused = next((i for i, decision in enumerate(decisions) if not isinstance(decision, Permit)), None)
+        if self._discarding or refused is not None:
+            self._forward_cut(group, decisions, None if self._discarding else refused, effects)
+            return
+        if self._boundary == messages.SYNC and group.operations:
+            last = group.entries[-1]
+            assert last is not None
+            last.number = group.operations[-1].number
+        for entry in group.entries:
+            if entry is not None:
+                self._outstanding.add(entry)
+        self._barrier = group.copy_in
+        data = group.messages[0] if len(group.messages) == 1 else b"".join(group.messages)
+        effects.append(base.Send(Side.TARGET, data))
+
+    def _pass_over(self, group: Group, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
+        """The target would skip the whole group, so it does not get it."""
+        self._withdraw(group, 0, decisions, effects)
+        self._stream = self._drop
+
+    def _forward_cut(
+        self, group: Group, decisions: tuple[Decision, ...], refused: int | None, effects: list[Effect]
+    ) -> None:
+        """Forward what comes before the refused operation, then its placeholder, then the group's end.
+
+        With ``refused`` None the target is skipping: only the Sync goes out.
+        """
+        cut = 0 if refused is None else group.cuts[refused]
+        self._withdraw(group, cut, decisions, effects)
+        ends_with_sync = self._boundary == messages.SYNC
+        forwarded = group.messages[:cut]
+        for entry in group.entries[:cut]:
+            if entry is not None:
+                self._outstanding.add(entry)
+        if refused is not None:
+            denial = _denial(decisions[refused])
+            number = group.operations[refused].number
+            if not forwarded and self._answer_here(number, denial, effects):
+                return
+            forwarded = [*forwarded, self._placeholder(number, denial)]
+        if ends_with_sync:
+            forwarded = [*forwarded, messages.SYNC_MESSAGE]
+            self._outstanding.add(Entry(Awaited.READY_AFTER_SYNC))
+        elif self._boundary == messages.FLUSH:
+            forwarded = [*forwarded, messages.FLUSH_MESSAGE]
+        self._discarding = not ends_with_sync and self._boundary != messages.QUERY
+        self._stream = self._drop
+        effects.append(base.Send(Side.TARGET, b"".join(forwarded)))
+
+    def _placeholder(self, number: int, denial: bytes) -> bytes:
+        if self._boundary == messages.QUERY:
+            self._outstanding.add(Entry(Awaited.READY_AFTER_QUERY, number, denial))
+            return QUERY_PLACEHOLDER
+        self._outstanding.add(Entry(Awaited.BIND_COMPLETE, number, denial))
+        return BIND_PLACEHOLDER
+
+    def _answer_here(self, number: int, denial: bytes, effects: list[Effect]) -> bool:
+        """Answer a refused group without the target, when there is no transaction and nothing is outstanding."""
+        alone = self._boundary in (messages.SYNC, messages.QUERY) and not len(self._outstanding)
+        if not alone or self._answers.status != IDLE:
+            return False
+        data = denial + messages.ready_for_query(IDLE)
+        effects.append(base.RecordAnswer(number, data))
+        effects.append(base.Send(Side.CLIENT, data))
+        return True
+
+    def _withdraw(self, group: Group, cut: int, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
+        """Undo what the messages from ``cut`` on would have changed; report what was permitted and did not go out."""
+        held_back: set[int] = set()
+        for entry in group.entries[cut:]:
+            if entry is not None:
+                entry.settle()
+                held_back.add(entry.number)
+        for operation, decision in zip(group.operations, decisions, strict=True):
+            if isinstance(decision, Permit) and operation.number in held_back:
+                effects.append(base.Report(Outcome(operation.number, OutcomeStatus.SKIPPED)))
+
+
+def _text(message: bytes, start: int) -> tuple[bytes, int]:
+    end = message.find(b"\0", start)
+    if end < 0:
+        raise Malformed("a statement is not terminated")
+    return message[start:end], end + 1
+
+
+def _denial(decision: Decision) -> bytes:
+    assert isinstance(decision, Denial | Hold)
+    return denial_response(decision)
+
+
+_COPY_MESSAGES: Final = frozenset((messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL))
+
+_CLOSED_SPACES: Final = {ord("S"): NameSpace.PREPARED, ord("P"): NameSpace.PORTAL}
+
+_READERS: Final[dict[int, Callable[[Relay, bytes, list[Effect]], None]]] = {
+    messages.QUERY: Relay._read_query,
+    messages.PARSE: Relay._read_parse,
+    messages.BIND: Relay._read_bind,
+    messages.DESCRIBE: Relay._read_describe,
+    messages.EXECUTE: Relay._read_execute,
+    messages.CLOSE: Relay._read_close,
+    messages.SYNC: Relay._read_sync,
+    messages.FLUSH: Relay._read_flush,
+    messages.FUNCTION_CALL: Relay._read_function_call,
+}

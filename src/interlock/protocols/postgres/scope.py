@@ -1,0 +1,84 @@
+"""From the meaning of a text to its meaning in a session: names resolved, unqualified tables given their schemas.
+
+The search path is tracked as the set of schemas that may be on it. A change that may yet be rolled back only adds to
+the set, so that an unqualified name is decided for every table that it could stand for.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.protocols.postgres.statements.interpretation import SearchPath
+
+UNKNOWN_NAME: Final = Meaning(
+    "UNKNOWN NAME", (Access("unclassified", ResourceKind.DATABASE),), {"verb": "UNKNOWN NAME", "statements": 1}
+)
+"""A prepared statement or portal that the gateway has not seen defined."""
+
+
+@lru_cache(maxsize=4096)
+def combine(meanings: tuple[Meaning, ...]) -> Meaning:
+    """One meaning with the accesses of all; verb and other facts are those of the first."""
+    first = meanings[0]
+    accesses = tuple(dict.fromkeys(access for meaning in meanings for access in meaning.accesses))
+    facts = dict(first.facts)
+    for name in ("tables", "functions"):
+        joined = {item for meaning in meanings for item in _strings(meaning.facts.get(name))}
+        facts[name] = tuple(sorted(joined))
+    refusal = next((meaning.refusal for meaning in meanings if meaning.refusal), None)
+    return Meaning(first.verb, accesses, facts, refusal)
+
+
+@lru_cache(maxsize=8192)
+def resolve(meaning: Meaning, schemas: tuple[str, ...]) -> Meaning:
+    """The meaning with unqualified names in every schema of ``schemas``; the same object when it has none.
+
+    With no schema on the path an unqualified name resolves to nothing that exists, except where it creates: it stays
+    unresolved and policy refuses it.
+    """
+    if all(access.path[:1] != ("",) for access in meaning.accesses):
+        return meaning
+    accesses = tuple(
+        dict.fromkeys(resolved for access in meaning.accesses for resolved in _in_schemas(access, schemas))
+    )
+    names = {".".join(access.path) for access in accesses if access.kind is ResourceKind.TABLE}
+    facts = dict(meaning.facts)
+    facts["tables"] = tuple(sorted(names | set(_strings(facts.get("tables")))))
+    return Meaning(meaning.verb, accesses, facts, meaning.refusal)
+
+
+def _in_schemas(access: Access, schemas: tuple[str, ...]) -> Sequence[Access]:
+    if access.path[:1] != ("",):
+        return (access,)
+    return [Access(access.action, access.kind, (schema, *access.path[1:]), access.columns) for schema in schemas] or [
+        access
+    ]
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, tuple | list) else ()
+
+
+class SchemaScope:
+    """The schemas that unqualified names may mean in one session."""
+
+    def __init__(self, default: tuple[str, ...], user: str) -> None:
+        self._user = user
+        self._default = self._named(default)
+        self.schemas = self._default
+
+    def may_become(self, path: SearchPath) -> None:
+        """A change is on its way; it may fail or be rolled back."""
+        self.schemas = tuple(dict.fromkeys(self.schemas + self._wanted(path)))
+
+    def became(self, path: SearchPath) -> None:
+        """A change is in force for good."""
+        self.schemas = self._wanted(path)
+
+    def _wanted(self, path: SearchPath) -> tuple[str, ...]:
+        return self._default if path.schemas is None else self._named(path.schemas)
+
+    def _named(self, schemas: tuple[str, ...]) -> tuple[str, ...]:
+        named = (self._user if schema == "$user" else schema for schema in schemas)
+        return tuple(dict.fromkeys(schema for schema in named if schema not in ("", "pg_catalog", "pg_temp")))

@@ -1,0 +1,220 @@
+"""A PostgreSQL session from the first byte to the last, as a state machine over the protocol seam.
+
+Puts the phases in order: the client logs in, the gateway says whether it may use the connection, the target is logged
+in to, then statements are relayed. Never awaits and never raises for what a peer sent.
+"""
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from interlock.protocols import base
+from interlock.protocols.base import Effect, Event, Side
+from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.answers import LostTrack, interrupted
+from interlock.protocols.postgres.client_login import ClientLogin, LoginRejected, PlainText
+from interlock.protocols.postgres.frames import FramingError
+from interlock.protocols.postgres.relay import Fatal, Relay
+from interlock.protocols.postgres.scope import SchemaScope
+from interlock.protocols.postgres.target_login import TargetLogin, TargetRefused
+
+_KEY_BYTES: Final = 64
+ENTROPY_BYTES: Final = 18 + 18 + _KEY_BYTES
+
+
+class PostgresLimits(msgspec.Struct, frozen=True):
+    """What a session is allowed, from the configuration."""
+
+    plain: PlainText = PlainText.REFUSE
+    max_statement_bytes: int = 1 << 22
+
+
+class _Phase(enum.Enum):
+    CLIENT_LOGIN = 1
+    AUTHENTICATING = 2
+    TARGET_LOGIN = 3
+    RELAY = 4
+    CLOSED = 5
+
+
+class PostgresSession:
+    """One client's session. ``entropy`` are ``ENTROPY_BYTES`` fresh random bytes."""
+
+    def __init__(self, limits: PostgresLimits, entropy: bytes) -> None:
+        self._limits = limits
+        self._target_nonce = entropy[18:36]
+        self._key = entropy[36:]
+        self._phase = _Phase.CLIENT_LOGIN
+        self._client = ClientLogin(limits.plain, entropy[:18])
+        self._target: TargetLogin | None = None
+        self._relay: Relay | None = None
+        self._search_path: tuple[str, ...] = ()
+        self._target_user = ""
+        self._early = b""
+
+    def handle(self, event: Event) -> Sequence[Effect]:
+        """Take one event, return what to do."""
+        if self._phase is _Phase.CLOSED:
+            return ()
+        effects: list[Effect] = []
+        try:
+            if type(event) is base.DataReceived:
+                self._data(event.side, event.data, effects)
+            elif type(event) is base.Decided:
+                if self._relay is not None:
+                    self._relay.decided(event.decisions, effects)
+            else:
+                _HANDLERS[type(event)](self, event, effects)
+        except LoginRejected as rejected:
+            self._send_client(rejected.error, effects)
+            self._end(base.Refuse(str(rejected)), effects)
+        except TargetRefused as refused:
+            self._send_client(messages.error_response("FATAL", refused.code, str(refused)), effects)
+            self._end(base.Refuse(refused.reason), effects)
+        except Fatal as fatal:
+            self._fatal(fatal.code, str(fatal), effects)
+        except FramingError as error:
+            self._fatal("08P01", f"protocol violation: {error}", effects)
+        except LostTrack as error:
+            self._fatal("XX000", f"the gateway closed this session because {error}", effects)
+        if self._relay is not None and self._relay.terminated:
+            self._phase = _Phase.CLOSED
+        return effects
+
+    def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            if side is Side.CLIENT:
+                self._relay.receive_client(data, effects)
+            else:
+                self._relay.receive_target(data, effects)
+        elif side is Side.TARGET:
+            self._target_login(data, effects)
+        elif self._phase is _Phase.CLIENT_LOGIN:
+            effects += self._client.receive(data)
+            self._after_client_step(effects)
+        else:
+            self._early += data
+            if len(self._early) > messages.MAX_EARLY_BYTES:
+                raise Fatal("08P01", "too much data before the login was answered")
+
+    def _after_client_step(self, effects: list[Effect]) -> None:
+        if not effects:
+            return
+        last = effects[-1]
+        if isinstance(last, base.Authenticate):
+            self._phase = _Phase.AUTHENTICATING
+        elif isinstance(last, base.CancelTarget):
+            self._end(base.Close("cancel request"), effects)
+
+    def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
+        if event.side is Side.CLIENT:
+            self._client.tls_established(event.alpn, event.server_end_point)
+        elif self._target is not None:
+            effects += self._target.tls_established(event.server_end_point)
+
+    def _tls_refused(self, event: base.TlsRefused, effects: list[Effect]) -> None:
+        if event.side is Side.CLIENT:
+            raise LoginRejected(b"", f"TLS handshake failed: {event.reason}")
+        raise TargetRefused(
+            "08006", "the gateway could not establish TLS with the target", f"target TLS: {event.reason}"
+        )
+
+    def _login_described(self, event: base.LoginDescribed, effects: list[Effect]) -> None:
+        effects += self._client.login_described(event.scram_verifier)
+
+    def _authenticated(self, event: base.Authenticated, effects: list[Effect]) -> None:
+        request = self._client.request
+        assert request is not None
+        self._search_path = request.search_path if request.search_path is not None else event.search_path
+        settings = dict(request.settings) | {
+            "client_encoding": "UTF8",
+            "standard_conforming_strings": "on",
+            "search_path": ", ".join(_quoted(schema) for schema in self._search_path),
+        }
+        self._target = TargetLogin(settings, self._target_nonce)
+        self._phase = _Phase.TARGET_LOGIN
+        effects.append(base.ConnectTarget())
+
+    def _login_failed(self, event: base.LoginFailed, effects: list[Effect]) -> None:
+        self._send_client(messages.error_response("FATAL", event.code, event.message, hint=event.hint), effects)
+        self._end(base.Refuse(event.message), effects)
+
+    def _target_connected(self, event: base.TargetConnected, effects: list[Effect]) -> None:
+        assert self._target is not None
+        self._target_user = event.user
+        effects += self._target.connected(event)
+
+    def _target_login(self, data: bytes, effects: list[Effect]) -> None:
+        if self._target is None:
+            raise LostTrack("the target spoke before it was asked")
+        effects += self._target.receive(data)
+        if self._target.ready:
+            self._begin_relay(self._target, effects)
+
+    def _begin_relay(self, target: TargetLogin, effects: list[Effect]) -> None:
+        request = self._client.request
+        assert request is not None
+        key = self._key[: 4 + request.cancel_key_bytes]
+        greeting = [self._client.final, messages.AUTHENTICATION_OK]
+        greeting += [messages.parameter_status(name, value) for name, value in target.parameters.items()]
+        greeting.append(messages.backend_key_data(int.from_bytes(key[:4], "big"), key[4:]))
+        greeting.append(messages.ready_for_query(ord("I")))
+        cancel = messages.cancel_request(target.process_id, target.secret)
+        effects.append(base.RegisterCancelKey(key, cancel))
+        effects.append(base.Send(Side.CLIENT, b"".join(greeting)))
+        self._phase = _Phase.RELAY
+        self._relay = Relay(SchemaScope(self._search_path, self._target_user), self._limits.max_statement_bytes)
+        early, self._early = self._client.left_over + self._early, b""
+        self._target = None
+        if early:
+            self._relay.receive_client(early, effects)
+
+    def _eof(self, event: base.EofReceived, effects: list[Effect]) -> None:
+        if event.side is Side.CLIENT:
+            if self._relay is None:
+                self._end(base.Refuse("the client left before it was logged in"), effects)
+            else:
+                self._send_target_end(effects)
+                self._end(base.Close("the client closed the connection"), effects)
+        elif self._relay is None:
+            raise TargetRefused("08006", "the target closed the connection during login")
+        else:
+            self._fatal("08006", "the target closed the connection", effects)
+
+    def _send_target_end(self, effects: list[Effect]) -> None:
+        effects.append(base.Send(Side.TARGET, messages.TERMINATE_MESSAGE))
+
+    def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
+        self._fatal(event.code, event.reason, effects)
+
+    def _fatal(self, code: str, text: str, effects: list[Effect]) -> None:
+        self._send_client(messages.error_response("FATAL", code, text), effects)
+        self._end(base.Refuse(text) if self._relay is None else base.Close(text), effects)
+
+    def _send_client(self, data: bytes, effects: list[Effect]) -> None:
+        if data:
+            effects.append(base.Send(Side.CLIENT, data))
+
+    def _end(self, effect: base.Refuse | base.Close, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            effects += interrupted(self._relay.interrupted())
+        effects.append(effect)
+        self._phase = _Phase.CLOSED
+
+
+def _quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'
+
+
+_HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]]] = {
+    base.TlsEstablished: PostgresSession._tls_established,
+    base.TlsRefused: PostgresSession._tls_refused,
+    base.LoginDescribed: PostgresSession._login_described,
+    base.Authenticated: PostgresSession._authenticated,
+    base.LoginFailed: PostgresSession._login_failed,
+    base.TargetConnected: PostgresSession._target_connected,
+    base.EofReceived: PostgresSession._eof,
+    base.Killed: PostgresSession._killed,
+}

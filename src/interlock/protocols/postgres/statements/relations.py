@@ -1,0 +1,194 @@
+"""Who is in FROM: the relations a query can name, and which of their columns it does name.
+
+Scopes follow PostgreSQL's name resolution as far as syntax goes. Where only the catalogue could tell, a column counts
+for every relation that might have it, so the answer can be too large and never too small.
+"""
+
+from collections.abc import Iterator
+
+MAX_COLUMNS = 256
+"""An access names at most this many columns; beyond that it says "*"."""
+
+MAX_STEPS = 500_000
+"""Look-ups spent on one statement's columns before it is given up as too complex."""
+
+WHOLE_ROW_FUNCTIONS = frozenset(
+    "row_to_json to_json to_jsonb json_agg jsonb_agg array_agg json_build_array jsonb_build_array concat "
+    "quote_literal quote_nullable record_out record_send hstore pg_column_size num_nonnulls text xmlforest".split()
+)
+"""``u.row_to_json`` calls ``row_to_json(u)`` when the table has no such column."""
+
+
+class TooComplex(Exception):
+    """A statement whose columns cannot be attributed within MAX_STEPS."""
+
+
+class ColumnSet(set[str]):
+    """Column names, collapsed to ``{"*"}`` when there are too many."""
+
+    def note(self, name: str) -> None:
+        """Add one name."""
+        if len(self) >= MAX_COLUMNS:
+            self.add("*")
+        else:
+            self.add(name)
+
+    def listed(self) -> tuple[str, ...]:
+        """Sorted names, ``("*",)`` alone when there are too many to list."""
+        if len(self) >= MAX_COLUMNS:
+            return ("*",)
+        return tuple(sorted(self))
+
+
+class Source:
+    """One FROM item. ``path`` is None for what is no relation of the database: a sub-query, a function, a CTE."""
+
+    __slots__ = ("columns", "names", "path", "renamed", "target")
+
+    def __init__(
+        self,
+        path: tuple[str, str] | None,
+        names: tuple[str, ...],
+        *,
+        renamed: bool = False,
+        target: bool = False,
+    ) -> None:
+        self.path = path
+        self.names = names
+        self.renamed = renamed
+        self.target = target
+        self.columns = ColumnSet()
+
+    def read(self, column: str) -> None:
+        """``column`` of this source is read; behind an alias list any column may hide."""
+        if self.renamed or column in WHOLE_ROW_FUNCTIONS:
+            self.columns.add("*")
+        self.columns.note(column)
+
+
+class CommonTables:
+    """The names that WITH makes visible at one place: those of one clause up to ``limit``, then the outer ones.
+
+    A place in a long WITH list is a number, not a copy of the list, so that long lists stay cheap.
+    """
+
+    __slots__ = ("index", "limit", "outer")
+
+    def __init__(self, index: dict[str, int], limit: int, outer: "CommonTables | None") -> None:
+        self.index = index
+        self.limit = limit
+        self.outer = outer
+
+
+def is_common_table(name: str, visible: CommonTables | None) -> bool:
+    """Does ``name`` mean a CTE here?"""
+    while visible is not None:
+        if visible.index.get(name, visible.limit) < visible.limit:
+            return True
+        visible = visible.outer
+    return False
+
+
+class Scope:
+    """One query level: its sources, the column names used in it, and the level around it."""
+
+    __slots__ = ("ctes", "fields", "holder", "locked", "parent", "qualified", "sources", "star", "unqualified")
+
+    def __init__(self, parent: "Scope | None" = None, ctes: CommonTables | None = None) -> None:
+        self.parent = parent
+        self.ctes = ctes
+        self.sources: list[Source] = []
+        self.unqualified: ColumnSet = ColumnSet()
+        self.qualified: set[tuple[str, str]] = set()
+        self.fields: set[tuple[str, str]] = set()
+        """``(u).email``, where ``u`` is a relation or a column of composite type."""
+        self.star = False
+        self.locked: set[str] = set()
+        """Aliases named by FOR UPDATE and the like; "*" is all of them."""
+        self.holder: tuple[Scope, str] | None = None
+        """For a sub-query in FROM: the level it stands in, and its alias there."""
+
+    def levels(self) -> Iterator["Scope"]:
+        """This level and those around it, innermost first."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def is_locked(self, names: tuple[str, ...]) -> bool:
+        """Does a row-locking clause reach a source with these names? It reaches into sub-queries of FROM."""
+        scope, wanted = self, names
+        while True:
+            if "*" in scope.locked or not scope.locked.isdisjoint(wanted):
+                return True
+            if scope.holder is None:
+                return False
+            scope, wanted = scope.holder[0], (scope.holder[1],)
+
+
+def attribute_columns(scopes: list[Scope]) -> None:
+    """Give every column name used in ``scopes`` (outer levels before inner ones) to the sources it may belong to.
+
+    Raises TooComplex.
+    """
+    steps = 0
+    by_name = {scope: _sources_by_name(scope) for scope in scopes}
+    for scope in reversed(scopes):
+        for qualifier, column in scope.qualified:
+            steps += _attribute_qualified(scope, qualifier, column, by_name)
+        for holder, column in scope.fields:
+            steps += _attribute_field(scope, holder, column, by_name)
+        for column in scope.unqualified:
+            steps += _attribute_unqualified(scope, column, by_name)
+        if scope.star:
+            for source in scope.sources:
+                source.columns.add("*")
+        if steps > MAX_STEPS:
+            raise TooComplex
+
+
+_ByName = dict[Scope, dict[str, list[Source]]]
+
+
+def _sources_by_name(scope: Scope) -> dict[str, list[Source]]:
+    by_name: dict[str, list[Source]] = {}
+    for source in scope.sources:
+        for name in source.names:
+            by_name.setdefault(name, []).append(source)
+    return by_name
+
+
+def _attribute_qualified(scope: Scope, qualifier: str, column: str, by_name: _ByName) -> int:
+    steps = 0
+    for level in scope.levels():
+        steps += 1
+        if found := by_name[level].get(qualifier):
+            for source in found:
+                source.read(column)
+            return steps + len(found)
+    for level in scope.levels():
+        for source in level.sources:
+            source.read(column)
+        steps += len(level.sources)
+    return steps
+
+
+def _attribute_field(scope: Scope, holder: str, column: str, by_name: _ByName) -> int:
+    """``(holder).column``: a column of the relation ``holder``, or a field of the composite column ``holder``."""
+    for level in scope.levels():
+        if holder in by_name[level]:
+            return _attribute_qualified(scope, holder, column, by_name)
+    scope.unqualified.note(holder)
+    return 1
+
+
+def _attribute_unqualified(scope: Scope, column: str, by_name: _ByName) -> int:
+    """A bare name: a column of some source here or further out, or a whole row when it is a source's name."""
+    steps = 0
+    for level in scope.levels():
+        for source in level.sources:
+            source.read(column)
+        for source in by_name[level].get(column, ()):
+            source.columns.add("*")
+        steps += 1 + len(level.sources)
+    return steps

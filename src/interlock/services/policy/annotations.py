@@ -1,0 +1,95 @@
+"""What Interlock reads from a rule's annotations.
+
+Architecture invariant: an annotation can only soften a ``forbid``. Nothing but a ``permit`` grants, so a tool that
+knows plain Cedar only, and ignores all of this, is stricter and never looser.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from interlock.core.decision import ApprovalDemand
+
+DEFAULT_EXPIRY_S = 600.0
+_MAX_EXPIRY_S = 7 * 86400
+_MAX_APPROVALS = 20
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
+_BUDGET = re.compile(r"(rows|bytes|operations)=[1-9][0-9]{0,14} per [1-9][0-9]{0,5}[smhd]", re.ASCII)
+_MASKS = ("redact", "hash", "partial", "null", "tokenise")
+_PREDICATES = ("allow", "equality", "deny")
+
+
+def duration_s(text: str) -> float | None:
+    """Seconds of ``90s``, ``10m``, ``2h`` or ``1d``; None when it is none of these or exceeds seven days."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    seconds = int(match[1]) * _UNITS_S[match[2]]
+    return float(seconds) if seconds <= _MAX_EXPIRY_S else None
+
+
+def _approvals(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and 1 <= int(text[:3]) <= _MAX_APPROVALS else None
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """One known annotation: what its value must look like and where it may stand."""
+
+    form: str
+    well_formed: Callable[[str], bool]
+    on_permit: bool = False
+    needs: str | None = None
+    enforced: bool = True
+
+
+ANNOTATIONS: Mapping[str, Annotation] = {
+    "id": Annotation(
+        "1 to 100 letters, digits and . _ : -", lambda text: bool(_RULE_ID.fullmatch(text)), on_permit=True
+    ),
+    "message": Annotation("a sentence for the caller", lambda text: 0 < len(text) <= 500 and text.isprintable()),
+    "approval": Annotation("the name of a group", lambda text: 0 < len(text) <= 200 and text.isprintable()),
+    "approvals": Annotation(
+        f"a number from 1 to {_MAX_APPROVALS}", lambda text: _approvals(text) is not None, needs="approval"
+    ),
+    "expires": Annotation(
+        "a time such as 90s, 10m, 2h or 1d, at most 7d", lambda text: duration_s(text) is not None, needs="approval"
+    ),
+    "mask": Annotation("one of " + ", ".join(_MASKS), lambda text: text in _MASKS, enforced=False),
+    "budget": Annotation("such as rows=10000 per 1h", lambda text: bool(_BUDGET.fullmatch(text)), enforced=False),
+    "predicates": Annotation("one of " + ", ".join(_PREDICATES), lambda text: text in _PREDICATES, enforced=False),
+}
+
+
+def annotation_problems(effect: str, annotations: Mapping[str, str]) -> list[str]:
+    """Everything that is wrong with the annotations of one rule, a sentence each."""
+    problems = [] if "id" in annotations else ["every rule needs an @id"]
+    for name, value in sorted(annotations.items()):
+        known = ANNOTATIONS.get(name)
+        if known is None:
+            problems.append(f"unknown annotation @{name}; known are @" + ", @".join(sorted(ANNOTATIONS)))
+        elif effect == "permit" and not known.on_permit:
+            problems.append(f"@{name} may only stand on a forbid: annotations soften, they never grant")
+        elif not known.well_formed(value):
+            problems.append(f"@{name} must be {known.form}")
+        elif known.needs is not None and known.needs not in annotations:
+            problems.append(f"@{name} needs @{known.needs} on the same rule")
+        elif not known.enforced:
+            problems.append(f"@{name} is not enforced by this version, so a policy that relies on it is refused")
+    return problems
+
+
+def approval_demand(annotations: Mapping[str, str]) -> ApprovalDemand | None:
+    """The approval that a rule asks for, from annotations without problems."""
+    group = annotations.get("approval")
+    if group is None:
+        return None
+    expires_s = duration_s(annotations["expires"]) if "expires" in annotations else None
+    return ApprovalDemand(
+        rule=annotations["id"],
+        group=group,
+        approvals=int(annotations.get("approvals", "1")),
+        expires_s=DEFAULT_EXPIRY_S if expires_s is None else expires_s,
+    )

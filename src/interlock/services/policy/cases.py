@@ -1,0 +1,95 @@
+"""Policy cases: what a policy is expected to say, in a YAML file, and whether it does.
+
+A file has one key, ``cases``; docs/policy.md lists the keys of a case. Unknown keys are refused.
+"""
+
+import datetime
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from interlock.core.errors import ConfigurationError
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.services.policy.engine import PolicyEngine
+from interlock.services.policy.explain import outcome_of
+from interlock.services.policy.interpreter import Interpreter
+from interlock.services.policy.session import ClientFacts
+
+Expectation = Literal["allow", "hold", "deny"]
+_DEFAULT_TIME = datetime.datetime(2026, 1, 5, 12, 0, tzinfo=datetime.UTC)
+
+
+class CaseIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who asks."""
+
+    name: str
+    kind: Literal["agent", "user"] = "agent"
+    groups: tuple[str, ...] = ()
+    owner: str | None = None
+
+    def principal(self) -> Principal:
+        return Principal(PrincipalKind[self.kind.upper()], self.name, frozenset(self.groups), self.owner)
+
+
+class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One statement of one identity with the expected outcome, and optionally a rule that must have decided it."""
+
+    name: str
+    identity: CaseIdentity
+    connection: str
+    statement: str
+    expect: Expectation
+    database: str = ""
+    protocol: str = "postgres"
+    rule: str | None = None
+    address: str = ""
+    application: str = ""
+    trace: str = ""
+    at: Annotated[datetime.datetime, msgspec.Meta(tz=True)] = _DEFAULT_TIME
+
+
+class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of cases."""
+
+    cases: tuple[Case, ...]
+
+
+class CaseResult(msgspec.Struct, frozen=True):
+    """What became of a case. ``failure`` says what is different from what was expected, None when nothing is."""
+
+    case: Case
+    actual: Expectation
+    rules: tuple[str, ...]
+    failure: str | None
+
+
+def read_cases(data: bytes, name: str) -> tuple[Case, ...]:
+    """The cases of a YAML file. Raises ``ConfigurationError`` with the place and what is allowed there."""
+    try:
+        cases = msgspec.yaml.decode(data, type=CaseFile).cases
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    if not cases:
+        raise ConfigurationError(f"{name}: there is no case in it")
+    return cases
+
+
+def run_cases(engine: PolicyEngine, interpreter: Interpreter, cases: Sequence[Case]) -> tuple[CaseResult, ...]:
+    """Decide every case. Raises ``ConfigurationError`` when a case names a protocol that does not exist."""
+    return tuple(_run(engine, interpreter, case) for case in cases)
+
+
+def _run(engine: PolicyEngine, interpreter: Interpreter, case: Case) -> CaseResult:
+    client = ClientFacts(case.address, case.application, case.trace)
+    session = engine.for_session(case.identity.principal(), case.connection, case.database, client)
+    verdict = session.decide(interpreter.interpret(case.protocol, case.statement), case.at.timestamp())
+    outcomes: tuple[Expectation, ...] = ("allow", "hold", "deny")
+    actual = outcomes[outcome_of(verdict)]
+    failure = None
+    if actual != case.expect:
+        said = verdict.denial.message if verdict.denial else verdict.hold.message if verdict.hold else ""
+        failure = f"expected {case.expect}, got {actual}" + (f": {said}" if said else "")
+    elif case.rule is not None and case.rule not in verdict.rules:
+        failure = f'expected rule "{case.rule}" to decide, but it was {", ".join(verdict.rules) or "no rule"}'
+    return CaseResult(case, actual, verdict.rules, failure)

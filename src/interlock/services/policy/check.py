@@ -1,0 +1,151 @@
+"""Finds what is wrong or doubtful in policy texts before they are put in force.
+
+An *error* keeps a policy from becoming active. A *warning* is about a rule that is valid and cannot do what it seems to
+say. Only what is certain is reported: no warning rests on a guess about conditions.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from cedarpy import pst
+
+from interlock.services.policy.resources import LINEAGE_BY_TYPE, tag_problems
+from interlock.services.policy.rules import Rule, read_rules
+from interlock.services.policy.schema import action_groups, members
+from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
+
+
+class Severity(enum.Enum):
+    """Whether a policy with this remark may become active."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """One thing found. ``text`` begins with its place (``file:line:``)."""
+
+    severity: Severity
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownNames:
+    """The names of the configuration; None where it does not say."""
+
+    groups: frozenset[str] | None = None
+    connections: frozenset[str] | None = None
+
+
+def check(
+    sources: Sequence[PolicySource], tags: Tags | None = None, names: KnownNames = KnownNames()
+) -> tuple[Remark, ...]:
+    """All remarks, errors first. ``tags`` is None when the configuration is not known."""
+    draft = read_rules(sources)
+    problems = [*draft.problems, *tag_problems(tags or NO_TAGS)]
+    if problems:
+        return tuple(Remark(Severity.ERROR, problem) for problem in problems)
+    known_tags = None if tags is None else frozenset(name for given in tags.values() for name in given)
+    remarks = [
+        f'{rule.place}: rule "{rule.id}" {remark}'
+        for rule in draft.rules
+        for remark in (*_unknown_names(rule, names, known_tags), *_shadowed(rule, draft.rules))
+    ]
+    return tuple(Remark(Severity.WARNING, remark) for remark in remarks)
+
+
+def _unknown_names(rule: Rule, names: KnownNames, tags: frozenset[str] | None) -> Iterator[str]:
+    named = sorted((str(uid.type), uid.id) for uid in pst.entity_uids(rule.policy))
+    groups = [name for kind, name in named if kind == "Group"] + ([rule.demand.group] if rule.demand else [])
+    connections = {name.split("/")[0] for kind, name in named if kind in LINEAGE_BY_TYPE}
+    yield from _missing("group", groups, names.groups)
+    yield from _missing("connection", sorted(connections), names.connections)
+    yield from _missing("tag", [name for kind, name in named if kind == "Tag"], tags)
+
+
+def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> Iterator[str]:
+    for name in dict.fromkeys(used):
+        if known is not None and name not in known:
+            yield f'names the {noun} "{name}", which the configuration does not have'
+
+
+def _shadowed(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
+    """A forbid without conditions that covers the whole scope of a permit, or of a forbid that asks for approval."""
+    if not rule.permits and rule.demand is None:
+        return
+    for other in rules:
+        if (
+            not other.permits
+            and other.demand is None
+            and not other.policy.clauses
+            and _covers(other.policy, rule.policy)
+        ):
+            effect = "grants nothing" if rule.permits else "never asks for approval"
+            yield f'{effect}: rule "{other.id}" at {other.place} forbids all of it'
+
+
+def _covers(wide: pst.Template, narrow: pst.Template) -> bool:
+    return (
+        _covers_scope(wide.principal, narrow.principal)
+        and _actions(narrow.action) <= _actions(wide.action)
+        and _covers_scope(wide.resource, narrow.resource)
+    )
+
+
+def _actions(scope: pst.ActionConstraint) -> frozenset[str]:
+    match scope:
+        case pst.ActionEq(entity):
+            return frozenset({entity.id})
+        case pst.ActionIn(entities):
+            return frozenset[str]().union(*(members(entity.id) for entity in entities))
+        case _:
+            return frozenset(action_groups())
+
+
+def _covers_scope(wide: pst.PrincipalOrResourceConstraint, narrow: pst.PrincipalOrResourceConstraint) -> bool:
+    if wide == narrow:
+        return True
+    match wide:
+        case pst.ScopeAny():
+            return True
+        case pst.ScopeIs(kind):
+            return _kind(narrow) == kind
+        case pst.ScopeIn(pst.EntityUid() as outer):
+            inner = _entity(narrow)
+            return inner is not None and _is_within(inner, outer)
+        case pst.ScopeIsIn(kind, pst.EntityUid() as outer):
+            inner = _entity(narrow)
+            return _kind(narrow) == kind and inner is not None and _is_within(inner, outer)
+        case _:
+            return False
+
+
+def _kind(scope: pst.PrincipalOrResourceConstraint) -> pst.EntityType | None:
+    match scope:
+        case pst.ScopeEq(pst.EntityUid(kind, _)) | pst.ScopeIs(kind) | pst.ScopeIsIn(kind, _):
+            return kind
+        case _:
+            return None
+
+
+def _entity(scope: pst.PrincipalOrResourceConstraint) -> pst.EntityUid | None:
+    match scope:
+        case pst.ScopeEq(pst.EntityUid() as entity) | pst.ScopeIn(pst.EntityUid() as entity):
+            return entity
+        case pst.ScopeIsIn(_, pst.EntityUid() as entity):
+            return entity
+        case _:
+            return None
+
+
+def _is_within(inner: pst.EntityUid, outer: pst.EntityUid) -> bool:
+    """Whether an entity is another one or lies below it by its id; tags and groups hold nothing by id."""
+    if inner == outer:
+        return True
+    types = LINEAGE_BY_TYPE.get(str(inner.type), ())
+    if str(outer.type) not in types[:-1]:
+        return False
+    depth = types.index(str(outer.type)) + 1
+    return inner.id.split("/")[:depth] == outer.id.split("/")

@@ -1,0 +1,90 @@
+"""Asks Cedar: validated rules, compiled, and the answers to single requests.
+
+What Cedar calls an answer with errors (it skips the rule that failed) is a failure here.
+"""
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import cedarpy
+import msgspec
+from cedarpy import pst
+
+from interlock.services.policy.faults import engine_faults
+from interlock.services.policy.resources import TagRules
+from interlock.services.policy.rules import Rule, walk
+from interlock.services.policy.schema import schema
+
+_FAILED_RULE = re.compile(r"error while evaluating policy `([^`]*)`")
+_TIME = frozenset({"now", "hour", "weekday"})
+_CLIENT = frozenset({"client", "trace"})
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Cedar's answer to one request.
+
+    ``rules`` are the determining ones: satisfied permits when allowed, satisfied forbids when not. ``failed`` is None,
+    or, when the answer cannot be trusted, the ids of the rules that could not be evaluated (none when it was not
+    a rule that failed).
+    """
+
+    allowed: bool
+    rules: tuple[str, ...]
+    failed: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, result: cedarpy.AuthzResult) -> "Answer":
+        errors = result.diagnostics.errors
+        ids = sorted({match[1] for error in errors if (match := _FAILED_RULE.match(error))})
+        sound = result.decision is not cedarpy.Decision.NoDecision and not errors
+        return cls(result.allowed and sound, tuple(sorted(result.diagnostics.reasons)), None if sound else tuple(ids))
+
+
+class Evaluator:
+    """Compiled rules with the tag rules that belong to them. Immutable."""
+
+    def __init__(self, rules: Sequence[Rule], tags: TagRules, version: str) -> None:
+        self.rules: Mapping[str, Rule] = {rule.id: rule for rule in rules}
+        self.tags = tags
+        self.version = version
+        self._all = _policy_set(rules)
+        self._permits = _policy_set([rule for rule in rules if rule.permits])
+        read = frozenset[str]().union(*(context_read(rule.policy) for rule in rules))
+        self.reads_time = bool(read & _TIME)
+        self.reads_client = bool(read & _CLIENT)
+
+    def without(self, rule_ids: Container[str]) -> "Evaluator":
+        """The same rules less some, for asking what would be; not a version of the policy."""
+        return Evaluator([rule for rule in self.rules.values() if rule.id not in rule_ids], self.tags, self.version)
+
+    def ask(self, requests: list[dict[str, Any]], entities: cedarpy.Entities, *, permits_only: bool) -> list[Answer]:
+        """The answers to requests, in order. Raises whatever the engine raises, panics as ``EngineFault``."""
+        policies = self._permits if permits_only else self._all
+        with engine_faults():
+            results = cedarpy.is_authorized_batch(requests, policies, entities, schema())
+        if len(results) != len(requests):
+            raise RuntimeError("an answer is missing")
+        return [Answer.of(result) for result in results]
+
+    def softened(self, answer: Answer) -> bool:
+        """Whether it is denied, and every rule that denies it asks for approval instead."""
+        denied = not answer.allowed and answer.failed is None and bool(answer.rules)
+        return denied and all(self.rules[rule].demand for rule in answer.rules)
+
+
+def context_read(policy: pst.Template) -> frozenset[str]:
+    """Which attributes of the context a rule may read; those that differ between requests when it reads it whole."""
+    context = pst.Var("context")
+    uses = sum(node == context for node in walk(policy))
+    attributes = [
+        node.attr if isinstance(node, pst.GetAttr) else node.attrs[0]
+        for node in walk(policy)
+        if isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == context
+    ]
+    return frozenset(attributes) if len(attributes) == uses else _TIME | _CLIENT
+
+
+def _policy_set(rules: Sequence[Rule]) -> cedarpy.PolicySet:
+    policies = {rule.id: rule.policy for rule in rules}
+    return cedarpy.PolicySet.from_pst(pst.PolicySet(templates={}, static_policies=policies, template_links=()))

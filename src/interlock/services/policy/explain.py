@@ -1,0 +1,95 @@
+"""Explains one decision: its accesses, the rules that made it, and what would change it."""
+
+from collections.abc import Iterator
+
+import msgspec
+from cedarpy import pst
+
+from interlock.core.decision import Verdict
+from interlock.core.identity import Principal
+from interlock.core.operation import Meaning
+from interlock.services.policy.engine import PolicyEngine
+from interlock.services.policy.evaluator import Evaluator
+from interlock.services.policy.session import ClientFacts, Finding, Outcome, SessionPolicy
+
+_MAX_GROUPS_TRIED = 200
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Who asks, where, for what, when (Unix seconds)."""
+
+    principal: Principal
+    connection: str
+    database: str
+    meaning: Meaning
+    client: ClientFacts
+    now_s: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The verdict with the finding for each access, and sentences on what would change it."""
+
+    outcome: Outcome
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    changes: tuple[str, ...]
+
+
+def outcome_of(verdict: Verdict) -> Outcome:
+    """A verdict in one word."""
+    if verdict.denial is not None:
+        return Outcome.DENY
+    return Outcome.ALLOW if verdict.hold is None else Outcome.HOLD
+
+
+def explain(engine: PolicyEngine, question: Question) -> Explanation:
+    """Ask the engine, and ask again with single rules left out and single groups joined."""
+    policy = _session(engine.evaluator, question, question.principal)
+    verdict = policy.decide(question.meaning, question.now_s)
+    outcome = outcome_of(verdict)
+    undecided = question.meaning.refusal is not None
+    findings = () if undecided else policy.examine(question.meaning, question.now_s)
+    changes = () if undecided else tuple(_changes(engine.evaluator, question, verdict, outcome))
+    return Explanation(outcome, verdict, findings, changes)
+
+
+def _changes(evaluator: Evaluator, question: Question, verdict: Verdict, outcome: Outcome) -> Iterator[str]:
+    if outcome is Outcome.ALLOW:
+        return
+    forbids = [rule for rule in verdict.rules if not evaluator.rules[rule].permits]
+    for rule in forbids:
+        other = _ask(evaluator.without({rule}), question, question.principal)
+        yield f'without rule "{rule}": {_word(other, outcome)}'
+    if len(forbids) > 1:
+        other = _ask(evaluator.without(forbids), question, question.principal)
+        yield f"without all of these rules: {_word(other, outcome)}"
+    yield from _joined_groups(evaluator, question, outcome)
+
+
+def _joined_groups(evaluator: Evaluator, question: Question, outcome: Outcome) -> Iterator[str]:
+    named = {uid.id for rule in evaluator.rules.values() for uid in pst.entity_uids(rule.policy) if _is_group(uid)}
+    helped = False
+    for group in sorted(named - question.principal.groups)[:_MAX_GROUPS_TRIED]:
+        member = msgspec.structs.replace(question.principal, groups=question.principal.groups | {group})
+        other = _ask(evaluator, question, member)
+        if other < outcome:
+            helped = True
+            yield f"as a member of group {group}: {_word(other, outcome)}"
+    if not helped:
+        yield "no group that the policy names would make a difference"
+
+
+def _is_group(uid: pst.EntityUid) -> bool:
+    return str(uid.type) == "Group"
+
+
+def _word(other: Outcome, outcome: Outcome) -> str:
+    return ("still " if other is outcome else "") + {0: "allowed", 1: "held for approval", 2: "denied"}[other]
+
+
+def _session(evaluator: Evaluator, question: Question, principal: Principal) -> SessionPolicy:
+    return SessionPolicy(evaluator, principal, question.connection, question.database, question.client)
+
+
+def _ask(evaluator: Evaluator, question: Question, principal: Principal) -> Outcome:
+    return outcome_of(_session(evaluator, question, principal).decide(question.meaning, question.now_s))

@@ -1,0 +1,250 @@
+"""The policy as one session sees it: what a principal may do on one database.
+
+Every access of a meaning is asked by itself, and the strictest answer counts: deny, then hold, then allow. Whatever
+goes wrong in here is a denial, never a permit.
+"""
+
+import enum
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import cedarpy
+import msgspec
+
+from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Verdict
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.services.policy import wording
+from interlock.services.policy.evaluator import Answer, Evaluator
+from interlock.services.policy.resources import Resource, UnresolvedName, entities, resolve
+from interlock.services.policy.schema import action_entities
+
+MAX_ACCESSES = 1000
+"""Different accesses of one meaning; more would stop every other session while they are decided."""
+
+_KEPT_VERDICTS = 256
+_SQL_FACTS: Mapping[str, object] = {"verb": "", "has_where": False, "tables": (), "functions": (), "statements": 1}
+"""What a rule reads of a statement about which a protocol says less."""
+
+_CONNECT = Access("connect", ResourceKind.CONNECTION)
+_GRAVITY = (DenialReason.POLICY_ERROR, DenialReason.FORBIDDEN, DenialReason.NO_PERMIT)
+"""Which of several denials the caller reads: the first in this order."""
+
+
+class ClientFacts(msgspec.Struct, frozen=True):
+    """What is known of the client besides its identity.
+
+    ``address`` is the host without a port. ``application`` and ``trace`` are what the client says of itself.
+    """
+
+    address: str = ""
+    application: str = ""
+    trace: str = ""
+
+
+class Outcome(enum.IntEnum):
+    """What policy says about one access; the greatest counts."""
+
+    ALLOW = 0
+    HOLD = 1
+    DENY = 2
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The outcome for one access.
+
+    ``rules`` made it: the permits, or the forbids without approval, or for a hold the permits and the forbids.
+    ``denial`` is there exactly when the outcome is DENY.
+    """
+
+    access: Access
+    line: str
+    outcome: Outcome
+    rules: tuple[str, ...] = ()
+    demands: tuple[ApprovalDemand, ...] = ()
+    denial: Denial | None = None
+
+
+class SessionPolicy:
+    """One policy version for one principal on one database, with the verdicts already found.
+
+    Verdicts are kept for the most recently used meanings, by identity, unless a rule reads the time.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, principal: Principal, connection: str, database: str, client: ClientFacts
+    ) -> None:
+        self.version = evaluator.version
+        self._evaluator = evaluator
+        self._principal = principal
+        self._connection = connection
+        self._database = database
+        self._client = client
+        self._verdicts: dict[Meaning, Verdict] = {}
+        self._lines: dict[Meaning, tuple[str, ...]] = {}
+        self._known: cedarpy.Entities | None = None
+
+    def decide(self, meaning: Meaning, now_s: float) -> Verdict:
+        """The verdict on one meaning at a time (Unix seconds). Never raises for what went wrong: that is a denial."""
+        verdicts = self._verdicts
+        verdict = verdicts.pop(meaning, None)
+        if verdict is None:
+            verdict = self._decide_anew(meaning, now_s)
+            if not self._may_keep(verdict):
+                return verdict
+            if len(verdicts) >= _KEPT_VERDICTS:
+                del verdicts[next(iter(verdicts))]
+        verdicts[meaning] = verdict
+        return verdict
+
+    def examine(self, meaning: Meaning, now_s: float) -> tuple[Finding, ...]:
+        """What policy says about each different access, in order. May raise: decisions come from ``decide``."""
+        resources: dict[Access, Resource] = {}
+        accesses = distinct_accesses(meaning)
+        for access in accesses:
+            try:
+                resources[access] = resolve(access, self._connection, self._database)
+            except UnresolvedName:
+                continue
+        found = {finding.access: finding for finding in self._ask(resources, meaning, now_s)}
+        return tuple(found.get(access) or self._unresolved(access) for access in accesses)
+
+    def access_lines(self, meaning: Meaning) -> tuple[str, ...]:
+        """The meaning's different accesses as ``action on resource``, for records and people."""
+        lines = self._lines.get(meaning)
+        if lines is None:
+            lines = tuple(self._line(access) for access in distinct_accesses(meaning)[:MAX_ACCESSES])
+            if len(self._lines) >= _KEPT_VERDICTS:
+                del self._lines[next(iter(self._lines))]
+            self._lines[meaning] = lines
+        return lines
+
+    def _may_keep(self, verdict: Verdict) -> bool:
+        failed = verdict.denial is not None and verdict.denial.reason is DenialReason.POLICY_ERROR
+        return not failed and not self._evaluator.reads_time
+
+    def _decide_anew(self, meaning: Meaning, now_s: float) -> Verdict:
+        try:
+            if meaning.refusal is not None:
+                return self._denied(wording.unsupported(meaning.refusal, self.version))
+            count = len(distinct_accesses(meaning))
+            if count > MAX_ACCESSES:
+                return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
+            return self._strictest(self.examine(meaning, now_s))
+        except Exception:  # noqa: BLE001 - fail closed: whatever broke, the answer is no
+            return self._denied(wording.broken("this request", (), self.version))
+
+    def _ask(self, resources: Mapping[Access, Resource], meaning: Meaning, now_s: float) -> Iterator[Finding]:
+        if not resources:
+            return
+        evaluator = self._evaluator
+        asked = self._asked_entities(resources.values())
+        context = self._context(meaning, now_s)
+        requests = [self._request(access, resource, context) for access, resource in resources.items()]
+        answers = evaluator.ask(requests, asked, permits_only=False)
+        again = [request for request, answer in zip(requests, answers, strict=True) if evaluator.softened(answer)]
+        permits = iter(evaluator.ask(again, asked, permits_only=True) if again else ())
+        for access, answer in zip(resources, answers, strict=True):
+            yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None)
+
+    def _finding(self, access: Access, answer: Answer, permits: Answer | None) -> Finding:
+        line = self._line(access)
+        failed = answer.failed if permits is None else permits.failed
+        if failed is not None:
+            return Finding(access, line, Outcome.DENY, failed, denial=wording.broken(line, failed, self.version))
+        if answer.allowed:
+            return Finding(access, line, Outcome.ALLOW, answer.rules)
+        if permits is not None and permits.allowed:
+            demands = tuple(demand for rule in answer.rules if (demand := self._evaluator.rules[rule].demand))
+            return Finding(access, line, Outcome.HOLD, tuple(sorted((*answer.rules, *permits.rules))), demands)
+        return self._refused(access, line, answer)
+
+    def _refused(self, access: Access, line: str, answer: Answer) -> Finding:
+        forbids = tuple(rule for rule in answer.rules if not self._evaluator.rules[rule].demand)
+        if forbids:
+            denial = wording.forbidden(line, forbids, self._messages(forbids), self.version)
+        else:
+            denial = wording.no_permit(self._principal, line, self._connection, self.version)
+        return Finding(access, line, Outcome.DENY, forbids, denial=denial)
+
+    def _unresolved(self, access: Access) -> Finding:
+        line = self._line(access)
+        return Finding(access, line, Outcome.DENY, denial=wording.unresolved(line, self.version))
+
+    def _strictest(self, findings: Sequence[Finding]) -> Verdict:
+        outcome = max(finding.outcome for finding in findings)
+        if outcome is Outcome.ALLOW:
+            return Verdict(self.version, _rules(findings))
+        if outcome is Outcome.HOLD:
+            return self._held(findings)
+        denied = [finding for finding in findings if finding.outcome is Outcome.DENY]
+        worst = min((finding.denial for finding in denied if finding.denial), key=lambda d: _GRAVITY.index(d.reason))
+        return self._denied(msgspec.structs.replace(worst, rules=_rules(denied)))
+
+    def _held(self, findings: Sequence[Finding]) -> Verdict:
+        demands = tuple(dict.fromkeys(demand for finding in findings for demand in finding.demands))
+        line = next(finding.line for finding in findings if finding.outcome is Outcome.HOLD)
+        messages = self._messages(demand.rule for demand in demands)
+        rules = _rules(findings)
+        return Verdict(self.version, rules, hold=wording.held(line, demands, messages, rules, self.version))
+
+    def _denied(self, denial: Denial) -> Verdict:
+        return Verdict(self.version, denial.rules, denial=denial)
+
+    def _messages(self, rules: Iterable[str]) -> list[str]:
+        said = (self._evaluator.rules[rule].message for rule in rules)
+        return list(dict.fromkeys(message for message in said if message))
+
+    def _line(self, access: Access) -> str:
+        try:
+            resource_id = resolve(access, self._connection, self._database).id
+        except UnresolvedName:
+            resource_id = "/".join(access.path)
+        return wording.access_line(access, resource_id)
+
+    def _request(self, access: Access, resource: Resource, context: str) -> dict[str, Any]:
+        return {
+            "principal": {"type": self._principal.kind.value, "id": self._principal.name},
+            "action": {"type": "Action", "id": access.action},
+            "resource": resource.uid,
+            "context": context,
+        }
+
+    def _asked_entities(self, resources: Iterable[Resource]) -> cedarpy.Entities:
+        if self._known is None:
+            self._known = action_entities().with_added_json_str(json.dumps([_principal_entity(self._principal)]))
+        return self._known.with_added_json_str(json.dumps(entities(resources, self._evaluator.tags)))
+
+    def _context(self, meaning: Meaning, now_s: float) -> str:
+        seconds = int(now_s)
+        client = self._client
+        circumstances: dict[str, object] = {
+            "now": seconds,
+            "hour": seconds // 3600 % 24,
+            "weekday": (seconds // 86400 + 3) % 7 + 1,
+            "trace": client.trace,
+            "client": {"address": client.address, "application": client.application},
+        }
+        if meaning.facts:
+            circumstances["sql"] = {**_SQL_FACTS, **meaning.facts}
+        return msgspec.json.encode(circumstances).decode()
+
+
+def distinct_accesses(meaning: Meaning) -> list[Access]:
+    """The accesses to decide, each once; columns don't make a difference. Without any, it is ``connect``."""
+    bare = (msgspec.structs.replace(access, columns=()) if access.columns else access for access in meaning.accesses)
+    return list(dict.fromkeys(bare)) or [_CONNECT]
+
+
+def _principal_entity(who: Principal) -> dict[str, Any]:
+    owned = who.kind is PrincipalKind.AGENT and who.owner is not None
+    return {
+        "uid": {"type": who.kind.value, "id": who.name},
+        "attrs": {"owner": who.owner} if owned else {},
+        "parents": [{"type": "Group", "id": group} for group in sorted(who.groups)],
+    }
+
+
+def _rules(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(sorted({rule for finding in findings for rule in finding.rules}))

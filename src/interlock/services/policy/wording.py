@@ -1,0 +1,111 @@
+"""Sentences about decisions that a caller can act on.
+
+A sentence names the action, the resource and the deciding rule with its ``@message``; it never holds a rule's text.
+"""
+
+from collections.abc import Sequence
+
+from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Hold
+from interlock.core.identity import Principal
+from interlock.core.operation import Access, ResourceKind
+
+_MAX_NAME_CHARS = 200
+
+_NOUNS = {
+    ResourceKind.CONNECTION: "connection",
+    ResourceKind.DATABASE: "database",
+    ResourceKind.SCHEMA: "schema",
+    ResourceKind.TABLE: "table",
+    ResourceKind.FUNCTION: "function",
+    ResourceKind.ROLE: "role",
+    ResourceKind.SETTING: "setting",
+    ResourceKind.SERVER_FILE: "server file",
+}
+
+
+def printable(text: str) -> str:
+    """A name that came from outside, on one line and of bounded length."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: _MAX_NAME_CHARS + 1])
+    return shown if len(shown) <= _MAX_NAME_CHARS else shown[: _MAX_NAME_CHARS - 1] + "…"
+
+
+def access_line(access: Access, resource_id: str) -> str:
+    """``drop on table prod-pg/app/public/users``."""
+    return f"{access.action} on {_NOUNS[access.kind]} {printable(resource_id)}"
+
+
+def quoted(rules: Sequence[str]) -> str:
+    """``rule "a"`` or ``rules "a", "b"``."""
+    return ("rule " if len(rules) == 1 else "rules ") + ", ".join(f'"{rule}"' for rule in rules)
+
+
+def no_permit(who: Principal, line: str, connection: str, policy: str) -> Denial:
+    return Denial(
+        DenialReason.NO_PERMIT,
+        f"{who.kind.value} {printable(who.name)} may not {line}: no rule permits it.",
+        f"Do it another way, or ask whoever administers connection {printable(connection)} for a rule that permits "
+        f"{line}.",
+        line,
+        (),
+        policy,
+    )
+
+
+def forbidden(line: str, rules: tuple[str, ...], messages: Sequence[str], policy: str) -> Denial:
+    said = " ".join(messages)
+    return Denial(
+        DenialReason.FORBIDDEN,
+        f"{quoted(rules).capitalize()} {'forbids' if len(rules) == 1 else 'forbid'} {line}"
+        + (f": {said}" if said else "."),
+        "The same statement will be refused again as long as the rule is in force.",
+        line,
+        rules,
+        policy,
+    )
+
+
+def broken(line: str, rules: tuple[str, ...], policy: str) -> Denial:
+    where = f" ({quoted(rules)} failed)" if rules else ""
+    return Denial(
+        DenialReason.POLICY_ERROR,
+        f"Policy could not be evaluated for {line}{where}, so it is refused.",
+        "This is a fault on the gateway's side: report it to whoever administers the gateway.",
+        line,
+        rules,
+        policy,
+    )
+
+
+def unresolved(line: str, policy: str) -> Denial:
+    return Denial(
+        DenialReason.POLICY_ERROR,
+        f"It is not known which object is meant by {line}, so it is refused.",
+        "Write the name with its schema, as in public.users.",
+        line,
+        (),
+        policy,
+    )
+
+
+def too_many(count: int, limit: int, policy: str) -> Denial:
+    return Denial(
+        DenialReason.UNSUPPORTED,
+        f"The statement has {count} different accesses; at most {limit} can be decided at once.",
+        "Split it into several statements.",
+        policy=policy,
+    )
+
+
+def unsupported(sentence: str, policy: str) -> Denial:
+    return Denial(DenialReason.UNSUPPORTED, sentence, "Send the request in another form.", policy=policy)
+
+
+def held(
+    line: str, demands: tuple[ApprovalDemand, ...], messages: Sequence[str], rules: tuple[str, ...], policy: str
+) -> Hold:
+    asked = "; ".join(
+        f"{demand.approvals} approval{'s' if demand.approvals > 1 else ''} of group {demand.group} "
+        f'(rule "{demand.rule}")'
+        for demand in demands
+    )
+    return Hold(demands, " ".join([f"{line} needs {asked}.", *messages]), rules, policy, line)

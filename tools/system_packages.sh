@@ -1,0 +1,29 @@
+#!/bin/sh
+# Makes sure that the programs which tests ("test") or benchmarks ("bench") start are on this machine.
+# Debian packages are installed when we may; otherwise it says what to do.
+set -eu
+
+has_postgres() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1
+}
+
+has_pgbouncer() {
+    PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null 2>&1
+}
+
+missing=""
+has_postgres || missing="postgresql"
+if [ "$1" = bench ]; then
+    has_pgbouncer || missing="$missing pgbouncer"
+fi
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "Missing on this machine: $missing" >&2
+    echo "Install it, on Debian and Ubuntu with: sudo apt-get install --no-install-recommends $missing" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q </dev/null
+# shellcheck disable=SC2086 # a list of words
+apt-get install -q -y --no-install-recommends $missing </dev/null
