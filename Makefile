@@ -16,9 +16,9 @@ venv: .venv/.installed ## make the virtual environment
 demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEMO_KEEP=1 keeps them running)
 	.venv/bin/interlock demo
 
-test: venv ## all tests (PYTEST_ARGS="-k name" selects some)
+test: venv $(COMPILED:1=build) ## all tests (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(if $(COMPILED),PYTHONPATH=build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: venv ## style, types, layers and files
 	.venv/bin/ruff check .
@@ -33,15 +33,19 @@ bench: build ## speed and memory against PostgreSQL and PgBouncer (BENCH_ARGS="-
 	tools/system_packages.sh bench
 	PYTHONPATH=build/compiled $(PY) -m benchmarks.postgres $(BENCH_ARGS)
 
-fuzz: .venv/.fuzz ## every fuzz target for FUZZ_SECONDS
-	set -e; for target in tests/fuzz/fuzz_*.py; do $(PY) $$target -max_total_time=$(FUZZ_SECONDS); done
+fuzz: .venv/.fuzz ## every fuzz target for FUZZ_SECONDS; inputs that fail are kept in build/fuzz
+	mkdir -p build/fuzz
+	set -e; for target in tests/fuzz/fuzz_*.py; do \
+	    $(PY) $$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/; \
+	done
 
 docs: venv ## regenerate the reference parts of the documentation
 	$(PY) -m tools.reference
 
-clean: ## remove all that can be made again
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis src/*.egg-info
+clean: ## remove what was built, except .venv
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests benchmarks tools -name '__pycache__' -prune -exec rm -rf {} +
+	find src -name '*.so' -delete
 
 .venv/.installed: pyproject.toml constraints.txt setup.py
 	tools/venv.sh demo,test,check
@@ -52,6 +56,6 @@ clean: ## remove all that can be made again
 	@touch $@
 
 build/compiled/.built: .venv/.installed $(SOURCES)
-	rm -rf build
+	rm -rf build/compiled build/lib* build/bdist* build/temp*
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps --target build/compiled .
 	@touch $@

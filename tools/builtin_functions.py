@@ -2,9 +2,9 @@
 
     python tools/builtin_functions.py "host=localhost dbname=postgres user=postgres"
 
-Functions come from pg_proc minus those that ``functions.EFFECTS`` gives a meaning, minus what SQL cannot call (trigger
-functions, anything with an ``internal`` argument). A name that appears for the first time with a new server version must
-be read in the manual before the list is committed: what has an effect belongs in EFFECTS.
+Functions come from pg_proc minus those that ``functions.EFFECTS`` gives a meaning, minus what SQL cannot call
+(trigger functions, anything with an ``internal`` argument). A name that appears for the first time with a new
+server version must be read in the manual before the list is committed: what has an effect belongs in EFFECTS.
 """
 
 import sys

@@ -60,7 +60,7 @@ INSERT INTO scratch.parts SELECT n, n, 'part ' || n FROM generate_series(1, {ROW
 
 def fresh_schema(endpoint: Endpoint) -> None:
     """Drop and make the schema ``scratch`` with its sample rows."""
-    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
         connection.execute(_SCHEMA.encode())
 
 
@@ -76,7 +76,7 @@ def wait_until_sleeping(endpoint: Endpoint, marker: str) -> None:
         " WHERE wait_event = 'PgSleep' AND query LIKE '%%/* ' || %s || ' */%%' AND pid <> pg_backend_pid()"
     )
     deadline = time.monotonic() + _DEADLINE_S
-    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
         while connection.execute(query.encode(), [marker]).fetchone() == (0,):
             assert time.monotonic() < deadline, f"statement {marker!r} never started"
             time.sleep(0.02)

@@ -5,6 +5,7 @@ It never opens a connection; drivers and programs take from it what they need.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Endpoint:
     sslmode: str = "disable"
     sslrootcert: Path | None = None
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, Any]:
         """The connection as libpq keywords (``psycopg.connect(**endpoint.parameters())``)."""
-        parameters = {
+        parameters: dict[str, Any] = {
             "host": self.host,
             "port": str(self.port),
             "user": self.user,

@@ -169,7 +169,7 @@ class PostgresServer:
 
         ``%s`` stands for a parameter; several statements may be given when there are no parameters.
         """
-        connection = psycopg.connect(**self.endpoint(database=database).parameters(), autocommit=True)  # type: ignore[arg-type]
+        connection = psycopg.connect(**self.endpoint(database=database).parameters(), autocommit=True)
         with connection, connection.cursor() as cursor:
             cursor.execute(statement.encode(), parameters)
             while cursor.nextset():

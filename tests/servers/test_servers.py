@@ -25,7 +25,7 @@ MakeProxy = Callable[..., Awaitable[FaultProxy]]
 
 
 def fetch_one(endpoint: Endpoint, statement: bytes) -> object:
-    with psycopg.connect(**endpoint.parameters()) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(**endpoint.parameters()) as connection:
         row = connection.execute(statement).fetchone()
     assert row is not None
     return row[0]
@@ -72,7 +72,7 @@ def test_client_certificate_logs_in(postgres_tls: PostgresServer, certificate_au
     client = certificate_authority.issue_client("app")
     parameters = sample.endpoint(postgres_tls, database="warehouse").parameters()
     parameters |= {"password": "", "sslcert": str(client.certificate_file), "sslkey": str(client.key_file)}
-    with psycopg.connect(**parameters) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(**parameters) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("app",)
 
 

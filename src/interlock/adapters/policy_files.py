@@ -54,6 +54,8 @@ class PolicyFiles:
             if not files:
                 raise ConfigurationError(f"no policy file matches {pattern}")
             found.update(files)
+        if not found:
+            raise ConfigurationError("no policy file is configured")
         if len(found) > MAX_FILES:
             raise ConfigurationError(f"{len(found)} policy files; at most {MAX_FILES} are read")
         return sorted(found)

@@ -11,10 +11,13 @@ def read_private(file: Path, max_bytes: int = 65_536) -> bytes:
     """The file's content. Raises ConfigurationError when others may reach it, OSError when it cannot be read."""
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
-            raise ConfigurationError(f"{file}: must be a file that only its owner may read (chmod 600)")
+        _require_private(os.fstat(descriptor), file)
         return stream.read(max_bytes)
+
+
+def require_private(file: Path) -> None:
+    """Raises ConfigurationError when others may reach the file, OSError when it is not there."""
+    _require_private(file.stat(), file)
 
 
 def create_private(file: Path, content: bytes) -> None:
@@ -24,6 +27,11 @@ def create_private(file: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(descriptor)
+
+
+def _require_private(status: os.stat_result, file: Path) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
+        raise ConfigurationError(f"{file}: must be a file that only its owner may reach (chmod 600)")
 
 
 def make_private_directory(directory: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Protocol
 import msgspec
 
 from interlock.core.decision import Decision
-from interlock.core.operation import Operation, Outcome
+from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.settings import Settings
 
 
 class Side(enum.Enum):
@@ -251,3 +252,17 @@ class ProtocolSession(Protocol):
 
     def handle(self, event: Event) -> Sequence[Effect]:
         """Take one event, return what to do, in order. Never raises for what a peer sent."""
+
+
+class ProtocolModule(Protocol):
+    """What the gateway needs of a protocol; the registry has one of each."""
+
+    name: str
+    entropy_bytes: int
+    """How many random bytes a session is given at its start."""
+
+    def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
+        """A session for a client that has just connected."""
+
+    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
+        """What a request would mean, for the tools around policy."""

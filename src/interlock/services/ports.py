@@ -94,10 +94,17 @@ class Authenticator(Protocol):
 class TargetCredential(Protocol):
     """What the gateway itself logs in with. ``repr`` shows nothing of it."""
 
-    user: str
-    password: str | None
-    certificate_pem: bytes | None
-    private_key_pem: bytes | None
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def password(self) -> str | None: ...
+
+    @property
+    def certificate_pem(self) -> bytes | None: ...
+
+    @property
+    def private_key_pem(self) -> bytes | None: ...
 
 
 class CredentialVault(Protocol):

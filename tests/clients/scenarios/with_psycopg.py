@@ -50,7 +50,8 @@ def types(endpoint: Endpoint) -> object:
         found = []
         for binary in (False, True):
             cursor = connection.execute(ITEMS, binary=binary)
-            found.append((cursor.description, repr(cursor.fetchall())))
+            columns = [(column.name, column.internal_size, column.precision) for column in cursor.description or ()]
+            found.append((columns, repr(cursor.fetchall())))
         return found
 
 
@@ -96,11 +97,10 @@ def prepared(endpoint: Endpoint) -> object:
     with connect(endpoint) as connection:
         found = [connection.execute(query, [number]).fetchone() for number in range(1, 12)]
         names = connection.execute("SELECT name, statement FROM pg_prepared_statements").fetchall()
-        connection.execute("ALTER TABLE scratch.items ALTER label TYPE varchar")
-        after = error_of(lambda: connection.execute(query, [1]))
-        connection.rollback()
-        connection.execute("DISCARD ALL") if connection.autocommit else None
-        return found, names, after
+        star = "SELECT * FROM scratch.parts WHERE id = %s"
+        connection.execute(star, [1], prepare=True)
+        connection.execute("ALTER TABLE scratch.parts ALTER note TYPE text")
+        return found, names, error_of(lambda: connection.execute(star, [1]))
 
 
 def many(endpoint: Endpoint) -> object:
@@ -122,12 +122,9 @@ def server_cursors(endpoint: Endpoint) -> object:
         for binary in (False, True):
             with connection.cursor("srv", binary=binary, scrollable=True) as cursor:
                 cursor.execute(ITEMS)
-                found += [
-                    repr(cursor.fetchmany(3)),
-                    cursor.scroll(-2),
-                    repr(cursor.fetchone()),
-                    repr(cursor.fetchall()),
-                ]
+                found.append(repr(cursor.fetchmany(3)))
+                cursor.scroll(-2)
+                found += [repr(cursor.fetchone()), repr(cursor.fetchall())]
         with connection.cursor("held", withhold=True) as cursor:
             cursor.itersize = 4
             cursor.execute("SELECT id FROM scratch.items ORDER BY id")
@@ -239,17 +236,24 @@ def _cancel_with(endpoint: Endpoint, how: str) -> object:
         return error, connection.execute("SELECT 'still here'").fetchone()
 
 
+_REPORTED = (
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "application_name",
+    "is_superuser",
+    "session_authorization",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "standard_conforming_strings",
+)
+
+
 def connection_facts(endpoint: Endpoint) -> object:
-    names = ("server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone", "integer_datetimes")
-    names += (
-        "standard_conforming_strings",
-        "IntervalStyle",
-        "application_name",
-        "session_authorization",
-        "is_superuser",
-    )
     with connect(endpoint, application_name="facts", options="-c statement_timeout=12345") as connection:
-        reported = {name: connection.info.parameter_status(name) for name in names}
+        reported = {name: connection.info.parameter_status(name) for name in _REPORTED}
         connection.execute("SET TimeZone TO 'Asia/Tokyo'")
         shown = connection.execute("SHOW statement_timeout").fetchone()
         version = connection.info.server_version
@@ -262,7 +266,7 @@ def asynchronous(endpoint: Endpoint) -> object:
 
 
 async def _asynchronous(endpoint: Endpoint) -> object:
-    connection = await psycopg.AsyncConnection.connect(**endpoint.parameters(), autocommit=True)  # type: ignore[arg-type]
+    connection = await psycopg.AsyncConnection.connect(**endpoint.parameters(), autocommit=True)
     async with connection:
         plain = await (await connection.execute(ITEMS, binary=True)).fetchall()
         async with connection.pipeline():

@@ -118,6 +118,10 @@ class DevelopmentIssuer:
         header = {"alg": _ALGORITHM, "kid": self._key.thumbprint(), "typ": "JWT"}
         return jws.serialize_compact(header, msgspec.json.encode(claims), self._key, algorithms=[_ALGORITHM])
 
+    def issue_token(self, name: str, kind: str, groups: tuple[str, ...], owner: str | None, ttl_s: int) -> str:
+        """Implements ``services.state.TokenIssuer``. Raises ValueError."""
+        return self.issue(TokenRequest(name, IdentityKind(kind), groups, owner, ttl_s))
+
     async def _discovery(self, _request: web.Request) -> web.Response:
         return web.json_response(
             {"issuer": self.url, "jwks_uri": f"{self.url}/jwks", "token_endpoint": f"{self.url}/token"}

@@ -3,6 +3,7 @@
 Keys come from here only, never from a token. A ``kid`` is an opaque text that is compared, never parsed.
 """
 
+import base64
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from interlock.adapters.identity.token import UnverifiedToken
 
 MAX_KEYS: Final = 100
 MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 8192
 # What each algorithm needs of a key (RFC 7518 section 3.1, RFC 8037): type and, for curves, which one.
 _KEY_TYPES: Final[dict[str, tuple[type[Any], str | None]]] = {
     "RS256": (RSAKey, None),
@@ -84,15 +86,26 @@ def _read_key(entry: object) -> PublishedKey | None:
         return None
     if any(part in entry for part in _PRIVATE_PARTS):
         return None
+    if importer is RSAKey and not MIN_RSA_BITS <= _modulus_bits(entry.get("n")) <= MAX_RSA_BITS:
+        return None
     key_id, algorithm = entry.get("kid"), entry.get("alg")
     if not isinstance(key_id, str | None) or not isinstance(algorithm, str | None):
         return None
     try:
         key = importer.import_key({name: entry[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in entry})
-        strong = not isinstance(key, RSAKey) or key.raw_value.key_size >= MIN_RSA_BITS
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    return PublishedKey(key_id, algorithm, key) if strong else None
+    return PublishedKey(key_id, algorithm, key)
+
+
+def _modulus_bits(modulus: object) -> int:
+    """The size of a base64url-encoded RSA modulus; 0 when it is none."""
+    if not isinstance(modulus, str):
+        return 0
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4))).bit_length()
+    except ValueError:
+        return 0
 
 
 def signature_holds(token: UnverifiedToken, published: PublishedKey) -> bool:

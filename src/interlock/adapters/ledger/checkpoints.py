@@ -8,15 +8,18 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from interlock.adapters.ledger.disk import Disk, open_append, write_whole
 from interlock.core.checkpoint import Checkpoint, Signer, VerifierKey, open_checkpoint, split_notes
 from interlock.core.errors import EvidenceError
+from interlock.services.evidence.archive import SignedCheckpoint
 
 CheckpointExport = Callable[[Checkpoint, str], None]
 """Given each new checkpoint and its signed note, on the ledger's own thread. May raise; what it raises is dropped."""
 
 _FILE = "checkpoints"
+_ERRORS = "surrogateescape"  # Bytes that are not UTF-8 must reach the signature check, which refuses them.
 _TAIL_BYTES = 1 << 16
 _NOTE_END = re.compile("\n\n(?:\u2014 [^\n]+\n)+\n".encode())
 
@@ -61,7 +64,7 @@ class CheckpointLog:
             raise EvidenceError("the last checkpoint is damaged")
         if whole:
             note = tail[ends[-2] if len(ends) > 1 else 0 : whole - 1]
-            self.last = open_checkpoint(note.decode(errors="surrogateescape"), self._signer.verifier_key)
+            self.last = open_checkpoint(note.decode(errors=_ERRORS), self._signer.verifier_key)
         size -= len(tail) - whole
         self._disk.ftruncate(self._descriptor, size)
         return size
@@ -86,11 +89,31 @@ class CheckpointLog:
         os.close(self._descriptor)
 
 
-def read_checkpoints(directory: Path, key: VerifierKey) -> Iterator[tuple[Checkpoint, str]]:
-    """The stored checkpoints with their notes, oldest first, each verified. Raises ``EvidenceError`` at a bad one."""
-    path = directory / _FILE
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-        for note in split_notes(lines):
-            yield open_checkpoint(note, key), note
+class CheckpointReader:
+    """Implements ``services.evidence.archive.CheckpointStream``."""
+
+    def __init__(self, directory: Path, key: VerifierKey) -> None:
+        self.torn_bytes = 0
+        self._path = directory / _FILE
+        self._key = key
+        self._size = self._path.stat().st_size if self._path.exists() else 0
+
+    def __iter__(self) -> Iterator[SignedCheckpoint]:
+        if not self._size:
+            return
+        done = 0
+        with self._path.open("rb") as file:
+            for note in split_notes(self._lines(file)):
+                end = done + len(note.encode(errors=_ERRORS)) + 1
+                if end > self._size:
+                    self.torn_bytes = self._size - done
+                    return
+                yield SignedCheckpoint(open_checkpoint(note, self._key), note)
+                done = end
+
+    def _lines(self, file: BinaryIO) -> Iterator[str]:
+        """The file's lines, no further than it reached when the reader was made."""
+        left = self._size
+        while left > 0 and (line := file.readline(left)):
+            left -= len(line)
+            yield line.decode(errors=_ERRORS)

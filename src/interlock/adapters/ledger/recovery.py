@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from interlock.adapters.ledger.checkpoints import read_checkpoints
+from interlock.adapters.ledger.checkpoints import CheckpointReader
 from interlock.adapters.ledger.journal import mark_session
 from interlock.adapters.ledger.segments import Damage, Defect, SegmentReader, first_sequence, list_segments
 from interlock.adapters.ledger.state import LedgerState
@@ -66,7 +66,8 @@ def _borne_out(directory: Path, state: LedgerState, last: Checkpoint, key: Verif
         return False
     if state.size == last.size:
         return root == last.root
-    return any(known.size == state.size and known.root == root for known, _ in read_checkpoints(directory, key))
+    wanted = Checkpoint(last.origin, state.size, root)
+    return any(signed.checkpoint == wanted for signed in CheckpointReader(directory, key))
 
 
 def _check_segment(path: Path, start: int, found: Survey, last: Checkpoint | None, *, torn_allowed: bool) -> None:

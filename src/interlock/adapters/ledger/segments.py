@@ -107,26 +107,23 @@ class SegmentReader:
         return False
 
     def _frames(self, file: BinaryIO) -> Iterator[StoredEntry]:
-        buffer, position = b"", 0
+        """The entries from ``end`` on. A frame that looks bad is read once more: it may just have been written."""
+        buffer, position, doubted = b"", 0, -1
         while True:
-            if len(buffer) - position < _HEADER.size:
+            data = _frame_at(buffer, position)
+            if data is None:
                 buffer, position = buffer[position:] + file.read(_READ_BYTES), 0
-            if len(buffer) - position < _HEADER.size:
-                break
-            length, crc = _HEADER.unpack_from(buffer, position)
-            if not 0 < length <= MAX_ENTRY_BYTES:
-                break
-            stop = position + _HEADER.size + length
-            if len(buffer) < stop:
-                buffer = buffer[position:] + file.read(max(_READ_BYTES, length))
-                position, stop = 0, _HEADER.size + length
-            data = buffer[position + _HEADER.size : stop]
-            if len(data) < length or zlib.crc32(data) != crc:
+                data = _frame_at(buffer, position)
+            if data is None and buffer and doubted != self.end:
+                doubted = file.seek(self.end)
+                buffer = file.read(_READ_BYTES + _needed(buffer))
+                data = _frame_at(buffer, 0)
+            if data is None:
                 break
             yield StoredEntry(data, self.end)
-            position = stop
-            self.end += _HEADER.size + length
-        if len(buffer) > position:
+            position += _HEADER.size + len(data)
+            self.end += _HEADER.size + len(data)
+        if buffer:
             self.damage = self._judge(file)
 
     def _judge(self, file: BinaryIO) -> Damage:
@@ -143,6 +140,24 @@ class SegmentReader:
                 break
             start += 3 * overlap
         return Damage(defect, self.end, size)
+
+
+def _needed(buffer: bytes) -> int:
+    """How long the frame at the start of ``buffer`` says it is, 0 when it says nothing sensible."""
+    length = _HEADER.unpack_from(buffer)[0] if len(buffer) >= _HEADER.size else 0
+    return length if length <= MAX_ENTRY_BYTES else 0
+
+
+def _frame_at(buffer: bytes, position: int) -> bytes | None:
+    """The entry whose frame begins at ``position``, None when it is not whole there or its checksum is wrong."""
+    if len(buffer) - position < _HEADER.size:
+        return None
+    length, crc = _HEADER.unpack_from(buffer, position)
+    start = position + _HEADER.size
+    data = buffer[start : start + length]
+    if not 0 < length <= MAX_ENTRY_BYTES or len(data) < length or zlib.crc32(data) != crc:
+        return None
+    return data
 
 
 def _holds_entry(window: bytes, *, skip: bool) -> bool:

@@ -3,20 +3,17 @@
 All methods run on the event loop's thread and do no I/O: full chunks go to the writer (see ``writer``).
 """
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from interlock.adapters.recordings.gaps import Gap
 from interlock.adapters.recordings.sealing import SessionCipher
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.ledger import RecordingGap
 from interlock.core.operation import Operation
 from interlock.core.recording import Direction, Frame, SealedRequest
 
 if TYPE_CHECKING:
-    import hmac
-
     from interlock.adapters.recordings.recordings import FileRecordings
     from interlock.adapters.recordings.writer import Reel
 
@@ -30,22 +27,6 @@ class RecordingLimits(msgspec.Struct, frozen=True):
     max_operation_bytes: int = 1 << 20
     max_session_bytes: int = 64 << 20
     chunk_bytes: int = 64 << 10
-
-
-class Gap:
-    """What was left out of one operation, in one direction, or of a session."""
-
-    def __init__(self, reason: str, digest: "hmac.HMAC") -> None:
-        self._reason = reason
-        self._digest = digest
-        self._size = 0
-
-    def add(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._size += len(data)
-
-    def record(self, session: str) -> RecordingGap:
-        return RecordingGap(session, self._reason, self._size, self._digest.digest())
 
 
 class Meter:
@@ -161,16 +142,3 @@ class FileSessionRecorder:
         if meter.gap:
             self._owner.ledger.note(meter.gap.record(self._session))
             meter.gap = None
-
-
-def lost_chunk(session: str, cipher: SessionCipher, frames: list[Frame]) -> RecordingGap:
-    """The record of frames that could not be written."""
-    gap = Gap("the recording could not be written", cipher.gap_digest())
-    for frame in frames:
-        gap.add(frame.data)
-    return gap.record(session)
-
-
-def chunk_digest(stored: bytes) -> bytes:
-    """SHA-256 over a chunk as stored."""
-    return sha256(stored).digest()

@@ -40,7 +40,7 @@ class FileRecordings:
         self._directory = directory
         self._sealer = sealer
         self._disk = disk or SystemDisk()
-        self._writer = ChunkWriter(ledger)
+        self._writer = ChunkWriter(directory, ledger, self._disk)
 
     @property
     def fault(self) -> str | None:
@@ -71,7 +71,7 @@ class FileRecordings:
         for recorder in list(self.pending):
             recorder.cut()
         if self.fault:
-            self._writer.probe(self._directory, self._disk)
+            self._writer.probe()
 
     def drain(self) -> None:
         """Return when everything handed over so far is on disk and noted, or has failed."""

@@ -7,29 +7,18 @@ bytes, big-endian), nonce counter (eight bytes), ciphertext. A chunk's digest in
 import datetime
 import os
 import struct
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
-
-import msgspec
+from typing import IO
 
 from interlock.adapters.ledger.disk import Disk, open_append, sync_directory, write_whole
 from interlock.core.errors import EvidenceError
 from interlock.core.session import is_session_id
+from interlock.services.evidence.archive import StoredChunk
 
 MAGIC = b"ILKREC01"
 MAX_CIPHERTEXT_BYTES = 64 << 20
 _CHUNK = struct.Struct(">IQ")
-
-
-class StoredChunk(msgspec.Struct, frozen=True):
-    """One chunk as it lies on disk. ``sha256`` and ``size_bytes`` are over header and ciphertext."""
-
-    counter: int
-    ciphertext: bytes
-    sha256: bytes
-    size_bytes: int
 
 
 def tape_path(root: Path, session_id: str, started_s: float) -> Path:
@@ -98,35 +87,24 @@ class Tape:
             self._descriptor = -1
 
 
-class TapeReader:
-    """Reads the chunks of a recording in order. ``torn_bytes`` is what lies behind the last whole chunk.
+def read_chunk_from(file: IO[bytes], session_id: str, offset: int) -> StoredChunk | None:
+    """The chunk that begins at ``offset`` (0: the first one), None when there is no whole one.
 
-    Iterating raises ``EvidenceError`` when the file is not the recording of ``session_id``.
+    Raises ``EvidenceError`` when the file is not the recording of this session.
     """
-
-    def __init__(self, path: Path, session_id: str) -> None:
-        self._path = path
-        self._header = MAGIC + session_id.encode()
-        self.torn_bytes = 0
-
-    def __iter__(self) -> Iterator[StoredChunk]:
-        with self._path.open("rb") as file:
-            start = file.read(len(self._header))
-            if start != self._header:
-                if self._header.startswith(start):
-                    self.torn_bytes = len(start)
-                    return
-                raise EvidenceError(f"{self._path.name} is not the recording of this session")
-            while chunk := self._next(file):
-                yield chunk
-
-    def _next(self, file: BinaryIO) -> StoredChunk | None:
-        position = file.tell()
-        header = file.read(_CHUNK.size)
-        if len(header) == _CHUNK.size:
-            length, counter = _CHUNK.unpack(header)
-            ciphertext = file.read(length) if length <= MAX_CIPHERTEXT_BYTES else b""
-            if length and len(ciphertext) == length:
-                return StoredChunk(counter, ciphertext, sha256(header + ciphertext).digest(), len(header) + length)
-        self.torn_bytes = file.seek(0, 2) - position
+    header = MAGIC + session_id.encode()
+    if not offset:
+        start = file.read(len(header))
+        if not header.startswith(start):
+            raise EvidenceError("the file is not the recording of this session")
+        offset = len(header)
+    file.seek(offset)
+    prefix = file.read(_CHUNK.size)
+    if len(prefix) < _CHUNK.size:
         return None
+    length, counter = _CHUNK.unpack(prefix)
+    ciphertext = file.read(length) if length <= MAX_CIPHERTEXT_BYTES else b""
+    if not length or len(ciphertext) < length:
+        return None
+    size = len(prefix) + length
+    return StoredChunk(counter, ciphertext, sha256(prefix + ciphertext).digest(), size, offset + size)

@@ -1,16 +1,19 @@
 """The thread that compresses, encrypts and writes chunks, and names them on the ledger once they are on the disk.
 
-Chunks gather while one sync runs; then all files they went to are synced and the ledger gets one ``RecordingStored`` for
-each chunk. So the ledger never names a chunk that a power cut can still take. The queue is bounded: when it is full
+Chunks gather while one sync runs; then all files they went to are synced and the ledger gets one ``RecordingStored``
+for each chunk. So the ledger never names a chunk that a power cut can still take. The queue is bounded: when it is full
 the caller waits, which slows the session down instead of filling memory.
 """
 
+import os
 import queue
 import threading
+from pathlib import Path
 
 import zstandard
 
-from interlock.adapters.recordings.recorder import lost_chunk
+from interlock.adapters.ledger.disk import Disk, open_append, write_whole
+from interlock.adapters.recordings.gaps import lost_chunk
 from interlock.adapters.recordings.sealing import SessionCipher
 from interlock.adapters.recordings.tape import Tape
 from interlock.core.errors import LedgerUnavailable
@@ -19,6 +22,7 @@ from interlock.core.recording import Frame
 from interlock.services.ports import Ledger
 
 QUEUE_CHUNKS = 64
+PROBE_BYTES = 64 << 10
 _ZSTD_LEVEL = 3
 
 
@@ -34,16 +38,22 @@ class Reel:
         self.unsynced: list[tuple[RecordingStored, list[Frame]]] = []
 
 
+class _Probe:
+    """A job that only finds out whether the disk takes data."""
+
+
 Job = tuple[Reel, list[Frame]]
 
 
 class ChunkWriter:
     """Owns the thread. ``fault`` says why chunks cannot be kept at the moment, None when all is well."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, directory: Path, ledger: Ledger, disk: Disk) -> None:
         self.fault: str | None = None
+        self._directory = directory
         self._ledger = ledger
-        self._queue: queue.Queue[Job | None] = queue.Queue(QUEUE_CHUNKS)
+        self._disk = disk
+        self._queue: queue.Queue[Job | _Probe | None] = queue.Queue(QUEUE_CHUNKS)
         self._compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         self._dirty: dict[Reel, None] = {}
         self._unnoted: list[AnyRecord] = []
@@ -56,6 +66,11 @@ class ChunkWriter:
         if self._stopped:
             raise LedgerUnavailable("recordings are closed")
         self._queue.put((reel, frames))
+
+    def probe(self) -> None:
+        """Find out whether a fault is over."""
+        if not self._stopped:
+            self._queue.put(_Probe())
 
     def drain(self) -> None:
         """Return when everything taken so far is on disk and noted, or has failed."""
@@ -95,7 +110,9 @@ class ChunkWriter:
             self._queue.task_done()
         return jobs[-1] is not None
 
-    def _write(self, job: Job) -> str | None:
+    def _write(self, job: Job | _Probe) -> str | None:
+        if isinstance(job, _Probe):
+            return self._try_disk()
         reel, frames = job
         counter, reel.sealed = reel.sealed, reel.sealed + 1
         try:
@@ -107,6 +124,21 @@ class ChunkWriter:
         reel.chunks += 1
         reel.unsynced.append((stored, frames))
         self._dirty[reel] = None
+        return None
+
+    def _try_disk(self) -> str | None:
+        path = self._directory / "probe"
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = open_append(path)
+            try:
+                write_whole(self._disk, descriptor, bytes(PROBE_BYTES), 0)
+                self._disk.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+                path.unlink()
+        except OSError as error:
+            return f"a recording cannot be written: {error.strerror}"
         return None
 
     def _sync(self, reel: Reel) -> str | None:

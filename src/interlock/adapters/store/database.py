@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from interlock.adapters.private_file import create_private
+from interlock.adapters.private_file import create_private, require_private
 from interlock.adapters.store.schema import MIGRATIONS
 from interlock.core.errors import ConfigurationError, StateUnavailable
 
@@ -38,11 +38,13 @@ class Database:
     def __init__(self, file: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
         """Open or create the file, and bring its tables up to date.
 
-        Raises ConfigurationError when a newer version made it, StateUnavailable when it cannot be used.
+        Raises ConfigurationError when a newer version made it or others may reach it, StateUnavailable when it cannot
+        be used.
         """
         self.failure: str | None = None
         with contextlib.suppress(FileExistsError):
             create_private(file, b"")
+        require_private(file)
         try:
             self._writing = _connect(file)
             _migrate(self._writing, migrations, file)

@@ -12,7 +12,7 @@ class SettingsHistory:
         self._database = database
 
     async def loaded(self, text: str, at_s: float) -> str:
-        """Note that this text is in force, unless it already was; returns its SHA-256 in hex. Raises StateUnavailable."""
+        """Note that this text is in force, unless it already was; returns its SHA-256. Raises StateUnavailable."""
         digest = hashlib.sha256(text.encode()).hexdigest()
         sql = (
             "INSERT INTO settings_history (digest, loaded_at_s, text) SELECT ?1, ?2, ?3 WHERE ?1 IS NOT"

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from interlock.protocols.postgres.messages import Malformed, read_pairs
-from interlock.protocols.postgres.statements import interpret
+from interlock.protocols.postgres.statements import interpret_parameter
 
 MAX_STARTUP_BYTES: Final = 10_000
 """PostgreSQL's own limit for packets before authentication."""
@@ -96,24 +96,18 @@ def _apply(requested: Mapping[str, str]) -> tuple[str, ...] | None:
     """Check each setting as if the session set it; the search path that results, None for the default."""
     path: tuple[str, ...] | None = None
     for name, value in requested.items():
-        text = f"SELECT pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
-        interpretation = interpret(text.encode())
-        if interpretation.meaning.refusal:
-            raise StartupRefused("0A000", interpretation.meaning.refusal, "Remove it from the connection settings.")
-        if interpretation.meaning.accesses or len(interpretation.statements) != 1:
+        statement = interpret_parameter(name, value)
+        if statement.meaning.refusal:
+            raise StartupRefused("0A000", statement.meaning.refusal, "Remove it from the connection settings.")
+        if statement.meaning.accesses:
             raise StartupRefused(
                 "42501",
                 f'parameter "{name[:64]}" cannot be set at connection start through this gateway',
                 "Remove it from the connection settings, or set it in the session if policy permits it.",
             )
-        change = interpretation.statements[0].search_path
-        if change is not None:
-            path = change.schemas
+        if statement.search_path is not None:
+            path = statement.search_path.schemas
     return path
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _parse_options(options: str) -> dict[str, str]:

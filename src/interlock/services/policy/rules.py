@@ -19,11 +19,11 @@ from interlock.services.policy.schema import schema
 from interlock.services.policy.sources import PolicySource, Statement, statements
 
 MAX_TEXT_CHARS = 4_000_000
-MAX_OPERATORS = 400
-"""Operators and brackets in one statement. Cedar's parser recurses on them and ends the process near 3000."""
+MAX_OPERATORS = 150
+"""Operators and brackets in one rule. Cedar recurses on them: 150 fit a stack of 2 MB, 3000 end any process."""
 
 _OPERATOR = re.compile(
-    r'//[^\n]*|"(?:\\.|[^"\\])*"|(?P<operator>[(\[{!.+*<>=&|-]|\b(?:if|has|in|is|like)\b)', re.DOTALL
+    r'//[^\n]*|"(?:\\.|[^"\\])*"|(?P<operator>&&|\|\||[=!<>]=|[(\[{!.+*<>-]|\b(?:if|has|in|is|like)\b)', re.DOTALL
 )
 
 

@@ -200,7 +200,7 @@ class SessionPolicy:
         try:
             resource_id = resolve(access, self._connection, self._database).id
         except UnresolvedName:
-            resource_id = "/".join(access.path)
+            resource_id = "/".join(filter(None, access.path)) or "(unnamed)"
         return wording.access_line(access, resource_id)
 
     def _request(self, access: Access, resource: Resource, context: str) -> dict[str, Any]:

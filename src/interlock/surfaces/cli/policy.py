@@ -84,7 +84,7 @@ def explain_decision(
 
 
 @app.command("test")
-def test_policy(
+def run_policy_cases(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="YAML files of cases.")],
     policy: PolicyOption = None,

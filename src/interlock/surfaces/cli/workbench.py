@@ -5,6 +5,7 @@ Commands never build a service themselves and never touch an adapter.
 
 from typing import Protocol
 
+from interlock.core.administration import AnswerT, Command
 from interlock.services.policy.tools import PolicyTools
 
 
@@ -14,3 +15,12 @@ class Workbench(Protocol):
     @property
     def policy(self) -> PolicyTools:
         """What the policy commands work with. Raises ``ConfigurationError``."""
+
+    def administer(self, command: Command[AnswerT]) -> AnswerT:
+        """Have the running gateway execute a command, or execute it here when none is running.
+
+        Raises ``AdministrationRefused``, ``ConfigurationError``, ``LedgerUnavailable`` or ``StateUnavailable``.
+        """
+
+    def serve(self) -> None:
+        """Run the gateway until it is told to stop. Raises ``InterlockError`` or ``OSError`` when it cannot start."""

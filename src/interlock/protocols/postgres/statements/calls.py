@@ -3,7 +3,12 @@
 from interlock.core.operation import ResourceKind
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, reading, table_path
 from interlock.protocols.postgres.statements.findings import Findings
-from interlock.protocols.postgres.statements.functions import Effect, Resource, call_effects
+from interlock.protocols.postgres.statements.functions import (
+    Effect,
+    Resource,
+    call_effects,
+    resolved_schema,
+)
 from interlock.protocols.postgres.statements.nodes import (
     Node,
     literal,
@@ -31,13 +36,14 @@ def note_call(findings: Findings, body: Node, *, unconditional: bool = False) ->
 
 
 def _note_effect(findings: Findings, effect: Effect, schema: str, name: str, arguments: list[Node]) -> None:
-    first = literal(arguments[0]) if arguments else None
+    first, second = (*map(literal, arguments[:2]), None, None)[:2]
     match effect.resource:
         case Resource.FUNCTION:
-            known = effect.action != "call" and not schema
-            findings.add(effect.action, ResourceKind.FUNCTION, (CATALOG_SCHEMA if known else schema, name))
+            findings.add(effect.action, ResourceKind.FUNCTION, (resolved_schema(schema, name), name))
         case Resource.FILE:
             findings.add(effect.action, ResourceKind.SERVER_FILE, (UNKNOWN if first is None else first,))
+        case Resource.WRITTEN_FILE:
+            findings.add(effect.action, ResourceKind.SERVER_FILE, (UNKNOWN if second is None else second,))
         case Resource.SEQUENCE:
             parts = split_identifier(first) if first is not None else None
             path = table_path(*schema_and_name(parts)) if parts else (UNKNOWN, UNKNOWN)

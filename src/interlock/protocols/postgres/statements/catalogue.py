@@ -1,8 +1,9 @@
 """PostgreSQL's own relations: which names mean them, and which of them may be read as mere introspection.
 
-Client libraries, psql and pg_dump read the catalogue all the time; that is the action ``introspect``. Relations that hold
-other people's data or secrets (password hashes, sampled column values, statements of other sessions, connection
-strings) are read like any table, with ``select``. A relation of pg_catalog that is not listed is read with ``select`` too.
+Client libraries, psql and pg_dump read the catalogue all the time; that is the action ``introspect``.
+Relations that hold other people's data or secrets (password hashes, sampled column values, statements of
+other sessions, connection strings) are read like any table, with ``select``. A relation of pg_catalog that is
+not listed is read with ``select`` too.
 """
 
 from importlib.resources import files
@@ -20,9 +21,13 @@ def listed_names(resource: str) -> frozenset[str]:
     return frozenset(line for line in lines if line)
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 BUILTIN_RELATIONS = listed_names("builtin_relations.txt")
 
-SENSITIVE_RELATIONS = frozenset(
+SENSITIVE_RELATIONS = _names(
     # password hashes
     "pg_authid pg_shadow "
     # sampled values of user columns
@@ -34,7 +39,7 @@ SENSITIVE_RELATIONS = frozenset(
     # passwords and connection strings of other servers
     "pg_user_mapping pg_user_mappings pg_subscription "
     # configuration files
-    "pg_hba_file_rules pg_file_settings pg_ident_file_mappings".split()
+    "pg_hba_file_rules pg_file_settings pg_ident_file_mappings"
 )
 
 SENSITIVE_INFORMATION = frozenset({"_pg_user_mappings", "user_mapping_options", "user_mappings"})

@@ -1,7 +1,7 @@
 """The values of expressions that are made of constants, as far as conditions need them.
 
-Whatever could depend on the server (another type's operators, collations, parameters, functions) is UNKNOWN. Columns are taken
-as not NULL, so that ``id = id`` has a value.
+Whatever could depend on the server (another type's operators, collations, parameters, functions) is UNKNOWN.
+Columns are taken as not NULL, so that ``id = id`` has a value.
 """
 
 from collections.abc import Callable
@@ -111,7 +111,8 @@ class Folding:
 
     def compare(self, operator: str, left: Node, right: Node) -> Value:
         """A comparison of two constants, or of an expression with itself."""
-        a, b = self.fold(left), self.fold(right)
+        a: Any = self.fold(left)
+        b: Any = self.fold(right)
         if isinstance(a, _Symbol) or isinstance(b, _Symbol):
             return True if operator in _REFLEXIVE and same(left, right) else UNKNOWN
         allowed = _TEXT_COMPARISONS if isinstance(a, str) else _COMPARISONS.keys()
@@ -141,10 +142,11 @@ class Folding:
         """IS DISTINCT FROM."""
         if same(left, right):
             return False
-        a, b = self.fold(left), self.fold(right)
+        a: Any = self.fold(left)
+        b: Any = self.fold(right)
         if a is UNKNOWN or b is UNKNOWN:
             return UNKNOWN
-        return a != b if type(a) is type(b) or NULL in (a, b) else UNKNOWN
+        return bool(a != b) if type(a) is type(b) or NULL in (a, b) else UNKNOWN
 
     def not_distinct(self, operator: str, left: Node, right: Node) -> Value:
         """IS NOT DISTINCT FROM."""
@@ -172,7 +174,7 @@ class Folding:
         value = self.fold(argument)
         if value is UNKNOWN and "A_Expr" not in argument and "BoolExpr" not in argument:
             return UNKNOWN
-        return (value is NULL) == (body.get("nulltesttype", "IS_NULL") == "IS_NULL")
+        return bool((value is NULL) == (body.get("nulltesttype", "IS_NULL") == "IS_NULL"))
 
     def boolean_test(self, body: Node) -> Value:
         """IS TRUE and its kin, inside an expression."""
@@ -180,7 +182,7 @@ class Folding:
         if value is UNKNOWN:
             return UNKNOWN
         wanted: Value = NULL if "UNKNOWN" in test else "TRUE" in test
-        return (value is wanted) != ("NOT" in test)
+        return bool((value is wanted) != ("NOT" in test))
 
     def coalesce(self, body: Node) -> Value:
         """COALESCE: the first that is not NULL."""

@@ -72,6 +72,21 @@ def stray_relation(walk: Walk, body: Node, scope: Scope) -> None:
     walk.add_relation(body, scope).columns.add("*")
 
 
+def constraint(walk: Walk, body: Node, scope: Scope) -> None:
+    """Constraint: a foreign key can be used to ask whether a value is in the table it refers to."""
+    if "pktable" in body:
+        referenced = walk.add_relation(body["pktable"], scope)
+        for name in strings(body.get("pk_attrs")) or ["*"]:
+            referenced.read(name)
+    for part in ("raw_expr", "exclusions", "where_clause"):
+        walk.push(body.get(part), scope)
+
+
+def like(walk: Walk, body: Node, scope: Scope) -> None:
+    """TableLikeClause: reads a table's definition and none of its rows."""
+    walk.add_relation(body.get("relation", {}), scope)
+
+
 def from_items(walk: Walk, items: list[Node], scope: Scope) -> None:
     """Put the items of a FROM list into ``scope`` and walk what they contain."""
     pending: list[tuple[Node, tuple[str, ...], bool]] = [(item, (), False) for item in reversed(items)]
@@ -127,6 +142,8 @@ EXPRESSIONS: dict[str, Handler] = {
     "SubLink": sublink,
     "SortBy": sort,
     "TypeCast": cast,
+    "Constraint": constraint,
+    "TableLikeClause": like,
     "RangeVar": stray_relation,
     "A_Const": nothing,
     "ParamRef": nothing,

@@ -1,7 +1,7 @@
 """What one SQL text means to the gateway: its accesses, and what it does to the session that runs it.
 
-``Meaning`` (core) is for policy. The rest is for the session's own bookkeeping, so that it never looks at a tree:
-which names a statement defines, uses and forgets, which settings it changes, whether it starts a COPY.
+``Meaning`` (core) is for policy. The rest is for the session's own bookkeeping, so that it never looks at a
+tree: which names a statement defines, uses and forgets, which settings it changes, whether it starts a COPY.
 """
 
 import enum

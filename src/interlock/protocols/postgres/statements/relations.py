@@ -1,7 +1,7 @@
 """Who is in FROM: the relations a query can name, and which of their columns it does name.
 
-Scopes follow PostgreSQL's name resolution as far as syntax goes. Where only the catalogue could tell, a column counts
-for every relation that might have it, so the answer can be too large and never too small.
+Scopes follow PostgreSQL's name resolution as far as syntax goes. Where only the catalogue could tell, a
+column counts for every relation that might have it, so the answer can be too large and never too small.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ MAX_COLUMNS = 256
 MAX_STEPS = 500_000
 """Look-ups spent on one statement's columns before it is given up as too complex."""
 
-WHOLE_ROW_FUNCTIONS = frozenset(
-    "row_to_json to_json to_jsonb json_agg jsonb_agg array_agg json_build_array jsonb_build_array concat "
-    "quote_literal quote_nullable record_out record_send hstore pg_column_size num_nonnulls text xmlforest".split()
-)
+_WHOLE_ROW_FUNCTIONS = """
+    array_agg concat hstore json_agg json_build_array jsonb_agg jsonb_build_array quote_literal quote_nullable
+    record_out record_send row_to_json text to_json to_jsonb
+"""
+WHOLE_ROW_FUNCTIONS = frozenset(_WHOLE_ROW_FUNCTIONS.split())
 """``u.row_to_json`` calls ``row_to_json(u)`` when the table has no such column."""
 
 
@@ -117,13 +118,13 @@ class Scope:
 
     def is_locked(self, names: tuple[str, ...]) -> bool:
         """Does a row-locking clause reach a source with these names? It reaches into sub-queries of FROM."""
-        scope, wanted = self, names
-        while True:
-            if "*" in scope.locked or not scope.locked.isdisjoint(wanted):
+        holder: tuple[Scope, str] | None = (self, "")
+        while holder is not None:
+            scope, alias = holder
+            if "*" in scope.locked or alias in scope.locked or not scope.locked.isdisjoint(names):
                 return True
-            if scope.holder is None:
-                return False
-            scope, wanted = scope.holder[0], (scope.holder[1],)
+            names, holder = (), scope.holder
+        return False
 
 
 def attribute_columns(scopes: list[Scope]) -> None:

@@ -1,8 +1,9 @@
-"""SET, RESET and set_config: which parameters a client may change freely, which need leave, which the gateway cannot allow.
+"""SET, RESET and set_config: which parameters a client may change freely, which need leave, which the
+gateway cannot allow.
 
-Parameters that change how PostgreSQL reads SQL text would make the gateway and the server see two different statements;
-they are refused whatever policy says, unless the new value is the one the gateway assumes. The search path is tracked,
-so it must be readable in the text.
+Parameters that change how PostgreSQL reads SQL text would make the gateway and the server see two different
+statements; they are refused whatever policy says, unless the new value is the one the gateway assumes. The
+search path is tracked, so it must be readable in the text.
 """
 
 from interlock.core.operation import ResourceKind
@@ -14,28 +15,50 @@ ANY = "*"
 """The name of a setting that the text does not show."""
 
 _HARMLESS = {
-    "formats": "datestyle intervalstyle timezone extra_float_digits bytea_output xmlbinary xmloption lc_monetary lc_numeric "
-    "lc_time array_nulls quote_all_identifiers default_text_search_config",
-    "label": "application_name",
-    "messages": "client_min_messages escape_string_warning",
-    "limits": "statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout transaction_timeout "
-    "deadlock_timeout client_connection_check_interval tcp_user_timeout tcp_keepalives_idle tcp_keepalives_interval "
-    "tcp_keepalives_count",
-    "transactions": "default_transaction_isolation default_transaction_read_only default_transaction_deferrable "
-    "transaction_isolation transaction_read_only transaction_deferrable transaction session_characteristics",
-    "planner": "constraint_exclusion cursor_tuple_fraction default_statistics_target from_collapse_limit "
-    "join_collapse_limit plan_cache_mode parallel_setup_cost parallel_tuple_cost "
-    "parallel_leader_participation max_parallel_workers_per_gather min_parallel_index_scan_size "
-    "min_parallel_table_scan_size random_page_cost seq_page_cost cpu_tuple_cost cpu_index_tuple_cost cpu_operator_cost "
-    "effective_cache_size jit jit_above_cost jit_inline_above_cost jit_optimize_above_cost synchronize_seqscans "
-    "debug_parallel_query force_parallel_mode recursive_worktable_factor",
-    "memory": "work_mem hash_mem_multiplier",
-    "definitions": "default_tablespace default_table_access_method default_toast_compression default_with_oids "
-    "check_function_bodies temp_tablespaces",
-    "fails_instead_of_filtering": "row_security",
-    "extensions": "hnsw.ef_search hnsw.iterative_scan hnsw.max_scan_tuples hnsw.scan_mem_multiplier ivfflat.probes "
-    "ivfflat.iterative_scan ivfflat.max_probes pg_trgm.similarity_threshold pg_trgm.word_similarity_threshold "
-    "pg_trgm.strict_word_similarity_threshold",
+    "formats": """
+        datestyle intervalstyle timezone extra_float_digits bytea_output xmlbinary xmloption lc_monetary
+        lc_numeric lc_time array_nulls quote_all_identifiers default_text_search_config
+    """,
+    "label": """
+        application_name
+    """,
+    "messages": """
+        client_min_messages escape_string_warning
+    """,
+    "limits": """
+        statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout
+        transaction_timeout deadlock_timeout client_connection_check_interval tcp_user_timeout
+        tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count
+    """,
+    "transactions": """
+        default_transaction_isolation default_transaction_read_only default_transaction_deferrable
+        transaction_isolation transaction_read_only transaction_deferrable transaction
+        session_characteristics
+    """,
+    "planner": """
+        constraint_exclusion cursor_tuple_fraction default_statistics_target from_collapse_limit
+        join_collapse_limit plan_cache_mode parallel_setup_cost parallel_tuple_cost
+        parallel_leader_participation max_parallel_workers_per_gather min_parallel_index_scan_size
+        min_parallel_table_scan_size random_page_cost seq_page_cost cpu_tuple_cost cpu_index_tuple_cost
+        cpu_operator_cost effective_cache_size jit jit_above_cost jit_inline_above_cost
+        jit_optimize_above_cost synchronize_seqscans debug_parallel_query force_parallel_mode
+        recursive_worktable_factor
+    """,
+    "memory": """
+        work_mem hash_mem_multiplier
+    """,
+    "definitions": """
+        default_tablespace default_table_access_method default_toast_compression default_with_oids
+        check_function_bodies temp_tablespaces
+    """,
+    "fails_instead_of_filtering": """
+        row_security
+    """,
+    "extensions": """
+        hnsw.ef_search hnsw.iterative_scan hnsw.max_scan_tuples hnsw.scan_mem_multiplier ivfflat.probes
+        ivfflat.iterative_scan ivfflat.max_probes pg_trgm.similarity_threshold
+        pg_trgm.word_similarity_threshold pg_trgm.strict_word_similarity_threshold
+    """,
 }
 HARMLESS_SETTINGS = {name: reason for reason, names in _HARMLESS.items() for name in names.split()}
 """Parameter name to a word on what it is about."""
@@ -92,13 +115,19 @@ def note_set_config(findings: Findings, arguments: list[Node], *, unconditional:
 _FALSE = ("off", "f", "false", "n", "no", "0")
 
 
+def note_parameter(findings: Findings, name: str, value: str) -> None:
+    """A parameter given as text outside of SQL: in the startup packet, or in its ``options``."""
+    listed = split_identifiers(value, ",") if _canonical(name) == SEARCH_PATH else [value]
+    note_setting(findings, name, listed)
+
+
 def _canonical(name: str) -> str:
     """Parameter names are case-insensitive in ASCII."""
     return name.lower() if name.isascii() else name
 
 
 def _note_search_path(findings: Findings, values: list[str] | None, local: bool, reset: bool) -> None:
-    """pg_catalog may only come first and pg_temp only last: anywhere else other objects could stand in for the server's."""
+    """pg_catalog may come only first, pg_temp only last: elsewhere others' objects stand in for the server's."""
     if reset:
         findings.search_path = SearchPath(None, local)
         return

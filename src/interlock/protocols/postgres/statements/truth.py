@@ -1,9 +1,10 @@
 """Does a condition narrow the rows of an UPDATE, a DELETE or a SELECT, or does it hold for all of them?
 
-Conditions are judged in three-valued logic, with the simplification that a target's columns are not NULL: ``id = id`` is true.
-Only what syntax decides is decided: ``id > 0`` narrows. Parts that do not depend on the target's row at all (``now() >
-'2020-01-01'``, ``$1``, ``EXISTS (SELECT 1 FROM t)``) never narrow, whatever they turn out to be, unless they are
-plainly false. Errors are on one side: a condition may be taken for one that selects all rows, not the reverse.
+Conditions are judged in three-valued logic, with the simplification that a target's columns are not NULL:
+``id = id`` is true. Only what syntax decides is decided: ``id > 0`` narrows. Parts that do not depend on the
+target's row at all (``now() > '2020-01-01'``, ``$1``, ``EXISTS (SELECT 1 FROM t)``) never narrow, whatever
+they turn out to be, unless they are plainly false. Errors are on one side: a condition may be taken for one
+that selects all rows, not the reverse.
 """
 
 import enum

@@ -1,7 +1,8 @@
-"""The engine of the one pass over a statement's tree; what each node means is in ``expressions`` and ``queries``.
+"""The engine of the one pass over a statement's tree; what each node means is in ``expressions`` and
+``queries``.
 
-The walk keeps its own stack, so depth costs nothing. Nodes that no handler knows are walked through: a construct that a
-newer grammar adds cannot hide what is inside it.
+The walk keeps its own stack, so depth costs nothing. Nodes that no handler knows are walked through: a
+construct that a newer grammar adds cannot hide what is inside it.
 """
 
 from collections.abc import Callable, Mapping

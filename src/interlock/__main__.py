@@ -1,0 +1,12 @@
+"""Entry point of the ``interlock`` command."""
+
+from interlock.bootstrap import Bench
+from interlock.surfaces.cli.application import build
+
+
+def main() -> None:
+    build(Bench)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The certificate that the gateway shows to clients: the configured one, or one made on first start."""
+
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from interlock.adapters.private_file import create_private
+from interlock.core.errors import ConfigurationError
+from interlock.core.settings import PostgresSettings
+
+CERTIFICATE_FILE: Final = "listener.crt"
+KEY_FILE: Final = "listener.key"
+_LIFE: Final = datetime.timedelta(days=825)
+
+log = structlog.get_logger()
+
+
+def listener_tls(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[ssl.SSLContext, bytes]:
+    """The server-side context and the certificate in DER. Raises ``ConfigurationError``."""
+    if settings.tls_certificate and settings.tls_key:
+        certificate, key = Path(settings.tls_certificate), Path(settings.tls_key)
+    else:
+        certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
+        if not certificate.exists():
+            _make_self_signed(certificate, key, now_s)
+            log.warning("no TLS certificate is configured: made a self-signed one", file=str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["postgresql"])
+    try:
+        context.load_cert_chain(certificate, key)
+        der = ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(f"{certificate}: the TLS certificate or its key cannot be used: {error}") from error
+    return context, der
+
+
+def _make_self_signed(certificate: Path, key: Path, now_s: float) -> None:
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Interlock gateway (self-signed)")])
+    start = datetime.datetime.fromtimestamp(now_s, datetime.UTC) - datetime.timedelta(hours=1)
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + _LIFE)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(private_key, hashes.SHA256())
+    )
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key.unlink(missing_ok=True)
+    create_private(key, pem)
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

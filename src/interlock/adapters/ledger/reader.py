@@ -1,0 +1,70 @@
+"""Reads a ledger's directory and its recordings, beside a gateway that may be writing them. Changes nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from interlock.adapters.ledger.checkpoints import CheckpointReader
+from interlock.adapters.ledger.opening import KEY_FILE, SEGMENTS
+from interlock.adapters.ledger.segments import Defect, SegmentReader, first_sequence, list_segments
+from interlock.adapters.recordings.tape import find_tape, read_chunk_from
+from interlock.core.checkpoint import VerifierKey
+from interlock.core.errors import EvidenceError
+from interlock.services.evidence.archive import StoredChunk
+
+_PIECE_BYTES = 1 << 20
+
+
+class SegmentStream:
+    """Implements ``services.evidence.archive.EntryStream`` over all segments that there are when it is made."""
+
+    def __init__(self, directory: Path) -> None:
+        self.torn_bytes = 0
+        self._paths = list_segments(directory)
+
+    def __iter__(self) -> Iterator[bytes]:
+        count = 0
+        for path in self._paths:
+            if first_sequence(path) != count:
+                raise EvidenceError(f"entry {count} is missing before segment {path.name}")
+            reader = SegmentReader(path)
+            for stored in reader:
+                yield stored.data
+                count += 1
+            if reader.damage:
+                if path != self._paths[-1] or reader.damage.defect is not Defect.TORN:
+                    where = f"segment {path.name} at byte {reader.damage.offset}"
+                    raise EvidenceError(f"entry {count}: {where}: {reader.damage.defect.value}")
+                self.torn_bytes = reader.damage.size_bytes
+
+
+class FileArchive:
+    """Implements ``services.evidence.archive.EvidenceArchive``."""
+
+    def __init__(self, ledger_directory: Path, recordings_directory: Path) -> None:
+        self._ledger = ledger_directory
+        self._recordings = recordings_directory
+
+    def key(self) -> VerifierKey:
+        try:
+            return VerifierKey.parse((self._ledger / KEY_FILE).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise EvidenceError("there is no ledger here: its public key cannot be read") from None
+
+    def entries(self) -> SegmentStream:
+        return SegmentStream(self._ledger / SEGMENTS)
+
+    def checkpoints(self, key: VerifierKey) -> CheckpointReader:
+        return CheckpointReader(self._ledger, key)
+
+    def chunk_at(self, session_id: str, offset: int) -> StoredChunk | None:
+        path = find_tape(self._recordings, session_id)
+        if path is None:
+            return None
+        with path.open("rb") as file:
+            return read_chunk_from(file, session_id, offset)
+
+    def recording(self, session_id: str) -> Iterator[bytes]:
+        if path := find_tape(self._recordings, session_id):
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece

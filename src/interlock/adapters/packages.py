@@ -1,0 +1,106 @@
+"""Evidence packages on disk: a directory, or a tar archive when the name ends in ``.tar``.
+
+Implements ``services.evidence.archive.PackageReader`` and ``PackageWriter``. Reading takes regular files with the few
+expected names only, and never writes or unpacks anything.
+"""
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from interlock.adapters.recordings.tape import read_chunk_from
+from interlock.core.errors import EvidenceError
+from interlock.services.evidence.archive import StoredChunk
+from interlock.services.evidence.package import ENTRIES, MANIFEST, RECORDING, SESSION_KEY
+
+_PARTS = (MANIFEST, ENTRIES, RECORDING, SESSION_KEY)
+_SPOOL_BYTES = 8 << 20
+
+
+class FilePackageWriter:
+    """Writes a new package; a context manager. Raises ``FileExistsError`` when there is something already."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tar = tarfile.open(path, "x:") if path.suffix == ".tar" else None  # noqa: SIM115 - closed in __exit__
+        if self._tar is None:
+            path.mkdir(mode=0o700, parents=True)
+
+    def __enter__(self) -> "FilePackageWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tar:
+            self._tar.close()
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        if self._tar is None:
+            with (self._path / name).open("xb") as file:
+                file.writelines(pieces)
+            return
+        with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+            spool.writelines(pieces)
+            member = tarfile.TarInfo(name)
+            member.size = spool.tell()
+            member.mode = 0o600
+            spool.seek(0)
+            self._tar.addfile(member, spool)
+
+
+class FilePackageReader:
+    """Reads a package; a context manager. Raises ``EvidenceError`` when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tar: tarfile.TarFile | None = None
+        self._members: dict[str, tarfile.TarInfo] = {}
+        if path.is_dir():
+            return
+        try:
+            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed in __exit__
+            self._members = {member.name: member for member in self._tar if member.isreg() and member.name in _PARTS}
+        except (OSError, tarfile.TarError):
+            raise EvidenceError(f"{path} is not an evidence package") from None
+
+    def __enter__(self) -> "FilePackageReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tar:
+            self._tar.close()
+
+    def has(self, name: str) -> bool:
+        return name in self._members if self._tar else (self._path / name).is_file()
+
+    def part(self, name: str, max_bytes: int) -> bytes:
+        with self._open(name) as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise EvidenceError(f"{name} is too large")
+        return data
+
+    def lines(self, name: str, max_bytes: int) -> Iterator[bytes]:
+        with self._open(name) as file:
+            while line := file.readline(max_bytes):
+                yield line
+
+    def chunk_at(self, session_id: str, offset: int) -> StoredChunk | None:
+        if not self.has(RECORDING):
+            return None
+        with self._open(RECORDING) as file:
+            return read_chunk_from(file, session_id, offset)
+
+    def _open(self, name: str) -> IO[bytes]:
+        try:
+            if self._tar is None:
+                return (self._path / name).open("rb")
+            member = self._members.get(name)
+            file = self._tar.extractfile(member) if member else None
+        except (OSError, tarfile.TarError):
+            file = None
+        if file is None:
+            raise EvidenceError(f"the package has no {name}")
+        return io.BufferedReader(file) if not isinstance(file, io.BufferedReader) else file

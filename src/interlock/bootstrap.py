@@ -1,0 +1,323 @@
+"""Puts the gateway together: the only place that knows all rooms. Only ``__main__`` imports it."""
+
+import asyncio
+import contextlib
+import functools
+import getpass
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from interlock import __version__
+from interlock.adapters.admin_client import GatewayNotRunning, send_command
+from interlock.adapters.certificate import listener_tls
+from interlock.adapters.clock import SystemClock
+from interlock.adapters.config_file import load_settings
+from interlock.adapters.credentials import Vault
+from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.development import DevelopmentIssuer
+from interlock.adapters.ledger.ledger import FileLedger
+from interlock.adapters.ledger.opening import Durability, open_ledger
+from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
+from interlock.adapters.private_file import make_private_directory
+from interlock.adapters.recordings.recorder import RecordingLimits
+from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
+from interlock.adapters.sealing import open_sealer
+from interlock.adapters.signing import open_signer
+from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
+from interlock.adapters.store.database import Database
+from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.sessions import SessionTable
+from interlock.adapters.target_probe import ReachabilityProbe
+from interlock.core.administration import AnswerT, Command
+from interlock.core.errors import ConfigurationError
+from interlock.core.ledger import GatewayStarted, GatewayStopped
+from interlock.core.operation import Meaning
+from interlock.core.settings import Settings
+from interlock.protocols.registry import PROTOCOLS
+from interlock.runtime.admin_socket import AdminSocket
+from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.driver import DriverParts
+from interlock.runtime.health import HealthServer
+from interlock.runtime.listener import StreamListener
+from interlock.runtime.metrics import Metrics
+from interlock.runtime.tasks import spawn
+from interlock.runtime.tls import server_end_point
+from interlock.services.administration import Administration
+from interlock.services.enforcement import Enforcement
+from interlock.services.opening import Reception
+from interlock.services.policy.check import KnownNames
+from interlock.services.policy.store import PolicyStore
+from interlock.services.policy.tools import PolicyTools
+from interlock.services.state import TokenIssuer
+
+log = structlog.get_logger()
+
+STATE_FILE = "state.db"
+LEDGER_DIRECTORY = "ledger"
+RECORDINGS_DIRECTORY = "recordings"
+
+
+class Node:
+    """The data directory, open for writing: ledger, state, secrets. Only one process has it at a time."""
+
+    def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.data_dir = Path(settings.gateway.data_dir)
+        self._stack = stack
+
+    async def open(self) -> None:
+        """Raises ``ConfigurationError``, ``EvidenceError`` or ``LedgerUnavailable``."""
+        make_private_directory(self.data_dir)
+        self.ledger = self._open_ledger()
+        self._stack.callback(self.ledger.close)
+        self.database = Database(self.data_dir / STATE_FILE)
+        self._stack.callback(self.database.close)
+        self.connections = ConnectionTable(self.database, self.settings.connections)
+        self.identities = IdentityTable(self.database)
+        self.sessions = SessionTable(self.database)
+        self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
+        self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
+
+    def _open_ledger(self) -> FileLedger:
+        gateway = self.settings.gateway
+        durability = Durability(gateway.durability.value)
+        signer = open_signer(self.data_dir, gateway.node)
+        return open_ledger(self.data_dir / LEDGER_DIRECTORY, signer, self.clock, durability)
+
+    def administration(self, token_issuer: TokenIssuer | None = None) -> Administration:
+        return Administration(
+            ledger=self.ledger,
+            clock=self.clock,
+            identities=self.identities,
+            connections=self.connections,
+            credentials=self.vault,
+            probe=ReachabilityProbe(self.vault),
+            protocols=tuple(PROTOCOLS),
+            token_issuer=token_issuer,
+        )
+
+
+async def serve(settings: Settings, ready: Callable[["Gateway"], None] | None = None) -> None:
+    """Run the gateway until it is told to stop (SIGTERM, SIGINT). Raises what ``Node.open`` raises, and ``OSError``."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = Gateway(settings, stack)
+        await gateway.start()
+        if ready is not None:
+            ready(gateway)
+        await stop.wait()
+        log.info("shutting down")
+
+
+class Gateway:
+    """A running gateway. Everything that ``start`` opens is closed by the stack, in reverse order."""
+
+    def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._stack = stack
+        self._node = Node(settings, stack)
+        self.issuer_url = ""
+        self.address: tuple[str, int] = ("", 0)
+        self.admin_address: tuple[str, int] | None = None
+
+    async def start(self) -> None:
+        node, settings = self._node, self.settings
+        await node.open()
+        await self._record_start()
+        await node.sessions.interrupt_open(node.clock.now_s())
+        issuer = await self._start_development_issuer()
+        self.policies = await self._start_policy()
+        self.recordings = self._open_recordings()
+        reception = self._reception(issuer)
+        self.listener = await self._listen(reception)
+        admin = AdminSocket(node.data_dir, node.administration(issuer))
+        await admin.start()
+        self._stack.push_async_callback(admin.stop)
+        await self._start_health()
+        addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
+        log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
+
+    async def _record_start(self) -> None:
+        node, gateway = self._node, self.settings.gateway
+        started = GatewayStarted(gateway.node, __version__, gateway.durability.value)
+        accepted = node.ledger.append(started)
+        if accepted is not None:
+            await accepted
+        self._stack.callback(lambda: node.ledger.note(GatewayStopped(gateway.node)))
+
+    async def _start_development_issuer(self) -> DevelopmentIssuer | None:
+        development = self.settings.development
+        if development.issuer is None:
+            return None
+        key_file = self._node.data_dir / "development-issuer.key"
+        issuer = DevelopmentIssuer(development.issuer, development.audience, key_file, self._node.clock)
+        await issuer.start()
+        self._stack.push_async_callback(issuer.stop)
+        self.issuer_url = issuer.url
+        return issuer
+
+    async def _start_policy(self) -> PolicyStore:
+        settings = self.settings.policy
+        files = PolicyFiles(settings.files, Path.cwd())
+        policies = PolicyStore(self._node.ledger, settings.tags)
+        await policies.start(files.read())
+        self._background(PolicyWatch(files, policies).run(), "policy watch")
+        return policies
+
+    def _open_recordings(self) -> FileRecordings:
+        node, settings = self._node, self.settings.recording
+        limits = RecordingLimits(
+            max_request_bytes=settings.max_request_bytes,
+            max_operation_bytes=settings.max_operation_bytes,
+            max_session_bytes=settings.max_session_bytes,
+        )
+        directory = node.data_dir / RECORDINGS_DIRECTORY
+        recordings = FileRecordings(directory, node.ledger, node.sealer, node.clock, limits)
+        self._stack.callback(recordings.close)
+        self._background(_every(TICK_S, recordings.tick), "recordings tick")
+        return recordings
+
+    def _reception(self, issuer: DevelopmentIssuer | None) -> Reception:
+        node, settings = self._node, self.settings
+        issuers, rules = list(settings.issuers), list(settings.identities)
+        if issuer is not None:
+            issuers.append(issuer.issuer_settings())
+            rules += issuer.identity_rules()
+        authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
+        self._stack.push_async_callback(authenticator.close)
+        enforcement = Enforcement(self.policies, node.ledger, node.clock)
+        return Reception(
+            authenticator,
+            node.connections.find,
+            self.policies,
+            enforcement,
+            self.recordings,
+            node.ledger,
+            node.sessions,
+            node.clock,
+        )
+
+    async def _listen(self, reception: Reception) -> StreamListener:
+        node, settings = self._node, self.settings
+        module = PROTOCOLS["postgres"]
+        tls, certificate = listener_tls(settings.postgres, node.data_dir, node.clock.now_s())
+        parts = DriverParts(
+            protocol=module.name,
+            new_session=functools.partial(module.new_session, settings),
+            entropy_bytes=module.entropy_bytes,
+            tls=tls,
+            tls_end_point=server_end_point(certificate),
+            reception=reception,
+            vault=node.vault,
+            cancel_keys=CancelKeys(),
+            connect_timeout_s=settings.postgres.connect_timeout_s,
+        )
+        listener = StreamListener(
+            parts, self.metrics, settings.postgres.max_connections, settings.postgres.startup_timeout_s
+        )
+        for address in settings.postgres.addresses:
+            await listener.listen(*_split_address(address))
+        self._stack.push_async_callback(listener.close, settings.gateway.drain_timeout_s)
+        self.address = listener.addresses[0]
+        return listener
+
+    async def _start_health(self) -> None:
+        address = self.settings.gateway.admin_listen
+        if not address:
+            return
+        health = HealthServer(self.metrics, self._not_ready)
+        self.admin_address = await health.listen(*_split_address(address))
+        self._stack.push_async_callback(health.close)
+
+    def _not_ready(self) -> list[str]:
+        ledger, policies = self._node.ledger, self.policies
+        self.metrics.ledger_failing.set(1 if ledger.fault else 0)
+        self.metrics.policy_refused.set(1 if policies.problems else 0)
+        return ["the ledger accepts nothing"] if ledger.fault else []
+
+    def _background(self, work: Awaitable[None], name: str) -> None:
+        task = spawn(_run(work), name)
+        self._stack.callback(task.cancel)
+
+
+async def _run(work: Awaitable[None]) -> None:
+    await work
+
+
+async def _every(interval_s: float, act: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        act()
+
+
+def _split_address(address: str) -> tuple[str, int]:
+    """``host:port`` (IPv6 in brackets). Raises ``ConfigurationError``."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigurationError(f"{address!r} is not an address: write host:port")
+    return host.strip("[]"), int(port)
+
+
+class Interpreter:
+    """Implements ``services.policy.interpreter.Interpreter`` with the protocols' parsers."""
+
+    def interpret(self, protocol: str, text: str) -> Meaning:
+        if protocol not in PROTOCOLS:
+            raise ConfigurationError(f"there is no protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}")
+        return PROTOCOLS[protocol].interpret(text, ("public",))
+
+
+class Bench:
+    """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
+
+    def __init__(self, config: Path | None) -> None:
+        self._config = config
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load_settings(self._config) if self._config else Settings()
+
+    @functools.cached_property
+    def policy(self) -> PolicyTools:
+        settings = self.settings
+        names = KnownNames(connections=frozenset(settings.connections) if self._config else None)
+        reader = PolicyFiles(settings.policy.files, Path.cwd())
+        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
+
+    def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
+        _run_loop(serve(self.settings, ready))
+
+    def administer(self, command: Command[AnswerT]) -> AnswerT:
+        return asyncio.run(self._administer(command))
+
+    async def _administer(self, command: Command[AnswerT]) -> AnswerT:
+        directory = Path(self.settings.gateway.data_dir)
+        try:
+            return await send_command(directory, command)
+        except GatewayNotRunning:
+            async with contextlib.AsyncExitStack() as stack:
+                node = Node(self.settings, stack)
+                await node.open()
+                return await node.administration().execute(command, f"os:{_user_name()}")
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _run_loop(work: Awaitable[None]) -> None:
+    import uvloop
+
+    uvloop.run(_run(work))

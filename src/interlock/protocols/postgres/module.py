@@ -1,0 +1,26 @@
+"""PostgreSQL as a protocol of this gateway (see ``protocols.base.ProtocolModule``)."""
+
+from interlock.core.operation import Meaning
+from interlock.core.settings import PlainConnections, Settings
+from interlock.protocols.base import ProtocolSession
+from interlock.protocols.postgres.client_login import PlainText
+from interlock.protocols.postgres.scope import resolve
+from interlock.protocols.postgres.session import ENTROPY_BYTES, PostgresLimits, PostgresSession
+from interlock.protocols.postgres.statements import interpret
+
+_PLAIN = {PlainConnections.REFUSE: PlainText.REFUSE, PlainConnections.SCRAM_ONLY: PlainText.SCRAM_ONLY}
+
+
+class PostgresModule:
+    """Implements ``ProtocolModule``."""
+
+    name = "postgres"
+    entropy_bytes = ENTROPY_BYTES
+
+    def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
+        options = settings.postgres
+        limits = PostgresLimits(_PLAIN[options.plain], options.max_statement_bytes)
+        return PostgresSession(limits, entropy)
+
+    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
+        return resolve(interpret(text.encode()).meaning, search_path)

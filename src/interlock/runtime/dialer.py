@@ -1,0 +1,54 @@
+"""Opens byte streams to targets, with the TLS context that a connection's settings ask for."""
+
+import asyncio
+import os
+import ssl
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from interlock.core.errors import ConfigurationError
+from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.protocols.base import Side
+from interlock.runtime.peer import Peer, PeerOwner
+from interlock.services.ports import TargetCredential
+
+
+def target_tls_context(settings: ConnectionSettings, credential: TargetCredential) -> ssl.SSLContext:
+    """The client-side context for a target. Raises ``ConfigurationError`` for files that cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["postgresql"])
+    try:
+        if settings.tls in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
+            context.check_hostname = settings.tls is TlsMode.VERIFY_FULL
+            context.load_verify_locations(cafile=settings.ca_file) if settings.ca_file else context.load_default_certs()
+        else:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        _load_client_certificate(context, credential)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"TLS files of the connection cannot be used: {error}") from error
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, credential: TargetCredential) -> None:
+    """``ssl`` reads chains from files only: a private one, gone before this returns."""
+    if credential.certificate_pem is None or credential.private_key_pem is None:
+        return
+    descriptor, name = tempfile.mkstemp()
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(credential.certificate_pem + b"\n" + credential.private_key_pem)
+        context.load_cert_chain(name)
+    finally:
+        Path(name).unlink()
+
+
+async def dial(settings: ConnectionSettings, owner: PeerOwner, timeout_s: float) -> Peer:
+    """A connected peer for the target. Raises ``OSError`` (also when it takes too long)."""
+    loop = asyncio.get_running_loop()
+    make: Callable[[], Peer] = lambda: Peer(owner, Side.TARGET)  # noqa: E731
+    async with asyncio.timeout(timeout_s):
+        _, peer = await loop.create_connection(make, settings.host, settings.port)
+    return peer

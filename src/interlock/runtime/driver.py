@@ -1,0 +1,307 @@
+"""Drives one client's session: owns both sockets, TLS and time, and carries out what the protocol session asks for.
+
+The one boundary that catches everything: whatever goes wrong in here ends this session, is logged without details that
+could hold data, and touches no other session.
+"""
+
+import asyncio
+import secrets
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from interlock.core.decision import Decision
+from interlock.core.errors import InterlockError
+from interlock.core.session import SessionStatus
+from interlock.protocols import base
+from interlock.protocols.base import Event, ProtocolSession, Side
+from interlock.runtime.cancellation import CancelKeys, CancelRoute
+from interlock.runtime.dialer import dial, target_tls_context
+from interlock.runtime.peer import Peer
+from interlock.runtime.tasks import spawn
+from interlock.services.opening import Caller, NotAdmitted, OpenSession, Reception
+from interlock.services.ports import CredentialVault
+
+log = structlog.get_logger()
+
+
+class DriverParts:
+    """What all sessions of one listener share."""
+
+    def __init__(
+        self,
+        protocol: str,
+        new_session: Callable[[bytes], ProtocolSession],
+        entropy_bytes: int,
+        tls: ssl.SSLContext,
+        tls_end_point: bytes,
+        reception: Reception,
+        vault: CredentialVault,
+        cancel_keys: CancelKeys,
+        connect_timeout_s: float,
+    ) -> None:
+        self.protocol = protocol
+        self.new_session = new_session
+        self.entropy_bytes = entropy_bytes
+        self.tls = tls
+        self.tls_end_point = tls_end_point
+        self.reception = reception
+        self.vault = vault
+        self.cancel_keys = cancel_keys
+        self.connect_timeout_s = connect_timeout_s
+
+
+class StreamDriver:
+    """One session. ``peer`` is the protocol to give to the accepted socket; ``on_end`` is called once."""
+
+    def __init__(
+        self, parts: DriverParts, on_ready: Callable[["StreamDriver"], None], on_end: Callable[["StreamDriver"], None]
+    ) -> None:
+        self._parts = parts
+        self._session = parts.new_session(secrets.token_bytes(parts.entropy_bytes))
+        self._on_ready = on_ready
+        self._on_end = on_end
+        self.peer = Peer(self, Side.CLIENT)
+        self._target: Peer | None = None
+        self._target_tls: ssl.SSLContext | None = None
+        self._opened: OpenSession | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._events: deque[Event] = deque()
+        self._running = False
+        self._ended = False
+        self._wanted_target = ""
+        self._cancel_key: bytes | None = None
+        self._refusal_recorded = False
+        self._killed = False
+
+    @property
+    def opened(self) -> OpenSession | None:
+        return self._opened
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def kill(self, code: str, reason: str) -> None:
+        """End the session and tell the client why."""
+        self._killed = True
+        self._feed(base.Killed(code, reason))
+
+    # ------------------------------------------------------------ what the sockets tell
+
+    def data_received(self, side: Side, data: bytes) -> None:
+        self._feed(base.DataReceived(side, data))
+
+    def eof_received(self, side: Side) -> None:
+        self._feed(base.EofReceived(side))
+
+    def connection_lost(self, side: Side) -> None:
+        self._feed(base.EofReceived(side))
+
+    def tls_established(self, side: Side) -> None:
+        peer = self.peer if side is Side.CLIENT else self._target
+        if peer is None or peer.tls is None:
+            return
+        binding = self._parts.tls_end_point if side is Side.CLIENT else peer.tls.peer_end_point()
+        self._feed(base.TlsEstablished(side, peer.tls.alpn, binding))
+
+    def tls_refused(self, side: Side, reason: str) -> None:
+        self._feed(base.TlsRefused(side, reason))
+
+    def writing_paused(self, side: Side, paused: bool) -> None:
+        """A side takes data more slowly than the other gives it."""
+        other = self._target if side is Side.CLIENT else self.peer
+        if other is not None:
+            other.pause("write") if paused else other.resume("write")
+
+    # ------------------------------------------------------------ events in, effects out
+
+    def _feed(self, event: Event) -> None:
+        """Give an event to the session and carry out what it asks for, and so on until it asks for nothing."""
+        if self._ended:
+            return
+        self._events.append(event)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._events and not self._ended:
+                for effect in self._session.handle(self._events.popleft()):
+                    _CARRY_OUT[type(effect)](self, effect)
+        except Exception as error:  # noqa: BLE001 - the boundary: an error ends this session and nothing else
+            self._failed(error)
+        finally:
+            self._running = False
+
+    def _failed(self, error: Exception) -> None:
+        session = self._opened.session.id if self._opened else ""
+        log.error(
+            "session failed",
+            session=session,
+            error=type(error).__name__,
+            exc_info=not isinstance(error, InterlockError),
+        )
+        try:
+            for effect in self._session.handle(base.Killed("58000", "the gateway had to end this session")):
+                if type(effect) is base.Send:
+                    self._send(effect)
+        except Exception as second:  # noqa: BLE001 - closing is all that is left
+            log.error("session could not be told", session=session, error=type(second).__name__)
+        self._end(SessionStatus.INTERRUPTED, f"internal error: {type(error).__name__}")
+
+    def _send(self, effect: base.Send) -> None:
+        if effect.side is Side.CLIENT:
+            self.peer.write(effect.data)
+        elif self._target is not None:
+            self._target.write(effect.data)
+
+    def _record_answer(self, effect: base.RecordAnswer) -> None:
+        assert self._opened is not None
+        self._opened.recorder.answer(effect.number, effect.data)
+
+    def _record_request(self, effect: base.RecordRequest) -> None:
+        assert self._opened is not None
+        self._opened.recorder.request(effect.number, effect.data)
+
+    def _report(self, effect: base.Report) -> None:
+        assert self._opened is not None
+        self._opened.guard.report(effect.outcome)
+
+    def _authorize(self, effect: base.Authorize) -> None:
+        assert self._opened is not None
+        decisions = self._opened.guard.authorize(effect.operations)
+        if type(decisions) is tuple:
+            self._feed(base.Decided(decisions))
+        else:
+            self._work = spawn(self._decide(decisions), "decide")  # type: ignore[arg-type]
+
+    async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
+        self._feed(base.Decided(await waiting))
+
+    def _start_tls(self, effect: base.StartTls) -> None:
+        if effect.side is Side.CLIENT:
+            self.peer.start_tls(self._parts.tls, effect.received, server_side=True, host=None)
+        elif self._target is not None and self._target_tls is not None and self._opened is not None:
+            host = self._opened.settings.host
+            self._target.start_tls(self._target_tls, effect.received, server_side=False, host=host)
+
+    def _describe_login(self, effect: base.DescribeLogin) -> None:
+        self._feed(base.LoginDescribed(self._parts.reception.scram_verifier(effect.user)))
+
+    def _authenticate(self, effect: base.Authenticate) -> None:
+        self._wanted_target = effect.target
+        caller = Caller(
+            protocol=self._parts.protocol,
+            target=effect.target,
+            client_address=self.peer.address,
+            token=effect.token,
+            scram_user=effect.scram_user,
+            application=effect.application,
+        )
+        self._work = spawn(self._open(caller), "open session")
+
+    async def _open(self, caller: Caller) -> None:
+        try:
+            opened = await self._parts.reception.open(caller)
+        except NotAdmitted as refused:
+            code = "28P01" if refused.is_login else "42501"
+            self._refusal_recorded = True
+            self._feed(base.LoginFailed(code, str(refused), refused.hint))
+            return
+        self._opened = opened
+        if self._ended:
+            self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
+            return
+        self._feed(base.Authenticated(opened.session.id, opened.settings.search_path))
+
+    def _connect_target(self, _: base.ConnectTarget) -> None:
+        self._work = spawn(self._connect(), "connect to target")
+
+    async def _connect(self) -> None:
+        assert self._opened is not None
+        settings, session = self._opened.settings, self._opened.session
+        try:
+            credential = await self._parts.vault.reveal(session.connection)
+            self._target_tls = target_tls_context(settings, credential)
+            self._target = await dial(settings, self, self._parts.connect_timeout_s)
+        except (OSError, InterlockError) as error:
+            log.warning("target not reached", connection=session.connection, error=str(error) or type(error).__name__)
+            text = f'the target of connection "{session.connection}" cannot be reached'
+            self._feed(base.LoginFailed("08001", text, "Try again later or tell the gateway's operator."))
+            return
+        if self._ended:
+            self._target.close()
+            return
+        self._feed(base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value))
+
+    def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
+        assert self._opened is not None
+        route = CancelRoute(self._opened.settings, self._target_tls, effect.request)
+        self._parts.cancel_keys.register(effect.key, route)
+        self._cancel_key = effect.key
+        self._on_ready(self)
+
+    def _cancel_target(self, effect: base.CancelTarget) -> None:
+        spawn(self._parts.cancel_keys.cancel(effect.key), "cancel")
+
+    def _pause(self, effect: base.Pause) -> None:
+        peer = self.peer if effect.side is Side.CLIENT else self._target
+        if peer is not None:
+            peer.pause("session")
+
+    def _resume(self, effect: base.Resume) -> None:
+        peer = self.peer if effect.side is Side.CLIENT else self._target
+        if peer is not None:
+            peer.resume("session")
+
+    def _refuse(self, effect: base.Refuse) -> None:
+        if self._opened is None and not self._refusal_recorded:
+            refusal = self._parts.reception.refused(
+                self._parts.protocol, self.peer.address, self._wanted_target, "", effect.reason
+            )
+            spawn(refusal, "record refusal")
+        self._end(SessionStatus.CLOSED, effect.reason)
+
+    def _close(self, effect: base.Close) -> None:
+        self._end(SessionStatus.KILLED if self._killed else SessionStatus.CLOSED, effect.reason)
+
+    # ------------------------------------------------------------ the end
+
+    def _end(self, status: SessionStatus, reason: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._cancel_key is not None:
+            self._parts.cancel_keys.forget(self._cancel_key)
+        self.peer.close()
+        if self._target is not None:
+            self._target.close()
+        if self._opened is not None:
+            self._close_record(status, reason)
+        self._on_end(self)
+
+    def _close_record(self, status: SessionStatus, reason: str) -> None:
+        assert self._opened is not None
+        self._parts.reception.close(self._opened, status, reason, self.peer.received_bytes, self.peer.sent_bytes)
+
+
+_CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
+    base.Authenticate: StreamDriver._authenticate,
+    base.Authorize: StreamDriver._authorize,
+    base.CancelTarget: StreamDriver._cancel_target,
+    base.Close: StreamDriver._close,
+    base.ConnectTarget: StreamDriver._connect_target,
+    base.DescribeLogin: StreamDriver._describe_login,
+    base.Pause: StreamDriver._pause,
+    base.RecordAnswer: StreamDriver._record_answer,
+    base.RecordRequest: StreamDriver._record_request,
+    base.Refuse: StreamDriver._refuse,
+    base.RegisterCancelKey: StreamDriver._register_cancel_key,
+    base.Report: StreamDriver._report,
+    base.Resume: StreamDriver._resume,
+    base.Send: StreamDriver._send,
+    base.StartTls: StreamDriver._start_tls,
+}

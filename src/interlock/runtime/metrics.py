@@ -1,0 +1,28 @@
+"""The gateway's figures for Prometheus. Labels hold names of the gateway's own making, never a value from a client."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+
+class Metrics:
+    """One registry for one gateway."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.connections = Counter("interlock_connections", "Client connections accepted.", registry=self.registry)
+        self.reaped = Counter(
+            "interlock_connections_reaped", "Half-open connections ended to make room.", registry=self.registry
+        )
+        self.sessions = Gauge("interlock_sessions", "Sessions that are open now.", registry=self.registry)
+        self.operations = Counter(
+            "interlock_operations", "Operations decided, by decision.", ["decision"], registry=self.registry
+        )
+        self.ledger_failing = Gauge(
+            "interlock_ledger_failing", "1 while the ledger accepts nothing.", registry=self.registry
+        )
+        self.policy_refused = Gauge(
+            "interlock_policy_refused", "1 while the newest policy text was refused.", registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

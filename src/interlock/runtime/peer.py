@@ -1,0 +1,138 @@
+"""One side's socket, with or without TLS: turns transport callbacks into calls on its owner.
+
+Knows nothing of any protocol. Reading is paused while anybody has a reason for it, so that back-pressure from
+different places does not cancel out.
+"""
+
+import asyncio
+import ssl
+from typing import Protocol, cast
+
+from interlock.protocols.base import Side
+from interlock.runtime.tls import TlsFailed, TlsPump
+
+CLOSE_TIMEOUT_S = 10.0
+
+
+class PeerOwner(Protocol):
+    """Who is told what happens on a socket."""
+
+    def data_received(self, side: Side, data: bytes) -> None: ...
+
+    def eof_received(self, side: Side) -> None: ...
+
+    def tls_established(self, side: Side) -> None: ...
+
+    def tls_refused(self, side: Side, reason: str) -> None: ...
+
+    def writing_paused(self, side: Side, paused: bool) -> None: ...
+
+    def connection_lost(self, side: Side) -> None: ...
+
+
+class Peer(asyncio.Protocol):
+    """A connected socket. ``received_bytes`` and ``sent_bytes`` count clear bytes."""
+
+    def __init__(self, owner: PeerOwner, side: Side) -> None:
+        self._owner = owner
+        self._side = side
+        self._transport: asyncio.Transport | None = None
+        self._pauses: set[str] = set()
+        self._closing: asyncio.TimerHandle | None = None
+        self.tls: TlsPump | None = None
+        self.received_bytes = 0
+        self.sent_bytes = 0
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the other end, empty when unknown."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "local:0"
+
+    # ------------------------------------------------------------ what the owner asks for
+
+    def write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.sent_bytes += len(data)
+        self._transport.write(data if self.tls is None else self.tls.encrypt(data))
+
+    def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None:
+        """Begin TLS; ``received`` are handshake bytes that were read already."""
+        self.tls = TlsPump(context, server_side=server_side, host=host)
+        self._decrypt(received)
+
+    def pause(self, reason: str) -> None:
+        """Read nothing until ``resume`` was called for every reason given."""
+        if not self._pauses and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._pauses.add(reason)
+
+    def resume(self, reason: str) -> None:
+        self._pauses.discard(reason)
+        if not self._pauses and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close after what was written has gone out, but do not wait for ever."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ------------------------------------------------------------ what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.tls is None:
+            self.received_bytes += len(data)
+            self._owner.data_received(self._side, data)
+        else:
+            self._decrypt(data)
+
+    def eof_received(self) -> bool:
+        self._owner.eof_received(self._side)
+        return True
+
+    def pause_writing(self) -> None:
+        self._owner.writing_paused(self._side, True)
+
+    def resume_writing(self) -> None:
+        self._owner.writing_paused(self._side, False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        self._owner.connection_lost(self._side)
+
+    def _decrypt(self, data: bytes) -> None:
+        assert self.tls is not None
+        was_established = self.tls.established
+        try:
+            clear = self.tls.receive(data)
+        except TlsFailed as failed:
+            self._fail(str(failed))
+            return
+        self._flush_handshake()
+        if self.tls.established and not was_established:
+            self._owner.tls_established(self._side)
+        if clear:
+            self.received_bytes += len(clear)
+            self._owner.data_received(self._side, clear)
+
+    def _flush_handshake(self) -> None:
+        if self.tls is not None and self._transport is not None and not self._transport.is_closing():
+            outgoing = self.tls.outgoing()
+            if outgoing:
+                self._transport.write(outgoing)
+
+    def _fail(self, reason: str) -> None:
+        """Send the alert, if there is one, and tell the owner."""
+        self._flush_handshake()
+        self.tls = None
+        self._owner.tls_refused(self._side, reason)

@@ -1,0 +1,254 @@
+"""Changes to the gateway while it runs: connections, credentials, identities.
+
+Every change is on the ledger before it is made, with who made it. Reading is not a change. No answer holds a stored
+secret, and nothing in here writes one to a log or a record.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+
+from interlock.core.administration import (
+    AddConnection,
+    AddIdentity,
+    AnswerT,
+    Command,
+    ConnectionView,
+    DisableIdentity,
+    Done,
+    EnableIdentity,
+    GeneratedSecret,
+    GenerateSecret,
+    IdentityView,
+    IssuedToken,
+    IssueToken,
+    ListConnections,
+    ListIdentities,
+    RemoveConnection,
+    SetCredential,
+    ShowConnection,
+    ShowIdentity,
+    TestConnection,
+)
+from interlock.core.errors import AdministrationRefused
+from interlock.core.identity import PrincipalKind, RegisteredIdentity
+from interlock.core.ledger import AdministrationChanged
+from interlock.core.settings import ConnectionSettings, IdentityKind
+from interlock.services.generated_secret import generate_secret, make_verifier
+from interlock.services.ports import Clock, Ledger
+from interlock.services.state import ConnectionStore, CredentialKeeper, IdentityStore, TargetProbe, TokenIssuer
+
+_KINDS = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
+Handler = Callable[[Any, str], Awaitable[object]]
+
+
+class Administration:
+    """Executes commands, one at a time, so that each sees what the one before it did."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        identities: IdentityStore,
+        connections: ConnectionStore,
+        credentials: CredentialKeeper,
+        probe: TargetProbe,
+        protocols: tuple[str, ...],
+        token_issuer: TokenIssuer | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._identities = identities
+        self._connections = connections
+        self._credentials = credentials
+        self._probe = probe
+        self._protocols = protocols
+        self._token_issuer = token_issuer
+        self._one_at_a_time = asyncio.Lock()
+        self._handlers: dict[type[Command[Any]], Handler] = {
+            ListConnections: self._list_connections,
+            ShowConnection: self._show_connection,
+            AddConnection: self._add_connection,
+            SetCredential: self._set_credential,
+            RemoveConnection: self._remove_connection,
+            TestConnection: self._test_connection,
+            ListIdentities: self._list_identities,
+            ShowIdentity: self._show_identity,
+            AddIdentity: self._add_identity,
+            DisableIdentity: self._disable_identity,
+            EnableIdentity: self._enable_identity,
+            GenerateSecret: self._generate_secret,
+            IssueToken: self._issue_token,
+        }
+
+    async def execute(self, command: Command[AnswerT], actor: str) -> AnswerT:
+        """Do what the command says on behalf of ``actor`` (``os:alice``).
+
+        Raises AdministrationRefused when it cannot be done, LedgerUnavailable when it cannot be recorded,
+        StateUnavailable when it cannot be kept.
+        """
+        _check(command)
+        async with self._one_at_a_time:
+            return cast(AnswerT, await self._handlers[type(command)](command, actor))
+
+    # ------------------------------------------------------------ connections
+
+    async def _list_connections(self, _command: ListConnections, _actor: str) -> tuple[ConnectionView, ...]:
+        return tuple(self._view(name, settings) for name, settings in self._connections.all().items())
+
+    async def _show_connection(self, command: ShowConnection, _actor: str) -> ConnectionView:
+        return self._view(command.name, self._connection(command.name))
+
+    async def _add_connection(self, command: AddConnection, actor: str) -> Done:
+        if command.settings.protocol not in self._protocols:
+            allowed = ", ".join(self._protocols)
+            raise AdministrationRefused(f"unknown protocol {command.settings.protocol!r}; allowed: {allowed}")
+        self._refuse_configured(command.name)
+        if self._connections.find(command.name) is not None and not command.replace:
+            raise AdministrationRefused(f"connection {command.name!r} exists already; replace it with --replace")
+        await self._record(actor, "connections.add", command.name, _describe(command.settings))
+        await self._connections.save(command.name, command.settings)
+        return Done(f"Connection {command.name!r} is ready for policy to permit.")
+
+    async def _set_credential(self, command: SetCredential, actor: str) -> Done:
+        reference = self._connection(command.name).credential
+        if reference is None or not reference.sealed:
+            raise AdministrationRefused(f"connection {command.name!r} has no sealed credential; it is kept elsewhere")
+        await self._record(actor, "connections.set-credential", command.name, "")
+        await self._credentials.seal(command.name, command.password)
+        return Done(f"The credential of {command.name!r} is sealed. Nothing shows it again.")
+
+    async def _remove_connection(self, command: RemoveConnection, actor: str) -> Done:
+        self._connection(command.name)
+        self._refuse_configured(command.name)
+        await self._record(actor, "connections.remove", command.name, "")
+        await self._connections.remove(command.name)
+        return Done(f"Connection {command.name!r} is removed, and its sealed credential with it.")
+
+    async def _test_connection(self, command: TestConnection, _actor: str) -> Done:
+        return Done(await self._probe.probe(command.name, self._connection(command.name)))
+
+    def _connection(self, name: str) -> ConnectionSettings:
+        settings = self._connections.find(name)
+        if settings is None:
+            raise AdministrationRefused(f"there is no connection {name!r}")
+        return settings
+
+    def _refuse_configured(self, name: str) -> None:
+        if self._connections.is_configured(name):
+            raise AdministrationRefused(f"connection {name!r} is in the settings file; change it there")
+
+    def _view(self, name: str, settings: ConnectionSettings) -> ConnectionView:
+        origin = "file" if self._connections.is_configured(name) else "command"
+        return ConnectionView(name, origin, self._credential_place(name, settings), settings)
+
+    def _credential_place(self, name: str, settings: ConnectionSettings) -> str:
+        reference = settings.credential
+        if reference is None:
+            return "none"
+        if reference.sealed:
+            return "sealed" if self._credentials.has(name) else "sealed, not set"
+        return f"environment variable {reference.env}" if reference.env else f"file {reference.file}"
+
+    # ------------------------------------------------------------ identities
+
+    async def _list_identities(self, _command: ListIdentities, _actor: str) -> tuple[IdentityView, ...]:
+        return tuple(map(_identity_view, self._identities.all()))
+
+    async def _show_identity(self, command: ShowIdentity, _actor: str) -> IdentityView:
+        return _identity_view(self._identity(command.name))
+
+    async def _add_identity(self, command: AddIdentity, actor: str) -> Done:
+        known = self._identities.find(command.name)
+        if known is not None and not command.replace:
+            raise AdministrationRefused(f"identity {command.name!r} exists already; change it with --replace")
+        identity = RegisteredIdentity(
+            name=command.name,
+            kind=_KINDS[command.kind],
+            owner=command.owner,
+            groups=frozenset(command.groups),
+            disabled=known.disabled if known else False,
+            created_at_s=known.created_at_s if known else self._clock.now_s(),
+            scram_verifier=known.scram_verifier if known else None,
+        )
+        detail = f"kind {command.kind.value}, owner {command.owner or '-'}, groups {', '.join(command.groups) or '-'}"
+        await self._record(actor, "identities.add", command.name, detail)
+        await self._identities.save(identity)
+        return Done(f"{command.kind.value.capitalize()} {command.name!r} is registered.")
+
+    async def _disable_identity(self, command: DisableIdentity, actor: str) -> Done:
+        await self._set_disabled(command.name, actor, "identities.disable", disabled=True)
+        return Done(f"Identity {command.name!r} is disabled: it cannot log in any more.")
+
+    async def _enable_identity(self, command: EnableIdentity, actor: str) -> Done:
+        await self._set_disabled(command.name, actor, "identities.enable", disabled=False)
+        return Done(f"Identity {command.name!r} may log in again.")
+
+    async def _set_disabled(self, name: str, actor: str, action: str, *, disabled: bool) -> None:
+        identity = self._identity(name)
+        await self._record(actor, action, name, "")
+        await self._identities.save(msgspec.structs.replace(identity, disabled=disabled))
+
+    async def _generate_secret(self, command: GenerateSecret, actor: str) -> GeneratedSecret:
+        identity = self._identity(command.name)
+        await self._record(actor, "identities.secret", command.name, "")
+        secret = generate_secret()
+        await self._identities.save(msgspec.structs.replace(identity, scram_verifier=make_verifier(secret)))
+        return GeneratedSecret(command.name, secret)
+
+    def _identity(self, name: str) -> RegisteredIdentity:
+        identity = self._identities.find(name)
+        if identity is None:
+            raise AdministrationRefused(f"there is no registered identity {name!r}")
+        return identity
+
+    # ------------------------------------------------------------ tokens
+
+    async def _issue_token(self, command: IssueToken, actor: str) -> IssuedToken:
+        if self._token_issuer is None:
+            raise AdministrationRefused(
+                "no development issuer is running: get a token from your identity provider, "
+                'or set issuer = "127.0.0.1:0" under [development] to try things out'
+            )
+        await self._record(actor, "token.issue", command.name, f"kind {command.kind.value}, {command.ttl_s} s")
+        token = self._token_issuer.issue_token(
+            command.name, command.kind.value, command.groups, command.owner, command.ttl_s
+        )
+        return IssuedToken(token, command.ttl_s)
+
+    async def _record(self, actor: str, action: str, subject: str, detail: str) -> None:
+        """Put a change on the ledger and wait until it is accepted. Raises LedgerUnavailable."""
+        accepted = self._ledger.append(AdministrationChanged(actor, action, subject, detail))
+        if accepted is not None:
+            await accepted
+
+
+def _check(command: Command[Any]) -> None:
+    """Hold a command that was made in this process to the same rules as one that was decoded."""
+    try:
+        msgspec.convert(msgspec.to_builtins(command), type(command))
+    except msgspec.ValidationError as error:
+        raise AdministrationRefused(f"the command is not valid: {error}") from None
+
+
+def _describe(settings: ConnectionSettings) -> str:
+    """A connection in one line, for the ledger."""
+    return (
+        f"{settings.protocol}://{settings.host}:{settings.port} as {settings.user}, "
+        f"databases {', '.join(settings.databases)}, tls {settings.tls.value}"
+    )
+
+
+def _identity_view(identity: RegisteredIdentity) -> IdentityView:
+    return IdentityView(
+        name=identity.name,
+        kind=identity.kind.name.lower(),
+        owner=identity.owner,
+        groups=tuple(sorted(identity.groups)),
+        disabled=identity.disabled,
+        created_at_s=identity.created_at_s,
+        has_secret=identity.scram_verifier is not None,
+    )

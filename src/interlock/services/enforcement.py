@@ -1,0 +1,173 @@
+"""The decision point: every operation of every protocol is decided and recorded here.
+
+Architecture invariant: this is the only place that constructs a ``Permit``. A decision is on the ledger before it is
+handed out, and whatever goes wrong on the way to it is a denial.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from functools import lru_cache
+
+import structlog
+
+from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
+from interlock.core.errors import LedgerUnavailable
+from interlock.core.ledger import OperationCompleted, OperationDecided
+from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.session import Session
+from interlock.services.policy.session import ClientFacts, SessionPolicy
+from interlock.services.policy.store import PolicyStore
+from interlock.services.ports import Clock, Ledger, SessionRecorder
+
+log = structlog.get_logger()
+
+Decisions = tuple[Decision, ...]
+
+_UNRECORDED = Denial(
+    DenialReason.UNRECORDED,
+    "denied: the gateway cannot record this statement now, and nothing is forwarded unrecorded",
+    "Try again later; the gateway's operator has been told.",
+)
+_BROKEN = Denial(
+    DenialReason.POLICY_ERROR,
+    "denied: the decision could not be made",
+    "This is a fault of the gateway, not of the statement; its operator has been told.",
+)
+
+
+class Enforcement:
+    """Makes a guard for each session."""
+
+    def __init__(self, policies: PolicyStore, ledger: Ledger, clock: Clock) -> None:
+        self._policies = policies
+        self._ledger = ledger
+        self._clock = clock
+
+    def guard(self, session: Session, recorder: SessionRecorder) -> "SessionGuard":
+        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock)
+
+
+class SessionGuard:
+    """Decides, records and counts what one session does."""
+
+    def __init__(
+        self, session: Session, recorder: SessionRecorder, policies: PolicyStore, ledger: Ledger, clock: Clock
+    ) -> None:
+        self._session = session
+        self._session_id = session.id
+        self._recorder = recorder
+        self._policies = policies
+        self._ledger = ledger
+        self._clock = clock
+        self._client = ClientFacts(session.client_address.rpartition(":")[0], session.application, session.trace)
+        self._policy: SessionPolicy | None = None
+        self._epoch = -1
+        self.operations = 0
+        self.denied = 0
+        self.rows = 0
+
+    def authorize(self, operations: Sequence[Operation]) -> Decisions | Awaitable[Decisions]:
+        """One decision for each operation, all on the ledger when they are handed out.
+
+        Awaitable only when the ledger makes us wait. Never raises: what goes wrong is a denial.
+        """
+        waits: list[asyncio.Future[None]] = []
+        decisions: list[Decision] = []
+        for operation in operations:
+            decision, wait = self._decide_and_record(operation)
+            decisions.append(decision)
+            if wait is not None:
+                waits.append(wait)
+        self.operations += len(operations)
+        if waits:
+            return self._recorded(waits, tuple(decisions))
+        return self._counted(tuple(decisions))
+
+    def report(self, outcome: Outcome) -> None:
+        """Note what the target answered. Raises ``LedgerUnavailable``: then the session must end."""
+        self.rows += outcome.rows
+        self._ledger.note(
+            OperationCompleted(
+                self._session_id,
+                outcome.number,
+                outcome.status.value,
+                outcome.tag,
+                outcome.code,
+                outcome.rows,
+                outcome.bytes_sent,
+            )
+        )
+
+    async def _recorded(self, waits: list[asyncio.Future[None]], decisions: Decisions) -> Decisions:
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        failures = [result for result in results if result is not None]
+        if failures:
+            log.error("operation not recorded", session=self._session_id, error=str(failures[0]))
+            decisions = (_UNRECORDED,) * len(decisions)
+        return self._counted(decisions)
+
+    def _counted(self, decisions: Decisions) -> Decisions:
+        for decision in decisions:
+            if type(decision) is not Permit:
+                self.denied += 1
+        return decisions
+
+    def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
+        try:
+            decision = _decision(self._verdict(operation.meaning))
+            return decision, self._ledger.append(self._record_of(operation, decision))
+        except LedgerUnavailable as error:
+            log.error("operation not recorded", session=self._session_id, error=str(error))
+            return _UNRECORDED, None
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return _BROKEN, None
+
+    def _verdict(self, meaning: Meaning) -> Verdict:
+        policy = self._policy
+        if policy is None or self._epoch != self._policies.epoch:
+            self._epoch = self._policies.epoch
+            session = self._session
+            policy = self._policies.engine.for_session(
+                session.principal, session.connection, session.database, self._client
+            )
+            self._policy = policy
+        return policy.decide(meaning, self._clock.now_s())
+
+    def _record_of(self, operation: Operation, decision: Decision) -> OperationDecided:
+        meaning = operation.meaning
+        permitted = isinstance(decision, Permit)
+        return OperationDecided(
+            self._session_id,
+            operation.number,
+            operation.phase.value,
+            meaning.verb,
+            "allowed" if permitted else "held" if isinstance(decision, Hold) else "denied",
+            decision.rules,
+            decision.policy,
+            "" if isinstance(decision, Permit) else decision.message,
+            _access_lines(meaning),
+            operation.digest(),
+            self._recorder.seal(operation),
+        )
+
+
+@lru_cache(maxsize=4096)
+def _access_lines(meaning: Meaning) -> tuple[str, ...]:
+    return tuple(
+        f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
+    )
+
+
+@lru_cache(maxsize=4096)
+def _permit(rules: tuple[str, ...], policy: str) -> Permit:
+    return Permit(rules, policy)
+
+
+def _decision(verdict: Verdict) -> Decision:
+    """The verdict as a decision; the one place that turns "nothing speaks against it" into a permit."""
+    if verdict.denial is not None:
+        return verdict.denial
+    if verdict.hold is not None:
+        return verdict.hold
+    return _permit(verdict.rules, verdict.policy)

@@ -1,0 +1,129 @@
+"""Searching the ledger: operations by what was asked, and entries by what happened."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from interlock.core.chain import Entry
+from interlock.core.ledger import OperationDecided, SessionClosed, SessionOpened
+from interlock.services.evidence.archive import SessionKeys, SessionOpener
+
+
+class SearchQuery(msgspec.Struct, frozen=True):
+    """Which operations are wanted; an empty field wants all.
+
+    ``text`` is looked for in the request's text and parameters, whatever its case; the others are compared whole.
+    """
+
+    text: str = ""
+    principal: str = ""
+    connection: str = ""
+    verb: str = ""
+    decision: str = ""
+    session: str = ""
+    since_ns: int = 0
+    until_ns: int = 1 << 63
+
+    def wants_session(self, opened: SessionOpened) -> bool:
+        """Whether operations of this session can be wanted."""
+        return (
+            self.principal in ("", opened.principal)
+            and self.connection in ("", opened.connection)
+            and self.session in ("", opened.session)
+        )
+
+    def wants_decision(self, decided: OperationDecided, time_ns: int) -> bool:
+        """Whether the operation is wanted, as far as its entry can tell without a key."""
+        return (
+            self.since_ns <= time_ns < self.until_ns
+            and self.decision in ("", decided.decision)
+            and (not self.verb or self.verb.casefold() == decided.verb.casefold())
+        )
+
+
+class SearchHit(msgspec.Struct, frozen=True):
+    """One operation that was found."""
+
+    session: str
+    number: int
+    sequence: int
+    at_ns: int
+    principal: str
+    connection: str
+    verb: str
+    decision: str
+    message: str
+    rules: tuple[str, ...]
+    text: str
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which entries are wanted; an empty field wants all.
+
+    ``kind`` is a record's name or its first part (``session`` for ``session.opened``); ``text`` is looked for in its
+    fields, whatever its case. Sealed requests are not opened.
+    """
+
+    kind: str = ""
+    text: str = ""
+    since_ns: int = 0
+    until_ns: int = 1 << 63
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether the entry is wanted."""
+        if not self.since_ns <= entry.time_ns < self.until_ns:
+            return False
+        if self.kind and not f"{kind_of(entry)}.".startswith(f"{self.kind}."):
+            return False
+        return not self.text or self.text.casefold() in str(msgspec.to_builtins(entry.record)).casefold()
+
+
+class _Known(msgspec.Struct):
+    """A session that is being searched."""
+
+    opened: SessionOpened
+    opener: SessionOpener
+
+
+def kind_of(entry: Entry) -> str:
+    """The name of what happened."""
+    return str(type(entry.record).__struct_config__.tag)
+
+
+def search_operations(entries: Iterable[Entry], query: SearchQuery, keys: SessionKeys) -> Iterator[SearchHit]:
+    """The wanted operations. Only sessions that are open at a time are kept in memory."""
+    known: dict[str, _Known] = {}
+    for entry in entries:
+        record = entry.record
+        if isinstance(record, SessionOpened):
+            if query.wants_session(record):
+                key = keys.reveal(record.session, record.wrapped_key)
+                known[record.session] = _Known(record, keys.opener(record.session, key))
+        elif isinstance(record, SessionClosed):
+            known.pop(record.session, None)
+        elif isinstance(record, OperationDecided) and record.session in known:
+            if hit := _hit(entry, record, known[record.session], query):
+                yield hit
+
+
+def _hit(entry: Entry, decided: OperationDecided, known: _Known, query: SearchQuery) -> SearchHit | None:
+    if not query.wants_decision(decided, entry.time_ns):
+        return None
+    request = known.opener.unseal_request(decided.number, decided.sealed)
+    text = request.text.decode(errors="replace")
+    haystack = f"{text}\n{request.parameters.decode(errors='replace')}".casefold()
+    if query.text.casefold() not in haystack:
+        return None
+    return SearchHit(
+        session=decided.session,
+        number=decided.number,
+        sequence=entry.sequence,
+        at_ns=entry.time_ns,
+        principal=known.opened.principal,
+        connection=known.opened.connection,
+        verb=decided.verb,
+        decision=decided.decision,
+        message=decided.message,
+        rules=decided.rules,
+        text=text,
+    )

@@ -1,0 +1,164 @@
+"""Reading the evidence: sessions, what they asked and what came back, and searching all of it.
+
+Nothing in here changes evidence. Requests and recordings are opened with the session's key, which takes the gateway's
+sealing key; lists and counts do not need it.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from interlock.core.chain import Entry, decode_entry
+from interlock.core.checkpoint import VerifierKey
+from interlock.core.errors import EvidenceError
+from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
+from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
+from interlock.services.evidence.archive import EvidenceArchive, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.report import VerificationReport
+from interlock.services.evidence.search import AuditQuery, SearchHit, SearchQuery, search_operations
+from interlock.services.evidence.sessions import SessionFilter, SessionSummary, SessionTally, session_of, summarize
+from interlock.services.evidence.verification import verify_ledger
+
+
+class OperationView(msgspec.Struct, frozen=True):
+    """One decision on an operation with what was asked, and what came of it (None while nothing has)."""
+
+    at_ns: int
+    sequence: int
+    decided: OperationDecided
+    request: SealedRequest
+    completed: OperationCompleted | None = None
+
+
+class EvidenceService:
+    """All that people read of the evidence. Everything raises ``EvidenceError`` when the evidence is damaged."""
+
+    def __init__(self, archive: EvidenceArchive, keys: SessionKeys, transcriber: Transcriber) -> None:
+        self.archive = archive
+        self.keys = keys
+        self._transcriber = transcriber
+
+    def sessions(self, wanted: SessionFilter | None = None, limit: int = 50) -> list[SessionSummary]:
+        """The newest sessions, oldest first."""
+        return summarize(self._entries(), wanted or SessionFilter(), limit)
+
+    def resolve(self, prefix: str) -> str:
+        """The one session whose id starts with ``prefix``. Raises ``EvidenceError`` when there is none, or several."""
+        needle = prefix.lower()
+        found: set[str] = set()
+        for entry in self._entries(needle.encode()):
+            if isinstance(entry.record, SessionOpened) and entry.record.session.startswith(needle):
+                found.add(entry.record.session)
+        if len(found) != 1 or not needle:
+            raise EvidenceError(f"{'no session' if not found else 'more than one session'} starts with {prefix!r}")
+        return found.pop()
+
+    def entries(self, session: str) -> Iterator[Entry]:
+        """All entries of one session."""
+        return (entry for entry in self._entries(session.encode()) if session_of(entry) == session)
+
+    def summary(self, session: str) -> SessionSummary:
+        """What is known of one session. Raises ``EvidenceError`` when there is no such session."""
+        tally: SessionTally | None = None
+        for entry in self.entries(session):
+            if isinstance(entry.record, SessionOpened):
+                tally = SessionTally(entry.record, entry.time_ns)
+            elif tally:
+                tally.count(entry)
+        if tally is None:
+            raise EvidenceError(f"no session {session!r}")
+        return tally.summary()
+
+    def operations(self, session: str) -> Iterator[OperationView]:
+        """The session's operations as they were decided, with their outcome, in order."""
+        opener = self._opener(session)
+        outcomes = {
+            entry.record.number: entry.record
+            for entry in self.entries(session)
+            if isinstance(entry.record, OperationCompleted)
+        }
+        for entry in self.entries(session):
+            if isinstance(record := entry.record, OperationDecided):
+                request = opener.unseal_request(record.number, record.sealed)
+                outcome = outcomes.get(record.number) if record.decision == "allowed" else None
+                yield OperationView(entry.time_ns, entry.sequence, record, request, outcome)
+
+    def frames(self, session: str) -> Iterator[Frame]:
+        """What came back, and what streamed to the target: the frames that the ledger vouches for, in order."""
+        opener, offset = self._opener(session), 0
+        for entry in self.entries(session):
+            if isinstance(record := entry.record, RecordingStored):
+                chunk = self.archive.chunk_at(session, offset)
+                if chunk is None or chunk.sha256 != record.sha256:
+                    raise EvidenceError(f"chunk {record.index} of the recording is missing or was changed")
+                offset = chunk.end
+                yield from opener.unseal_frames(chunk.counter, chunk.ciphertext)
+
+    def transcript(self, session: str) -> Iterator[TranscriptLine]:
+        """The session as people see it: requests, decisions, answers and gaps in the order of their times."""
+        transcriber = self._transcriber(self._opened(session).record.protocol)
+        asked = self._asked(session)
+        said = ((frame.at_us, 1, frame) for frame in self.frames(session))
+        for at_us, _, item in heapq.merge(asked, said, key=lambda timed: timed[:2]):
+            if isinstance(item, Frame):
+                yield from transcriber.frame(item)
+            elif isinstance(item, OperationView):
+                yield from transcriber.request(at_us, item.decided.number, item.request)
+                yield from _decision_lines(at_us, item.decided)
+            else:
+                text = f"{item.size_bytes} bytes were not kept: {item.reason}"
+                yield TranscriptLine(at_us, 0, TranscriptKind.GAP, text)
+        yield from transcriber.finish()
+
+    def _asked(self, session: str) -> Iterator[tuple[int, int, OperationView | RecordingGap]]:
+        """Decisions and gaps with their times since the session's start."""
+        opener, start_ns = self._opener(session), self._opened(session).time_ns
+        for entry in self.entries(session):
+            at_us = max(0, entry.time_ns - start_ns) // 1000
+            if isinstance(record := entry.record, OperationDecided):
+                request = opener.unseal_request(record.number, record.sealed)
+                yield at_us, 0, OperationView(entry.time_ns, entry.sequence, record, request)
+            elif isinstance(record, RecordingGap):
+                yield at_us, 2, record
+
+    def search(self, query: SearchQuery) -> Iterator[SearchHit]:
+        """The operations that match, in order."""
+        return search_operations(self._entries(), query, self.keys)
+
+    def audit(self, query: AuditQuery) -> Iterator[Entry]:
+        """The ledger's entries that match, in order."""
+        return (entry for entry in self._entries() if query.wants(entry))
+
+    def verify(self, key: VerifierKey | None = None, pinned: Sequence[str] = ()) -> VerificationReport:
+        """Check everything (see ``verification``)."""
+        return verify_ledger(self.archive, key, pinned)
+
+    def session_key(self, session: str) -> bytes:
+        """The session's clear key. Raises ``InterlockError`` when it cannot be had."""
+        return self.keys.reveal(session, self._opened(session).record.wrapped_key)
+
+    def _opener(self, session: str) -> SessionOpener:
+        return self.keys.opener(session, self.session_key(session))
+
+    def _opened(self, session: str) -> "_Opened":
+        for entry in self.entries(session):
+            if isinstance(entry.record, SessionOpened):
+                return _Opened(entry.time_ns, entry.record)
+        raise EvidenceError(f"no session {session!r}")
+
+    def _entries(self, containing: bytes = b"") -> Iterator[Entry]:
+        return (decode_entry(data) for data in self.archive.entries() if containing in data)
+
+
+class _Opened(msgspec.Struct, frozen=True):
+    """A session's start."""
+
+    time_ns: int
+    record: SessionOpened
+
+
+def _decision_lines(at_us: int, decided: OperationDecided) -> Iterable[TranscriptLine]:
+    if decided.decision != "allowed":
+        text = f"{decided.decision}: {decided.message}".removesuffix(": ")
+        yield TranscriptLine(at_us, decided.number, TranscriptKind.NOTICE, text)

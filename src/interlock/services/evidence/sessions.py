@@ -1,0 +1,152 @@
+"""Sessions as the ledger tells them: one summary each, put together from its entries."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+
+from interlock.core.chain import Entry
+from interlock.core.ledger import (
+    OperationCompleted,
+    OperationDecided,
+    RecordingGap,
+    RecordingStored,
+    SessionClosed,
+    SessionOpened,
+)
+from interlock.core.session import SessionStatus
+
+
+class SessionSummary(msgspec.Struct, frozen=True):
+    """One session. Times are Unix nanoseconds; ``ended_ns`` is None while there is no end.
+
+    ``operations``, ``denied`` and ``rows`` are counted from the entries. ``gap_bytes`` were said but not kept.
+    """
+
+    session: str
+    status: str
+    opened_ns: int
+    ended_ns: int | None
+    reason: str
+    protocol: str
+    connection: str
+    database: str
+    principal_kind: str
+    principal: str
+    groups: tuple[str, ...]
+    owner: str
+    issuer: str
+    subject: str
+    client_address: str
+    application: str
+    trace: str
+    policy: str
+    rules: tuple[str, ...]
+    operations: int
+    denied: int
+    held: int
+    rows: int
+    chunks: int
+    gap_bytes: int
+
+
+class SessionFilter(msgspec.Struct, frozen=True):
+    """Which sessions are wanted; an empty field wants all. Names are compared whole, times are those of the start."""
+
+    principal: str = ""
+    connection: str = ""
+    status: str = ""
+    since_ns: int = 0
+    until_ns: int = 1 << 63
+
+    def wants(self, opened: SessionOpened, time_ns: int) -> bool:
+        """Whether a session that starts like this is wanted, as far as its start can tell."""
+        return (
+            self.principal in ("", opened.principal)
+            and self.connection in ("", opened.connection)
+            and self.since_ns <= time_ns < self.until_ns
+        )
+
+
+class SessionTally:
+    """Counts one session's entries as they come."""
+
+    def __init__(self, opened: SessionOpened, time_ns: int) -> None:
+        self.opened = opened
+        self.time_ns = time_ns
+        self._closed: SessionClosed | None = None
+        self._ended_ns: int | None = None
+        self._numbers = self._denied = self._held = self._rows = self._chunks = self._gap_bytes = 0
+
+    def count(self, entry: Entry) -> None:
+        """Take one more entry of this session."""
+        match entry.record:
+            case OperationDecided() as decided:
+                self._numbers = max(self._numbers, decided.number)
+                self._denied += decided.decision == "denied"
+                self._held += decided.decision == "held"
+            case OperationCompleted() as completed:
+                self._rows += completed.rows
+            case RecordingStored():
+                self._chunks += 1
+            case RecordingGap() as gap:
+                self._gap_bytes += gap.size_bytes
+            case SessionClosed() as closed:
+                self._closed, self._ended_ns = closed, entry.time_ns
+
+    def summary(self) -> SessionSummary:
+        """What is known by now."""
+        opened, closed = self.opened, self._closed
+        return SessionSummary(
+            session=opened.session,
+            status=closed.status if closed else SessionStatus.OPEN.value,
+            opened_ns=self.time_ns,
+            ended_ns=self._ended_ns,
+            reason=closed.reason if closed else "",
+            protocol=opened.protocol,
+            connection=opened.connection,
+            database=opened.database,
+            principal_kind=opened.principal_kind,
+            principal=opened.principal,
+            groups=opened.groups,
+            owner=opened.owner,
+            issuer=opened.issuer,
+            subject=opened.subject,
+            client_address=opened.client_address,
+            application=opened.application,
+            trace=opened.trace,
+            policy=opened.policy,
+            rules=opened.rules,
+            operations=self._numbers,
+            denied=self._denied,
+            held=self._held,
+            rows=self._rows,
+            chunks=self._chunks,
+            gap_bytes=self._gap_bytes,
+        )
+
+
+def summarize(entries: Iterable[Entry], wanted: SessionFilter, limit: int) -> list[SessionSummary]:
+    """The newest sessions that are wanted, oldest first; never more than twice ``limit`` are kept in memory."""
+    tallies: OrderedDict[str, SessionTally] = OrderedDict()
+    for entry in entries:
+        record = entry.record
+        if isinstance(record, SessionOpened):
+            if wanted.wants(record, entry.time_ns):
+                tallies[record.session] = SessionTally(record, entry.time_ns)
+                _forget(tallies, wanted, limit)
+        elif (session := session_of(entry)) in tallies:
+            tallies[session].count(entry)
+    summaries = [tally.summary() for tally in tallies.values()]
+    return [summary for summary in summaries if wanted.status in ("", summary.status)][-limit:]
+
+
+def _forget(tallies: OrderedDict[str, SessionTally], wanted: SessionFilter, limit: int) -> None:
+    """Drop the oldest sessions when there are too many; a status may still change, so then twice as many stay."""
+    if len(tallies) > (limit if not wanted.status else max(2 * limit, 100_000)):
+        tallies.popitem(last=False)
+
+
+def session_of(entry: Entry) -> str:
+    """The session that an entry belongs to, empty when to none."""
+    return getattr(entry.record, "session", "")

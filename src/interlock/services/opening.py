@@ -1,0 +1,209 @@
+"""Opens and closes sessions: who is it, may it use this connection, and is that on record.
+
+A caller who may not use a connection gets the same answer as for one that does not exist.
+"""
+
+import secrets
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from interlock.core.decision import Hold
+from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused
+from interlock.core.identity import Principal
+from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
+from interlock.core.operation import Meaning
+from interlock.core.session import Session, SessionStatus, new_session_id
+from interlock.core.settings import ConnectionSettings
+from interlock.services.enforcement import Enforcement, SessionGuard
+from interlock.services.policy.session import ClientFacts
+from interlock.services.policy.store import PolicyStore
+from interlock.services.ports import Authenticator, Clock, Ledger, Recordings, SessionIndex, SessionRecorder
+
+log = structlog.get_logger()
+
+FindConnection = Callable[[str], ConnectionSettings | None]
+
+_CONNECT = Meaning("CONNECT", ())
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """What a client has shown of itself. ``repr`` leaves the token out."""
+
+    protocol: str
+    target: str
+    client_address: str
+    token: str = ""
+    scram_user: str = ""
+    application: str = ""
+
+    def __repr__(self) -> str:
+        return f"Caller(protocol={self.protocol!r}, target={self.target!r}, client_address={self.client_address!r})"
+
+
+class NotAdmitted(InterlockError):
+    """The caller may not open a session. The text is for the caller; ``hint`` says what to do."""
+
+    def __init__(
+        self, message: str, reason: str, principal: str = "", hint: str = "", *, is_login: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.principal = principal
+        self.hint = hint
+        self.is_login = is_login
+
+
+class OpenSession:
+    """A session that is on record as open, and what belongs to it."""
+
+    def __init__(
+        self, session: Session, settings: ConnectionSettings, guard: SessionGuard, recorder: SessionRecorder
+    ) -> None:
+        self.session = session
+        self.settings = settings
+        self.guard = guard
+        self.recorder = recorder
+
+
+class Reception:
+    """Where sessions begin and end."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        find_connection: FindConnection,
+        policies: PolicyStore,
+        enforcement: Enforcement,
+        recordings: Recordings,
+        ledger: Ledger,
+        index: SessionIndex,
+        clock: Clock,
+    ) -> None:
+        self._authenticator = authenticator
+        self._find_connection = find_connection
+        self._policies = policies
+        self._enforcement = enforcement
+        self._recordings = recordings
+        self._ledger = ledger
+        self._index = index
+        self._clock = clock
+
+    def scram_verifier(self, user: str) -> str | None:
+        """See ``ports.Authenticator``."""
+        return self._authenticator.scram_verifier(user)
+
+    async def open(self, caller: Caller) -> OpenSession:
+        """Authenticate, decide, record. Raises ``NotAdmitted``, which is on record by then."""
+        try:
+            return await self._open(caller)
+        except NotAdmitted as refused:
+            await self.refused(caller.protocol, caller.client_address, caller.target, refused.principal, refused.reason)
+            raise
+        except LedgerUnavailable as error:
+            log.error("session not recorded", error=str(error))
+            raise NotAdmitted("the gateway cannot record this session now", "ledger unavailable") from error
+
+    async def refused(self, protocol: str, client_address: str, target: str, principal: str, reason: str) -> None:
+        """Keep on record that a client was turned away; when even that fails, say so loudly."""
+        log.warning("connection refused", client=client_address, target=target, principal=principal, reason=reason)
+        try:
+            await self._accept(ConnectionRefused(protocol, client_address, target[:256], principal, reason))
+        except LedgerUnavailable as error:
+            log.error("refusal not recorded", client=client_address, error=str(error))
+
+    def close(self, opened: OpenSession, status: SessionStatus, reason: str, received: int, sent: int) -> None:
+        """The session has ended. Called exactly once; never raises."""
+        guard, session_id = opened.guard, opened.session.id
+        try:
+            opened.recorder.close()
+            self._ledger.note(
+                SessionClosed(
+                    session_id, status.value, reason, guard.operations, guard.denied, guard.rows, received, sent
+                )
+            )
+        except (LedgerUnavailable, OSError) as error:
+            log.error("end of session not recorded", session=session_id, error=str(error))
+        self._index.closed(session_id, status.value, self._clock.now_s(), guard.operations, guard.denied, guard.rows)
+
+    async def _open(self, caller: Caller) -> OpenSession:
+        principal = await self._authenticate(caller)
+        name, _, database = caller.target.partition("/")
+        settings = self._find_connection(name)
+        if settings is None or settings.protocol != caller.protocol:
+            raise self._no_such(name, principal, "no such connection")
+        database = database or settings.databases[0]
+        if database not in settings.databases:
+            raise self._no_such(name, principal, "no such database on this connection")
+        client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, "")
+        policy = self._policies.engine.for_session(principal, name, database, client)
+        verdict = policy.decide(_CONNECT, self._clock.now_s())
+        if verdict.denial is not None:
+            raise self._no_such(name, principal, f"connect refused: {verdict.denial.message}")
+        if verdict.hold is not None:
+            raise self._held(principal, verdict.hold)
+        session_id = new_session_id(int(self._clock.now_s() * 1e9), secrets.token_bytes(10))
+        recorder = self._recordings.open(session_id, caller.protocol)
+        session = Session(
+            id=session_id,
+            protocol=caller.protocol,
+            connection=name,
+            database=database,
+            principal=principal,
+            client_address=caller.client_address,
+            application=caller.application,
+        )
+        await self._accept(_opened(session, recorder, verdict.policy, verdict.rules))
+        self._index.opened(session, self._clock.now_s())
+        return OpenSession(session, settings, self._enforcement.guard(session, recorder), recorder)
+
+    async def _authenticate(self, caller: Caller) -> Principal:
+        try:
+            if caller.scram_user:
+                return self._authenticator.scram_principal(caller.scram_user)
+            return await self._authenticator.authenticate(caller.token, caller.client_address)
+        except LoginRefused as refused:
+            raise NotAdmitted(str(refused), refused.reason, is_login=True) from refused
+
+    def _no_such(self, name: str, principal: Principal, reason: str) -> NotAdmitted:
+        return NotAdmitted(
+            f'connection "{name[:64]}" does not exist or {principal.name} may not use it',
+            reason,
+            principal.name,
+            "The database name of the connection string is CONNECTION or CONNECTION/DATABASE; "
+            "ask the gateway's operator which connections this identity may use.",
+        )
+
+    def _held(self, principal: Principal, hold: Hold) -> NotAdmitted:
+        groups = ", ".join(sorted({demand.group for demand in hold.demands}))
+        return NotAdmitted(f"connecting needs an approval by {groups}", "connect held", principal.name)
+
+    async def _accept(self, record: AnyRecord) -> None:
+        waiting = self._ledger.append(record)
+        if waiting is not None:
+            await waiting
+
+
+def _opened(session: Session, recorder: SessionRecorder, policy: str, rules: tuple[str, ...]) -> SessionOpened:
+    principal = session.principal
+    return SessionOpened(
+        session=session.id,
+        protocol=session.protocol,
+        connection=session.connection,
+        database=session.database,
+        principal_kind=principal.kind.value,
+        principal=principal.name,
+        groups=tuple(sorted(principal.groups)),
+        owner=principal.owner or "",
+        issuer=principal.issuer,
+        subject=principal.subject,
+        token_id=principal.token_id,
+        claims=principal.claims,
+        client_address=session.client_address,
+        application=session.application,
+        trace=session.trace,
+        policy=policy,
+        rules=rules,
+        wrapped_key=recorder.wrapped_key,
+    )

@@ -1,0 +1,65 @@
+"""What the use cases need of the state store, as protocols. All methods raise ``StateUnavailable``."""
+
+from typing import Protocol
+
+from interlock.core.identity import RegisteredIdentity
+from interlock.core.settings import ConnectionSettings
+
+
+class IdentityStore(Protocol):
+    """Identities registered by hand."""
+
+    def find(self, name: str) -> RegisteredIdentity | None:
+        """The identity of this name, None when there is none."""
+
+    def all(self) -> list[RegisteredIdentity]:
+        """All identities, by name."""
+
+    async def save(self, identity: RegisteredIdentity) -> None:
+        """Add the identity, or put it in the place of the one of its name."""
+
+
+class ConnectionStore(Protocol):
+    """Connections of the settings file and of commands, under one roof."""
+
+    def find(self, name: str) -> ConnectionSettings | None:
+        """The connection of this name, None when there is none."""
+
+    def all(self) -> dict[str, ConnectionSettings]:
+        """All connections, by name."""
+
+    def is_configured(self, name: str) -> bool:
+        """Whether the connection is in the settings file, and so not for commands to change."""
+
+    async def save(self, name: str, settings: ConnectionSettings) -> None:
+        """Add the connection, or put it in the place of the one of its name."""
+
+    async def remove(self, name: str) -> None:
+        """Remove the connection and its sealed credential."""
+
+
+class CredentialKeeper(Protocol):
+    """Takes credentials in. What it has, only ``ports.CredentialVault`` gives out."""
+
+    async def seal(self, connection: str, password: str) -> None:
+        """Keep a connection's password, encrypted."""
+
+    def has(self, connection: str) -> bool:
+        """Whether a sealed credential is kept for the connection."""
+
+
+class TargetProbe(Protocol):
+    """Tries whether a target can be used."""
+
+    async def probe(self, connection: str, settings: ConnectionSettings) -> str:
+        """Reach the target with its credential; returns a sentence on what was found.
+
+        Raises ``AdministrationRefused`` or ``CredentialUnavailable`` when it cannot be used.
+        """
+
+
+class TokenIssuer(Protocol):
+    """The development issuer."""
+
+    def issue_token(self, name: str, kind: str, groups: tuple[str, ...], owner: str | None, ttl_s: int) -> str:
+        """A signed token for whoever asks."""

@@ -1,0 +1,92 @@
+"""How administrative commands are given and their answers shown: a table for people, JSON for programs.
+
+Exit status 1: the gateway said no; 2: it could not be asked.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from interlock.core.administration import AnswerT, Command
+from interlock.core.errors import AdministrationRefused, InterlockError
+from interlock.surfaces.cli.workbench import Workbench
+
+REFUSED = 1
+UNAVAILABLE = 2
+_MAX_SECRET_BYTES = 65_536
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def ask(context: typer.Context, command: Command[AnswerT]) -> AnswerT:
+    """Have a command executed; an error is shown and ends the program."""
+    workbench: Workbench = context.obj
+    try:
+        return workbench.administer(command)
+    except AdministrationRefused as error:
+        stop(str(error), REFUSED)
+    except InterlockError as error:
+        stop(str(error), UNAVAILABLE)
+
+
+def stop(text: str, status: int) -> NoReturn:
+    """Show an error and end the program with this exit status."""
+    typer.echo(f"error: {text}", err=True)
+    raise typer.Exit(status)
+
+
+def show_json(answer: object) -> None:
+    """Print an answer as indented JSON."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> None:
+    """Print rows under column heads, or the sentence ``nothing`` when there are none."""
+    rows = list(rows)
+    if not rows:
+        typer.echo(nothing)
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def show_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print one thing's properties, a line each."""
+    for name, value in fields:
+        typer.echo(f"{name + ':':<16} {value}")
+
+
+def read_secret(prompt: str, file: Path | None) -> str:
+    """A secret from a file, from standard input when that is not a terminal, or asked for without echo.
+
+    It is never taken from the command line, where every process on the machine could read it.
+    """
+    if file is not None:
+        try:
+            with file.open("rb") as stream:
+                return _clean(stream.read(_MAX_SECRET_BYTES + 1))
+        except OSError as error:
+            stop(f"{file}: {error.strerror}", UNAVAILABLE)
+    if not sys.stdin.isatty():
+        return _clean(sys.stdin.buffer.read(_MAX_SECRET_BYTES + 1))
+    secret: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=True)
+    return secret
+
+
+def _clean(content: bytes) -> str:
+    content = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not content or len(content) > _MAX_SECRET_BYTES:
+        stop(f"the secret must have 1 to {_MAX_SECRET_BYTES} bytes", REFUSED)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        stop("the secret must be UTF-8", REFUSED)

@@ -1,0 +1,58 @@
+"""The ``interlock`` command: one noun a file, put together here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from interlock import __version__
+from interlock.core.errors import InterlockError
+from interlock.surfaces.cli import connections, identities, policy, token
+from interlock.surfaces.cli.answers import UNAVAILABLE, stop
+from interlock.surfaces.cli.workbench import Workbench
+
+MakeWorkbench = Callable[[Path | None], Workbench]
+
+
+def build(make_workbench: MakeWorkbench) -> typer.Typer:
+    """The application, given what makes the services for a settings file."""
+    app = typer.Typer(
+        name="interlock",
+        help="A Layer-7 access gateway for AI agents.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"interlock {__version__}")
+            raise typer.Exit
+
+    @app.callback()
+    def _options(
+        context: typer.Context,
+        config: Annotated[
+            Path | None,
+            typer.Option("--config", "-c", envvar="INTERLOCK_CONFIG", help="The settings file (TOML)."),
+        ] = None,
+        version: Annotated[
+            bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+        ] = False,
+    ) -> None:
+        context.obj = make_workbench(config)
+
+    @app.command()
+    def serve(context: typer.Context) -> None:
+        """Run the gateway until it is told to stop (Ctrl-C or SIGTERM)."""
+        workbench: Workbench = context.obj
+        try:
+            workbench.serve()
+        except (InterlockError, OSError) as error:
+            stop(str(error), UNAVAILABLE)
+
+    for noun in (connections, identities):
+        app.add_typer(noun.app)
+    app.add_typer(policy.app, name="policy")
+    app.command("token")(token.issue_token)
+    return app

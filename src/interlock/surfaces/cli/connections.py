@@ -1,0 +1,160 @@
+"""``interlock connections``: the targets, and the credentials the gateway keeps for them.
+
+No command shows a credential, and none takes one from the command line.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from interlock.core.administration import (
+    AddConnection,
+    ConnectionView,
+    ListConnections,
+    RemoveConnection,
+    SetCredential,
+    ShowConnection,
+    TestConnection,
+)
+from interlock.core.settings import ConnectionSettings, CredentialReference, TlsMode
+from interlock.surfaces.cli.answers import (
+    REFUSED,
+    JsonOption,
+    ask,
+    read_secret,
+    show_fields,
+    show_json,
+    show_table,
+    stop,
+)
+
+app = typer.Typer(name="connections", help="Targets and their credentials.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the connection.")]
+
+
+@app.command("list")
+def list_connections(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the connections of the settings file and those added by command."""
+    views = ask(context, ListConnections())
+    if as_json:
+        show_json(views)
+        return
+    rows = [
+        (view.name, _target(view), view.settings.user, view.settings.tls.value, view.credential, view.origin)
+        for view in views
+    ]
+    show_table(("NAME", "TARGET", "USER", "TLS", "CREDENTIAL", "FROM"), rows, "There is no connection.")
+
+
+@app.command("show")
+def show_connection(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show one connection, without its credential."""
+    view = ask(context, ShowConnection(name))
+    if as_json:
+        show_json(view)
+        return
+    settings = view.settings
+    show_fields(
+        (
+            ("name", view.name),
+            ("from", view.origin),
+            ("target", _target(view)),
+            ("databases", ", ".join(settings.databases)),
+            ("user", settings.user),
+            ("credential", view.credential),
+            ("tls", settings.tls.value),
+            ("ca file", settings.ca_file or "the system's"),
+            ("certificate", settings.client_certificate or "none"),
+            ("search path", ", ".join(settings.search_path)),
+            ("tags", ", ".join(settings.tags) or "none"),
+        )
+    )
+
+
+@app.command("add")
+def add_connection(
+    context: typer.Context,
+    name: NameArgument,
+    host: Annotated[str, typer.Option(help="Host name or address of the target.")],
+    database: Annotated[list[str], typer.Option(help="A database that may be reached; may be repeated.")],
+    user: Annotated[str, typer.Option(help="Who the gateway logs in as.")],
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the target.")] = 5432,
+    protocol: Annotated[str, typer.Option(help="Protocol of the target.")] = "postgres",
+    credential: Annotated[
+        str, typer.Option(help="Where the password is: sealed, none, env:NAME or file:PATH.")
+    ] = "sealed",
+    tls: Annotated[TlsMode, typer.Option(help="TLS towards the target.")] = TlsMode.VERIFY_FULL,
+    ca_file: Annotated[Path | None, typer.Option(help="Authorities for the target's certificate (PEM).")] = None,
+    client_certificate: Annotated[Path | None, typer.Option(help="Certificate to log in with (PEM).")] = None,
+    client_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    schema: Annotated[list[str] | None, typer.Option(help="A schema of the search path; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A word that policy can refer to; may be repeated.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the one of this name.")] = False,
+) -> None:
+    """Add a connection. Its password is set afterwards, with set-credential."""
+    try:
+        settings = ConnectionSettings(
+            protocol=protocol,
+            host=host,
+            port=port,
+            databases=tuple(database),
+            user=user,
+            credential=_reference(credential),
+            tls=tls,
+            ca_file=_absolute(ca_file),
+            client_certificate=_absolute(client_certificate),
+            client_key=_absolute(client_key),
+            search_path=tuple(schema or ("public",)),
+            tags=tuple(tag or ()),
+        )
+    except ValueError as error:
+        stop(str(error), REFUSED)
+    typer.echo(ask(context, AddConnection(name, settings, replace)).text)
+
+
+@app.command("set-credential")
+def set_credential(
+    context: typer.Context,
+    name: NameArgument,
+    file: Annotated[Path | None, typer.Option(help="Read the password from this file.")] = None,
+) -> None:
+    """Seal the password of a connection: asked for, or read from standard input or a file."""
+    password = read_secret(f"Password of {name}", file)
+    typer.echo(ask(context, SetCredential(name, password)).text)
+
+
+@app.command("remove")
+def remove_connection(context: typer.Context, name: NameArgument) -> None:
+    """Remove a connection that was added by command, with its sealed credential."""
+    typer.echo(ask(context, RemoveConnection(name)).text)
+
+
+@app.command("test")
+def try_connection(context: typer.Context, name: NameArgument) -> None:
+    """Try to reach the target from the gateway."""
+    typer.echo(ask(context, TestConnection(name)).text)
+
+
+def _target(view: ConnectionView) -> str:
+    return f"{view.settings.protocol}://{view.settings.host}:{view.settings.port}/{view.settings.databases[0]}"
+
+
+def _reference(text: str) -> CredentialReference | None:
+    """The credential option. Its text is never repeated: somebody may have put the password there."""
+    place, _, value = text.partition(":")
+    if text == "sealed":
+        return CredentialReference(sealed=True)
+    if text == "none":
+        return None
+    if place == "env" and value:
+        return CredentialReference(env=value)
+    if place == "file" and value:
+        return CredentialReference(file=str(Path(value).resolve()))
+    stop("--credential: must be sealed, none, env:NAME or file:PATH; a password does not belong here", REFUSED)
+
+
+def _absolute(path: Path | None) -> str | None:
+    """Files are read by the gateway, which has another working directory."""
+    return str(path.resolve()) if path is not None else None

@@ -1,0 +1,98 @@
+"""``interlock identities``: agents and users that are registered by hand.
+
+Registering is not needed to log in with a token: it adds groups and an owner, shuts an identity out, or gives a secret
+to a client that cannot bring tokens.
+"""
+
+import datetime
+from typing import Annotated
+
+import typer
+
+from interlock.core.administration import (
+    AddIdentity,
+    DisableIdentity,
+    EnableIdentity,
+    GenerateSecret,
+    IdentityView,
+    ListIdentities,
+    ShowIdentity,
+)
+from interlock.core.settings import IdentityKind
+from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
+
+app = typer.Typer(name="identities", help="Agents and users.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the identity.")]
+
+
+@app.command("list")
+def list_identities(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the registered identities."""
+    views = ask(context, ListIdentities())
+    if as_json:
+        show_json(views)
+        return
+    rows = [(view.name, view.kind, view.owner or "", ", ".join(view.groups), _state(view)) for view in views]
+    show_table(("NAME", "KIND", "OWNER", "GROUPS", "STATE"), rows, "There is no registered identity.")
+
+
+@app.command("show")
+def show_identity(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show one registered identity."""
+    view = ask(context, ShowIdentity(name))
+    if as_json:
+        show_json(view)
+        return
+    created = datetime.datetime.fromtimestamp(view.created_at_s, datetime.UTC)
+    show_fields(
+        (
+            ("name", view.name),
+            ("kind", view.kind),
+            ("owner", view.owner or "none"),
+            ("groups", ", ".join(view.groups) or "none"),
+            ("state", _state(view)),
+            ("secret", "generated" if view.has_secret else "none"),
+            ("registered", created.isoformat(timespec="seconds")),
+        )
+    )
+
+
+@app.command("add")
+def add_identity(
+    context: typer.Context,
+    name: NameArgument,
+    kind: Annotated[IdentityKind, typer.Option(help="What it is.")] = IdentityKind.AGENT,
+    owner: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group it belongs to; may be repeated.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Change the one of this name.")] = False,
+) -> None:
+    """Register an agent or a user."""
+    typer.echo(ask(context, AddIdentity(name, kind, owner, tuple(group or ()), replace)).text)
+
+
+@app.command("disable")
+def disable_identity(context: typer.Context, name: NameArgument) -> None:
+    """Refuse new logins of an identity, whatever proof it brings."""
+    typer.echo(ask(context, DisableIdentity(name)).text)
+
+
+@app.command("enable")
+def enable_identity(context: typer.Context, name: NameArgument) -> None:
+    """Let a disabled identity log in again."""
+    typer.echo(ask(context, EnableIdentity(name)).text)
+
+
+@app.command("secret")
+def generate_secret(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Make a secret for an identity that cannot bring tokens, and show it once."""
+    generated = ask(context, GenerateSecret(name))
+    if as_json:
+        show_json(generated)
+        return
+    typer.echo(generated.secret)
+    typer.echo(f"This is the password of {name!r}. It is not kept and cannot be shown again.", err=True)
+
+
+def _state(view: IdentityView) -> str:
+    return "disabled" if view.disabled else "enabled"

@@ -1,0 +1,190 @@
+"""A gateway as its users run it: ``interlock serve`` with a settings file, in a process of its own.
+
+Tokens come from its development issuer. Its data directory is temporary, and stays readable until the context ends.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from tests.servers.endpoint import Endpoint
+from tests.servers.process import ServerProcess, free_port
+
+AGENT = "agent"
+CONNECTION = "shop"
+
+ALLOW_EVERYTHING = '@id("tests-allow-everything")\npermit (principal, action, resource);\n'
+
+
+@dataclass(frozen=True)
+class GatewayOptions:
+    """What differs between gateways in tests. ``extra`` is appended to the settings file."""
+
+    policy: str = ALLOW_EVERYTHING
+    durability: str = "standard"
+    plain: str = "refuse"
+    groups: Sequence[str] = ("testers",)
+    extra: str = ""
+    connection_extra: str = ""
+    postgres_extra: str = ""
+    environment: Mapping[str, str] | None = None
+
+
+class GatewayServer:
+    """One gateway in front of ``target``. Use it as a context manager."""
+
+    def __init__(self, target: Endpoint, options: GatewayOptions = GatewayOptions()) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="interlock-gateway-", ignore_cleanup_errors=True)
+        self.directory = Path(self._temporary.name)
+        self.data_dir = self.directory / "data"
+        self.log_file = self.directory / "gateway.log"
+        self.config_file = self.directory / "interlock.toml"
+        self.policy_file = self.directory / "policy.cedar"
+        self.target = target
+        self.options = options
+        self.port, self.admin_port, self.issuer_port = free_port(), free_port(), free_port()
+        self._process: ServerProcess | None = None
+        (self.directory / "target-password").write_text(target.password)
+        self.policy_file.write_text(options.policy)
+        self.config_file.write_text(self._settings())
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._temporary.cleanup()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._temporary.cleanup()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def certificate_file(self) -> Path:
+        return self.data_dir / "listener.crt"
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self._process = ServerProcess(
+            [sys.executable, "-m", "interlock", "--config", self.config_file, "serve"],
+            log=self.log_file,
+            directory=self.directory,
+            environment=self.options.environment,
+        )
+        self._process.wait_until(self._is_ready)
+
+    def stop(self) -> int:
+        """Ask it to end; its exit status."""
+        status = self._process.stop(timeout_s=20) if self._process else 0
+        self._process = None
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash."""
+        assert self._process is not None
+        self._process.kill()
+        self._process = None
+
+    def token(self, name: str = AGENT, groups: Sequence[str] | None = None, kind: str = "agent", ttl_s: int = 900) -> str:
+        """A token of the development issuer."""
+        wanted = {"name": name, "kind": kind, "groups": list(groups or self.options.groups), "ttl_s": ttl_s}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.issuer_port}/token",
+            data=json.dumps(wanted).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            answer: dict[str, str] = json.load(response)
+        return answer["token"]
+
+    def endpoint(self, token: str | None = None, database: str = "") -> Endpoint:
+        """Where a client connects: over verified TLS, with a token as password."""
+        return Endpoint(
+            host="127.0.0.1",
+            port=self.port,
+            user=AGENT,
+            password=self.token() if token is None else token,
+            database=f"{CONNECTION}/{database}" if database else CONNECTION,
+            sslmode="verify-full",
+            sslrootcert=self.certificate_file,
+        )
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run ``interlock`` with this gateway's settings."""
+        words = [sys.executable, "-m", "interlock", "--config", str(self.config_file), *arguments]
+        return subprocess.run(words, check=check, capture_output=True, text=True, cwd=self.directory, timeout=60)
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def wait_for_log(self, text: str, timeout_s: float = 10) -> None:
+        """Return when the log holds ``text``."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self.log():
+            assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{self.log()[-4000:]}"
+            time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def _settings(self) -> str:
+        target, options = self.target, self.options
+        tls = {"verify-full": "verify-full", "verify-ca": "verify-ca", "require": "require"}.get(target.sslmode, "disable")
+        authority = f'ca_file = "{target.sslrootcert}"' if target.sslrootcert else ""
+        return f"""
+[gateway]
+data_dir = "data"
+durability = "{options.durability}"
+admin_listen = "127.0.0.1:{self.admin_port}"
+drain_timeout_s = 1.0
+log_format = "json"
+
+[postgres]
+listen = "127.0.0.1:{self.port}"
+plain = "{options.plain}"
+{options.postgres_extra}
+
+[policy]
+files = ["policy.cedar"]
+
+[development]
+issuer = "127.0.0.1:{self.issuer_port}"
+
+[connections.{CONNECTION}]
+protocol = "postgres"
+host = "{target.host}"
+port = {target.port}
+user = "{target.user}"
+databases = ["{target.database}"]
+credential = {{ file = "target-password" }}
+tls = "{tls}"
+{authority}
+{options.connection_extra}
+
+{options.extra}
+"""
+
+
+@contextmanager
+def start_gateway(target: Endpoint, options: GatewayOptions = GatewayOptions()) -> Iterator[Endpoint]:
+    """A gateway in front of ``target`` and an endpoint that reaches it."""
+    with GatewayServer(target, options) as gateway:
+        yield replace(gateway.endpoint(), database=CONNECTION)

@@ -1,0 +1,115 @@
+"""The evaluation rules of docs/policy.md over again, for a small rule language, in plain Python without Cedar.
+
+Slow and simple on purpose: the engine is compared with it on random policies and requests.
+"""
+
+import dataclasses
+
+from interlock.services.policy.session import Outcome
+
+GROUPS_OF_ACTIONS = {
+    "connect": {"read"},
+    "introspect": {"read", "connect"},
+    "select": {"read"},
+    "insert": {"write"},
+    "delete": {"write"},
+    "drop": {"destructive"},
+    "delete-all": {"destructive"},
+    "call": {"execute"},
+    "unclassified": set[str](),
+}
+TAGS = {"pii": {("pg", "app", "public", "users"), ("pg", "app", "private")}, "prod": {("pg",)}}
+TAG_PATTERNS = {"pg/app/public/users": ["pii"], "pg/app/private": ["pii"], "pg": ["prod"]}
+ALWAYS, EARLY, FAILS_LATE = "always", "early", "fails late"
+CONDITIONS = {
+    ALWAYS: "",
+    EARLY: "when { context.hour < 12 }",
+    FAILS_LATE: "when { context.hour < 12 || context.now * 9223372036854775807 > 1 }",
+}
+_TYPES = ("Connection", "Database", "Schema", "Table")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRule:
+    """``kind`` (Agent, User, None for both), ``group``, ``actions`` and ``resource`` (a path or a tag) limit it."""
+
+    permits: bool
+    kind: str | None
+    group: str | None
+    actions: frozenset[str]
+    resource: tuple[str, ...] | str
+    condition: str
+    approval: str | None
+
+    def cedar(self, rule_id: str) -> str:
+        principal = " ".join(
+            filter(None, ["principal", self.kind and f"is {self.kind}", self.group and f'in Group::"{self.group}"'])
+        )
+        actions = ", ".join(f'Action::"{action}"' for action in sorted(self.actions))
+        if isinstance(self.resource, str):
+            resource = f'resource in Tag::"{self.resource}"'
+        elif self.resource:
+            resource = f'resource in {_TYPES[len(self.resource) - 1]}::"{"/".join(self.resource)}"'
+        else:
+            resource = "resource"
+        approval = f'@approval("{self.approval}")' if self.approval else ""
+        effect = "permit" if self.permits else "forbid"
+        scope = f"{principal}, action{f' in [{actions}]' if actions else ''}, {resource}"
+        return f'@id("{rule_id}") {approval} {effect} ({scope}) {CONDITIONS[self.condition]};\n'
+
+    def in_scope(self, request: "ModelRequest", action: str, path: tuple[str, ...]) -> bool:
+        words = {action} | GROUPS_OF_ACTIONS[action]
+        above = {path[:depth] for depth in range(len(path) + 1)}
+        tagged = {tag for tag, paths in TAGS.items() if paths & above}
+        return (
+            self.kind in (None, request.kind)
+            and (self.group is None or self.group in request.groups)
+            and (not self.actions or bool(self.actions & words))
+            and (self.resource in tagged if isinstance(self.resource, str) else self.resource in above)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRequest:
+    kind: str
+    groups: frozenset[str]
+    accesses: tuple[tuple[str, tuple[str, ...]], ...]
+    hour: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelVerdict:
+    outcome: Outcome
+    rules: frozenset[str]
+    approvals: frozenset[str]
+
+
+def decide(rules: dict[str, ModelRule], request: ModelRequest) -> ModelVerdict:
+    found = [_decide_access(rules, request, action, path) for action, path in request.accesses]
+    outcome = max(verdict.outcome for verdict in found)
+    deciding = [v for v in found if v.outcome is outcome] if outcome is Outcome.DENY else found
+    return ModelVerdict(
+        outcome,
+        frozenset[str]().union(*(verdict.rules for verdict in deciding)),
+        frozenset[str]().union(*(verdict.approvals for verdict in deciding)),
+    )
+
+
+def _decide_access(
+    rules: dict[str, ModelRule], request: ModelRequest, action: str, path: tuple[str, ...]
+) -> ModelVerdict:
+    none = frozenset[str]()
+    in_scope = {name: rule for name, rule in rules.items() if rule.in_scope(request, action, path)}
+    early = request.hour < 12
+    failed = frozenset(name for name, rule in in_scope.items() if rule.condition == FAILS_LATE and not early)
+    if failed:
+        return ModelVerdict(Outcome.DENY, failed, none)
+    satisfied = {name: rule for name, rule in in_scope.items() if rule.condition == ALWAYS or early}
+    permits = frozenset(name for name, rule in satisfied.items() if rule.permits)
+    hard = frozenset(name for name, rule in satisfied.items() if not rule.permits and not rule.approval)
+    soft = frozenset(name for name, rule in satisfied.items() if not rule.permits and rule.approval)
+    if hard or not permits:
+        return ModelVerdict(Outcome.DENY, hard, none)
+    if soft:
+        return ModelVerdict(Outcome.HOLD, soft | permits, frozenset(str(rules[name].approval) for name in soft))
+    return ModelVerdict(Outcome.ALLOW, permits, none)

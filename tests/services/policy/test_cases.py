@@ -1,0 +1,89 @@
+"""Cases are read strictly and compared exactly."""
+
+import pytest
+from tests.services.policy.examples import BASIC, engine, meaning
+
+from interlock.core.errors import ConfigurationError
+from interlock.core.operation import Meaning
+from interlock.services.policy.cases import read_cases, run_cases
+
+CASE = """
+cases:
+  - name: one
+    identity: {name: ci-1, groups: [ci-bots]}
+    connection: pg
+    database: app
+"""
+
+
+class FakeInterpreter:
+    """Reads a statement as the names of actions on the table public.users."""
+
+    def interpret(self, protocol: str, text: str) -> Meaning:
+        if protocol != "postgres":
+            raise ConfigurationError(f"there is no protocol {protocol}")
+        return meaning(*text.split())
+
+
+def run(case: str, policy: str = BASIC) -> str | None:
+    (result,) = run_cases(engine(policy), FakeInterpreter(), read_cases((CASE + case).encode(), "cases.yaml"))
+    return result.failure
+
+
+@pytest.mark.parametrize(
+    ("statement", "expect", "rule"),
+    [("select", "allow", "ci-reads"), ("insert", "hold", "writes-need-a-dba"), ("drop", "deny", "never-drop")],
+)
+def test_as_expected(statement: str, expect: str, rule: str) -> None:
+    assert run(f"    statement: {statement}\n    expect: {expect}\n    rule: {rule}\n") is None
+    assert run(f"    statement: {statement}\n    expect: {expect}\n") is None
+
+
+def test_another_outcome() -> None:
+    failure = run("    statement: drop\n    expect: allow\n")
+    assert failure is not None
+    assert failure.startswith('expected allow, got deny: Rule "never-drop" forbids drop')
+    assert run("    statement: select\n    expect: deny\n") == "expected deny, got allow"
+
+
+def test_another_rule() -> None:
+    failure = run("    statement: select\n    expect: allow\n    rule: other\n")
+    assert failure == 'expected rule "other" to decide, but it was ci-reads'
+    assert run("    statement: call\n    expect: deny\n    rule: other\n", BASIC) is not None
+
+
+def test_circumstances() -> None:
+    policy = (
+        '@id("r") permit (principal, action, resource) when '
+        '{ context.hour == 3 && context.client.address == "10.0.0.1" && context.trace == "t" };'
+    )
+    case = "    statement: select\n    address: 10.0.0.1\n    trace: t\n    expect: "
+    assert run(case + "allow\n    at: 2026-03-01T03:30:00Z\n", policy) is None
+    assert run(case + "allow\n    at: 2026-03-01T05:30:00+02:00\n", policy) is None
+    assert run(case + "deny\n", policy) is None
+
+
+def test_unknown_protocol() -> None:
+    with pytest.raises(ConfigurationError, match="no protocol gopher"):
+        run("    statement: select\n    expect: allow\n    protocol: gopher\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cases: []",
+        "cases: [",
+        "cases:\n  - {name: x}",
+        CASE + "    statement: select\n    expect: maybe\n",
+        CASE + "    statement: select\n    expect: allow\n    expects: allow\n",
+        CASE + "    statement: 5\n    expect: allow\n",
+        CASE + "    statement: select\n    expect: allow\n    at: 2026-03-01T03:30:00\n",
+        CASE.replace("name: ci-1", "name: ci-1, kind: robot") + "    statement: select\n    expect: allow\n",
+        "!!python/object/apply:os.getcwd []",
+        "cases: \xff",
+    ],
+)
+def test_unusable_files(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"cases\.yaml: "):
+        read_cases(text.encode("latin-1"), "cases.yaml")

@@ -1,0 +1,130 @@
+"""What the check reports, and that it stays silent where it cannot be certain."""
+
+from pathlib import Path
+
+import pytest
+from tests.services.policy.examples import BASIC, engine, source
+
+from interlock.services.policy import check as check_module
+from interlock.services.policy.check import KnownNames, Severity, check
+
+NAMES = KnownNames(frozenset({"ci-bots", "dba"}), frozenset({"pg"}))
+
+
+def warnings(text: str) -> list[str]:
+    remarks = check([source(text)])
+    assert all(remark.severity is Severity.WARNING for remark in remarks), remarks
+    return [remark.text for remark in remarks]
+
+
+def test_nothing_to_say() -> None:
+    assert check([source(BASIC)], {}, NAMES) == ()
+
+
+def test_errors_are_those_of_the_engine() -> None:
+    remarks = check([source('permit (principal, action == Action::"x", resource);')], {"a//b": ["x"]})
+    assert {remark.severity for remark in remarks} == {Severity.ERROR}
+    assert any("every rule needs an @id" in remark.text for remark in remarks)
+    assert any("tag pattern" in remark.text for remark in remarks)
+
+
+@pytest.mark.parametrize(
+    ("rule", "missing"),
+    [
+        ('permit (principal in Group::"typo", action, resource);', 'group "typo"'),
+        ('@approval("typo") forbid (principal, action, resource);', 'group "typo"'),
+        ('forbid (principal, action, resource) unless { principal in Group::"typo" };', 'group "typo"'),
+        ('forbid (principal, action, resource in Connection::"typo");', 'connection "typo"'),
+        ('forbid (principal, action, resource == Table::"typo/app/public/users");', 'connection "typo"'),
+        ('forbid (principal, action, resource in Tag::"typo");', 'tag "typo"'),
+    ],
+)
+def test_unknown_names(rule: str, missing: str) -> None:
+    (remark,) = check([source(f'@id("r") {rule}')], {"public.users": ["pii"]}, NAMES)
+    assert remark.severity is Severity.WARNING
+    assert remark.text == f'a.cedar:1: rule "r" names the {missing}, which the configuration does not have'
+    assert check([source(f'@id("r") {rule}')]) == (), "an unknown configuration is not an empty one"
+
+
+FORBID_ALL = 'forbid (principal, action in Action::"write", resource in Connection::"pg")'
+
+
+@pytest.mark.parametrize(
+    ("permit", "forbid"),
+    [
+        ("permit (principal, action, resource);", "forbid (principal, action, resource);"),
+        ('permit (principal, action == Action::"insert", resource in Schema::"pg/app/public");', FORBID_ALL + ";"),
+        ('permit (principal, action in Action::"write", resource == Role::"pg/x");', FORBID_ALL + ";"),
+        (
+            'permit (principal is Agent in Group::"a", action, resource) when { context.hour < 5 };',
+            "forbid (principal is Agent, action, resource);",
+        ),
+        ('permit (principal == Agent::"a", action, resource);', "forbid (principal is Agent, action, resource);"),
+        (
+            'permit (principal is Agent in Group::"a", action, resource);',
+            'forbid (principal in Group::"a", action, resource);',
+        ),
+        (
+            'permit (principal in Group::"a", action in [Action::"insert", Action::"drop"], resource);',
+            'forbid (principal, action in [Action::"write", Action::"destructive"], resource);',
+        ),
+        (
+            'permit (principal, action == Action::"introspect", resource);',
+            'forbid (principal, action in Action::"connect", resource);',
+        ),
+    ],
+)
+def test_permits_that_grant_nothing(permit: str, forbid: str) -> None:
+    (warning,) = warnings(f'@id("p") {permit}\n@id("f") {forbid}')
+    assert warning == 'a.cedar:1: rule "p" grants nothing: rule "f" at a.cedar:2 forbids all of it'
+
+
+@pytest.mark.parametrize(
+    ("permit", "forbid"),
+    [
+        ("permit (principal, action, resource);", FORBID_ALL + ";"),
+        ('permit (principal, action in Action::"write", resource);', FORBID_ALL + ";"),
+        ('permit (principal, action in Action::"write", resource in Tag::"pg");', FORBID_ALL + ";"),
+        ('permit (principal, action in Action::"write", resource in Connection::"pg2");', FORBID_ALL + ";"),
+        ('permit (principal, action in Action::"write", resource in Schema::"pg2/pg/x");', FORBID_ALL + ";"),
+        (
+            'permit (principal, action in Action::"write", resource in Connection::"pg");',
+            FORBID_ALL + " when { context.hour < 5 };",
+        ),
+        (
+            'permit (principal, action in Action::"write", resource in Connection::"pg");',
+            '@approval("dba") ' + FORBID_ALL + ";",
+        ),
+        ("permit (principal is User, action, resource);", "forbid (principal is Agent, action, resource);"),
+        ('permit (principal in Group::"a", action, resource);', 'forbid (principal in Group::"b", action, resource);'),
+        (
+            'permit (principal in Group::"a", action, resource);',
+            'forbid (principal is Agent in Group::"a", action, resource);',
+        ),
+        ('permit (principal == Agent::"a", action, resource);', 'forbid (principal in Group::"a", action, resource);'),
+        (
+            'permit (principal, action, resource == Role::"pg/app");',
+            'forbid (principal, action, resource in Database::"pg/app");',
+        ),
+        (
+            'permit (principal, action in [Action::"insert", Action::"select"], resource);',
+            'forbid (principal, action in Action::"write", resource);',
+        ),
+    ],
+)
+def test_silence_where_something_may_remain(permit: str, forbid: str) -> None:
+    assert warnings(f'@id("p") {permit}\n@id("f") {forbid}') == []
+
+
+def test_approvals_that_are_never_asked_for() -> None:
+    (warning,) = warnings(
+        '@id("a") @approval("dba") ' + FORBID_ALL + ';\n@id("f") forbid (principal, action, resource);'
+    )
+    assert warning.startswith('a.cedar:1: rule "a" never asks for approval: rule "f"')
+
+
+def test_the_sample_is_in_order() -> None:
+    sample = (Path(check_module.__file__).parent / "sample.cedar").read_text()
+    known = KnownNames(frozenset({"ci-bots", "dba", "support"}), frozenset({"demo"}))
+    assert check([source(sample)], {}, known) == ()
+    assert engine(sample).rules

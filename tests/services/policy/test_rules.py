@@ -1,0 +1,261 @@
+"""What makes a policy text unacceptable, and that the place is named."""
+
+import os
+import subprocess
+import sys
+
+import cedarpy
+import pytest
+from tests.services.policy.examples import BASIC, source
+
+from interlock.core.errors import PolicyRejected
+from interlock.services.policy import PolicyEngine
+from interlock.services.policy.rules import MAX_OPERATORS, read_rules
+
+ANY = "permit (principal, action, resource);"
+
+
+def problems(text: str) -> list[str]:
+    return list(read_rules([source(text)]).problems)
+
+
+def only_problem(text: str) -> str:
+    (problem,) = problems(text)
+    return problem
+
+
+class TestPlaces:
+    def test_syntax_error(self) -> None:
+        text = (
+            f'// head\n\n@id("a")\n{ANY}\n\n// a "quote; in a comment\n@id("b")\npermit (principal, action resource);\n'
+        )
+        assert only_problem(text) == "a.cedar:7: unexpected token `resource`"
+
+    def test_unfinished_text(self) -> None:
+        assert only_problem(f'@id("a") {ANY}\n@id("b") permit (principal').startswith("a.cedar:2: ")
+
+    def test_schema_error(self) -> None:
+        text = f'@id("a") {ANY}\n@id("b")\npermit (principal, action, resource) when {{ context.nwo == 1 }};'
+        found = problems(text)
+        assert all(problem.startswith("a.cedar:2: attribute `nwo` in context") for problem in found)
+        assert len(found) > 1
+
+    def test_semicolons_in_strings_and_comments(self) -> None:
+        text = (
+            f'@id("a") @message("a;\\";b")\nforbid (principal, action, resource); // ;\n// ;;\n\n@id("b") @x("") {ANY}'
+        )
+        assert only_problem(text).startswith("a.cedar:5: unknown annotation @x")
+
+    def test_more_than_ten_rules(self) -> None:
+        text = "".join(f'@id("r{number}") {ANY}\n' for number in range(12)) + '@id("last") @x("") ' + ANY
+        assert only_problem(text).startswith("a.cedar:13: ")
+
+    def test_every_problem_is_reported(self) -> None:
+        text = f'{ANY}\n@id("b") @approval("x") {ANY}\n@id("c") @nope("1") {ANY}'
+        assert [problem.split(" ")[0] for problem in problems(text)] == ["a.cedar:1:", "a.cedar:2:", "a.cedar:3:"]
+
+    def test_of_several_files(self) -> None:
+        draft = read_rules([source(f'@id("a") {ANY}', "one"), source("permit", "two"), source("x", "three")])
+        assert [problem.split(" ")[0] for problem in draft.problems] == ["two:1:", "three:1:"]
+
+
+class TestIds:
+    def test_missing(self) -> None:
+        assert only_problem(ANY) == "a.cedar:1: every rule needs an @id"
+
+    def test_twice_in_one_file(self) -> None:
+        text = f'@id("a") {ANY}\n@id("a") {ANY}'
+        assert only_problem(text) == 'a.cedar:2: the @id "a" is already used at a.cedar:1'
+
+    def test_twice_in_two_files(self) -> None:
+        draft = read_rules([source(f'@id("a") {ANY}', "one"), source(f'@id("a") {ANY}', "two")])
+        assert draft.problems == ('two:1: the @id "a" is already used at one:1',)
+
+    @pytest.mark.parametrize("value", ["", " ", "a b", "x" * 101, "é", "a\\n"])
+    def test_malformed(self, value: str) -> None:
+        assert "@id must be" in only_problem(f'@id("{value}") {ANY}')
+
+
+class TestAnnotations:
+    @pytest.mark.parametrize(
+        "annotation",
+        [
+            '@approval("")',
+            "@approval",
+            '@approvals("0") @approval("x")',
+            '@approvals("21") @approval("x")',
+            '@approvals("1.5") @approval("x")',
+            '@approvals("٣") @approval("x")',
+            '@approvals("1")',
+            '@expires("10m")',
+            '@expires("10") @approval("x")',
+            '@expires("0m") @approval("x")',
+            '@expires("8d") @approval("x")',
+            '@expires("10 m") @approval("x")',
+            '@expires("1m30s") @approval("x")',
+            '@message("")',
+            '@message("a\\nb")',
+            '@Approval("x")',
+            '@approve("x")',
+            '@within("10m")',
+        ],
+    )
+    def test_malformed_misplaced_or_unknown(self, annotation: str) -> None:
+        assert only_problem(f'@id("a") {annotation} forbid (principal, action, resource);')
+
+    @pytest.mark.parametrize(
+        ("annotation", "seconds"), [("90s", 90.0), ("10m", 600.0), ("2h", 7200.0), ("7d", 604800.0), (None, 600.0)]
+    )
+    def test_expiry(self, annotation: str | None, seconds: float) -> None:
+        expires = f'@expires("{annotation}")' if annotation else ""
+        draft = read_rules([source(f'@id("a") @approval("dba") {expires} forbid (principal, action, resource);')])
+        assert draft.problems == ()
+        demand = draft.rules[0].demand
+        assert demand is not None
+        assert (demand.group, demand.approvals, demand.expires_s) == ("dba", 1, seconds)
+
+    @pytest.mark.parametrize(
+        "annotation", ['@approval("x")', '@message("x")', '@mask("hash")', '@budget("rows=1 per 1h")']
+    )
+    def test_nothing_softens_a_permit(self, annotation: str) -> None:
+        assert "may only stand on a forbid" in only_problem(f'@id("a") {annotation} {ANY}')
+
+    @pytest.mark.parametrize(
+        "annotation",
+        ['@mask("redact")', '@mask("partial")', '@budget("rows=10000 per 1h")', '@predicates("equality")'],
+    )
+    def test_what_is_not_enforced_is_refused(self, annotation: str) -> None:
+        assert "not enforced" in only_problem(f'@id("a") {annotation} forbid (principal, action, resource);')
+
+    def test_malformed_mask(self) -> None:
+        assert "@mask must be one of" in only_problem('@id("a") @mask("x") forbid (principal, action, resource);')
+
+
+class TestRefusedRules:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            'forbid (principal, action == Action::"reveal", resource);',
+            'forbid (principal, action in [Action::"read", Action::"reveal"], resource);',
+            'forbid (principal, action, resource) when { action == Action::"reveal" };',
+            'forbid (principal, action, resource) unless { [Action::"reveal"].contains(action) };',
+        ],
+    )
+    def test_a_forbid_on_reveal(self, rule: str) -> None:
+        assert "reveal" in only_problem(f'@id("a") {rule}')
+
+    def test_a_permit_on_reveal_is_harmless(self) -> None:
+        assert problems('@id("a") permit (principal, action == Action::"reveal", resource);') == []
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            'permit (principal, action, resource == Column::"pg/app/public/users/email");',
+            'permit (principal, action == Action::"reveal", resource is Column);',
+            'forbid (principal, action, resource is Column in Tag::"x");',
+            "forbid (principal, action, resource) when { resource is Column };",
+        ],
+    )
+    def test_columns(self, rule: str) -> None:
+        assert "Column" in only_problem(f'@id("a") {rule}')
+
+    @pytest.mark.parametrize(
+        "resource",
+        [
+            'Table::"public.users"',
+            'Table::"pg/app/users"',
+            'Table::"pg/app//users"',
+            'Schema::"public"',
+            'Connection::"a/b"',
+            'Connection::""',
+            'Table::"pg/app/public/a%2f"',
+            'Table::"pg/app/public/50%"',
+        ],
+    )
+    def test_ids_of_no_resource(self, resource: str) -> None:
+        assert "is no resource" in only_problem(f'@id("a") forbid (principal, action, resource in {resource});')
+
+    def test_templates(self) -> None:
+        assert "templates" in only_problem('@id("a") permit (principal == ?principal, action, resource);')
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            'permit (principal, action == Action::"slect", resource);',
+            'permit (principal, action == Action::"read", resource);',
+            'permit (principal, action == Action::"http-get", resource);',
+            'permit (principal, action, resource in Group::"x");',
+            'permit (principal in Tag::"x", action, resource);',
+            'permit (principal, action, resource) when { principal.owner == "x" };',
+            "permit (principal, action, resource) when { context.sql.has_where };",
+            "permit (principal, action, resource) when { 1 };",
+            'permit (principal == Robot::"x", action, resource);',
+        ],
+    )
+    def test_against_the_schema(self, rule: str) -> None:
+        assert problems(f'@id("a") {rule}')
+
+
+class TestHostileTexts:
+    @pytest.mark.parametrize("nested", ["(", "[", "!", "if true then true else ", "true && ", "1 + "])
+    def test_deep_nesting_is_refused_before_the_parser_sees_it(self, nested: str) -> None:
+        text = f'@id("a") permit (principal, action, resource) when {{ {nested * 100_000} }};'
+        assert f"more than {MAX_OPERATORS} operators" in only_problem(text)
+
+    def test_what_is_let_through_does_not_end_the_process(self) -> None:
+        program = """
+import threading
+from interlock.services.policy.rules import MAX_OPERATORS, read_rules
+from interlock.services.policy.sources import PolicySource
+
+def run():
+    for before, after in ("()", ("true && ", ""), ("context.now + ", ""), ("if true then true else ", ""), "[]"):
+        for count in range(10, MAX_OPERATORS + 1, 10):
+            body = before * count + "true" + after * count
+            read_rules([PolicySource("a", f'@id("a") permit (principal, action, resource) when {{ {body} }};')])
+
+threading.stack_size(2 << 20)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+        done = subprocess.run([sys.executable, "-c", program], env=dict(os.environ), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_a_long_list_is_no_nesting(self) -> None:
+        names = ", ".join(f'"t{number}"' for number in range(5000))
+        text = f'@id("a") permit (principal, action, resource) when {{ [{names}].contains(context.trace) }};'
+        assert problems(text) == []
+
+    @pytest.mark.parametrize("text", ["\0", "permit", ";", ";;;", '"', "@", "\ud800", "\x1b[0m", '@id("a', "// only"])
+    def test_garbage(self, text: str) -> None:
+        draft = read_rules([source(text)])
+        assert draft.rules == ()
+        assert draft.problems or text == "// only"
+
+    def test_a_panicking_parser(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class PanicException(BaseException):
+            pass
+
+        def panics(_text: str) -> None:
+            raise PanicException
+
+        monkeypatch.setattr(cedarpy, "policies_to_pst", panics)
+        assert problems(f'@id("a") {ANY}')
+
+
+def test_rejection_lists_all_problems() -> None:
+    with pytest.raises(PolicyRejected) as caught:
+        PolicyEngine([source(ANY), source("x", "b")], {"a/b/c/d/e": ["x"]})
+    assert [problem.split(" ")[0] for problem in caught.value.problems] == ["a.cedar:1:", "b:1:", "tag"]
+
+
+def test_rules_keep_their_places() -> None:
+    draft = read_rules([source(BASIC)])
+    assert draft.problems == ()
+    assert [(rule.id, rule.place) for rule in draft.rules] == [
+        ("ci-reads", "a.cedar:2"),
+        ("ci-writes", "a.cedar:5"),
+        ("writes-need-a-dba", "a.cedar:8"),
+        ("never-drop", "a.cedar:11"),
+    ]
