@@ -4,7 +4,6 @@ Implements ``services.evidence.archive.PackageReader`` and ``PackageWriter``. Re
 expected names only, and never writes or unpacks anything.
 """
 
-import io
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -103,4 +102,4 @@ class FilePackageReader:
             file = None
         if file is None:
             raise EvidenceError(f"the package has no {name}")
-        return io.BufferedReader(file) if not isinstance(file, io.BufferedReader) else file
+        return file

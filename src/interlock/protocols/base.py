@@ -192,7 +192,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class CancelTarget(msgspec.Struct, frozen=True):
-    """A stranger on a connection of its own asks to cancel what the session with this key is doing."""
+    """A stranger asks to cancel what the session with this key is doing; its own connection ends when that is done."""
 
     key: bytes
 

@@ -245,7 +245,12 @@ class StreamDriver:
         self._on_ready(self)
 
     def _cancel_target(self, effect: base.CancelTarget) -> None:
-        spawn(self._parts.cancel_keys.cancel(effect.key), "cancel")
+        self._work = spawn(self._cancel(effect.key), "cancel")
+
+    async def _cancel(self, key: bytes) -> None:
+        """The client takes the end of its connection as the sign that the request has arrived."""
+        await self._parts.cancel_keys.cancel(key)
+        self._end(SessionStatus.CLOSED, "cancel request")
 
     def _pause(self, effect: base.Pause) -> None:
         peer = self.peer if effect.side is Side.CLIENT else self._target

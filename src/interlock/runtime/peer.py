@@ -76,6 +76,8 @@ class Peer(asyncio.Protocol):
     def close(self) -> None:
         """Close after what was written has gone out, but do not wait for ever."""
         if self._transport is not None and not self._transport.is_closing():
+            if self.tls is not None:
+                self._transport.write(self.tls.close())
             self._transport.close()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 

@@ -4,6 +4,7 @@ Working on memory buffers lets TLS begin in the middle of a connection, also wit
 TLS). Nothing in here touches a socket.
 """
 
+import contextlib
 import hashlib
 import ssl
 from typing import Final
@@ -65,6 +66,14 @@ class TlsPump:
     def encrypt(self, data: bytes) -> bytes:
         """Clear bytes as encrypted ones."""
         self._object.write(data)
+        return self._outgoing.read()
+
+    def close(self) -> bytes:
+        """The closing alert to send; nothing when there is none to send."""
+        if not self.established:
+            return b""
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
         return self._outgoing.read()
 
     def outgoing(self) -> bytes:

@@ -7,7 +7,7 @@ import dataclasses
 
 from interlock.services.policy.session import Outcome
 
-GROUPS_OF_ACTIONS = {
+GROUPS_OF_ACTIONS: dict[str, set[str]] = {
     "connect": {"read"},
     "introspect": {"read", "connect"},
     "select": {"read"},
@@ -16,9 +16,12 @@ GROUPS_OF_ACTIONS = {
     "drop": {"destructive"},
     "delete-all": {"destructive"},
     "call": {"execute"},
-    "unclassified": set[str](),
+    "unclassified": set(),
 }
-TAGS = {"pii": {("pg", "app", "public", "users"), ("pg", "app", "private")}, "prod": {("pg",)}}
+TAGS: dict[str, set[tuple[str, ...]]] = {
+    "pii": {("pg", "app", "public", "users"), ("pg", "app", "private")},
+    "prod": {("pg",)},
+}
 TAG_PATTERNS = {"pg/app/public/users": ["pii"], "pg/app/private": ["pii"], "pg": ["prod"]}
 ALWAYS, EARLY, FAILS_LATE = "always", "early", "fails late"
 CONDITIONS = {

@@ -30,7 +30,7 @@ _RESOURCES: list[tuple[str, ...] | str] = [(), *_PATHS, ("other",), *reference.T
 _WORDS = sorted(set(reference.GROUPS_OF_ACTIONS) | {"read", "write", "destructive", "execute"})
 
 
-def rules(effects: st.SearchStrategy[bool] = st.booleans()) -> st.SearchStrategy[ModelRule]:
+def rules(effects: st.SearchStrategy[bool]) -> st.SearchStrategy[ModelRule]:
     plain = st.builds(
         ModelRule,
         permits=effects,
@@ -59,7 +59,7 @@ REQUESTS = st.lists(
     min_size=5,
     max_size=20,
 )
-POLICIES = st.lists(rules(), max_size=6)
+POLICIES = st.lists(rules(st.booleans()), max_size=6)
 
 
 def engine_of(policy: Sequence[ModelRule]) -> PolicyEngine:

@@ -74,7 +74,7 @@ class TestCheck:
     def test_warnings(self, options: list[str], status: int) -> None:
         result = run("check", "warned", *options)
         assert result.exit_code == status
-        assert 'warning: warned:14: rule "typo" names the group "typo"' in result.stdout
+        assert 'warning: warned:13: rule "typo" names the group "typo"' in result.stdout
 
     def test_missing_file(self) -> None:
         result = run("check", "missing")

@@ -59,7 +59,7 @@ class DevelopmentIssuer:
         application.router.add_get("/.well-known/openid-configuration", self._discovery)
         application.router.add_get("/jwks", self._jwks)
         application.router.add_post("/token", self._token)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()

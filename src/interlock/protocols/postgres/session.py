@@ -20,7 +20,7 @@ from interlock.protocols.postgres.relay import Fatal, Relay
 from interlock.protocols.postgres.scope import SchemaScope
 from interlock.protocols.postgres.target_login import TargetLogin, TargetRefused
 
-_KEY_BYTES: Final = 64
+_KEY_BYTES: Final = 32
 ENTROPY_BYTES: Final = 18 + 18 + _KEY_BYTES
 
 
@@ -106,7 +106,7 @@ class PostgresSession:
         if isinstance(last, base.Authenticate):
             self._phase = _Phase.AUTHENTICATING
         elif isinstance(last, base.CancelTarget):
-            self._end(base.Close("cancel request"), effects)
+            self._phase = _Phase.CLOSED
 
     def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
@@ -156,10 +156,11 @@ class PostgresSession:
     def _begin_relay(self, target: TargetLogin, effects: list[Effect]) -> None:
         request = self._client.request
         assert request is not None
-        key = self._key[: 4 + request.cancel_key_bytes]
+        # The process id is the target's: clients compare it with pg_backend_pid() and with notifications.
+        key = target.process_id.to_bytes(4, "big") + self._key[: request.cancel_key_bytes]
         greeting = [self._client.final, messages.AUTHENTICATION_OK]
         greeting += [messages.parameter_status(name, value) for name, value in target.parameters.items()]
-        greeting.append(messages.backend_key_data(int.from_bytes(key[:4], "big"), key[4:]))
+        greeting.append(messages.backend_key_data(target.process_id, key[4:]))
         greeting.append(messages.ready_for_query(ord("I")))
         cancel = messages.cancel_request(target.process_id, target.secret)
         effects.append(base.RegisterCancelKey(key, cancel))

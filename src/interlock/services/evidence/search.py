@@ -101,9 +101,12 @@ def search_operations(entries: Iterable[Entry], query: SearchQuery, keys: Sessio
                 known[record.session] = _Known(record, keys.opener(record.session, key))
         elif isinstance(record, SessionClosed):
             known.pop(record.session, None)
-        elif isinstance(record, OperationDecided) and record.session in known:
-            if hit := _hit(entry, record, known[record.session], query):
-                yield hit
+        elif (
+            isinstance(record, OperationDecided)
+            and record.session in known
+            and (hit := _hit(entry, record, known[record.session], query))
+        ):
+            yield hit
 
 
 def _hit(entry: Entry, decided: OperationDecided, known: _Known, query: SearchQuery) -> SearchHit | None:

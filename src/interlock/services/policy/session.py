@@ -227,7 +227,7 @@ class SessionPolicy:
             "client": {"address": client.address, "application": client.application},
         }
         if meaning.facts:
-            circumstances["sql"] = {**_SQL_FACTS, **meaning.facts}
+            circumstances["sql"] = {name: meaning.facts.get(name, default) for name, default in _SQL_FACTS.items()}
         return msgspec.json.encode(circumstances).decode()
 
 

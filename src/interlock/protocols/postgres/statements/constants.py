@@ -146,7 +146,7 @@ class Folding:
         b: Any = self.fold(right)
         if a is UNKNOWN or b is UNKNOWN:
             return UNKNOWN
-        return bool(a != b) if type(a) is type(b) or NULL in (a, b) else UNKNOWN
+        return bool(a != b) if type(a) is type(b) or a is NULL or b is NULL else UNKNOWN
 
     def not_distinct(self, operator: str, left: Node, right: Node) -> Value:
         """IS NOT DISTINCT FROM."""

@@ -1,0 +1,128 @@
+"""Identities, connections, sealed credentials, sessions and the history of settings."""
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
+from interlock.adapters.store.database import Database
+from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.sessions import SessionTable
+from interlock.adapters.store.settings_history import SettingsHistory
+from interlock.core.errors import StateUnavailable
+from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.session import Session, SessionStatus
+from interlock.core.settings import ConnectionSettings, CredentialReference, TlsMode
+
+
+def settings(**changes: Any) -> ConnectionSettings:
+    return ConnectionSettings(**{"protocol": "postgres", "host": "db", "databases": ("app",), "user": "u", **changes})
+
+
+def session(number: int, principal: str = "bot", connection: str = "crm") -> Session:
+    return Session(
+        id=f"{number:026d}",
+        protocol="postgres",
+        connection=connection,
+        database="app",
+        principal=Principal(PrincipalKind.AGENT, principal, owner="ada"),
+        client_address="192.0.2.1:5000",
+        application="psql",
+    )
+
+
+async def flush(database: Database) -> None:
+    """Wait until everything written so far is there."""
+    await database.write(lambda _connection: None)
+
+
+async def test_identities(database: Database) -> None:
+    table = IdentityTable(database)
+    bot = RegisteredIdentity(
+        "ci:acme/crm", PrincipalKind.AGENT, "ada", frozenset({"b", "a"}), created_at_s=5.0, scram_verifier="v"
+    )
+    ada = RegisteredIdentity("ada", PrincipalKind.USER, disabled=True)
+    await table.save(bot)
+    await table.save(ada)
+    assert table.find("ci:acme/crm") == bot
+    assert table.find("CI:acme/crm") is None
+    assert table.find("x' OR '1'='1") is None
+    assert table.all() == [ada, bot]
+    changed = RegisteredIdentity("ada", PrincipalKind.USER)
+    await table.save(changed)
+    assert table.all() == [changed, bot]
+
+
+async def test_connections_of_the_file_hide_those_of_commands(database: Database) -> None:
+    table = ConnectionTable(database, {"crm": settings(host="file")})
+    full = settings(
+        credential=CredentialReference(sealed=True), tls=TlsMode.REQUIRE, search_path=("a", "b"), tags=("pii",)
+    )
+    await table.save("crm", settings(host="command"))
+    await table.save("other", full)
+    assert table.find("crm") == settings(host="file")
+    assert table.find("other") == full
+    assert table.find("none") is None
+    assert list(table.all()) == ["crm", "other"]
+    assert table.is_configured("crm")
+    assert not table.is_configured("other")
+
+
+async def test_a_removed_connection_takes_its_credential_along(database: Database) -> None:
+    table, credentials = ConnectionTable(database, {}), SealedCredentialTable(database)
+    await table.save("crm", settings())
+    await credentials.save("crm", b"\x00sealed\xff")
+    assert credentials.find("crm") == b"\x00sealed\xff"
+    await table.remove("crm")
+    assert table.find("crm") is None
+    assert credentials.find("crm") is None
+
+
+async def test_a_damaged_connection_is_not_guessed_at(database: Database) -> None:
+    table = ConnectionTable(database, {})
+
+    def damage(connection: sqlite3.Connection) -> None:
+        connection.execute("""INSERT INTO connections VALUES ('crm', '{"protocol": "postgres"}')""")
+
+    await database.write(damage)
+    with pytest.raises(StateUnavailable, match="cannot be read"):
+        table.find("crm")
+
+
+async def test_sessions(database: Database) -> None:
+    table = SessionTable(database)
+    for number in range(1, 6):
+        table.opened(session(number, principal="bot" if number % 2 else "ada"), at_s=number)
+    table.closed(session(3).id, "killed", 30.0, operations=7, denied=2, rows=100)
+    await flush(database)
+    killed = table.find(session(3).id)
+    assert killed is not None
+    assert (killed.status, killed.opened_at_s, killed.closed_at_s) == (SessionStatus.KILLED, 3.0, 30.0)
+    assert (killed.operations, killed.denied, killed.rows) == (7, 2, 100)
+    assert (killed.principal, killed.owner, killed.application) == ("bot", "ada", "psql")
+    assert [entry.opened_at_s for entry in table.recent(limit=2)] == [5.0, 4.0]
+    assert [entry.opened_at_s for entry in table.recent(principal="ada")] == [4.0, 2.0]
+    assert [entry.opened_at_s for entry in table.recent(status=SessionStatus.KILLED)] == [3.0]
+    assert table.recent(connection="elsewhere") == []
+    assert table.find("nowhere") is None
+
+
+async def test_sessions_that_a_crash_left_open(database: Database) -> None:
+    table = SessionTable(database)
+    for number in range(1, 4):
+        table.opened(session(number), at_s=number)
+    table.closed(session(1).id, "closed", 2.0, 0, 0, 0)
+    assert await table.interrupt_open(99.0) == 2
+    assert [entry.status.value for entry in table.recent()] == ["interrupted", "interrupted", "closed"]
+    assert table.recent()[0].closed_at_s == 99.0
+
+
+async def test_settings_are_kept_when_they_change(database: Database) -> None:
+    history = SettingsHistory(database)
+    first = await history.loaded("a = 1", 1.0)
+    assert await history.loaded("a = 1", 2.0) == first
+    await history.loaded("a = 2", 3.0)
+    await history.loaded("a = 1", 4.0)
+    rows = database.read("SELECT text, loaded_at_s FROM settings_history ORDER BY number")
+    assert [tuple(row) for row in rows] == [("a = 1", 1.0), ("a = 2", 3.0), ("a = 1", 4.0)]
