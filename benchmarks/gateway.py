@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from tests.servers.certificates import Certificate
 from tests.servers.endpoint import Endpoint
+from tests.servers.gateway import GatewayOptions, GatewayServer
 
 Durability = Literal["standard", "strict"]
 
+_IDENTITY = "bench"
+_POLICY = """
+@id("bench-may-work")
+permit (principal in Group::"benchmarks", action, resource);
 
-class GatewayUnavailable(Exception):
-    """The gateway cannot be started here; the message says why."""
+@id("nobody-drops-databases")
+forbid (principal, action == Action::"drop", resource is Database);
+"""
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,17 @@ class RunningGateway:
 
 
 @contextmanager
-def start_gateway(
-    target: Endpoint, *, durability: Durability, certificate: Certificate | None = None
-) -> Iterator[RunningGateway]:
+def start_gateway(target: Endpoint, *, durability: Durability, tls: bool) -> Iterator[RunningGateway]:
     """Run a gateway in front of ``target`` until the block ends.
 
-    With ``certificate`` clients must use TLS; without it the gateway takes plain connections on loopback, so that
-    every way to the server is measured alike. Raises ``GatewayUnavailable``.
+    Clients log in with SCRAM and a generated secret, as on the other ways; with ``tls`` over TLS, else in plain text,
+    which the gateway's settings have to allow.
     """
-    raise GatewayUnavailable("the gateway has no serve command yet")
-    yield
+    options = GatewayOptions(policy=_POLICY, durability=durability, plain="refuse" if tls else "scram-only")
+    with GatewayServer(target, options) as server:
+        server.command("identities", "add", _IDENTITY, "--group", "benchmarks")
+        secret = server.command("identities", "secret", _IDENTITY).stdout.strip()
+        endpoint = replace(server.endpoint(secret), user=_IDENTITY)
+        if not tls:
+            endpoint = replace(endpoint, sslmode="disable", sslrootcert=None)
+        yield RunningGateway(endpoint, server.pid)

@@ -29,18 +29,27 @@ def main() -> None:
     options = _options()
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; {options}")
     figures = Figures()
-    with tempfile.TemporaryDirectory() as directory, ways.open_ways(tuple(options.ways), tls=options.tls) as opened:
+    _measure_memory(options, figures)
+    _measure_speed(options, figures)
+    medians = figures.medians()
+    print_table(medians)
+    print(json.dumps(summary(medians)))
+
+
+def _measure_memory(options: argparse.Namespace, figures: Figures) -> None:
+    with ways.open_ways(tuple(options.ways), tls=options.tls) as opened:
         for way in opened:
             if way.pid is not None:
                 figures.add("idle_session_kib", way.name, measures.idle_session_kib(way.endpoint, way.pid))
+
+
+def _measure_speed(options: argparse.Namespace, figures: Figures) -> None:
+    with tempfile.TemporaryDirectory() as directory, ways.open_ways(tuple(options.ways), tls=options.tls) as opened:
         direct = opened[0].endpoint
         with measures.sample_data(direct, Path(directory), scale=options.scale, rows=options.rows) as fixtures:
             chosen = _measures(options.seconds, fixtures)
             for number in range(options.rounds):
                 _round(number, opened, chosen, figures)
-    medians = figures.medians()
-    print_table(medians)
-    print(json.dumps(summary(medians)))
 
 
 def _measures(seconds: int, fixtures: measures.Fixtures) -> dict[str, Measure]:

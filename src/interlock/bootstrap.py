@@ -43,6 +43,7 @@ from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
+from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
@@ -294,6 +295,7 @@ class Bench:
         return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
 
     def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
+        set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         _run_loop(serve(self.settings, ready))
 
     def administer(self, command: Command[AnswerT]) -> AnswerT:

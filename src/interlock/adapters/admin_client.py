@@ -63,7 +63,13 @@ def _read_reply(line: bytes, command: Command[AnswerT]) -> AnswerT:
 
 
 def _check_listener(connection: socket.socket, directory: Path) -> None:
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    uid = listener_uid(connection)
     if uid not in (0, os.geteuid(), directory.stat().st_uid):
         raise AdministrationRefused(f"the socket in {directory} belongs to somebody else (user id {uid})")
+
+
+def listener_uid(connection: socket.socket) -> int:
+    """The user id of the process that listens, as the kernel noted it (struct ucred of unix(7): pid, uid, gid)."""
+    credentials = struct.Struct("3i")
+    _, uid, _ = credentials.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))
+    return int(uid)

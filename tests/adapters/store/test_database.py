@@ -25,12 +25,14 @@ def texts(database: Database) -> list[str]:
     return [row["text"] for row in database.read("SELECT text FROM notes ORDER BY id")]
 
 
+def modes(directory: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+
+
 async def test_nobody_else_can_reach_the_file(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db", [FIRST])
     await add(database, "x")
-    files = list(tmp_path.iterdir())
-    assert {file.name for file in files} == {"state.db", "state.db-wal", "state.db-shm"}
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert modes(tmp_path) == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
     database.close()
 
 

@@ -151,8 +151,10 @@ class Database:
             self._fail(str(error))
 
     def _fail(self, reason: str) -> None:
-        self.failure = reason
-        log.error("state store write lost", reason=reason)
+        """Say it once: a store that cannot keep up must not flood the log as well."""
+        if self.failure != reason:
+            self.failure = reason
+            log.error("state store write lost", reason=reason)
 
 
 def _connect(file: Path) -> sqlite3.Connection:

@@ -10,12 +10,12 @@ hexadecimal.
 """
 
 import struct
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
 
+from interlock.core.printable import printable
 from interlock.core.recording import Direction, Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.protocols.postgres.values import decode_binary
 
@@ -23,25 +23,6 @@ MAX_MESSAGE_BYTES = 64 << 20
 MAX_REMEMBERED = 1000
 _HEADER = struct.Struct(">cI")
 _TEXT, _BINARY = 0, 1
-
-
-def printable(text: str) -> str:
-    """Text that is safe on a terminal: control, format and separator characters become escapes, as do lone surrogates.
-
-    Line breaks and tabs stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(letter if letter in "\n\t" or _is_safe(letter) else _escape(letter) for letter in text)
-
-
-def _is_safe(letter: str) -> bool:
-    return unicodedata.category(letter)[0] not in "CZ" or letter == " "
-
-
-def _escape(letter: str) -> str:
-    code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 class _Column(msgspec.Struct, frozen=True):

@@ -2,12 +2,13 @@
 
 from interlock.services.evidence.report import Finding, VerificationReport
 from interlock.services.evidence.search import AuditQuery, SearchHit, SearchQuery
-from interlock.services.evidence.service import EvidenceService, OperationView
+from interlock.services.evidence.service import EvidenceService, EvidenceVerifier, OperationView
 from interlock.services.evidence.sessions import SessionFilter, SessionSummary
 
 __all__ = [
     "AuditQuery",
     "EvidenceService",
+    "EvidenceVerifier",
     "Finding",
     "OperationView",
     "SearchHit",

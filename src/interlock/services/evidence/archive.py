@@ -4,6 +4,8 @@ Reading is plain iteration: it waits for files, not for peers. On an event loop,
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -120,6 +122,22 @@ class PackageWriter(Protocol):
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
         """Add a part. Raises ``OSError``."""
+
+
+class EvidenceStore(Protocol):
+    """Evidence by its place in the file system."""
+
+    def is_package(self, path: Path) -> bool:
+        """Whether this is an evidence package (and not a gateway's data)."""
+
+    def reader(self, path: Path) -> AbstractContextManager[PackageReader]:
+        """Opens a package. Raises ``EvidenceError`` when there is none."""
+
+    def writer(self, path: Path) -> AbstractContextManager[PackageWriter]:
+        """Begins a package: a tar archive when the name ends in ``.tar``, else a directory. Raises ``OSError``."""
+
+    def archive(self, path: Path) -> EvidenceArchive:
+        """A gateway's data directory, or the ledger in it. Raises ``EvidenceError`` when there is none."""
 
 
 class SessionTranscriber(Protocol):

@@ -6,6 +6,7 @@ sealing key; lists and counts do not need it.
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -14,7 +15,8 @@ from interlock.core.checkpoint import VerifierKey
 from interlock.core.errors import EvidenceError
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
-from interlock.services.evidence.archive import EvidenceArchive, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.archive import EvidenceArchive, EvidenceStore, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.package import verify_package, write_package
 from interlock.services.evidence.report import VerificationReport
 from interlock.services.evidence.search import AuditQuery, SearchHit, SearchQuery, search_operations
 from interlock.services.evidence.sessions import SessionFilter, SessionSummary, SessionTally, session_of, summarize
@@ -34,10 +36,13 @@ class OperationView(msgspec.Struct, frozen=True):
 class EvidenceService:
     """All that people read of the evidence. Everything raises ``EvidenceError`` when the evidence is damaged."""
 
-    def __init__(self, archive: EvidenceArchive, keys: SessionKeys, transcriber: Transcriber) -> None:
+    def __init__(
+        self, archive: EvidenceArchive, keys: SessionKeys, transcriber: Transcriber, store: EvidenceStore
+    ) -> None:
         self.archive = archive
         self.keys = keys
         self._transcriber = transcriber
+        self._store = store
 
     def sessions(self, wanted: SessionFilter | None = None, limit: int = 50) -> list[SessionSummary]:
         """The newest sessions, oldest first."""
@@ -134,6 +139,15 @@ class EvidenceService:
         """Check everything (see ``verification``)."""
         return verify_ledger(self.archive, key, pinned)
 
+    def export(self, session: str, path: Path, *, older: Sequence[str] = (), with_key: bool = False) -> None:
+        """Write an evidence package (see ``package``), with the session's clear key only when asked for.
+
+        Raises ``OSError`` when it cannot be written.
+        """
+        key = self.session_key(session) if with_key else None
+        with self._store.writer(path) as writer:
+            write_package(self.archive, session, writer, older=older, session_key=key)
+
     def session_key(self, session: str) -> bytes:
         """The session's clear key. Raises ``InterlockError`` when it cannot be had."""
         return self.keys.reveal(session, self._opened(session).record.wrapped_key)
@@ -149,6 +163,21 @@ class EvidenceService:
 
     def _entries(self, containing: bytes = b"") -> Iterator[Entry]:
         return (decode_entry(data) for data in self.archive.entries() if containing in data)
+
+
+class EvidenceVerifier:
+    """Checks evidence wherever it lies; needs no configuration, no gateway and no key but the public one."""
+
+    def __init__(self, store: EvidenceStore, keys: SessionKeys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def verify(self, path: Path, key: VerifierKey | None = None, pinned: Sequence[str] = ()) -> VerificationReport:
+        """Check a package or a gateway's data directory. Raises ``EvidenceError`` when it is neither."""
+        if not self._store.is_package(path):
+            return verify_ledger(self._store.archive(path), key, pinned)
+        with self._store.reader(path) as package:
+            return verify_package(package, self._keys, key, pinned)
 
 
 class _Opened(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ Commands never build a service themselves and never touch an adapter.
 from typing import Protocol
 
 from interlock.core.administration import AnswerT, Command
+from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.policy.tools import PolicyTools
 
 
@@ -15,6 +16,14 @@ class Workbench(Protocol):
     @property
     def policy(self) -> PolicyTools:
         """What the policy commands work with. Raises ``ConfigurationError``."""
+
+    @property
+    def evidence(self) -> EvidenceService:
+        """The evidence of the configured gateway, running or not. Raises ``ConfigurationError``."""
+
+    @property
+    def verifier(self) -> EvidenceVerifier:
+        """Checks evidence by its path; needs no configuration."""
 
     def administer(self, command: Command[AnswerT]) -> AnswerT:
         """Have the running gateway execute a command, or execute it here when none is running.

@@ -142,11 +142,9 @@ class Folding:
         """IS DISTINCT FROM."""
         if same(left, right):
             return False
-        a: Any = self.fold(left)
-        b: Any = self.fold(right)
-        if a is UNKNOWN or b is UNKNOWN:
-            return UNKNOWN
-        return bool(a != b) if type(a) is type(b) or a is NULL or b is NULL else UNKNOWN
+        a, b = self.fold(left), self.fold(right)
+        comparable = type(a) is type(b) or a is NULL or b is NULL
+        return UNKNOWN if a is UNKNOWN or b is UNKNOWN or not comparable else bool(a != b)
 
     def not_distinct(self, operator: str, left: Node, right: Node) -> Value:
         """IS NOT DISTINCT FROM."""

@@ -15,7 +15,7 @@ from interlock.protocols.postgres.statements.interpretation import (
     TransactionControl,
 )
 from interlock.protocols.postgres.statements.nodes import Node, literal, relation_path, strings
-from interlock.protocols.postgres.statements.queries import create_into
+from interlock.protocols.postgres.statements.queries import note_created
 from interlock.protocols.postgres.statements.settings import note_setting
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def explain(reader: "Interpreter", body: Node) -> None:
 
 def create_table_as(reader: "Interpreter", body: Node) -> None:
     """CREATE TABLE AS, CREATE MATERIALIZED VIEW; the query may be an EXECUTE."""
-    create_into(reader.findings, body.get("into", {}))
+    note_created(reader.findings, body.get("into", {}).get("rel", {}))
     _embed(reader, body.get("query", {}))
 
 

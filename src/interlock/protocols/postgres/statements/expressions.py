@@ -100,7 +100,8 @@ def from_items(walk: Walk, items: list[Node], scope: Scope) -> None:
                 _join_condition(walk, body, scope)
             elif kind == "RangeTableSample":
                 pending.append((body.get("relation", {}), names, renamed))
-                note_call(walk.findings, {"funcname": body.get("method")})
+                if strings(body.get("method")) not in _SAMPLING_METHODS:
+                    note_call(walk.findings, {"funcname": body.get("method")})
                 walk.push(body.get("args"), scope)
                 walk.push(body.get("repeatable"), scope)
             elif kind == "RangeVar":
@@ -110,6 +111,9 @@ def from_items(walk: Walk, items: list[Node], scope: Scope) -> None:
             else:
                 scope.sources.append(Source(None, (*_alias(body, "alias"), *names)))
                 walk.push({key: value for key, value in body.items() if key != "alias"}, scope)
+
+
+_SAMPLING_METHODS = (["system"], ["bernoulli"])
 
 
 def _alias(body: Node, key: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from interlock.core.operation import ResourceKind
 from interlock.protocols.postgres.statements.catalogue import BUILTIN_RELATIONS, is_catalogue, table_path
 from interlock.protocols.postgres.statements.nodes import Node, relation_path, schema_and_name, strings
-from interlock.protocols.postgres.statements.queries import created_path
+from interlock.protocols.postgres.statements.queries import created_path, note_created
 
 if TYPE_CHECKING:
     from interlock.protocols.postgres.statements.dispatch import Interpreter
@@ -45,6 +45,8 @@ def resource(object_type: str | None, node: Node) -> Resource:
     """The resource that a name in a DROP, COMMENT, ALTER or GRANT means."""
     kind = kind_word(object_type)
     names = _names(node)
+    if kind in ("OPCLASS", "OPFAMILY"):
+        names = names[1:]  # the first is the access method
     if kind in _RELATIONS:
         return (ResourceKind.TABLE, table_path(*schema_and_name(names)))
     if kind in _PARTS_OF_RELATIONS:
@@ -73,10 +75,15 @@ def _names(node: Node) -> list[str]:
             case "TypeName":
                 return strings(body.get("names"))
             case "RoleSpec":
-                return [body.get("rolename", body.get("roletype", ""))]
+                return [role_name(body)]
             case "String":
                 return [body.get("sval", "")]
     return []
+
+
+def role_name(body: Node) -> str:
+    """A RoleSpec's name, or the word that stands for one (``CURRENT_USER``, ``PUBLIC``)."""
+    return str(body.get("rolename") or body.get("roletype", "").removeprefix("ROLESPEC_"))
 
 
 def _listed_names(items: list[Node]) -> list[str]:
@@ -91,14 +98,6 @@ def note(reader: "Interpreter", action: str, object_type: str | None, node: Node
     reader.findings.add(action, kind, path)
     if kind_word(object_type) in CODE and action != "comment":
         reader.findings.add("create-code", kind, path)
-
-
-def note_created(reader: "Interpreter", relation: Node) -> None:
-    """A new relation. One with a catalogue relation's name would be taken for it by later statements."""
-    path = created_path(relation)
-    reader.findings.add_table("create", path)
-    if path[-1] in BUILTIN_RELATIONS or is_catalogue(path):
-        reader.findings.add_unclassified()
 
 
 def drop(reader: "Interpreter", body: Node) -> None:
@@ -122,7 +121,7 @@ def comment(reader: "Interpreter", body: Node) -> None:
 
 def create_table(reader: "Interpreter", body: Node) -> None:
     """CREATE TABLE, with what its defaults, checks, keys and LIKE refer to; parents are altered."""
-    note_created(reader, body.get("relation", {}))
+    note_created(reader.findings, body.get("relation", {}))
     for parent in body.get("inhRelations", []):
         reader.findings.add_table("alter", relation_path(parent.get("RangeVar", {})))
     for part in ("tableElts", "constraints", "partspec", "partbound"):
@@ -144,7 +143,7 @@ def create_index(reader: "Interpreter", body: Node) -> None:
 
 def create_view(reader: "Interpreter", body: Node) -> None:
     """CREATE VIEW: reads what its query reads; OR REPLACE may change a view that is there."""
-    note_created(reader, body.get("view", {}))
+    note_created(reader.findings, body.get("view", {}))
     if body.get("replace"):
         reader.findings.add_table("alter", created_path(body.get("view", {})))
     reader.walk.push(body.get("query"))
@@ -162,7 +161,7 @@ def create_schema(reader: "Interpreter", body: Node) -> None:
 
 def create_sequence(reader: "Interpreter", body: Node) -> None:
     """CREATE SEQUENCE."""
-    note_created(reader, body.get("sequence", {}))
+    note_created(reader.findings, body.get("sequence", {}))
 
 
 def create_statistics(reader: "Interpreter", body: Node) -> None:
@@ -341,7 +340,7 @@ def grant_role(reader: "Interpreter", body: Node) -> None:
     names = [node.get("AccessPriv", {}).get("priv_name") or "".join(_names(node)) for node in nodes]
     names += [body[key] for key in ("role",) if isinstance(body.get(key), str)]
     if isinstance(body.get("role"), dict):
-        names.append(body["role"].get("rolename", ""))
+        names.append(role_name(body["role"]))
     for name in names or [""]:
         reader.findings.add("grant", ResourceKind.ROLE, (name,))
 

@@ -1,7 +1,11 @@
 """SELECT, INSERT, UPDATE, DELETE and MERGE, at the top or anywhere inside: their tables, rows and columns."""
 
 from interlock.core.operation import ResourceKind
-from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, is_catalogue
+from interlock.protocols.postgres.statements.catalogue import (
+    BUILTIN_RELATIONS,
+    CATALOG_SCHEMA,
+    is_catalogue,
+)
 from interlock.protocols.postgres.statements.expressions import EXPRESSIONS, from_items
 from interlock.protocols.postgres.statements.findings import Findings
 from interlock.protocols.postgres.statements.nodes import Node, strings
@@ -17,7 +21,7 @@ def select(walk: Walk, body: Node, enclosing: Scope) -> None:
     if enclosing is walk.top:
         walk.findings.wheres.append(narrows(body.get("whereClause"), None))
     if "intoClause" in body:
-        create_into(walk.findings, body["intoClause"])
+        note_created(walk.findings, body["intoClause"].get("rel", {}))
     from_items(walk, body.get("fromClause", []), scope)
     for branch in ("larg", "rarg"):
         if branch in body:
@@ -41,9 +45,12 @@ _SELECT_PARTS = (
 )
 
 
-def create_into(findings: Findings, into: Node) -> None:
-    """The table that SELECT INTO or CREATE TABLE AS makes."""
-    findings.add_table("create", created_path(into.get("rel", {})))
+def note_created(findings: Findings, relation: Node) -> None:
+    """A new relation. One with a catalogue relation's name would be taken for it by later statements."""
+    path = created_path(relation)
+    findings.add_table("create", path)
+    if path[-1] in BUILTIN_RELATIONS or is_catalogue(path):
+        findings.add_unclassified()
 
 
 def created_path(relation: Node) -> tuple[str, str]:

@@ -34,6 +34,10 @@ class Verdict(enum.Enum):
 
 
 _NEGATED = {Verdict.TRUE: Verdict.FALSE, Verdict.FALSE: Verdict.TRUE}
+_CONJUNCTION = (Verdict.FALSE, Verdict.ROW, Verdict.NULL, Verdict.FREE, Verdict.TRUE)
+_DISJUNCTION = (Verdict.TRUE, Verdict.FREE, Verdict.ROW, Verdict.NULL, Verdict.FALSE)
+"""Which verdict of several wins, strongest first."""
+
 _MAX_COMPARED = 16
 """Alternatives of one OR that are compared with one another."""
 
@@ -45,60 +49,106 @@ def narrows(condition: Node | None, target: Target | None) -> bool:
     """
     if condition is None:
         return False
-    return _Judge(target).judge(condition) not in (Verdict.TRUE, Verdict.FREE)
+    return _Judge(target).judge(condition, negated=False) not in (Verdict.TRUE, Verdict.FREE)
 
 
 class _Judge:
+    """Negation is carried down to the leaves (De Morgan): ``NOT (id = 1 AND $1)`` may hold for every row."""
+
     def __init__(self, target: Target | None) -> None:
         self._target = target
         self._folding = Folding()
 
-    def judge(self, node: Node) -> Verdict:
-        for kind, body in node.items():
-            if kind == "BoolExpr":
-                return self._combine(body)
-            if kind == "BooleanTest":
-                return _tested(self.judge(body["arg"]), body.get("booltesttype", "IS_TRUE"))
+    def judge(self, node: Node, *, negated: bool) -> Verdict:
+        """The verdict on ``node``, or on NOT ``node``."""
+        kind, body = next(iter(node.items()))
+        match kind:
+            case "BoolExpr":
+                return self._combine(body, negated)
+            case "BooleanTest":
+                return self._test(body, negated)
+            case "TypeCast" if not body["arg"].keys() <= {"A_Const", "ColumnRef", "ParamRef"}:
+                return self.judge(body["arg"], negated=negated)
+            case "A_Expr" if (equated := self._equated(body)) is not None:
+                inner, same_sense = equated
+                return self.judge(inner, negated=negated == same_sense)
+            case "CoalesceExpr":
+                return self._coalesced(body, negated)
+            case "CaseExpr":
+                return self._case(node, body, negated)
+        return self._leaf(node, negated)
+
+    def _leaf(self, node: Node, negated: bool) -> Verdict:
         value = self._folding.boolean(node)
         if value is UNKNOWN:
             return Verdict.ROW if mentions(node, self._target) else Verdict.FREE
         if value is NULL:
             return Verdict.NULL
-        return Verdict.TRUE if value else Verdict.FALSE
+        return Verdict.TRUE if bool(value) != negated else Verdict.FALSE
 
-    def _combine(self, body: Node) -> Verdict:
-        arguments = body.get("args", [])
-        verdicts = [self.judge(argument) for argument in arguments]
-        match body.get("boolop"):
-            case "NOT_EXPR":
-                return _NEGATED.get(verdicts[0], verdicts[0])
-            case "AND_EXPR":
-                return _first(verdicts, _CONJUNCTION)
-            case _ if _has_opposites(arguments):
-                return Verdict.TRUE
-            case _:
-                return _first(verdicts, _DISJUNCTION)
+    def _combine(self, body: Node, negated: bool) -> Verdict:
+        arguments, operator = body.get("args", []), body.get("boolop")
+        if operator == "NOT_EXPR":
+            return self.judge(arguments[0], negated=not negated)
+        verdicts = [self.judge(argument, negated=negated) for argument in arguments]
+        if (operator == "AND_EXPR") != negated:
+            return _strongest(verdicts, _CONJUNCTION)
+        return Verdict.TRUE if _has_opposites(arguments) else _strongest(verdicts, _DISJUNCTION)
+
+    def _test(self, body: Node, negated: bool) -> Verdict:
+        """``p IS TRUE`` and its five kin: they say what becomes of a NULL."""
+        test = body.get("booltesttype", "IS_TRUE")
+        if "UNKNOWN" in test:
+            verdict = self.judge(body["arg"], negated=False)
+            if verdict is Verdict.FREE:
+                return verdict
+            null = (verdict is Verdict.NULL) != ("NOT" in test)
+            return Verdict.TRUE if null != negated else Verdict.FALSE
+        straight = test in ("IS_TRUE", "IS_NOT_FALSE")
+        verdict = self.judge(body["arg"], negated=negated == straight)
+        if verdict is Verdict.NULL:
+            return Verdict.TRUE if ("NOT" in test) != negated else Verdict.FALSE
+        return verdict
+
+    def _equated(self, body: Node) -> tuple[Node, bool] | None:
+        """``p = true``, ``false <> p``: the condition inside, and whether it must hold."""
+        name = strings(body.get("name"))
+        if name not in (["="], ["<>"]) or body.get("kind") != "AEXPR_OP":
+            return None
+        left, right = body.get("lexpr") or {}, body.get("rexpr") or {}
+        for constant, inner in ((left, right), (right, left)):
+            value = self._folding.fold(constant)
+            if isinstance(value, bool) and inner:
+                return inner, value == (name == ["="])
+        return None
+
+    def _coalesced(self, body: Node, negated: bool) -> Verdict:
+        """COALESCE is its first argument that is not NULL, and columns are not NULL."""
+        for argument in body.get("args", []):
+            if self._folding.fold(argument) is not NULL:
+                return self.judge(argument, negated=negated)
+        return Verdict.NULL
+
+    def _case(self, node: Node, body: Node, negated: bool) -> Verdict:
+        """CASE: it may hold for all rows if all of its outcomes may, or one that no row's columns choose."""
+        if self._folding.fold(node) is not UNKNOWN:
+            return self._leaf(node, negated)
+        branches = [when.get("CaseWhen", {}) for when in body.get("args", [])]
+        outcomes = [self.judge(branch["result"], negated=negated) for branch in branches]
+        outcomes.append(self.judge(body["defresult"], negated=negated) if "defresult" in body else Verdict.NULL)
+        holding = [outcome in (Verdict.TRUE, Verdict.FREE) for outcome in outcomes]
+        if all(holding) or (any(holding) and not self._chosen_by_row(body, branches)):
+            return Verdict.FREE
+        return Verdict.ROW
+
+    def _chosen_by_row(self, body: Node, branches: list[Node]) -> bool:
+        if "arg" in body:
+            return mentions([body["arg"], *(branch["expr"] for branch in branches)], self._target)
+        return any(self.judge(branch["expr"], negated=False) is Verdict.ROW for branch in branches)
 
 
-_CONJUNCTION = (Verdict.FALSE, Verdict.ROW, Verdict.NULL, Verdict.FREE, Verdict.TRUE)
-_DISJUNCTION = (Verdict.TRUE, Verdict.FREE, Verdict.ROW, Verdict.NULL, Verdict.FALSE)
-"""Which verdict of several wins, strongest first."""
-
-
-def _first(verdicts: list[Verdict], order: tuple[Verdict, ...]) -> Verdict:
+def _strongest(verdicts: list[Verdict], order: tuple[Verdict, ...]) -> Verdict:
     return next(verdict for verdict in order if verdict in verdicts)
-
-
-def _tested(verdict: Verdict, test: str) -> Verdict:
-    """``p IS TRUE`` and its five kin."""
-    negative = "NOT" in test
-    if "UNKNOWN" in test:
-        if verdict is Verdict.FREE:
-            return verdict
-        return Verdict.TRUE if (verdict is Verdict.NULL) != negative else Verdict.FALSE
-    if verdict is Verdict.NULL:
-        return Verdict.TRUE if negative else Verdict.FALSE
-    return verdict if test in ("IS_TRUE", "IS_NOT_FALSE") else _NEGATED.get(verdict, verdict)
 
 
 def _has_opposites(arguments: list[Node]) -> bool:
@@ -107,7 +157,7 @@ def _has_opposites(arguments: list[Node]) -> bool:
     return any(opposite(a, b) for position, a in enumerate(some) for b in some[position + 1 :])
 
 
-def mentions(node: Node, target: Target | None) -> bool:
+def mentions(node: Node | list[Node], target: Target | None) -> bool:
     """Is a column of ``target`` named in ``node``?
 
     In a sub-query only qualified names count, unless it has no FROM; a FROM item of the same name hides the target.

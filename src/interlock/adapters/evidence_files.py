@@ -1,7 +1,6 @@
-"""Evidence packages on disk: a directory, or a tar archive when the name ends in ``.tar``.
+"""Evidence in the file system: packages, which are a directory or a tar archive, and gateways' data directories.
 
-Implements ``services.evidence.archive.PackageReader`` and ``PackageWriter``. Reading takes regular files with the few
-expected names only, and never writes or unpacks anything.
+Reading takes regular files with the few expected names only, and never writes or unpacks anything.
 """
 
 import tarfile
@@ -10,17 +9,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from interlock.adapters.ledger.opening import SEGMENTS
+from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.recordings.tape import read_chunk_from
 from interlock.core.errors import EvidenceError
 from interlock.services.evidence.archive import StoredChunk
 from interlock.services.evidence.package import ENTRIES, MANIFEST, RECORDING, SESSION_KEY
 
+LEDGER, RECORDINGS = "ledger", "recordings"
+"""The names of both in a gateway's data directory."""
 _PARTS = (MANIFEST, ENTRIES, RECORDING, SESSION_KEY)
 _SPOOL_BYTES = 8 << 20
 
 
 class FilePackageWriter:
-    """Writes a new package; a context manager. Raises ``FileExistsError`` when there is something already."""
+    """Implements ``PackageWriter``; a context manager. Raises ``FileExistsError`` when there is something already."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,7 +53,7 @@ class FilePackageWriter:
 
 
 class FilePackageReader:
-    """Reads a package; a context manager. Raises ``EvidenceError`` when there is none."""
+    """Implements ``PackageReader``; a context manager. Raises ``EvidenceError`` when there is none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -103,3 +106,22 @@ class FilePackageReader:
         if file is None:
             raise EvidenceError(f"the package has no {name}")
         return file
+
+
+class FileEvidenceStore:
+    """Implements ``services.evidence.archive.EvidenceStore``."""
+
+    def is_package(self, path: Path) -> bool:
+        return path.is_file() or (path / MANIFEST).is_file()
+
+    def reader(self, path: Path) -> FilePackageReader:
+        return FilePackageReader(path)
+
+    def writer(self, path: Path) -> FilePackageWriter:
+        return FilePackageWriter(path)
+
+    def archive(self, path: Path) -> FileArchive:
+        ledger = path / LEDGER if (path / LEDGER).is_dir() else path
+        if not (ledger / SEGMENTS).is_dir():
+            raise EvidenceError(f"{path} is neither an evidence package nor a gateway's data directory")
+        return FileArchive(ledger, ledger.parent / RECORDINGS)

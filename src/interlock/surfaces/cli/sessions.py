@@ -1,0 +1,226 @@
+"""``interlock sessions``: list, show, replay, search and export what was recorded.
+
+Reads evidence and changes nothing. Exit status 0: fine; 1: damaged or not there; 2: used or configured wrongly.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from interlock.core.errors import ConfigurationError
+from interlock.core.printable import one_line, printable
+from interlock.core.recording import TranscriptKind, TranscriptLine
+from interlock.services.evidence import EvidenceService, OperationView, SearchQuery, SessionFilter, SessionSummary
+from interlock.services.evidence.formats import operation_fields, session_json_lines, session_sql, timestamp
+from interlock.surfaces.cli.evidence_output import (
+    JsonOption,
+    SinceOption,
+    UntilOption,
+    parse_time_ns,
+    print_json,
+    print_table,
+    telling_errors,
+)
+from interlock.surfaces.cli.workbench import Workbench
+
+app = typer.Typer(name="sessions", help="List, show, replay, search and export sessions.", no_args_is_help=True)
+
+_END_OF_TIME_NS = 1 << 63
+_MARKS = {
+    TranscriptKind.REQUEST: ">",
+    TranscriptKind.COLUMNS: " ",
+    TranscriptKind.ROW: " ",
+    TranscriptKind.DATA: " ",
+    TranscriptKind.NOTICE: "*",
+    TranscriptKind.ERROR: "!",
+    TranscriptKind.DONE: "=",
+    TranscriptKind.GAP: "~",
+}
+
+SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="A session's id, or enough of its start.")]
+
+
+@app.command("list")
+def list_sessions(
+    context: typer.Context,
+    principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
+    connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
+    status: Annotated[str, typer.Option(help="Only open, closed, killed or interrupted.")] = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest sessions."""
+    with telling_errors():
+        wanted = SessionFilter(
+            principal, connection, status, parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
+        )
+        found = _evidence(context).sessions(wanted, limit)
+    if as_json:
+        for summary in found:
+            print_json(_summary_fields(summary))
+        return
+    columns = ("session", "opened", "status", "principal", "connection", "operations", "denied", "rows")
+    print_table(columns, (_summary_row(summary) for summary in found))
+
+
+@app.command("show")
+def show_session(context: typer.Context, session: SessionArgument, as_json: JsonOption = False) -> None:
+    """Show one session with every operation, its decision and its outcome."""
+    with telling_errors():
+        evidence = _evidence(context)
+        session = evidence.resolve(session)
+        summary = evidence.summary(session)
+        operations = list(evidence.operations(session))
+    if as_json:
+        print_json(_summary_fields(summary) | {"operations": [operation_fields(view) for view in operations]})
+        return
+    for name, value in _summary_fields(summary).items():
+        if value not in ("", [], None):
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            typer.echo(f"{name + ':':<16}{one_line(shown)}")
+    typer.echo("")
+    columns = ("#", "at", "decision", "by", "verb", "outcome", "rows", "request")
+    print_table(columns, (_operation_row(view) for view in operations))
+
+
+@app.command("replay")
+def replay_session(
+    context: typer.Context,
+    session: SessionArgument,
+    speed: Annotated[float, typer.Option(min=0.001, help="How many times as fast as it was.")] = 1.0,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Show everything at once.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was asked and what came back, at the speed of the session."""
+    with telling_errors():
+        evidence = _evidence(context)
+        shown_us = 0
+        for line in evidence.transcript(evidence.resolve(session)):
+            if not no_wait and line.at_us > shown_us:
+                time.sleep((line.at_us - shown_us) / 1e6 / speed)
+            shown_us = max(shown_us, line.at_us)
+            if as_json:
+                print_json(line)
+            else:
+                typer.echo(_transcript_text(line))
+
+
+@app.command("search")
+def search_sessions(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="Looked for in statements and parameters.")] = "",
+    principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
+    connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
+    verb: Annotated[str, typer.Option(help="Only this verb, such as SELECT.")] = "",
+    decision: Annotated[str, typer.Option(help="Only allowed, denied or held.")] = "",
+    session: Annotated[str, typer.Option(help="Only in this session.")] = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
+    limit: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Find operations. Exit status 1 when there is none."""
+    with telling_errors():
+        evidence = _evidence(context)
+        start, end = parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
+        session = evidence.resolve(session) if session else ""
+        query = SearchQuery(text, principal, connection, verb, decision, session, start, end)
+        hits = [hit for hit, _ in zip(evidence.search(query), range(limit), strict=False)]
+    if as_json:
+        for hit in hits:
+            print_json(msgspec.to_builtins(hit) | {"at": timestamp(hit.at_ns)})
+    else:
+        columns = ("session", "#", "at", "principal", "connection", "decision", "verb", "request")
+        print_table(
+            columns,
+            (
+                (h.session, h.number, timestamp(h.at_ns), h.principal, h.connection, h.decision, h.verb, h.text)
+                for h in hits
+            ),
+        )
+    if not hits:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export_session(
+    context: typer.Context,
+    session: SessionArgument,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to; standard output when not given.")] = None,
+    form: Annotated[str, typer.Option("--format", help="evidence, jsonl or sql.")] = "evidence",
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Put the session's clear key in: whoever has it can read everything.")
+    ] = False,
+    extends: Annotated[
+        list[Path] | None, typer.Option("--extends", help="An older checkpoint to prove extended; may be repeated.")
+    ] = None,
+) -> None:
+    """Write a session as an evidence package (a directory, or a .tar), as JSON Lines or as an SQL script."""
+    with telling_errors():
+        evidence = _evidence(context)
+        session = evidence.resolve(session)
+        if form == "evidence":
+            if out is None:
+                raise ConfigurationError("an evidence package needs --out: a new directory, or a file ending in .tar")
+            older = [path.read_text(encoding="utf-8") for path in extends or ()]
+            evidence.export(session, out, older=older, with_key=with_key)
+        elif form in ("jsonl", "sql"):
+            _write(evidence, session, form, out)
+        else:
+            raise ConfigurationError(f"--format is evidence, jsonl or sql, not {form!r}")
+
+
+def _write(evidence: EvidenceService, session: str, form: str, out: Path | None) -> None:
+    if form == "jsonl":
+        pieces = session_json_lines(evidence, session)
+    else:
+        pieces = (text.encode() for text in session_sql(evidence, session))
+    if out is None:
+        sys.stdout.buffer.writelines(pieces)
+        return
+    with out.open("xb") as file:
+        file.writelines(pieces)
+
+
+def _evidence(context: typer.Context) -> EvidenceService:
+    workbench: Workbench = context.obj
+    return workbench.evidence
+
+
+def _summary_fields(summary: SessionSummary) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(summary)
+    ended = timestamp(summary.ended_ns) if summary.ended_ns is not None else None
+    times = {"opened": timestamp(summary.opened_ns), "ended": ended}
+    return {name: value for name, value in fields.items() if name not in ("opened_ns", "ended_ns")} | times
+
+
+def _summary_row(summary: SessionSummary) -> tuple[object, ...]:
+    where = f"{summary.connection}/{summary.database}" if summary.database else summary.connection
+    counts = (summary.operations, summary.denied, summary.rows)
+    return (summary.session, timestamp(summary.opened_ns)[:19], summary.status, summary.principal, where, *counts)
+
+
+def _operation_row(view: OperationView) -> tuple[object, ...]:
+    decided, completed = view.decided, view.completed
+    outcome = (completed.tag or completed.code or completed.status) if completed else decided.message
+    text = view.request.text.decode(errors="replace")
+    rows = completed.rows if completed else ""
+    moment = timestamp(view.at_ns)[11:23]
+    return decided.number, moment, decided.decision, ", ".join(decided.rules), decided.verb, outcome, rows, text
+
+
+def _transcript_text(line: TranscriptLine) -> str:
+    """One line of a replay: time, operation, mark, and what was said; made safe for the terminal."""
+    head = f"{line.at_us / 1e6:10.3f}  #{line.number:<4} {_MARKS[line.kind]} "
+    cells = [one_line(value) if value is not None else "NULL" for value in line.values]
+    if line.kind is TranscriptKind.REQUEST:
+        body = printable(line.text) + (f"  [{', '.join(cells)}]" if cells else "")
+    else:
+        body = printable(line.text) if line.text else " | ".join(cells)
+    return head + body.replace("\n", "\n" + " " * len(head))

@@ -1,0 +1,133 @@
+"""Administration over in-memory stores, with a ledger that keeps what it is given."""
+
+import asyncio
+from typing import Any
+
+from interlock.core.errors import AdministrationRefused, LedgerUnavailable
+from interlock.core.identity import RegisteredIdentity
+from interlock.core.ledger import AdministrationChanged, AnyRecord
+from interlock.core.settings import ConnectionSettings
+from interlock.services.administration import Administration
+from tests.clocks import ManualClock
+
+
+class MemoryLedger:
+    """``broken`` makes it refuse; ``delay`` makes it accept a little later, as group commit does."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.records: list[AnyRecord] = []
+        self.journal = journal
+        self.broken = False
+        self.delay = False
+
+    def append(self, record: AnyRecord) -> asyncio.Future[None] | None:
+        if self.broken:
+            raise LedgerUnavailable("the disk is full")
+        self.records.append(record)
+        if not self.delay:
+            self.journal.append("recorded")
+            return None
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(self._accept, future)
+        return future
+
+    def note(self, record: AnyRecord) -> None:
+        self.append(record)
+
+    def _accept(self, future: asyncio.Future[None]) -> None:
+        self.journal.append("recorded")
+        future.set_result(None)
+
+
+class MemoryState:
+    """Identities, connections and credentials, and a probe and an issuer that say what they were asked."""
+
+    def __init__(self, journal: list[str], configured: dict[str, ConnectionSettings]) -> None:
+        self.journal = journal
+        self.configured = configured
+        self.identities: dict[str, RegisteredIdentity] = {}
+        self.connections: dict[str, ConnectionSettings] = {}
+        self.passwords: dict[str, str] = {}
+
+    async def seal(self, connection: str, password: str) -> None:
+        self.journal.append("changed")
+        self.passwords[connection] = password
+
+    def has(self, connection: str) -> bool:
+        return connection in self.passwords
+
+    async def probe(self, connection: str, settings: ConnectionSettings) -> str:
+        if settings.host == "down":
+            raise AdministrationRefused("down cannot be reached")
+        return f"{connection} answers"
+
+    def issue_token(self, name: str, kind: str, groups: tuple[str, ...], owner: str | None, ttl_s: int) -> str:
+        return f"token of {kind} {name} for {ttl_s}"
+
+
+class MemoryIdentities:
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    def find(self, name: str) -> RegisteredIdentity | None:
+        return self._state.identities.get(name)
+
+    def all(self) -> list[RegisteredIdentity]:
+        return sorted(self._state.identities.values(), key=lambda identity: identity.name)
+
+    async def save(self, identity: RegisteredIdentity) -> None:
+        self._state.journal.append("changed")
+        self._state.identities[identity.name] = identity
+
+
+class MemoryConnections:
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    def find(self, name: str) -> ConnectionSettings | None:
+        return self.all().get(name)
+
+    def all(self) -> dict[str, ConnectionSettings]:
+        return self._state.connections | self._state.configured
+
+    def is_configured(self, name: str) -> bool:
+        return name in self._state.configured
+
+    async def save(self, name: str, settings: ConnectionSettings) -> None:
+        self._state.journal.append("changed")
+        self._state.connections[name] = settings
+
+    async def remove(self, name: str) -> None:
+        self._state.journal.append("changed")
+        del self._state.connections[name]
+        self._state.passwords.pop(name, None)
+
+
+class AdministrationBench:
+    """Everything around one ``Administration``. ``journal`` holds ``recorded`` and ``changed`` in their order."""
+
+    def __init__(self, configured: dict[str, ConnectionSettings] | None = None, **changes: Any) -> None:
+        self.journal: list[str] = []
+        self.ledger = MemoryLedger(self.journal)
+        self.state = MemoryState(self.journal, configured or {})
+        self.clock = ManualClock()
+        parts: dict[str, Any] = {
+            "ledger": self.ledger,
+            "clock": self.clock,
+            "identities": MemoryIdentities(self.state),
+            "connections": MemoryConnections(self.state),
+            "credentials": self.state,
+            "probe": self.state,
+            "protocols": ("postgres",),
+            "token_issuer": self.state,
+        }
+        self.administration = Administration(**(parts | changes))
+
+    @property
+    def recorded(self) -> list[tuple[str, str, str]]:
+        """Actor, action and subject of every change on the ledger."""
+        return [
+            (record.actor, record.action, record.subject)
+            for record in self.ledger.records
+            if isinstance(record, AdministrationChanged)
+        ]

@@ -1,0 +1,237 @@
+"""Commands: what they change, what they refuse, and that the ledger knows first."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from interlock.core.administration import (
+    AddConnection,
+    AddIdentity,
+    AnyCommand,
+    Command,
+    DisableIdentity,
+    EnableIdentity,
+    GenerateSecret,
+    IssueToken,
+    ListConnections,
+    ListIdentities,
+    RemoveConnection,
+    SetCredential,
+    ShowConnection,
+    ShowIdentity,
+    TestConnection,
+    answer_type,
+)
+from interlock.core.errors import AdministrationRefused, LedgerUnavailable
+from interlock.core.identity import PrincipalKind
+from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind
+from tests.services.administration_bench import AdministrationBench
+
+ACTOR = "os:ada"
+SEALED = CredentialReference(sealed=True)
+
+
+def settings(**changes: Any) -> ConnectionSettings:
+    return ConnectionSettings(**{"protocol": "postgres", "host": "db", "databases": ("app",), "user": "u", **changes})
+
+
+async def do(bench: AdministrationBench, *commands: Command[Any]) -> Any:
+    """Execute the commands; returns the last answer, which must survive the way over the socket."""
+    for command in commands:
+        answer = await bench.administration.execute(command, ACTOR)
+        again = msgspec.json.decode(msgspec.json.encode(command), type=AnyCommand)
+        assert again == command
+        assert msgspec.json.decode(msgspec.json.encode(answer), type=answer_type(command)) == answer
+    return answer
+
+
+async def refused(bench: AdministrationBench, command: Command[Any]) -> str:
+    before = (list(bench.ledger.records), dict(bench.state.connections), dict(bench.state.identities))
+    with pytest.raises(AdministrationRefused) as caught:
+        await bench.administration.execute(command, ACTOR)
+    assert before == (bench.ledger.records, bench.state.connections, bench.state.identities)
+    return str(caught.value)
+
+
+async def test_a_connection_from_beginning_to_end() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings(credential=SEALED)))
+    view = await do(bench, ShowConnection("crm"))
+    assert (view.name, view.origin, view.credential) == ("crm", "command", "sealed, not set")
+    await do(bench, SetCredential("crm", "planted-secret"))
+    assert bench.state.passwords == {"crm": "planted-secret"}
+    (view,) = await do(bench, ListConnections())
+    assert view.credential == "sealed"
+    await do(bench, RemoveConnection("crm"))
+    assert bench.state.connections == {}
+    assert bench.state.passwords == {}
+    assert bench.recorded == [
+        (ACTOR, "connections.add", "crm"),
+        (ACTOR, "connections.set-credential", "crm"),
+        (ACTOR, "connections.remove", "crm"),
+    ]
+    assert "planted-secret" not in str(bench.ledger.records)
+
+
+async def test_an_identity_from_beginning_to_end() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddIdentity("bot", IdentityKind.AGENT, "ada", ("b", "a")))
+    view = await do(bench, ShowIdentity("bot"))
+    assert (view.kind, view.owner, view.groups, view.disabled, view.has_secret) == (
+        "agent",
+        "ada",
+        ("a", "b"),
+        False,
+        False,
+    )
+    assert view.created_at_s == bench.clock.now_s()
+    generated = await do(bench, GenerateSecret("bot"))
+    await do(bench, DisableIdentity("bot"))
+    (view,) = await do(bench, ListIdentities())
+    assert view.disabled
+    assert view.has_secret
+    await do(bench, EnableIdentity("bot"))
+    assert not bench.state.identities["bot"].disabled
+    assert [action for _, action, _ in bench.recorded] == [
+        "identities.add",
+        "identities.secret",
+        "identities.disable",
+        "identities.enable",
+    ]
+    assert generated.secret not in str(bench.ledger.records) + repr(bench.state.identities) + repr(generated)
+
+
+async def test_changing_an_identity_keeps_its_state_and_secret() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddIdentity("bot", IdentityKind.AGENT), GenerateSecret("bot"), DisableIdentity("bot"))
+    before = bench.state.identities["bot"]
+    bench.clock.advance(100)
+    await do(bench, AddIdentity("bot", IdentityKind.USER, "grace", ("dba",), replace=True))
+    after = bench.state.identities["bot"]
+    assert (after.kind, after.owner, after.groups) == (PrincipalKind.USER, "grace", frozenset({"dba"}))
+    assert (after.disabled, after.created_at_s, after.scram_verifier) == (
+        True,
+        before.created_at_s,
+        before.scram_verifier,
+    )
+
+
+async def test_a_new_secret_ends_the_one_before() -> None:
+    bench = AdministrationBench()
+    first = await do(bench, AddIdentity("bot", IdentityKind.AGENT), GenerateSecret("bot"))
+    verifier = bench.state.identities["bot"].scram_verifier
+    second = await do(bench, GenerateSecret("bot"))
+    assert first.secret != second.secret
+    assert verifier != bench.state.identities["bot"].scram_verifier
+
+
+@pytest.mark.parametrize("delay", [False, True])
+async def test_the_ledger_knows_first(delay: bool) -> None:
+    bench = AdministrationBench()
+    bench.ledger.delay = delay
+    changes = (
+        AddConnection("crm", settings(credential=SEALED)),
+        SetCredential("crm", "x"),
+        AddIdentity("bot", IdentityKind.AGENT),
+        GenerateSecret("bot"),
+        DisableIdentity("bot"),
+        EnableIdentity("bot"),
+        RemoveConnection("crm"),
+    )
+    await do(bench, *changes)
+    assert bench.journal == ["recorded", "changed"] * len(changes)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AddConnection("new", settings()),
+        SetCredential("crm", "x"),
+        RemoveConnection("crm"),
+        AddIdentity("new", IdentityKind.AGENT),
+        DisableIdentity("bot"),
+        GenerateSecret("bot"),
+        IssueToken("bot"),
+    ],
+)
+async def test_what_cannot_be_recorded_is_not_done(command: Command[Any]) -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings(credential=SEALED)), AddIdentity("bot", IdentityKind.AGENT))
+    done = list(bench.journal)
+    bench.ledger.broken = True
+    with pytest.raises(LedgerUnavailable):
+        await bench.administration.execute(command, ACTOR)
+    assert bench.journal == done
+
+
+async def test_connections_that_are_refused() -> None:
+    bench = AdministrationBench({"file": settings(credential=SEALED)})
+    await do(bench, AddConnection("crm", settings()))
+    assert "--replace" in await refused(bench, AddConnection("crm", settings()))
+    assert "allowed: postgres" in await refused(bench, AddConnection("x", settings(protocol="mysql")))
+    assert "settings file" in await refused(bench, AddConnection("file", settings(), replace=True))
+    assert "settings file" in await refused(bench, RemoveConnection("file"))
+    assert "no sealed credential" in await refused(bench, SetCredential("crm", "planted-secret"))
+    for command in (ShowConnection("no"), RemoveConnection("no"), SetCredential("no", "x"), TestConnection("no")):
+        assert await refused(bench, command) == "there is no connection 'no'"
+    await do(bench, SetCredential("file", "a connection of the file may have its credential sealed"))
+    await do(bench, AddConnection("crm", settings(host="new"), replace=True))
+    assert bench.state.connections["crm"].host == "new"
+
+
+async def test_identities_that_are_refused() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddIdentity("bot", IdentityKind.AGENT))
+    assert "--replace" in await refused(bench, AddIdentity("bot", IdentityKind.AGENT))
+    for command in (ShowIdentity("no"), DisableIdentity("no"), EnableIdentity("no"), GenerateSecret("no")):
+        assert await refused(bench, command) == "there is no registered identity 'no'"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AddConnection("a/b", settings()),
+        AddConnection("", settings()),
+        AddConnection("x", settings(port=0)),
+        AddConnection("x", settings(databases=())),
+        AddIdentity("a b", IdentityKind.AGENT),
+        AddIdentity("a\x00", IdentityKind.AGENT),
+        AddIdentity("a", IdentityKind.AGENT, groups=("",)),
+        SetCredential("x", ""),
+        SetCredential("x", "planted-secret" * 10_000),
+        IssueToken("x", ttl_s=0),
+        IssueToken("x", ttl_s=86_400),
+    ],
+)
+async def test_commands_that_are_not_valid(command: Command[Any]) -> None:
+    assert "planted-secret" not in await refused(AdministrationBench(), command)
+
+
+async def test_where_credentials_are() -> None:
+    bench = AdministrationBench()
+    references = {
+        "a": (None, "none"),
+        "b": (CredentialReference(env="X"), "environment variable X"),
+        "c": (CredentialReference(file="/f"), "file /f"),
+    }
+    for name, (reference, _) in references.items():
+        await do(bench, AddConnection(name, settings(credential=reference)))
+    views = await do(bench, ListConnections())
+    assert {view.name: view.credential for view in views} == {name: place for name, (_, place) in references.items()}
+
+
+async def test_trying_a_connection() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()), AddConnection("gone", settings(host="down")))
+    assert (await do(bench, TestConnection("crm"))).text == "crm answers"
+    assert await refused(bench, TestConnection("gone")) == "down cannot be reached"
+
+
+async def test_tokens_come_from_the_development_issuer_only() -> None:
+    bench = AdministrationBench()
+    issued = await do(bench, IssueToken("bot", ttl_s=60))
+    assert (issued.token, issued.expires_in_s) == ("token of agent bot for 60", 60)
+    assert issued.token not in repr(issued)
+    assert bench.recorded == [(ACTOR, "token.issue", "bot")]
+    assert "identity provider" in await refused(AdministrationBench(token_issuer=None), IssueToken("bot"))

@@ -1,0 +1,178 @@
+"""``interlock connections | identities | token`` as they are typed, executed in this process."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from interlock.core.administration import AnswerT, Command
+from interlock.core.errors import LedgerUnavailable
+from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.surfaces.cli import connections, identities, token
+from tests.services.administration_bench import AdministrationBench
+
+SECRET = "planted-secret"
+ADD = ("connections", "add", "crm", "--host", "db", "--database", "app", "--user", "gateway")
+Run = Callable[..., Result]
+
+
+class BenchWorkbench:
+    """Executes commands on a bench; ``error`` makes every one fail with it."""
+
+    def __init__(self, bench: AdministrationBench) -> None:
+        self._bench = bench
+        self.error: Exception | None = None
+
+    def administer(self, command: Command[AnswerT]) -> AnswerT:
+        if self.error is not None:
+            raise self.error
+        return asyncio.run(self._bench.administration.execute(command, "os:ada"))
+
+
+@pytest.fixture
+def bench() -> AdministrationBench:
+    in_file = ConnectionSettings(protocol="postgres", host="other", databases=("x",), user="u")
+    return AdministrationBench({"reports": in_file})
+
+
+@pytest.fixture
+def workbench(bench: AdministrationBench) -> BenchWorkbench:
+    return BenchWorkbench(bench)
+
+
+@pytest.fixture
+def run(workbench: BenchWorkbench) -> Run:
+    """Run a command line; returns what it printed and its exit status. No output may show the planted secret."""
+    app = typer.Typer()
+    app.add_typer(connections.app)
+    app.add_typer(identities.app)
+    app.command("token")(token.issue_token)
+
+    def run(*arguments: str, typed: str = "") -> Result:
+        result = CliRunner().invoke(app, arguments, obj=workbench, input=typed, terminal_width=200)
+        assert SECRET not in result.output
+        return result
+
+    return run
+
+
+def test_a_connection_by_command(run: Run, bench: AdministrationBench, tmp_path: Path) -> None:
+    options = ("--port", "6432", "--database", "b", "--tls", "require", "--schema", "s", "--tag", "pii")
+    result = run(*ADD, *options, "--credential", f"file:{tmp_path}/p")
+    assert (result.exit_code, result.output) == (0, "Connection 'crm' is ready for policy to permit.\n")
+    settings = bench.state.connections["crm"]
+    assert (settings.host, settings.port, settings.databases, settings.tls) == (
+        "db",
+        6432,
+        ("app", "b"),
+        TlsMode.REQUIRE,
+    )
+    assert (settings.search_path, settings.tags) == (("s",), ("pii",))
+    assert settings.credential is not None
+    assert settings.credential.file == f"{tmp_path}/p"
+
+
+def test_connections_are_listed_and_shown(run: Run) -> None:
+    run(*ADD)
+    output = run("connections", "list").output
+    assert "NAME" in output
+    assert "postgres://db:5432/app" in output
+    assert "sealed, not set" in output
+    listed = json.loads(run("connections", "list", "--json").output)
+    assert {(view["name"], view["origin"]) for view in listed} == {("crm", "command"), ("reports", "file")}
+    assert "credential:      sealed, not set" in run("connections", "show", "crm").output
+    assert json.loads(run("connections", "show", "crm", "--json").output)["settings"]["user"] == "gateway"
+
+
+def test_a_password_from_standard_input(run: Run, bench: AdministrationBench) -> None:
+    run(*ADD)
+    result = run("connections", "set-credential", "crm", typed=f"{SECRET}\n")
+    assert result.exit_code == 0
+    assert bench.state.passwords == {"crm": SECRET}
+    for command in (("connections", "list"), ("connections", "show", "crm"), ("connections", "show", "crm", "--json")):
+        assert run(*command).exit_code == 0
+
+
+def test_a_password_from_a_file(run: Run, bench: AdministrationBench, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(SECRET)
+    run(*ADD)
+    assert run("connections", "set-credential", "crm", "--file", str(file)).exit_code == 0
+    assert bench.state.passwords == {"crm": SECRET}
+    assert run("connections", "set-credential", "crm", "--file", str(tmp_path / "none")).exit_code == 2
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "x" * 70_000])
+def test_passwords_that_are_none(typed: str, run: Run, bench: AdministrationBench) -> None:
+    run(*ADD)
+    assert run("connections", "set-credential", "crm", typed=typed).exit_code == 1
+    assert bench.state.passwords == {}
+
+
+def test_no_password_is_taken_from_the_command_line(run: Run) -> None:
+    run(*ADD)
+    assert run("connections", "set-credential", "crm", "--password", "x").exit_code == 2
+    result = run(*ADD, "--replace", "--credential", SECRET)
+    assert result.exit_code == 1
+    assert "a password does not belong here" in result.output
+
+
+def test_removing_and_trying_connections(run: Run) -> None:
+    run(*ADD)
+    assert run("connections", "test", "crm").output == "crm answers\n"
+    assert run("connections", "remove", "crm").exit_code == 0
+    result = run("connections", "remove", "crm")
+    assert (result.exit_code, result.output) == (1, "error: there is no connection 'crm'\n")
+    assert "change it there" in run("connections", "remove", "reports").output
+
+
+def test_settings_that_contradict_one_another(run: Run) -> None:
+    result = run(*ADD, "--client-key", "k.pem")
+    assert (result.exit_code, result.output) == (
+        1,
+        "error: client_certificate and client_key are given together, or neither\n",
+    )
+
+
+def test_identities_by_command(run: Run, bench: AdministrationBench) -> None:
+    assert run("identities", "list").output == "There is no registered identity.\n"
+    run("identities", "add", "bot", "--owner", "ada", "--group", "a", "--group", "b")
+    run("identities", "add", "grace", "--kind", "user")
+    run("identities", "disable", "bot")
+    assert "disabled" in run("identities", "list").output
+    assert "registered:      2027-01-15T08:00:00+00:00" in run("identities", "show", "bot").output
+    run("identities", "enable", "bot")
+    shown = json.loads(run("identities", "show", "bot", "--json").output)
+    assert (shown["groups"], shown["disabled"]) == (["a", "b"], False)
+    assert run("identities", "add", "bot").exit_code == 1
+    assert run("identities", "add", "bot", "--replace").exit_code == 0
+    assert bench.state.identities["bot"].owner is None
+
+
+def test_a_generated_secret_is_shown_once_and_alone_on_standard_output(run: Run) -> None:
+    run("identities", "add", "bot")
+    result = run("identities", "secret", "bot")
+    secret = result.stdout.strip()
+    assert len(secret) == 43
+    assert "cannot be shown again" in result.stderr
+    for command in (("identities", "show", "bot"), ("identities", "show", "bot", "--json"), ("identities", "list")):
+        output = run(*command).output
+        assert secret not in output
+        assert "SCRAM" not in output
+    assert "generated" in run("identities", "show", "bot").output
+
+
+def test_a_development_token(run: Run) -> None:
+    assert run("token", "bot", "--ttl", "60").output == "token of agent bot for 60\n"
+    answer = json.loads(run("token", "ada", "--kind", "user", "--json").output)
+    assert answer == {"token": "token of user ada for 900", "expires_in_s": 900}
+
+
+def test_a_gateway_that_cannot_be_asked(run: Run, workbench: BenchWorkbench) -> None:
+    workbench.error = LedgerUnavailable("the disk is full")
+    result = run("identities", "list")
+    assert (result.exit_code, result.output) == (2, "error: the disk is full\n")
