@@ -18,7 +18,7 @@ demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEM
 
 test: venv $(COMPILED:1=build) ## all tests (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
-	$(if $(COMPILED),PYTHONPATH=build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: venv ## style, types, layers and files
 	.venv/bin/ruff check .
@@ -31,7 +31,7 @@ build: build/compiled/.built ## a copy of the package with its hot modules compi
 
 bench: build ## speed and memory against PostgreSQL and PgBouncer (BENCH_ARGS="--quick" for a short run)
 	tools/system_packages.sh bench
-	PYTHONPATH=build/compiled $(PY) -m benchmarks.postgres $(BENCH_ARGS)
+	PYTHONPATH=$(CURDIR)/build/compiled $(PY) -m benchmarks.postgres $(BENCH_ARGS)
 
 fuzz: .venv/.fuzz ## every fuzz target for FUZZ_SECONDS; inputs that fail are kept in build/fuzz
 	mkdir -p build/fuzz

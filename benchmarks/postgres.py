@@ -18,6 +18,7 @@ from tests.servers.endpoint import Endpoint
 
 from benchmarks import measures, ways
 from benchmarks.report import Figures, print_table, summary
+from interlock.protocols.postgres import frames
 
 _MODES = ("simple", "extended", "prepared")
 _CLIENTS = (1, 8, 32)
@@ -27,7 +28,9 @@ Measure = Callable[[Endpoint], float]
 
 def main() -> None:
     options = _options()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; {options}")
+    compiled = "interpreted" if str(frames.__file__).endswith(".py") else "compiled"
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, hot modules {compiled}")
+    print(f"{vars(options)}")
     figures = Figures()
     _measure_memory(options, figures)
     _measure_speed(options, figures)

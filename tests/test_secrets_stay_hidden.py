@@ -21,6 +21,7 @@ from interlock.adapters.store.identities import IdentityTable
 from interlock.core.administration import (
     AddConnection,
     AddIdentity,
+    Command,
     GenerateSecret,
     IssueToken,
     ListConnections,
@@ -96,9 +97,16 @@ async def test_planted_secrets_are_nowhere(
             protocol="postgres", host="db", databases=("app",), user="u", credential=CredentialReference(sealed=True)
         )
         setting = SetCredential("crm", PASSWORD)
-        seen += [repr(setting), await send_command(parts.directory, AddConnection("crm", settings))]
-        seen += [await send_command(parts.directory, setting)]
-        seen += [await send_command(parts.directory, AddIdentity("bot", IdentityKind.AGENT))]
+        commands: list[Command[Any]] = [
+            AddConnection("crm", settings),
+            setting,
+            AddIdentity("bot", IdentityKind.AGENT),
+            ListConnections(),
+            ListIdentities(),
+            ShowConnection("crm"),
+            ShowIdentity("bot"),
+        ]
+        seen += [repr(setting), *[await send_command(parts.directory, command) for command in commands]]
         generated = await send_command(parts.directory, GenerateSecret("bot"))
         issued = await send_command(parts.directory, IssueToken("bot"))
         revealed = await parts.vault.reveal("crm")
@@ -106,8 +114,7 @@ async def test_planted_secrets_are_nowhere(
         principal = await parts.authenticator.authenticate(issued.token, "192.0.2.1:5000")
         seen += [principal, repr(generated), repr(issued), repr(revealed), repr(take_apart(issued.token))]
         seen += [repr(parts.identities.find("bot")), repr(parts.vault), repr(parts.authenticator.__dict__)]
-        for command in (ListConnections(), ListIdentities(), ShowConnection("crm"), ShowIdentity("bot")):
-            seen.append(await send_command(parts.directory, command))
+        seen += [await send_command(parts.directory, command) for command in commands[-2:]]
         seen += [
             await failure(parts.authenticator.authenticate(token, "x")) for token in bad_tokens(parts, issued.token)
         ]

@@ -115,11 +115,13 @@ def opened(session: str, wrapped_key: bytes = b"", *, principal: str = "reporter
     )
 
 
-def decided(session: str, number: int = 1, sealed: bytes = b"", *, decision: str = "allowed") -> OperationDecided:
+def decided(
+    session: str, number: int = 1, sealed: bytes = b"", *, decision: str = "allowed", digest: bytes = b"d" * 32
+) -> OperationDecided:
     message = "" if decision == "allowed" else "no rule permits it"
     accesses = ("select on shop.public.users",)
     return OperationDecided(
-        session, number, "execute", "SELECT", decision, ("read",), "p1", message, accesses, b"d" * 32, sealed
+        session, number, "execute", "SELECT", decision, ("read",), "p1", message, accesses, digest, sealed
     )
 
 
@@ -167,12 +169,7 @@ class Gateway:
         for place, (text, answer) in enumerate(exchanges, start=1):
             self.clock.at_s += 0.25
             asked = operation(place, text)
-            self.ledger.append_now(
-                decided(session, place, recorder.seal(asked)).__class__(
-                    session, place, "execute", "SELECT", "allowed", ("read",), "p1", "", (), asked.digest(),
-                    recorder.seal(asked),
-                )
-            )
+            self.ledger.append_now(decided(session, place, recorder.seal(asked), digest=asked.digest()))
             self.clock.at_s += 0.25
             recorder.answer(place, answer)
             self.ledger.note(completed(session, place))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.core.errors import StateUnavailable
 from interlock.core.identity import RegisteredIdentity
 from interlock.core.settings import IdentityRule
 from tests.adapters.identity.issuer_server import IssuerServer
@@ -12,12 +13,15 @@ from tests.clocks import ManualClock
 
 
 class KnownIdentities:
-    """Registered identities in memory."""
+    """Registered identities in memory; ``broken`` makes them impossible to look up."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, RegisteredIdentity] = {}
+        self.broken = False
 
     def find(self, name: str) -> RegisteredIdentity | None:
+        if self.broken:
+            raise StateUnavailable("broken")
         return self.by_name.get(name)
 
 

@@ -394,3 +394,16 @@ async def test_who_has_no_secret_cannot_use_one(authenticator: TokenAuthenticato
         assert authenticator.scram_verifier(user) is None
         with pytest.raises(LoginRefused):
             authenticator.scram_principal(user)
+
+
+async def test_when_identities_cannot_be_looked_up_nobody_gets_in(
+    authenticator: TokenAuthenticator, issuer: IssuerServer, identities: KnownIdentities
+) -> None:
+    token = issuer.token()
+    await authenticator.authenticate(token, ADDRESS)
+    identities.by_name["batch"] = RegisteredIdentity("batch", PrincipalKind.AGENT, scram_verifier="v")
+    identities.broken = True
+    assert (await refusal(authenticator, token)).reason == "state store"
+    assert authenticator.scram_verifier("batch") is None
+    with pytest.raises(LoginRefused):
+        authenticator.scram_principal("batch")

@@ -15,7 +15,7 @@ from interlock.adapters.identity.issuer import Issuer
 from interlock.adapters.identity.keys import signature_holds
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.token import NOT_ACCEPTED, UnverifiedToken, take_apart
-from interlock.core.errors import LoginRefused
+from interlock.core.errors import LoginRefused, StateUnavailable
 from interlock.core.identity import Principal, RegisteredIdentity
 from interlock.core.settings import IdentityRule, IssuerSettings
 from interlock.services.ports import Clock
@@ -27,7 +27,7 @@ class Identities(Protocol):
     """The identities that were registered by hand."""
 
     def find(self, name: str) -> RegisteredIdentity | None:
-        """The registered identity of this name, None when there is none."""
+        """The registered identity of this name, None when there is none. Raises StateUnavailable."""
 
 
 class _Verified(msgspec.Struct, frozen=True):
@@ -68,12 +68,15 @@ class TokenAuthenticator:
 
     def scram_verifier(self, user: str) -> str | None:
         """The SCRAM-SHA-256 verifier of an identity that has a generated secret and may log in, else None."""
-        identity = self._identities.find(user)
+        try:
+            identity = self._registered(user)
+        except LoginRefused:
+            return None
         return identity.scram_verifier if identity is not None and not identity.disabled else None
 
     def scram_principal(self, user: str) -> Principal:
         """The principal behind a SCRAM user that has just proved its secret. Raises LoginRefused."""
-        identity = self._identities.find(user)
+        identity = self._registered(user)
         if identity is None or identity.scram_verifier is None:
             raise LoginRefused("the secret is not accepted", "no such identity, or it has no secret")
         if identity.disabled:
@@ -114,8 +117,15 @@ class TokenAuthenticator:
         if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
             token_id = f"sha256:{digest.hex()[:32]}"
         principal = self._rules.principal(verified.claims, token_id, verified.expires_at_s)
-        registered = self._identities.find(principal.name)
+        registered = self._registered(principal.name)
         return principal if registered is None else merge(principal, registered)
+
+    def _registered(self, name: str) -> RegisteredIdentity | None:
+        """Without an answer nobody gets in: the identity may be a disabled one. Raises LoginRefused."""
+        try:
+            return self._identities.find(name)
+        except StateUnavailable:
+            raise LoginRefused("the gateway cannot look identities up; try again later", "state store") from None
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         """Keep it until it ends; when there are too many, the oldest goes."""

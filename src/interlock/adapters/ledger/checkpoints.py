@@ -21,6 +21,7 @@ CheckpointExport = Callable[[Checkpoint, str], None]
 _FILE = "checkpoints"
 _ERRORS = "surrogateescape"  # Bytes that are not UTF-8 must reach the signature check, which refuses them.
 _TAIL_BYTES = 1 << 16
+_TEXT_NEWLINES = 4  # of a checkpoint's text with the empty line behind it
 _NOTE_END = re.compile("\n\n(?:\u2014 [^\n]+\n)+\n".encode())
 
 
@@ -60,7 +61,7 @@ class CheckpointLog:
         tail = os.pread(self._descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
         ends = [match.end() for match in _NOTE_END.finditer(tail)]
         whole = ends[-1] if ends else 0
-        if tail.count(b"\n\n", whole) > 1 or (size > _TAIL_BYTES and len(ends) < 2):
+        if _is_damaged(tail[whole:]) or (size > _TAIL_BYTES and len(ends) < 2):
             raise EvidenceError("the last checkpoint is damaged")
         if whole:
             note = tail[ends[-2] if len(ends) > 1 else 0 : whole - 1]
@@ -87,6 +88,11 @@ class CheckpointLog:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _is_damaged(rest: bytes) -> bool:
+    """Whether what lies behind the last whole note is more than the beginning of one: it goes on to a note's end."""
+    return rest.endswith(b"\n\n") and rest.count(b"\n") > _TEXT_NEWLINES
 
 
 class CheckpointReader:

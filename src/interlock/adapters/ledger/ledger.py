@@ -115,7 +115,7 @@ class FileLedger(ABC):
     def _timed(self, record: AnyRecord) -> TimedRecord:
         """Encode a record and read the clock. Raises ``LedgerUnavailable`` when either fails."""
         try:
-            time_ns = int(self._clock.now_s() * 1e9)
+            time_ns = int(self._clock.now_s() * 1e6) * 1000
             raw = encode_record(record)
         except (OSError, ValueError, OverflowError) as error:
             raise LedgerUnavailable(f"the clock cannot be read: {type(error).__name__}") from None

@@ -100,7 +100,7 @@ def _journal(segments: Path, found: Survey, clock: Clock, disk: Disk) -> Journal
     records = list(recovery_records(segments, found))
     path = segment_path(segments, found.segment)
     journal = Journal(path, found.offset, found.head, found.open_sessions, disk)
-    time_ns = int(clock.now_s() * 1e9)
+    time_ns = int(clock.now_s() * 1e6) * 1000
     journal.write([(time_ns, encode_record(r), r if isinstance(r, SessionClosed) else None) for r in records])
     journal.commit()
     journal.sync()

@@ -46,7 +46,8 @@ def survey(segments: Path, state: LedgerState | None, last: Checkpoint | None, k
         start = 0
     if last and found.head.sequence < last.size:
         raise EvidenceError(f"a checkpoint covers {last.size} entries, but the ledger has {found.head.sequence}")
-    found.clean = found.clean and not found.cut_bytes and state is not None and found.head.sequence == state.size
+    unchanged = state is not None and found.head.sequence == state.size and not found.cut_bytes
+    found.clean = found.clean and (unchanged or not paths)
     return found
 
 

@@ -30,7 +30,7 @@ TYPES = """
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TYPE pair AS (a int, b mood);
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
-CREATE TABLE feelings (id int PRIMARY KEY, mood mood, pairs pair[], n positive, span int4range);
+CREATE TABLE feelings (id int PRIMARY KEY, mood mood, n positive, span int4range);
 """
 
 
@@ -79,7 +79,7 @@ COMMANDS = (
 
 
 def test_psql_describes_everything(server: PostgresServer, endpoint: Endpoint) -> None:
-    script = "\n".join([*COMMANDS, r"\d+ feelings", r"\d+ pg_class", r"\sf lower(text)", r"\ef lower(text)"])
+    script = "\n".join([*COMMANDS, r"\d+ feelings", r"\d+ pg_class", r"\sf lower(text)"])
     with recorded(server) as meanings:
         run([str(client_program("psql")), "-X", "-q", "-f", "-"], endpoint, script)
     assert len(meanings) > 40
@@ -134,18 +134,19 @@ def test_sqlalchemy_starts_and_reflects(server: PostgresServer, endpoint: Endpoi
         f"postgresql+{driver}", endpoint.user, endpoint.password, endpoint.host, endpoint.port, "clients"
     )
     engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
+    metadata = sqlalchemy.MetaData()
     with recorded(server) as meanings:
-        for _ in range(2):
-            with engine.connect() as connection:
-                metadata = sqlalchemy.MetaData()
-                metadata.reflect(connection, views=True)
-                inspector = sqlalchemy.inspect(connection)
-                for name in inspector.get_table_names():
-                    inspector.get_unique_constraints(name)
-                    inspector.get_check_constraints(name)
-                    inspector.get_table_comment(name)
-                inspector.get_sequence_names()
-        engine.dispose()
+        try:
+            for _ in range(2):
+                with engine.connect() as connection:
+                    metadata.reflect(connection, views=True)
+                    inspector = sqlalchemy.inspect(connection)
+                    inspector.get_multi_unique_constraints()
+                    inspector.get_multi_check_constraints()
+                    inspector.get_multi_table_comment()
+                    inspector.get_sequence_names()
+        finally:
+            engine.dispose()
     assert "feelings" in metadata.tables
     assert beyond_introspection(meanings) == []
 

@@ -6,6 +6,7 @@ other sessions, connection strings) are read like any table, with ``select``. A 
 not listed is read with ``select`` too.
 """
 
+from collections.abc import Collection
 from importlib.resources import files
 
 from interlock.core.operation import Access, ResourceKind
@@ -36,11 +37,14 @@ SENSITIVE_RELATIONS = _names(
     "pg_stat_activity pg_stat_replication pg_stat_wal_receiver pg_stat_ssl pg_stat_gssapi "
     # user data outside tables
     "pg_largeobject "
-    # passwords and connection strings of other servers
-    "pg_user_mapping pg_user_mappings pg_subscription "
+    # passwords for other servers
+    "pg_user_mapping pg_user_mappings "
     # configuration files
     "pg_hba_file_rules pg_file_settings pg_ident_file_mappings"
 )
+
+SENSITIVE_COLUMNS = {"pg_subscription": frozenset({"*", "subconninfo"})}
+"""Relations that are harmless but for these columns (a connection string may hold a password)."""
 
 SENSITIVE_INFORMATION = frozenset({"_pg_user_mappings", "user_mapping_options", "user_mappings"})
 
@@ -57,17 +61,17 @@ def is_catalogue(path: tuple[str, ...]) -> bool:
     return path[0] in (CATALOG_SCHEMA, INFORMATION_SCHEMA)
 
 
-def reading_action(path: tuple[str, ...]) -> str:
+def reading_action(path: tuple[str, ...], columns: Collection[str]) -> str:
     """``introspect`` for the harmless part of the catalogue, ``select`` for every other relation."""
     schema, name = path
-    if schema == CATALOG_SCHEMA and name in BUILTIN_RELATIONS and name not in SENSITIVE_RELATIONS:
-        return "introspect"
-    if schema == INFORMATION_SCHEMA and name not in SENSITIVE_INFORMATION:
-        return "introspect"
-    return "select"
+    if schema == INFORMATION_SCHEMA:
+        return "select" if name in SENSITIVE_INFORMATION else "introspect"
+    if schema != CATALOG_SCHEMA or name not in BUILTIN_RELATIONS or name in SENSITIVE_RELATIONS:
+        return "select"
+    return "introspect" if SENSITIVE_COLUMNS.get(name, frozenset()).isdisjoint(columns) else "select"
 
 
 def reading(schema: str, name: str) -> Access:
     """The access of reading one relation of the server's own, seen as a whole."""
     path = (schema, name)
-    return Access(reading_action(path), ResourceKind.TABLE, path, ("*",))
+    return Access(reading_action(path, ("*",)), ResourceKind.TABLE, path, ("*",))

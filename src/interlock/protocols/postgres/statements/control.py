@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from interlock.core.operation import ResourceKind
 from interlock.protocols.postgres.statements.calls import UNKNOWN, note_call
+from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA
 from interlock.protocols.postgres.statements.interpretation import (
     Definition,
     Name,
@@ -30,15 +31,42 @@ ACCESS_SHARE = 1
 
 def select(reader: "Interpreter", body: Node) -> None:
     """A SELECT of nothing but set_config calls sets for certain; any other SELECT is walked as it is."""
-    targets = body.get("targetList", [])
-    calls = [target.get("ResTarget", {}).get("val", {}).get("FuncCall", {}) for target in targets]
+    calls = _settings_set(body)
     plain = body.keys() <= {"targetList", "limitOption", "op"}
-    if targets and plain and all(strings(call.get("funcname"))[-1:] == ["set_config"] for call in calls):
-        for call in calls:
-            note_call(reader.findings, call, unconditional=True)
-            reader.walk.push(call.get("args"))
+    chosen = None if plain else _chosen_setting(body)
+    if not calls or (chosen is None and not plain):
+        reader.walk.push({"SelectStmt": body})
         return
-    reader.walk.push({"SelectStmt": body})
+    for call in calls:
+        arguments = call.get("args", [])
+        if chosen is not None and _is_name_column(arguments[:1]):
+            arguments = [{"A_Const": {"sval": {"sval": chosen}}}, *arguments[1:]]
+        note_call(reader.findings, {**call, "args": arguments}, unconditional=plain)
+        reader.walk.push(arguments)
+    reader.walk.push({"SelectStmt": {**body, "targetList": []}})
+
+
+def _settings_set(body: Node) -> list[Node]:
+    """The set_config calls of a target list that has nothing else."""
+    targets = [target.get("ResTarget", {}).get("val", {}) for target in body.get("targetList", [])]
+    calls = [target.get("FuncCall", {}) for target in targets]
+    return calls if all(strings(call.get("funcname"))[-1:] == ["set_config"] for call in calls) else []
+
+
+def _chosen_setting(body: Node) -> str | None:
+    """The name in ``FROM pg_settings WHERE name = '...'``: how pg_dump sets what a server may not have."""
+    sources, condition = body.get("fromClause", []), body.get("whereClause", {}).get("A_Expr", {})
+    relation = sources[0].get("RangeVar", {}) if len(sources) == 1 else {}
+    plain = body.keys() <= {"targetList", "fromClause", "whereClause", "limitOption", "op"}
+    if not plain or not relation or relation_path(relation) != (CATALOG_SCHEMA, "pg_settings"):
+        return None
+    if condition.get("kind") != "AEXPR_OP" or strings(condition.get("name")) != ["="]:
+        return None
+    return literal(condition.get("rexpr")) if _is_name_column([condition.get("lexpr", {})]) else None
+
+
+def _is_name_column(nodes: list[Node]) -> bool:
+    return bool(nodes) and strings(nodes[0].get("ColumnRef", {}).get("fields"))[-1:] == ["name"]
 
 
 def set_variable(reader: "Interpreter", body: Node) -> None:

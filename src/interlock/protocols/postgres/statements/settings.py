@@ -51,8 +51,8 @@ _HARMLESS = {
         default_tablespace default_table_access_method default_toast_compression default_with_oids
         check_function_bodies temp_tablespaces
     """,
-    "fails_instead_of_filtering": """
-        row_security
+    "fails_instead_of_showing": """
+        row_security restrict_nonsystem_relation_kind
     """,
     "extensions": """
         hnsw.ef_search hnsw.iterative_scan hnsw.max_scan_tuples hnsw.scan_mem_multiplier ivfflat.probes

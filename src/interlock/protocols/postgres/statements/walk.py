@@ -107,6 +107,7 @@ class Walk:
         if source.path is None:
             return
         if not source.target or source.columns:
-            self.findings.add_table(reading_action(source.path), source.path, source.columns)
+            action = reading_action(source.path, source.columns)
+            self.findings.add_table(action, source.path, source.columns)
         if scope.is_locked(source.names) and not is_catalogue(source.path):
             self.findings.add_table("lock", source.path)
