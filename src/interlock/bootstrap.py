@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import getpass
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -38,7 +37,7 @@ from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.operation import Meaning
 from interlock.core.settings import Settings
 from interlock.protocols.registry import PROTOCOLS
-from interlock.runtime.admin_socket import AdminSocket
+from interlock.runtime.admin_socket import AdminSocket, user_name
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
@@ -243,7 +242,8 @@ class Gateway:
         ledger, policies = self._node.ledger, self.policies
         self.metrics.ledger_failing.set(1 if ledger.fault else 0)
         self.metrics.policy_refused.set(1 if policies.problems else 0)
-        return ["the ledger accepts nothing"] if ledger.fault else []
+        reasons = ["the ledger accepts nothing"] if ledger.fault else []
+        return reasons + (["the state store cannot be written"] if self._node.database.failure else [])
 
     def _background(self, work: Awaitable[None], name: str) -> None:
         task = spawn(_run(work), name)
@@ -309,14 +309,7 @@ class Bench:
             async with contextlib.AsyncExitStack() as stack:
                 node = Node(self.settings, stack)
                 await node.open()
-                return await node.administration().execute(command, f"os:{_user_name()}")
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+                return await node.administration().execute(command, f"os:{user_name(os.geteuid())}")
 
 
 def _run_loop(work: Awaitable[None]) -> None:

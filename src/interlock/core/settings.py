@@ -340,16 +340,13 @@ class RecordingSettings(Table, frozen=True):
 
     max_session_bytes: Annotated[
         int, Meta(ge=0, description="The most that is kept of one session's answers and streamed data.")
-    ] = 1 << 30
+    ] = 64 << 20
     max_operation_bytes: Annotated[
         int, Meta(ge=0, description="The most that is kept of the answer to one operation.")
-    ] = 64 << 20
+    ] = 1 << 20
     max_request_bytes: Annotated[
-        int, Meta(ge=1024, le=1 << 30, description="The most that is kept of one request's text and bound values.")
-    ] = 256 << 10
-    min_free_bytes: Annotated[
-        int, Meta(ge=0, description="Free space below which new requests are refused rather than left unrecorded.")
-    ] = 256 << 20
+        int, Meta(ge=1024, le=1 << 20, description="The most that is kept of one request's text and bound values.")
+    ] = 64 << 10
 
 
 class KeyReference(Table, frozen=True):

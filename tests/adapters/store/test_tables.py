@@ -9,7 +9,6 @@ from interlock.adapters.store.connections import ConnectionTable, SealedCredenti
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.sessions import SessionTable
-from interlock.adapters.store.settings_history import SettingsHistory
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.session import Session, SessionStatus
@@ -116,13 +115,3 @@ async def test_sessions_that_a_crash_left_open(database: Database) -> None:
     assert await table.interrupt_open(99.0) == 2
     assert [entry.status.value for entry in table.recent()] == ["interrupted", "interrupted", "closed"]
     assert table.recent()[0].closed_at_s == 99.0
-
-
-async def test_settings_are_kept_when_they_change(database: Database) -> None:
-    history = SettingsHistory(database)
-    first = await history.loaded("a = 1", 1.0)
-    assert await history.loaded("a = 1", 2.0) == first
-    await history.loaded("a = 2", 3.0)
-    await history.loaded("a = 1", 4.0)
-    rows = database.read("SELECT text, loaded_at_s FROM settings_history ORDER BY number")
-    assert [tuple(row) for row in rows] == [("a = 1", 1.0), ("a = 2", 3.0), ("a = 1", 4.0)]

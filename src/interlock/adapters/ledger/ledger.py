@@ -5,8 +5,8 @@ write to the operating system at most. ``_disk_lock`` guards what takes long (sy
 ledger's own thread and ``close`` take it, always before ``_lock``.
 
 The *keeper* is that thread. It ticks while there is something to do and sleeps when everything is written, synced and
-under a checkpoint. When it meets an error the ledger has a *fault*: it accepts nothing (fail closed) until a later tick
-succeeds.
+under a checkpoint. When it meets an error the ledger has a *fault*, which lasts until a later tick succeeds: standard
+mode accepts nothing meanwhile; strict mode, where each record waits for its own sync, goes on trying.
 """
 
 import contextlib
@@ -174,7 +174,7 @@ class FileLedger(ABC):
                 self._flush()
                 self._maintain()
         except OSError as error:
-            fault: str | None = f"the ledger's disk: {error.strerror or type(error).__name__}"
+            fault: str | None = f"the ledger's disk: {error.strerror or error}"
         else:
             fault = None
         with self._lock:

@@ -5,5 +5,4 @@ database          the file, one reading connection, one writing thread
 identities        identities registered by hand, with the verifiers of their secrets
 connections       connections added by commands, and sealed credentials
 sessions          the list of sessions that people search; the ledger is the truth
-settings_history  which settings were in force since when
 """

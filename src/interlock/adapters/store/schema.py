@@ -39,13 +39,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX sessions_by_status ON sessions (status, id)",
         "CREATE INDEX sessions_by_principal ON sessions (principal, id)",
-        """
-        CREATE TABLE settings_history (
-            number INTEGER PRIMARY KEY,
-            digest TEXT NOT NULL,
-            loaded_at_s REAL NOT NULL,
-            text TEXT NOT NULL
-        ) STRICT
-        """,
     ),
 )

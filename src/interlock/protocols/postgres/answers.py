@@ -59,13 +59,13 @@ class Answers:
         self._counted = 0
         for message in found:
             head = self._outstanding.head
-            self._count(head, message.rows, message.end)
+            self._count(head, message.rows, message.end, effects)
             self._read(message, head, effects)
         if self._counted < len(chunk):
-            self._count(self._outstanding.head, self._frames.rows_after, len(chunk))
+            self._count(self._outstanding.head, self._frames.rows_after, len(chunk), effects)
         self._pass_on(len(chunk), effects)
 
-    def _count(self, head: Entry | None, rows: int, end: int) -> None:
+    def _count(self, head: Entry | None, rows: int, end: int, effects: list[Effect]) -> None:
         """Attribute rows and bytes up to ``end`` to the entry that they answer."""
         if head is None:
             if rows:
@@ -73,6 +73,7 @@ class Answers:
         else:
             if rows and (head.denial or head.awaited not in _GIVE_ROWS):
                 raise LostTrack("rows that nobody asked for")
+            self._belongs_to(head, self._counted, effects)
             head.rows += rows
             head.bytes_sent += end - self._counted
         self._counted = end
@@ -94,8 +95,6 @@ class Answers:
             self._number = entry.number
 
     def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
-        if head is not None:
-            self._belongs_to(head, message.start, effects)
         reader = _READERS.get(message.kind)
         if reader is not None:
             reader(self, message, head, effects)

@@ -29,6 +29,7 @@ def denial_response(decision: Denial | Hold) -> bytes:
         decision = Denial(
             DenialReason.NEEDS_APPROVAL,
             f"denied: needs approval by {groups}: {decision.message}",
+            f"Ask {groups}: sending the statement again does not help by itself.",
             access=decision.access,
             rules=decision.rules,
             policy=decision.policy,
