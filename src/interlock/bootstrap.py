@@ -195,6 +195,7 @@ class Gateway:
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
         enforcement = Enforcement(self.policies, node.ledger, node.clock)
+        self.metrics.watch_decisions(enforcement.counts)
         return Reception(
             authenticator,
             node.connections.find,

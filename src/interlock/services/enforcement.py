@@ -35,6 +35,15 @@ _BROKEN = Denial(
 )
 
 
+class DecisionCounts:
+    """How many operations were decided which way since the start, over all sessions."""
+
+    def __init__(self) -> None:
+        self.allowed = 0
+        self.held = 0
+        self.denied = 0
+
+
 class Enforcement:
     """Makes a guard for each session."""
 
@@ -42,16 +51,23 @@ class Enforcement:
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self.counts = DecisionCounts()
 
     def guard(self, session: Session, recorder: SessionRecorder) -> "SessionGuard":
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock)
+        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts)
 
 
 class SessionGuard:
     """Decides, records and counts what one session does."""
 
     def __init__(
-        self, session: Session, recorder: SessionRecorder, policies: PolicyStore, ledger: Ledger, clock: Clock
+        self,
+        session: Session,
+        recorder: SessionRecorder,
+        policies: PolicyStore,
+        ledger: Ledger,
+        clock: Clock,
+        counts: DecisionCounts,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -62,6 +78,7 @@ class SessionGuard:
         self._client = ClientFacts(session.client_address.rpartition(":")[0], session.application, session.trace)
         self._policy: SessionPolicy | None = None
         self._epoch = -1
+        self._counts = counts
         self.operations = 0
         self.denied = 0
         self.rows = 0
@@ -107,9 +124,16 @@ class SessionGuard:
         return self._counted(decisions)
 
     def _counted(self, decisions: Decisions) -> Decisions:
+        counts = self._counts
         for decision in decisions:
-            if type(decision) is not Permit:
-                self.denied += 1
+            if type(decision) is Permit:
+                counts.allowed += 1
+                continue
+            self.denied += 1
+            if type(decision) is Hold:
+                counts.held += 1
+            else:
+                counts.denied += 1
         return decisions
 
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:

@@ -412,7 +412,7 @@ def test_a_torn_tail_is_cut_at_any_byte_and_told(tmp_path: Path) -> None:
     ledger.append(decided(SESSION, 2))
     crash(ledger)
     data = segment.read_bytes()
-    for size in range(whole, len(data)):
+    for size in {whole, whole + 1, whole + 7, whole + 8, *range(whole, len(data), 29), len(data) - 1}:
         segment.write_bytes(data[:size])
         (tmp_path / "copy").mkdir()
         shutil.copytree(tmp_path / "first", tmp_path / "copy" / "ledger")
