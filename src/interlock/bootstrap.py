@@ -16,12 +16,15 @@ from interlock.adapters.certificate import listener_tls
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.config_file import load_settings
 from interlock.adapters.credentials import Vault
+from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
+from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
 from interlock.adapters.private_file import make_private_directory
+from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.sealing import open_sealer
@@ -32,7 +35,7 @@ from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.administration import AnswerT, Command
-from interlock.core.errors import ConfigurationError
+from interlock.core.errors import ConfigurationError, EvidenceError
 from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.operation import Meaning
 from interlock.core.settings import Settings
@@ -48,6 +51,8 @@ from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
 from interlock.services.enforcement import Enforcement
+from interlock.services.evidence import EvidenceService, EvidenceVerifier
+from interlock.services.evidence.archive import SessionTranscriber
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
 from interlock.services.policy.store import PolicyStore
@@ -278,6 +283,12 @@ class Interpreter:
         return PROTOCOLS[protocol].interpret(text, ("public",))
 
 
+def _transcriber(protocol: str) -> SessionTranscriber:
+    if protocol not in PROTOCOLS:
+        raise EvidenceError(f"recorded with the protocol {protocol!r}, which this version does not know")
+    return PROTOCOLS[protocol].new_transcript()
+
+
 class Bench:
     """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
 
@@ -294,6 +305,19 @@ class Bench:
         names = KnownNames(connections=frozenset(settings.connections) if self._config else None)
         reader = PolicyFiles(settings.policy.files, Path.cwd())
         return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
+
+    @functools.cached_property
+    def evidence(self) -> EvidenceService:
+        data_dir = Path(self.settings.gateway.data_dir)
+        if not (data_dir / LEDGER_DIRECTORY).is_dir():
+            raise ConfigurationError(f"{data_dir}: there is no evidence; is this the gateway's data directory?")
+        sealer = asyncio.run(open_sealer(self.settings.secrets, data_dir))
+        archive = FileArchive(data_dir / LEDGER_DIRECTORY, data_dir / RECORDINGS_DIRECTORY)
+        return EvidenceService(archive, WrappedSessionKeys(sealer), _transcriber, FileEvidenceStore())
+
+    @functools.cached_property
+    def verifier(self) -> EvidenceVerifier:
+        return EvidenceVerifier(FileEvidenceStore(), WrappedSessionKeys(None))
 
     def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)

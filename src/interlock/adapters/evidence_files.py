@@ -95,6 +95,11 @@ class FilePackageReader:
         with self._open(RECORDING) as file:
             return read_chunk_from(file, session_id, offset)
 
+    def recording_bytes(self, session_id: str) -> int:
+        if not self.has(RECORDING):
+            return 0
+        return self._members[RECORDING].size if self._tar else (self._path / RECORDING).stat().st_size
+
     def _open(self, name: str) -> IO[bytes]:
         try:
             if self._tar is None:

@@ -8,13 +8,14 @@ The two sides are the ``CLIENT`` who connected and the ``TARGET`` behind the gat
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from interlock.core.decision import Decision
 from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.settings import Settings
 
 
@@ -254,6 +255,16 @@ class ProtocolSession(Protocol):
         """Take one event, return what to do, in order. Never raises for what a peer sent."""
 
 
+class Transcript(Protocol):
+    """Turns what was recorded of one session into lines for people; give it requests and frames in order."""
+
+    def request(self, at_us: int, number: int, request: SealedRequest) -> Iterable[TranscriptLine]: ...
+
+    def frame(self, frame: Frame) -> Iterable[TranscriptLine]: ...
+
+    def finish(self) -> Iterable[TranscriptLine]: ...
+
+
 class ProtocolModule(Protocol):
     """What the gateway needs of a protocol; the registry has one of each."""
 
@@ -266,3 +277,6 @@ class ProtocolModule(Protocol):
 
     def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
         """What a request would mean, for the tools around policy."""
+
+    def new_transcript(self) -> Transcript:
+        """A reader for one session's recording."""

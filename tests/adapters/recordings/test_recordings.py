@@ -4,17 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from interlock.adapters.ledger.ledger import LedgerSettings
-from interlock.adapters.ledger.reader import FileArchive
-from interlock.adapters.recordings.keys import WrappedSessionKeys
-from interlock.adapters.recordings.recorder import FileSessionRecorder, RecordingLimits
-from interlock.adapters.recordings.sealing import SessionCipher
-from interlock.adapters.recordings.tape import find_tape, tape_path
-from interlock.core.chain import decode_entry
-from interlock.core.errors import CredentialUnavailable, EvidenceError, LedgerUnavailable
-from interlock.core.ledger import AnyRecord, RecordingGap, RecordingStored
-from interlock.core.recording import Direction, Frame, SealedRequest
 from tests.adapters.evidence import (
     QUIET,
     FlakyDisk,
@@ -26,6 +15,17 @@ from tests.adapters.evidence import (
     operation,
     session_id,
 )
+
+from interlock.adapters.ledger.ledger import LedgerSettings
+from interlock.adapters.ledger.reader import FileArchive
+from interlock.adapters.recordings.keys import WrappedSessionKeys
+from interlock.adapters.recordings.recorder import FileSessionRecorder, RecordingLimits
+from interlock.adapters.recordings.sealing import SessionCipher
+from interlock.adapters.recordings.tape import find_tape, tape_path
+from interlock.core.chain import decode_entry
+from interlock.core.errors import CredentialUnavailable, EvidenceError, LedgerUnavailable
+from interlock.core.ledger import AnyRecord, RecordingGap, RecordingStored
+from interlock.core.recording import Direction, Frame, SealedRequest
 
 SECRET = b"a value that must not lie about in the clear"
 SESSION = session_id()

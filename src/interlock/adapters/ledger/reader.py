@@ -63,6 +63,10 @@ class FileArchive:
         with path.open("rb") as file:
             return read_chunk_from(file, session_id, offset)
 
+    def recording_bytes(self, session_id: str) -> int:
+        path = find_tape(self._recordings, session_id)
+        return path.stat().st_size if path else 0
+
     def recording(self, session_id: str) -> Iterator[bytes]:
         if path := find_tape(self._recordings, session_id):
             with path.open("rb") as file:

@@ -7,6 +7,7 @@ from interlock.protocols.postgres.client_login import PlainText
 from interlock.protocols.postgres.scope import resolve
 from interlock.protocols.postgres.session import ENTROPY_BYTES, PostgresLimits, PostgresSession
 from interlock.protocols.postgres.statements import interpret
+from interlock.protocols.postgres.transcript import PostgresTranscriber
 
 _PLAIN = {PlainConnections.REFUSE: PlainText.REFUSE, PlainConnections.SCRAM_ONLY: PlainText.SCRAM_ONLY}
 
@@ -24,3 +25,6 @@ class PostgresModule:
 
     def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
         return resolve(interpret(text.encode()).meaning, search_path)
+
+    def new_transcript(self) -> PostgresTranscriber:
+        return PostgresTranscriber()

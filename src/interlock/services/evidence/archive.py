@@ -67,6 +67,9 @@ class ChunkSource(Protocol):
         None when there is no whole chunk. Raises ``EvidenceError`` when the file is another session's.
         """
 
+    def recording_bytes(self, session_id: str) -> int:
+        """How long a session's recording is as stored, 0 when there is none."""
+
 
 class EvidenceArchive(ChunkSource, Protocol):
     """Where evidence is read from; a gateway may be writing to it at the same time."""

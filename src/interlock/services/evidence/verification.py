@@ -60,7 +60,7 @@ class RecordingCheck:
         """Count the sessions that have recordings the ledger does not name (yet)."""
         for session, (index, offset) in self._places.items():
             if index >= 0:
-                self.uncovered += self._source.chunk_at(session, offset) is not None
+                self.uncovered += self._source.recording_bytes(session) > offset
 
 
 class LedgerCheck:

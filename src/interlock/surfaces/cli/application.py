@@ -8,7 +8,7 @@ import typer
 
 from interlock import __version__
 from interlock.core.errors import InterlockError
-from interlock.surfaces.cli import connections, identities, policy, token
+from interlock.surfaces.cli import audit, connections, identities, policy, sessions, token
 from interlock.surfaces.cli.answers import UNAVAILABLE, stop
 from interlock.surfaces.cli.workbench import Workbench
 
@@ -51,7 +51,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
         except (InterlockError, OSError) as error:
             stop(str(error), UNAVAILABLE)
 
-    for noun in (connections, identities):
+    for noun in (connections, identities, sessions, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)

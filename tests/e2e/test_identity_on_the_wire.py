@@ -1,0 +1,331 @@
+"""Who may come in, tried on a running gateway: hostile tokens, generated secrets, and what must never be written down."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import psycopg
+import pytest
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from tests.clients.scenarios.with_asyncpg import arguments as asyncpg_arguments
+from tests.e2e.ledger_files import records, refusals, session_records
+from tests.e2e.wire import WireClient, WireError, message, startup
+from tests.servers import sample
+from tests.servers.endpoint import Endpoint
+from tests.servers.gateway import GatewayOptions, GatewayServer
+from tests.servers.postgres import PostgresServer
+
+Claims = dict[str, object]
+_numbers = itertools.count()
+
+
+class Forger:
+    """Makes tokens with the development issuer's own key, and with others."""
+
+    def __init__(self, gateway: GatewayServer) -> None:
+        self.key = ECKey.import_key((gateway.data_dir / "development-issuer.key").read_bytes())
+        self.issuer = f"http://127.0.0.1:{gateway.issuer_port}"
+
+    def claims(self, **changes: object) -> Claims:
+        now = int(time.time())
+        claims: Claims = {"iss": self.issuer, "aud": "interlock", "sub": "forged", "iat": now, "exp": now + 600}
+        claims |= {"jti": secrets.token_hex(), "interlock_kind": "agent", "groups": ["testers"]} | changes
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def sign(self, claims: Claims, key: ECKey | None = None, **header: object) -> str:
+        head = {"alg": "ES256", "kid": self.key.thumbprint(), "typ": "JWT"} | header
+        return jws.serialize_compact(head, json.dumps(claims).encode(), key or self.key, algorithms=["ES256"])
+
+    def unsigned(self) -> str:
+        return f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{encoded(self.claims())}."
+
+    def signed_with_public_key(self) -> str:
+        """HS256 with the public key as secret: a verifier that lets the token choose would take it."""
+        signing_input = f"{encoded({'alg': 'HS256', 'kid': self.key.thumbprint()})}.{encoded(self.claims())}"
+        mac = hmac.new(self.key.as_pem(private=False), signing_input.encode(), hashlib.sha256)
+        return f"{signing_input}.{unpadded(mac.digest())}"
+
+    def changed(self) -> str:
+        """A good token whose payload was replaced."""
+        head, _, signature = self.sign(self.claims()).split(".")
+        return f"{head}.{encoded(self.claims(sub='somebody-else'))}.{signature}"
+
+
+HOSTILE: dict[str, Callable[[Forger], str]] = {
+    "expired": lambda f: f.sign(f.claims(iat=int(time.time()) - 7200, exp=int(time.time()) - 3700)),
+    "not yet valid": lambda f: f.sign(f.claims(nbf=int(time.time()) + 3600)),
+    "from the future": lambda f: f.sign(f.claims(iat=int(time.time()) + 3600, exp=int(time.time()) + 4200)),
+    "no expiry": lambda f: f.sign(f.claims(exp=None)),
+    "lives too long": lambda f: f.sign(f.claims(exp=int(time.time()) + 360_000)),
+    "foreign issuer": lambda f: f.sign(f.claims(iss="https://elsewhere.example")),
+    "no issuer": lambda f: f.sign(f.claims(iss=None)),
+    "foreign key": lambda f: f.sign(f.claims(), ECKey.generate_key("P-256")),
+    "unknown key id": lambda f: f.sign(f.claims(), kid="../../../dev/null"),
+    "wrong audience": lambda f: f.sign(f.claims(aud="https://api.example.com")),
+    "no audience": lambda f: f.sign(f.claims(aud=None)),
+    "brings its key": lambda f: f.sign(f.claims(), jwk=f.key.as_dict(private=False)),
+    "logout token": lambda f: f.sign(f.claims(), typ="logout+jwt"),
+    "no rule": lambda f: f.sign(f.claims(interlock_kind="robot")),
+    "no subject": lambda f: f.sign(f.claims(sub=None)),
+    "subject with control characters": lambda f: f.sign(f.claims(sub="agent\n\x1b[2Jroot")),
+    "unsigned": lambda f: f.unsigned(),
+    "symmetric": lambda f: f.signed_with_public_key(),
+    "changed payload": lambda f: f.changed(),
+    "huge": lambda f: "e" * 17_000,
+    "huge and well formed": lambda f: f.sign(f.claims(groups=["g" * 60_000])),
+    "garbage": lambda f: "Ωmega \x01\x7f",
+    "not UTF-8": lambda f: b"\xff\xfe\xf5".decode("utf-8", "surrogateescape"),
+    "three dots": lambda f: "...",
+    "nested JSON": lambda f: f"{unpadded(b'[' * 5000)}.{unpadded(b'[' * 5000)}.AAAA",
+    "the target's own password": lambda f: sample.PASSWORDS["app"],
+}
+
+
+def unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def encoded(value: object) -> str:
+    return unpadded(json.dumps(value).encode())
+
+
+@pytest.fixture(scope="module")
+def gateway(target: Endpoint) -> Iterator[GatewayServer]:
+    with GatewayServer(target) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def forger(gateway: GatewayServer) -> Forger:
+    return Forger(gateway)
+
+
+def wire(gateway: GatewayServer) -> WireClient:
+    return WireClient(gateway.port, gateway.certificate_file)
+
+
+def untouched(server: PostgresServer, mark: int) -> bool:
+    """Whether nobody has talked to the target since the mark, not even to be refused."""
+    return server.log_position() == mark
+
+
+def secret_of(gateway: GatewayServer, name: str, *groups: str) -> str:
+    """Register an identity and generate its secret."""
+    options = [word for group in groups for word in ("--group", group)]
+    gateway.command("identities", "add", name, *options)
+    return gateway.command("identities", "secret", name).stdout.strip()
+
+
+def test_forged_tokens_would_work_if_they_were_right(gateway: GatewayServer, forger: Forger) -> None:
+    with wire(gateway) as client:
+        client.log_in(forger.sign(forger.claims()))
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_token(gateway: GatewayServer, forger: Forger, postgres: PostgresServer, kind: str) -> None:
+    token = HOSTILE[kind](forger)
+    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    with wire(gateway) as client:
+        with pytest.raises(WireError) as caught:
+            client.log_in(token)
+        assert client.rest() == b""
+    assert caught.value.code == "28P01"
+    assert caught.value.fields["S"] == "FATAL"
+    assert len(caught.value.fields["M"]) < 200
+    assert token not in str(caught.value.fields)
+    assert untouched(postgres, mark)
+    (refused,) = refusals(gateway, before + 1)[before:]
+    assert refused.reason
+    assert refused.client_address.startswith("127.0.0.1:")
+    assert token not in repr(refused)
+
+
+def test_empty_password(gateway: GatewayServer, postgres: PostgresServer) -> None:
+    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    with wire(gateway) as client, pytest.raises(WireError, match="send the access token as password") as caught:
+        client.log_in("")
+    assert caught.value.code == "28P01"
+    assert untouched(postgres, mark)
+    assert len(refusals(gateway, before + 1)) == before + 1
+
+
+async def test_clients_see_an_authentication_error(gateway: GatewayServer, forger: Forger) -> None:
+    endpoint = gateway.endpoint(HOSTILE["expired"](forger))
+    with pytest.raises(asyncpg.InvalidPasswordError, match="expired") as caught:
+        await asyncpg.connect(**asyncpg_arguments(endpoint))
+    assert caught.value.sqlstate == "28P01"
+    with pytest.raises(psycopg.OperationalError, match="expired"):
+        await asyncio.to_thread(psycopg.connect, **endpoint.parameters())
+
+
+@pytest.mark.parametrize(
+    "database", ["nowhere", "shop/postgres", "shop/", "shop/shop/shop", "SHOP", "'; DROP TABLE x", "é"]
+)
+def test_unknown_connection(gateway: GatewayServer, postgres: PostgresServer, database: str) -> None:
+    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    endpoint = replace(gateway.endpoint(), database=database)
+    if database == "shop/":
+        pytest.skip("a trailing slash names the default database")
+    with pytest.raises(psycopg.OperationalError, match="does not exist or agent may not use it"):
+        psycopg.connect(**endpoint.parameters())
+    assert untouched(postgres, mark)
+    refused = refusals(gateway, before + 1)[-1]
+    assert (refused.connection, refused.principal) == (database, "agent")
+
+
+def test_plain_connection_is_refused_before_a_password_is_asked(
+    gateway: GatewayServer, postgres: PostgresServer
+) -> None:
+    mark = postgres.log_position()
+    with WireClient(gateway.port) as client:
+        client.send(startup())
+        with pytest.raises(WireError, match="requires TLS") as caught:
+            client.receive()
+        assert "sslmode=verify-full" in caught.value.fields["H"]
+        assert client.rest() == b""
+    with pytest.raises(psycopg.OperationalError, match="requires TLS"):
+        psycopg.connect(**replace(gateway.endpoint(), sslmode="disable", sslrootcert=None).parameters())
+    assert untouched(postgres, mark)
+
+
+def test_generated_secret_with_scram_and_channel_binding(gateway: GatewayServer) -> None:
+    secret = secret_of(gateway, "scram-bot", "testers")
+    parameters = replace(gateway.endpoint(secret), user="scram-bot").parameters()
+    strict = {"channel_binding": "require", "require_auth": "scram-sha-256", "application_name": "scram"}
+    with psycopg.connect(**parameters, **strict) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with psycopg.connect(**parameters, channel_binding="disable") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    opened = session_records(gateway, "scram")[0]
+    assert (getattr(opened, "principal", None), getattr(opened, "groups", None)) == ("scram-bot", ("testers",))
+
+
+@pytest.mark.parametrize("user", ["wrong-secret-bot", "nobody-of-this-name"])
+def test_wrong_secret(gateway: GatewayServer, postgres: PostgresServer, user: str) -> None:
+    secret_of(gateway, "wrong-secret-bot")
+    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    endpoint = replace(gateway.endpoint("not the secret"), user=user)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed|the password is not a token"):
+        psycopg.connect(**endpoint.parameters())
+    assert untouched(postgres, mark)
+    assert len(refusals(gateway, before + 1)) == before + 1
+
+
+def test_a_token_does_not_open_the_account_of_a_secret(gateway: GatewayServer) -> None:
+    """The user name chooses the proof, so a token under the name of an identity with a secret is no proof."""
+    secret_of(gateway, "secretive")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**replace(gateway.endpoint(), user="secretive").parameters())
+
+
+def test_disabled_identity(gateway: GatewayServer, postgres: PostgresServer) -> None:
+    secret = secret_of(gateway, "disabled-bot", "testers")
+    by_secret = replace(gateway.endpoint(secret), user="disabled-bot").parameters()
+    by_token = gateway.endpoint(gateway.token("disabled-bot")).parameters()
+    psycopg.connect(**by_secret).close()
+    psycopg.connect(**by_token).close()
+    gateway.command("identities", "disable", "disabled-bot")
+    mark = postgres.log_position()
+    for parameters in (by_secret, by_token):
+        with pytest.raises(psycopg.OperationalError, match="disabled|not a token"):
+            psycopg.connect(**parameters)
+    assert untouched(postgres, mark)
+    gateway.command("identities", "enable", "disabled-bot")
+    psycopg.connect(**by_token).close()
+
+
+def test_plain_connections_for_scram_only(target: Endpoint) -> None:
+    """Where plain connections are let in, a secret proves itself without being sent, and a token is never asked for."""
+    with GatewayServer(target, GatewayOptions(plain="scram-only")) as gateway:
+        secret = secret_of(gateway, "plain-bot")
+        plain = replace(gateway.endpoint(secret), user="plain-bot", sslmode="disable", sslrootcert=None)
+        with psycopg.connect(**plain.parameters()) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        for user in ("agent", "nobody"):
+            with WireClient(gateway.port) as client:
+                client.send(startup(user))
+                with pytest.raises(WireError, match="only accepted over TLS"):
+                    client.receive()
+
+
+def test_password_message_that_is_none(gateway: GatewayServer) -> None:
+    """A client that speaks out of turn is told so, whatever it says."""
+    for wrong in (message(b"Q", b"SELECT 1\0"), message(b"p", b"no end"), b"p" + struct.pack("!I", 2), b"\0" * 9):
+        with wire(gateway) as client:
+            client.send(startup())
+            client.receive()
+            client.send(wrong)
+            with pytest.raises(WireError) as caught:
+                client.receive()
+            assert caught.value.code in ("08P01", "28P01")
+
+
+def test_secrets_are_written_nowhere(target: Endpoint) -> None:
+    """Planted secrets and row values are in no file of the gateway, no record, no error and no command's output."""
+    sealed = "sealed-" + secrets.token_hex()
+    value = "row-value-" + secrets.token_hex()
+    with GatewayServer(target) as gateway:
+        scram = secret_of(gateway, "leaky", "testers")
+        file = gateway.directory / "to-be-sealed"
+        file.write_text(sealed)
+        gateway.command("connections", "add", "vaulted", "--host", "127.0.0.1", "--port", str(target.port),
+            "--database", "shop", "--user", "app", "--tls", "disable")  # fmt: skip
+        gateway.command("connections", "set-credential", "vaulted", "--file", str(file))
+        file.unlink()
+        token, told = gateway.token(), []
+        parameters = gateway.endpoint(token).parameters() | {"application_name": "leaks"}
+        with psycopg.connect(**parameters, autocommit=True) as connection:
+            connection.execute(b"SELECT %s, '" + value.encode() + b"'", [value])
+            for statement in (f"SELECT '{value}'::int", f"SELEKT '{value}'"):
+                with pytest.raises(psycopg.Error):
+                    connection.execute(statement.encode())
+        psycopg.connect(**replace(gateway.endpoint(scram), user="leaky").parameters()).close()
+        for wrong in (replace(gateway.endpoint(token), database="vaulted"), gateway.endpoint(token[:-3] + "AAA")):
+            with pytest.raises(psycopg.OperationalError) as caught:
+                psycopg.connect(**wrong.parameters())
+            told.append(str(caught.value))
+        session = session_records(gateway, "leaks")
+        told.append(repr(records(gateway)))
+        told += [result.stdout + result.stderr for result in all_commands(gateway)]
+        gateway.stop()
+        kept = {path: path.read_bytes() for path in files_of(gateway)}
+    assert len(session) > 5
+    hidden = [target.password, token, token.rpartition(".")[2], scram, sealed, value]
+    for secret in hidden:
+        assert not [text for text in told if secret in text], "told"
+        for form in (secret.encode(), base64.b64encode(secret.encode()).rstrip(b"="), secret.encode().hex().encode()):
+            assert [path.name for path, content in kept.items() if form in content] == []
+
+
+def all_commands(gateway: GatewayServer) -> Iterator[object]:
+    for words in (
+        ["identities", "list", "--json"],
+        ["identities", "show", "leaky", "--json"],
+        ["identities", "show", "leaky"],
+        ["connections", "list", "--json"],
+        ["connections", "show", "vaulted"],
+        ["connections", "show", "shop", "--json"],
+        ["connections", "test", "vaulted"],
+        ["policy", "check"],
+        ["--version"],
+    ):
+        yield gateway.command(*words, check=False)
+
+
+def files_of(gateway: GatewayServer) -> Iterator[Path]:
+    """Every file of the gateway but the one its operator keeps the password in."""
+    for path in gateway.directory.rglob("*"):
+        if path.is_file() and path.name != "target-password":
+            yield path
