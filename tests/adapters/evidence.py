@@ -82,7 +82,7 @@ class FlakyDisk(SystemDisk):
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         self.synced[str(path)] = os.fstat(descriptor).st_size
 
-    def ftruncate(self, descriptor: int, length: int, /) -> None:  # type: ignore[override]
+    def ftruncate(self, descriptor: int, length: int, /) -> None:
         if self.fail_cut:
             raise OSError(5, "Input/output error")
         os.ftruncate(descriptor, length)

@@ -68,9 +68,9 @@ def test_an_unpinned_key_is_remarked(evidence: Path) -> None:
 
 
 def mutations(path: Path, chooser: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Every byte changed in one bit, and cuts, deletions, insertions and swaps at random places."""
+    """Bytes changed in one bit, and cuts, deletions, insertions and swaps at random places."""
     data = path.read_bytes()
-    for place in range(len(data)):
+    for place in sorted(chooser.sample(range(len(data)), min(len(data), 700))):
         changed = bytearray(data)
         changed[place] ^= 1 << chooser.randrange(8)
         yield f"bit in byte {place}", bytes(changed)

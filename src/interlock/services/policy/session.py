@@ -131,7 +131,10 @@ class SessionPolicy:
             count = len(distinct_accesses(meaning))
             if count > MAX_ACCESSES:
                 return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
-            return self._strictest(self.examine(meaning, now_s))
+            verdict = self._strictest(self.examine(meaning, now_s))
+            if verdict.denial is not None and "error" in meaning.facts:
+                return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"])))
+            return verdict
         except Exception:  # noqa: BLE001 - fail closed: whatever broke, the answer is no
             return self._denied(wording.broken("this request", (), self.version))
 

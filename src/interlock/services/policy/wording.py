@@ -5,6 +5,8 @@ A sentence names the action, the resource and the deciding rule with its ``@mess
 
 from collections.abc import Sequence
 
+import msgspec
+
 from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Hold
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, ResourceKind
@@ -84,6 +86,19 @@ def unresolved(line: str, policy: str) -> Denial:
         line,
         (),
         policy,
+    )
+
+
+def not_understood(denial: Denial, error: str) -> Denial:
+    """The denial of a text that no parser understands, which is most often a slip of the pen.
+
+    Parsers quote the text at fault behind "at or near"; that part is left out, as it may hold a value.
+    """
+    return msgspec.structs.replace(
+        denial,
+        message=f"The statement was not understood ({printable(error.partition(' at or near ')[0])}), "
+        "and no rule permits what cannot be judged.",
+        hint="Correct the statement and send it again.",
     )
 
 

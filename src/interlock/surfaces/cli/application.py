@@ -51,6 +51,23 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
         except (InterlockError, OSError) as error:
             stop(str(error), UNAVAILABLE)
 
+    @app.command()
+    def demo(
+        directory: Annotated[
+            Path | None,
+            typer.Option("--dir", envvar="DEMO_DIR", help="A new or empty directory, kept afterwards."),
+        ] = None,
+        keep: Annotated[
+            bool, typer.Option("--keep", envvar="DEMO_KEEP", help="Leave everything running until Ctrl-C.")
+        ] = False,
+    ) -> None:
+        """Run a gateway, a sample database and a scripted agent on loopback. Exit status 1: not as expected."""
+        try:
+            from interlock.demo import run
+        except ModuleNotFoundError as error:
+            stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
+        raise typer.Exit(run.run(directory, keep))
+
     for noun in (connections, identities, sessions, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")

@@ -1,0 +1,137 @@
+"""A gateway for the demo, run as its users run it: ``interlock serve`` with a settings file of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import interlock
+from interlock.demo.database import DATABASE, OWNER, SampleDatabase
+from interlock.demo.processes import DemoFailed, Processes, free_ports
+
+AGENT: Final = "ci-agent"
+CONNECTION: Final = "demo"
+"""The name that the sample policy speaks of."""
+
+_HOST: Final = "127.0.0.1"
+_COMMAND: Final = (sys.executable, "-m", "interlock")
+_TOKEN_ARGUMENTS: Final = ("token", AGENT, "--group", "ci-bots", "--owner", "alice")
+_COMMAND_TIMEOUT_S: Final = 60
+_LEAST_COLUMNS: Final = 120
+_INDENTATION: Final = 4
+_SAMPLE_POLICY: Final = Path(interlock.__file__).parent / "services" / "policy" / "sample.cedar"
+
+
+@dataclass(frozen=True)
+class DemoGateway:
+    """A running gateway."""
+
+    directory: Path
+    port: int
+
+    @property
+    def settings_file(self) -> Path:
+        return self.directory / "interlock.toml"
+
+    @property
+    def policy_file(self) -> Path:
+        return self.directory / "policy.cedar"
+
+    @property
+    def certificate_file(self) -> Path:
+        return self.directory / "data" / "listener.crt"
+
+    @property
+    def token_command(self) -> tuple[str, ...]:
+        """The command that prints a fresh token for the agent, as a person would type it."""
+        return ("interlock", "--config", str(self.settings_file), *_TOKEN_ARGUMENTS)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``interlock`` with this gateway's settings."""
+        words = [*_COMMAND, "--config", str(self.settings_file), *arguments]
+        columns = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns - _INDENTATION)
+        environment = os.environ | {"COLUMNS": str(columns)}
+        return subprocess.run(  # noqa: S603 - this very program
+            words, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, env=environment
+        )
+
+    def token(self) -> str:
+        """A fresh token for the agent. Raises ``DemoFailed``."""
+        result = self.command(*_TOKEN_ARGUMENTS)
+        if result.returncode != 0:
+            raise DemoFailed(f"no token was issued: {result.stderr}")
+        return result.stdout.strip()
+
+    def address(self, token: str) -> dict[str, Any]:
+        """How any PostgreSQL client connects: the connection's name as database, the token as password."""
+        return {
+            "host": _HOST,
+            "port": self.port,
+            "user": AGENT,
+            "password": token,
+            "dbname": CONNECTION,
+            "sslmode": "verify-full",
+            "sslrootcert": str(self.certificate_file),
+        }
+
+    def psql_command(self) -> str:
+        """A command line that reaches the sample database through the gateway."""
+        target = f"host={_HOST} port={self.port} user={AGENT} dbname={CONNECTION}"
+        return f'psql "{target} sslmode=verify-full sslrootcert={self.certificate_file}"'
+
+
+def start_gateway(processes: Processes, directory: Path, database: SampleDatabase) -> DemoGateway:
+    """Write its files below ``directory`` and start it. Raises ``DemoFailed``."""
+    port, admin_port, issuer_port = free_ports(3)
+    gateway = DemoGateway(directory, port)
+    shutil.copyfile(_SAMPLE_POLICY, gateway.policy_file)
+    password_file = directory / "database-password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(database.owner_password)
+    gateway.settings_file.write_text(_settings(database.port, port, admin_port, issuer_port))
+    server = processes.start([*_COMMAND, "--config", str(gateway.settings_file), "serve"], directory / "gateway.log")
+    server.wait_until(lambda: _ready(admin_port))
+    return gateway
+
+
+def _ready(admin_port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{_HOST}:{admin_port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _settings(target_port: int, port: int, admin_port: int, issuer_port: int) -> str:
+    return f"""\
+# Written by "interlock demo". For a real gateway see the README: another issuer, another place for the
+# password, TLS towards the target.
+
+[gateway]
+data_dir = "data"
+admin_listen = "{_HOST}:{admin_port}"
+drain_timeout_s = 1.0
+
+[postgres]
+listen = "{_HOST}:{port}"
+
+[policy]
+files = ["policy.cedar"]
+
+[development]
+issuer = "{_HOST}:{issuer_port}"
+
+[connections.{CONNECTION}]
+protocol = "postgres"
+host = "{_HOST}"
+port = {target_port}
+databases = {json.dumps([DATABASE])}
+user = "{OWNER}"
+credential = {{ file = "database-password" }}
+tls = "disable"
+"""
