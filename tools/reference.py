@@ -8,8 +8,15 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tools import reference_commands, reference_configuration, reference_events, reference_metrics
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Mapping[str, Callable[[], str]] = {}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/commands.md": reference_commands.render,
+    "reference/configuration.md": reference_configuration.render,
+    "reference/events.md": reference_events.render,
+    "reference/metrics.md": reference_metrics.render,
+}
 
 
 def outdated(pages: Mapping[str, Callable[[], str]], docs: Path) -> dict[Path, str]:

@@ -1,6 +1,7 @@
 """Builders for tests of evidence: a clock that is set by hand, a sealer, records, and a small gateway's data."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +186,12 @@ class Gateway:
 
 def files_of(directory: Path) -> Iterator[Path]:
     return (path for path in sorted(directory.rglob("*")) if path.is_file())
+
+
+def cut_power(source: Path, target: Path, disk: FlakyDisk) -> None:
+    """What is left of a directory when everything that was not synced is gone."""
+    shutil.copytree(source, target)
+    for path in [path for path in source.rglob("*") if path.is_file()]:
+        if path.suffix in (".seg", ".rec") or path.name == "checkpoints":
+            copy = target / path.relative_to(source)
+            copy.write_bytes(path.read_bytes()[: disk.synced.get(str(path), 0)])

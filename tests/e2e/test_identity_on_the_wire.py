@@ -20,7 +20,8 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from tests.clients.scenarios.with_asyncpg import arguments as asyncpg_arguments
-from tests.e2e.ledger_files import records, refusals, session_records
+from interlock.core.ledger import ConnectionRefused
+from tests.e2e.ledger_files import records, records_of, refusals, session_records
 from tests.e2e.wire import WireClient, WireError, message, startup
 from tests.servers import sample
 from tests.servers.endpoint import Endpoint
@@ -86,7 +87,6 @@ HOSTILE: dict[str, Callable[[Forger], str]] = {
     "huge": lambda f: "e" * 17_000,
     "huge and well formed": lambda f: f.sign(f.claims(groups=["g" * 60_000])),
     "garbage": lambda f: "Ωmega \x01\x7f",
-    "not UTF-8": lambda f: b"\xff\xfe\xf5".decode("utf-8", "surrogateescape"),
     "three dots": lambda f: "...",
     "nested JSON": lambda f: f"{unpadded(b'[' * 5000)}.{unpadded(b'[' * 5000)}.AAAA",
     "the target's own password": lambda f: sample.PASSWORDS["app"],
@@ -136,7 +136,7 @@ def test_forged_tokens_would_work_if_they_were_right(gateway: GatewayServer, for
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_token(gateway: GatewayServer, forger: Forger, postgres: PostgresServer, kind: str) -> None:
     token = HOSTILE[kind](forger)
-    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    mark, before = postgres.log_position(), len(records_of(gateway, ConnectionRefused))
     with wire(gateway) as client:
         with pytest.raises(WireError) as caught:
             client.log_in(token)
@@ -153,7 +153,7 @@ def test_hostile_token(gateway: GatewayServer, forger: Forger, postgres: Postgre
 
 
 def test_empty_password(gateway: GatewayServer, postgres: PostgresServer) -> None:
-    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    mark, before = postgres.log_position(), len(records_of(gateway, ConnectionRefused))
     with wire(gateway) as client, pytest.raises(WireError, match="send the access token as password") as caught:
         client.log_in("")
     assert caught.value.code == "28P01"
@@ -170,14 +170,10 @@ async def test_clients_see_an_authentication_error(gateway: GatewayServer, forge
         await asyncio.to_thread(psycopg.connect, **endpoint.parameters())
 
 
-@pytest.mark.parametrize(
-    "database", ["nowhere", "shop/postgres", "shop/", "shop/shop/shop", "SHOP", "'; DROP TABLE x", "é"]
-)
+@pytest.mark.parametrize("database", ["nowhere", "shop/postgres", "shop/shop/shop", "SHOP", "'; DROP TABLE x", "é"])
 def test_unknown_connection(gateway: GatewayServer, postgres: PostgresServer, database: str) -> None:
-    mark, before = postgres.log_position(), len(refusals(gateway, 0))
+    mark, before = postgres.log_position(), len(records_of(gateway, ConnectionRefused))
     endpoint = replace(gateway.endpoint(), database=database)
-    if database == "shop/":
-        pytest.skip("a trailing slash names the default database")
     with pytest.raises(psycopg.OperationalError, match="does not exist or agent may not use it"):
         psycopg.connect(**endpoint.parameters())
     assert untouched(postgres, mark)
@@ -212,15 +208,15 @@ def test_generated_secret_with_scram_and_channel_binding(gateway: GatewayServer)
     assert (getattr(opened, "principal", None), getattr(opened, "groups", None)) == ("scram-bot", ("testers",))
 
 
-@pytest.mark.parametrize("user", ["wrong-secret-bot", "nobody-of-this-name"])
-def test_wrong_secret(gateway: GatewayServer, postgres: PostgresServer, user: str) -> None:
+def test_wrong_secret(gateway: GatewayServer, postgres: PostgresServer) -> None:
     secret_of(gateway, "wrong-secret-bot")
-    mark, before = postgres.log_position(), len(refusals(gateway, 0))
-    endpoint = replace(gateway.endpoint("not the secret"), user=user)
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed|the password is not a token"):
-        psycopg.connect(**endpoint.parameters())
+    mark, before = postgres.log_position(), len(records_of(gateway, ConnectionRefused))
+    for user, told in (("wrong-secret-bot", "password authentication failed"), ("nobody", "is not a token")):
+        endpoint = replace(gateway.endpoint("not the secret"), user=user)
+        with pytest.raises(psycopg.OperationalError, match=told):
+            psycopg.connect(**endpoint.parameters())
     assert untouched(postgres, mark)
-    assert len(refusals(gateway, before + 1)) == before + 1
+    assert len(refusals(gateway, before + 2)) == before + 2
 
 
 def test_a_token_does_not_open_the_account_of_a_secret(gateway: GatewayServer) -> None:
@@ -262,7 +258,13 @@ def test_plain_connections_for_scram_only(target: Endpoint) -> None:
 
 def test_password_message_that_is_none(gateway: GatewayServer) -> None:
     """A client that speaks out of turn is told so, whatever it says."""
-    for wrong in (message(b"Q", b"SELECT 1\0"), message(b"p", b"no end"), b"p" + struct.pack("!I", 2), b"\0" * 9):
+    for wrong in (
+        message(b"Q", b"SELECT 1\0"),
+        message(b"p", b"\xff\xfe\0"),
+        message(b"p", b"no end"),
+        b"p" + struct.pack("!I", 2),
+        b"\0" * 9,
+    ):
         with wire(gateway) as client:
             client.send(startup())
             client.receive()

@@ -50,6 +50,16 @@ def new_session_id(time_ns: int, entropy: bytes) -> str:
     return "".join(SESSION_ID_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
+def session_id_time_ms(session_id: str) -> int:
+    """The Unix milliseconds in a session id. Raises ``ValueError`` for what is none."""
+    if not is_session_id(session_id):
+        raise ValueError("not a session id")
+    number = 0
+    for letter in session_id:
+        number = number << 5 | SESSION_ID_ALPHABET.index(letter)
+    return number >> 80
+
+
 def is_session_id(text: str) -> bool:
     """Whether ``text`` has the form of a session id (and so is safe in a file name)."""
     return len(text) == _SESSION_ID_LENGTH and all(letter in SESSION_ID_ALPHABET for letter in text)

@@ -86,8 +86,18 @@ def _usable_programs(home: Path, account: Account | None) -> Path:
         )
     if account is None or account.may_execute(found / "initdb"):
         return found
-    copied = Path(shutil.copytree(found.parent, home / "programs", symlinks=True))
-    return copied / found.name
+    return _copy_programs(found, home / "programs")
+
+
+def _copy_programs(programs: Path, destination: Path) -> Path:
+    """Copy an installation; programs of a wheel look for their libraries in a directory beside their package."""
+    package = programs.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, destination / libraries.name)
+    copied = destination / package.name / programs.parent.name
+    shutil.copytree(programs.parent, copied, symlinks=True)
+    return copied / programs.name
 
 
 def _program_directories() -> Iterator[Path]:

@@ -2,13 +2,22 @@
 
 import asyncio
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.adapters.evidence import QUIET, SIGNER, FlakyDisk, SetClock, completed, decided, opened, session_id
+from tests.adapters.evidence import (
+    QUIET,
+    SIGNER,
+    FlakyDisk,
+    SetClock,
+    completed,
+    cut_power,
+    decided,
+    opened,
+    session_id,
+)
 
 from interlock.adapters.ledger.ledger import LedgerSettings
 from interlock.adapters.ledger.opening import Durability, open_ledger
@@ -49,15 +58,6 @@ def test_nothing_accepted_is_lost_by_a_kill(tmp_path: Path, durability: Durabili
     report = verify_ledger(FileArchive(tmp_path, tmp_path), SIGNER.verifier_key)
     assert report.findings == ()
     assert report.covered == report.entries
-
-
-def cut_power(source: Path, target: Path, disk: FlakyDisk) -> None:
-    """What is left of a directory when everything that was not synced is gone."""
-    shutil.copytree(source, target)
-    for path in [path for path in source.rglob("*") if path.is_file()]:
-        if path.suffix in (".seg", ".rec") or path.name == "checkpoints":
-            copy = target / path.relative_to(source)
-            copy.write_bytes(path.read_bytes()[: disk.synced.get(str(path), 0)])
 
 
 async def test_a_power_cut_takes_nothing_accepted_in_strict_mode(tmp_path: Path) -> None:

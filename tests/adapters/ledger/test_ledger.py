@@ -275,6 +275,24 @@ async def test_bytes_that_vanish_after_a_failed_sync_keep_the_ledger_closed(tmp_
         ledger.close()
 
 
+def test_an_interruption_right_after_the_write_leaves_a_good_ledger(tmp_path: Path) -> None:
+    ledger = open_at(tmp_path)
+    ledger.append(opened(SESSION))
+    commit = ledger._journal.commit
+
+    def interrupted() -> None:
+        ledger._journal.commit = commit  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    ledger._journal.commit = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        ledger.append(decided(SESSION, 1))
+    ledger.append(decided(SESSION, 2))
+    ledger.close()
+    assert records(tmp_path)[-1] == decided(SESSION, 2)
+    check(tmp_path)
+
+
 @BOTH
 async def test_a_broken_clock_refuses(tmp_path: Path, durability: Durability) -> None:
     clock = SetClock()

@@ -6,9 +6,11 @@ import pytest
 import zstandard
 from tests.adapters.evidence import (
     QUIET,
+    SIGNER,
     FlakyDisk,
     Gateway,
     PlainSealer,
+    cut_power,
     decided,
     files_of,
     opened,
@@ -17,6 +19,7 @@ from tests.adapters.evidence import (
 )
 
 from interlock.adapters.ledger.ledger import LedgerSettings
+from interlock.adapters.ledger.opening import Durability
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import FileSessionRecorder, RecordingLimits
@@ -26,6 +29,7 @@ from interlock.core.chain import decode_entry
 from interlock.core.errors import CredentialUnavailable, EvidenceError, LedgerUnavailable
 from interlock.core.ledger import AnyRecord, RecordingGap, RecordingStored
 from interlock.core.recording import Direction, Frame, SealedRequest
+from interlock.services.evidence.verification import verify_ledger
 
 SECRET = b"a value that must not lie about in the clear"
 SESSION = session_id()
@@ -250,6 +254,27 @@ def test_a_chunk_is_on_disk_before_the_ledger_names_it(tmp_path: Path) -> None:
     tape = find_tape(tmp_path / "recordings", SESSION)
     assert tape is not None
     assert synced_when_noted == [tape.stat().st_size]
+    gateway.close()
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_after_a_power_cut_the_ledger_names_only_chunks_that_are_there(tmp_path: Path, durability: Durability) -> None:
+    disk = FlakyDisk()
+    gateway = Gateway(tmp_path / "data", durability, disk=disk)
+    recorder = gateway.recordings.open(SESSION, "postgres")
+    gateway.ledger.append_now(opened(SESSION, recorder.wrapped_key))
+    for number in range(1, 5):
+        recorder.answer(number, b"%d" % number * 100)
+        gateway.recordings.tick()
+        gateway.recordings.drain()
+        gateway.ledger.append_now(decided(SESSION, number))
+        after = tmp_path / f"after-{number}"
+        cut_power(tmp_path / "data", after, disk)
+        Gateway(after).close()
+        report = verify_ledger(FileArchive(after / "ledger", after / "recordings"), SIGNER.verifier_key)
+        assert report.findings == ()
+        assert report.chunks == number
+    recorder.close()
     gateway.close()
 
 

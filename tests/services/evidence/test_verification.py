@@ -151,6 +151,16 @@ def test_a_forger_with_fresh_checkpoints_fails_at_the_pinned_one(
     assert not report.ok
 
 
+def test_a_checkpoint_that_was_taken_out_of_the_log_is_found(evidence: Path, newest: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(evidence, copy)
+    log = copy / "ledger" / "checkpoints"
+    log.write_bytes(log.read_bytes()[: -len(newest.encode()) - 1])
+    assert [finding.problem for finding in verify(copy, newest).findings] == [
+        "the pinned checkpoint of 13 entries is not in the checkpoint log"
+    ]
+
+
 def test_the_first_bad_entry_is_named(evidence: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(evidence, copy)

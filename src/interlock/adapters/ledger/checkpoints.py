@@ -16,7 +16,8 @@ from interlock.core.errors import EvidenceError
 from interlock.services.evidence.archive import SignedCheckpoint
 
 CheckpointExport = Callable[[Checkpoint, str], None]
-"""Given each new checkpoint and its signed note, on the ledger's own thread. May raise; what it raises is dropped."""
+"""Given each new checkpoint and its signed note, on the ledger's own thread: it must be quick. What it raises is
+counted and dropped."""
 
 _FILE = "checkpoints"
 _ERRORS = "surrogateescape"  # Bytes that are not UTF-8 must reach the signature check, which refuses them.

@@ -35,7 +35,7 @@ class Journal:
     """Appends to the last segment, after cutting it to ``offset``.
 
     ``head`` is the end of the chain, ``offset`` the end of the segment. What ``write`` has written becomes final with
-    ``commit``; ``rewind`` takes it back.
+    ``commit``; ``rewind`` takes it back, and so does the next write when there was no commit (an exception in between).
     """
 
     def __init__(self, path: Path, offset: int, head: Head, open_sessions: dict[str, int], disk: Disk) -> None:
@@ -48,7 +48,7 @@ class Journal:
         self._marks: list[tuple[int, SessionMark]] = []
         self._committed = (offset, head, 0)
         self._synced = offset
-        self._uncut = False
+        self._unsettled = False
         self._lost_sync = False
         self._descriptor = open_append(path)
         try:
@@ -70,55 +70,52 @@ class Journal:
 
     def write(self, records: Sequence[TimedRecord]) -> None:
         """Append records in one system call. Raises ``OSError``, then none of them is in the ledger."""
+        if self._unsettled:
+            self.rewind()
         sequence, prev = self.head.sequence, self.head.prev
         leaves: list[bytes] = []
         frames: list[bytes] = []
-        marks: list[tuple[int, SessionMark]] = []
         for time_ns, record, mark in records:
             data = encode(SealedEntry(sequence, time_ns, prev, record))
             frames += pack_header(len(data), zlib.crc32(data)), data
             prev = sha256(b"\x00" + data).digest()
             leaves.append(prev)
             if mark is not None:
-                marks.append((sequence, mark))
+                self._marks.append((sequence, mark))
             sequence += 1
-        self._put(b"".join(frames))
-        self._leaves += leaves
-        self._marks += marks
-        self.head = Head(sequence, prev)
-
-    def _put(self, frames: bytes) -> None:
-        if self._uncut:
-            self._disk.ftruncate(self._descriptor, self.offset)
-            self._uncut = False
+        whole = b"".join(frames)
+        self._unsettled = True
         try:
-            write_whole(self._disk, self._descriptor, frames, self.offset)
+            write_whole(self._disk, self._descriptor, whole, self.offset)
         except OSError as error:
-            self._uncut = error.filename == UNCUT
+            self._unsettled = error.filename == UNCUT
+            self._marks.clear()
             raise
-        self.offset += len(frames)
+        self.offset += len(whole)
+        self.head = Head(sequence, prev)
+        self._leaves += leaves
 
     def commit(self) -> None:
         """What was written is acknowledged and stays."""
         self._committed = (self.offset, self.head, len(self._leaves))
+        self._unsettled = False
         if self._marks:
             for sequence, mark in self._marks:
                 mark_session(self.open_sessions, sequence, mark)
             self._marks.clear()
 
     def rewind(self) -> None:
-        """Take back what was written since the last ``commit``; if it cannot be cut now, the next write cuts it."""
+        """Take back what was written since the last ``commit``.
+
+        Raises ``OSError`` when the file cannot be cut; then the next write tries again first.
+        """
         self.offset, self.head, leaves = self._committed
         del self._leaves[leaves:]
         self._marks.clear()
         self._synced = min(self._synced, self.offset)
         self._lost_sync = self._synced < self.offset
-        self._uncut = True
-        try:
-            self._disk.ftruncate(self._descriptor, self.offset)
-            self._uncut = False
-        except OSError:
-            return
+        self._disk.ftruncate(self._descriptor, self.offset)
+        self._unsettled = False
 
     def sync(self) -> None:
         """Put what was written so far on stable storage. Raises ``OSError``. May run beside ``write``.

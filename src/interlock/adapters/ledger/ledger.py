@@ -30,6 +30,7 @@ from interlock.core.merkle import Frontier
 from interlock.services.ports import Clock
 
 _FOLD_STEP = 256
+_MARKING = (SessionOpened, SessionClosed)
 _RECORD_LIMIT = MAX_ENTRY_BYTES - 256
 
 
@@ -123,7 +124,7 @@ class FileLedger(ABC):
             raise LedgerUnavailable(str(error)) from None
         if len(memoryview(raw)) > _RECORD_LIMIT or not 0 <= time_ns < 1 << 63:
             raise LedgerUnavailable("a record is over the ledger's size limit or its time is out of range")
-        return time_ns, raw, record if isinstance(record, SessionOpened | SessionClosed) else None
+        return time_ns, raw, record if isinstance(record, _MARKING) else None
 
     def _accept(self) -> None:
         """Under the lock: raise ``LedgerUnavailable`` unless one more record may wait; wake the keeper."""

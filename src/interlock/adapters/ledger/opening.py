@@ -3,6 +3,7 @@
 The directory holds ``segments/``, ``checkpoints``, ``state``, ``key.pub`` and ``lock``.
 """
 
+import contextlib
 import enum
 import fcntl
 import os
@@ -55,22 +56,19 @@ def open_ledger(
     Raises ``EvidenceError`` for damage, ``LedgerUnavailable`` when another process has it open or the disk fails.
     """
     disk = disk or SystemDisk()
-    try:
-        (directory / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _lock(directory)
-    except OSError as error:
-        raise LedgerUnavailable(f"the ledger cannot be opened: {error.strerror}") from None
-    try:
-        _pin_key(directory, signer)
-        checkpoints = CheckpointLog(directory, signer.verifier_key.name, signer, disk, exports)
-        found = survey(directory / SEGMENTS, load_state(directory), checkpoints.last, signer.verifier_key)
-        journal = _journal(directory / SEGMENTS, found, clock, disk)
-    except OSError as error:
-        os.close(lock)
-        raise LedgerUnavailable(f"the ledger cannot be opened: {error.strerror}") from None
-    except BaseException:
-        os.close(lock)
-        raise
+    with contextlib.ExitStack() as undo:
+        try:
+            (directory / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = _lock(directory)
+            undo.callback(os.close, lock)
+            _pin_key(directory, signer)
+            checkpoints = CheckpointLog(directory, signer.verifier_key.name, signer, disk, exports)
+            undo.callback(checkpoints.close)
+            found = survey(directory / SEGMENTS, load_state(directory), checkpoints.last, signer.verifier_key)
+            journal = _journal(directory / SEGMENTS, found, clock, disk)
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger cannot be opened: {error.strerror or error}") from None
+        undo.pop_all()
     mode = _MODES[durability]
     return mode(directory, lock, journal, found.tree, checkpoints, clock, settings or LedgerSettings())
 
@@ -100,8 +98,12 @@ def _journal(segments: Path, found: Survey, clock: Clock, disk: Disk) -> Journal
     records = list(recovery_records(segments, found))
     path = segment_path(segments, found.segment)
     journal = Journal(path, found.offset, found.head, found.open_sessions, disk)
-    time_ns = int(clock.now_s() * 1e6) * 1000
-    journal.write([(time_ns, encode_record(r), r if isinstance(r, SessionClosed) else None) for r in records])
-    journal.commit()
-    journal.sync()
+    try:
+        time_ns = int(clock.now_s() * 1e6) * 1000
+        journal.write([(time_ns, encode_record(r), r if isinstance(r, SessionClosed) else None) for r in records])
+        journal.commit()
+        journal.sync()
+    except BaseException:
+        journal.close()
+        raise
     return journal

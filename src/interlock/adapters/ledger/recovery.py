@@ -38,8 +38,8 @@ def survey(segments: Path, state: LedgerState | None, last: Checkpoint | None, k
     """Check the entries behind the last trustworthy state. Raises ``EvidenceError`` at anything but a torn tail."""
     found = _starting_point(segments, state, last, key)
     paths = [path for path in list_segments(segments) if first_sequence(path) >= found.segment]
-    if not paths and (found.head.sequence or last):
-        raise EvidenceError("the ledger's segments are missing")
+    if (paths and first_sequence(paths[0]) != found.segment) or (not paths and (found.head.sequence or last)):
+        raise EvidenceError("segments of the ledger are missing")
     start = found.offset
     for path in paths:
         _check_segment(path, start, found, last, torn_allowed=path == paths[-1])

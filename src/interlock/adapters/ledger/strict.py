@@ -6,6 +6,7 @@ a power cut as far as the disk keeps its word about synced data.
 
 import asyncio
 import concurrent.futures
+import contextlib
 from collections.abc import Iterable
 
 from interlock.adapters.ledger.journal import TimedRecord
@@ -55,7 +56,8 @@ class StrictLedger(FileLedger):
             self._journal.write(batch)
             self._journal.sync()
         except OSError as error:
-            self._journal.rewind()
+            with contextlib.suppress(OSError):
+                self._journal.rewind()
             self._keep_notes([timed for place, timed in enumerate(batch) if place not in waiters])
             _settle(waiters.values(), LedgerUnavailable(f"the ledger's disk: {error.strerror}"))
             raise
@@ -79,7 +81,7 @@ def _settle(waiters: Iterable[Waiter], error: LedgerUnavailable | None) -> None:
         else:
             by_loop.setdefault(waiter.get_loop(), []).append(waiter)
     for loop, futures in by_loop.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_complete_all, futures, error)
 
 

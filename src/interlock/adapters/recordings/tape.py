@@ -4,6 +4,7 @@ It starts with eight magic bytes and the session's id (26 bytes); then come chun
 bytes, big-endian), nonce counter (eight bytes), ciphertext. A chunk's digest in the ledger covers all of these bytes.
 """
 
+import contextlib
 import datetime
 import os
 import struct
@@ -13,7 +14,7 @@ from typing import IO
 
 from interlock.adapters.ledger.disk import Disk, open_append, sync_directory, write_whole
 from interlock.core.errors import EvidenceError
-from interlock.core.session import is_session_id
+from interlock.core.session import is_session_id, session_id_time_ms
 from interlock.services.evidence.archive import StoredChunk
 
 MAGIC = b"ILKREC01"
@@ -26,15 +27,23 @@ def tape_path(root: Path, session_id: str, started_s: float) -> Path:
     if not is_session_id(session_id):
         raise ValueError("not a session id")
     day = datetime.datetime.fromtimestamp(started_s, datetime.UTC).date()
-    return root / day.isoformat() / f"{session_id}.rec"
+    return root / day.isoformat() / _name(session_id)
 
 
 def find_tape(root: Path, session_id: str) -> Path | None:
-    """The recording of a session, whatever day it started; None when there is none."""
+    """The recording of a session; None when there is none. It is looked for on the id's day first, then on all."""
     if not is_session_id(session_id) or not root.is_dir():
         return None
-    candidates = (day / f"{session_id}.rec" for day in root.iterdir())
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        path = tape_path(root, session_id, session_id_time_ms(session_id) / 1000)
+        if path.is_file():
+            return path
+    candidates = (day / _name(session_id) for day in root.iterdir())
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _name(session_id: str) -> str:
+    return f"{session_id}.rec"
 
 
 class Tape:

@@ -16,9 +16,6 @@ from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 
 IDLE: Final = 0x49  # I: not in a transaction block
 
-# Parameters on which the gateway's reading of SQL depends, with the only value it can work with.
-_PINNED: Final = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
-
 _ENDS: Final = {
     messages.PARSE_COMPLETE: Awaited.PARSE_COMPLETE,
     messages.BIND_COMPLETE: Awaited.BIND_COMPLETE,
@@ -209,7 +206,7 @@ class Answers:
     def _parameter_status(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         body = self._body(message)
         name, _, value = body.partition(b"\0")
-        pinned = _PINNED.get(name.decode("utf-8", "replace"))
+        pinned = messages.PINNED_PARAMETERS.get(name.decode("utf-8", "replace"))
         if pinned is not None and value.rstrip(b"\0").decode("utf-8", "replace") != pinned:
             raise LostTrack(f"the target changed {name.decode('utf-8', 'replace')}, which the gateway depends on")
 

@@ -75,17 +75,19 @@ class ClientLogin:
 
     @property
     def left_over(self) -> bytes:
-        """Bytes that the client sent behind its proof."""
+        """Bytes that the client sent behind its proof, without waiting for the answer."""
         return self._buffer
 
     def receive(self, data: bytes) -> list[Effect]:
         """Take bytes. Raises ``LoginRejected``."""
+        if self._step is _Step.TLS:
+            raise LoginRejected(b"", "plain data while TLS was being established")
         self._buffer += data
-        if len(self._buffer) > MAX_PROOF_BYTES:
-            raise _fatal("08P01", "too much data before authentication")
         effects: list[Effect] = []
         while self._step in _READERS and _READERS[self._step](self, effects):
             pass
+        if len(self._buffer) > messages.MAX_EARLY_BYTES:
+            raise _fatal("08P01", "too much data before the login was answered")
         return effects
 
     def tls_established(self, alpn: str | None, binding: bytes) -> None:
@@ -102,7 +104,7 @@ class ClientLogin:
             self._verifier = scram_verifier
             self._step = _Step.SASL_INITIAL
             mechanisms = [SCRAM_PLUS, SCRAM] if self._binding else [SCRAM]
-            return [base.Send(Side.CLIENT, messages.authentication_sasl(mechanisms))]
+            return [base.Send(Side.CLIENT, messages.authentication_sasl(mechanisms)), *self.receive(b"")]
         if not self._tls:
             raise _fatal(
                 "28000",
@@ -110,7 +112,7 @@ class ClientLogin:
                 "Connect with sslmode=verify-full (or at least sslmode=require).",
             )
         self._step = _Step.TOKEN
-        return [base.Send(Side.CLIENT, messages.AUTHENTICATION_CLEARTEXT)]
+        return [base.Send(Side.CLIENT, messages.AUTHENTICATION_CLEARTEXT), *self.receive(b"")]
 
     def _read_first_packet(self, effects: list[Effect]) -> bool:
         if self._buffer and self._buffer[0] == _TLS_HANDSHAKE and not self._tls and self._step is _Step.FIRST_PACKET:

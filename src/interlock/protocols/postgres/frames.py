@@ -169,6 +169,11 @@ class FrontendFrames:
         self._remaining -= size
         return self._take(size)
 
+    def rest(self) -> bytes:
+        """Everything that is still unread, which is then no longer kept."""
+        self._gather()
+        return self._take(self.pending_bytes)
+
     @property
     def streaming(self) -> bool:
         """Whether a message has begun whose end has not been read yet."""

@@ -3,17 +3,20 @@
 The parser is libpg_query, reached through ``postgast``'s ctypes handle. This module is the only one that knows it.
 It never looks at what a tree means, and it never lets a text take the process down: libpg_query recurses on the C
 stack without a guard, so texts above ``MAX_INLINE_BYTES`` are parsed by one thread with a stack large enough for
-anything below ``MAX_BYTES``.
+anything below ``MAX_BYTES``. One thing that PostgreSQL accepts is rejected: a comment inside a pair of words that
+the grammar takes together (``NOT /* c */ IN``).
 
     GrammarError
     ├── SyntaxRejected     the grammar does not accept the text
     ├── NotText            a NUL byte, or bytes that are not UTF-8
     ├── TooLarge           more bytes than the limit
     ├── TooDeep            nested deeper than a tree can be decoded
+    ├── TooSlow            a run of operator characters that would keep the lexer busy
     └── ParserUnavailable  the parser's thread cannot be started
 """
 
 import queue
+import re
 import threading
 from concurrent.futures import Future
 from typing import Any
@@ -29,6 +32,12 @@ MAX_INLINE_BYTES = 16 * 1024
 
 STACK_BYTES = 512 * 1024 * 1024
 """Reserved, not committed: pages are only touched by deeply nested texts."""
+
+MAX_STATEMENTS = 10_000
+"""Texts with more statements are refused."""
+
+MAX_TREE_BYTES = 32 * 1024 * 1024
+"""Trees that are larger, in JSON, are refused: decoded they take about ten times as much memory."""
 
 Tree = dict[str, Any]
 """One statement: ``{"SelectStmt": {...}}``, in libpg_query's JSON form (defaults are left out)."""
@@ -56,11 +65,15 @@ class NotText(GrammarError):
 
 
 class TooLarge(GrammarError):
-    """The text has more bytes than the limit."""
+    """The text has more bytes, its tree is larger, or it has more statements than the limit."""
 
 
 class TooDeep(GrammarError):
     """The text is nested deeper than its tree can be decoded."""
+
+
+class TooSlow(GrammarError):
+    """A run of operator characters on which PostgreSQL's lexer takes quadratic time."""
 
 
 class ParserUnavailable(GrammarError):
@@ -75,6 +88,7 @@ def parse(text: bytes, max_bytes: int = MAX_BYTES) -> list[Tree]:
         raise NotText("The statement contains a NUL byte.")
     if not text.isascii():
         _require_utf8(text)
+    _require_tame_operators(text)
     if len(text) <= MAX_INLINE_BYTES:
         return _parse(text)
     return _deep_parser.parse(text)
@@ -85,6 +99,22 @@ def _require_utf8(text: bytes) -> None:
         text.decode()
     except UnicodeDecodeError as error:
         raise NotText("The statement is not valid UTF-8.") from error
+
+
+_OPERATOR_RUN = re.compile(rb"[-+*/<>=~!@#%^&|`?]{128,}")
+_MAX_RESCANS = 64
+
+
+def _require_tame_operators(text: bytes) -> None:
+    """``++++`` and ``/*/*/*`` are scanned to the end of the run again for each token in them: 16 KiB take 0.7 s."""
+    if _rescans(text) <= _MAX_RESCANS:
+        return
+    if any(_rescans(run.group()) > _MAX_RESCANS for run in _OPERATOR_RUN.finditer(text)):
+        raise TooSlow("The statement has too many operator characters in a row.")
+
+
+def _rescans(text: bytes) -> int:
+    return text.count(b"+") + text.count(b"/*") + text.count(b"*/")
 
 
 class _ParseResult(msgspec.Struct):
@@ -106,13 +136,19 @@ def _parse(text: bytes) -> list[Tree]:
         if result.error:
             error = result.error.contents
             raise SyntaxRejected((error.message or b"").decode(errors="replace"), error.cursorpos)
-        return [raw.stmt for raw in _decoder.decode(result.parse_tree).stmts]
+        document = result.parse_tree
+        if len(document) > MAX_TREE_BYTES:
+            raise TooLarge(f"The statement's tree has {len(document)} bytes; at most {MAX_TREE_BYTES} are decoded.")
+        statements = [raw.stmt for raw in _decoder.decode(document).stmts]
     except RecursionError as error:
         raise TooDeep("The statement is nested too deeply to be analysed.") from error
     except msgspec.DecodeError as error:
         raise TooDeep("The statement's tree cannot be decoded.") from error
     finally:
         lib.pg_query_free_parse_result(result)
+    if len(statements) > MAX_STATEMENTS:
+        raise TooLarge(f"The text has {len(statements)} statements; at most {MAX_STATEMENTS} can be analysed.")
+    return statements
 
 
 class _DeepParser:

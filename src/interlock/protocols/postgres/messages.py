@@ -56,6 +56,9 @@ SSL_REQUEST: Final = struct.pack(">II", 8, SSL_REQUEST_CODE)
 MAX_EARLY_BYTES: Final = 1 << 18
 """How much a client may send ahead of the answer to its login."""
 
+PINNED_PARAMETERS: Final = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+"""Run-time parameters on which the gateway's reading of SQL depends, with the only values it can work with."""
+
 _INT32 = struct.Struct(">I")
 
 
@@ -128,8 +131,9 @@ def ready_for_query(status: int) -> bytes:
 
 
 def negotiate_protocol_version(minor: int, unknown_options: list[str]) -> bytes:
+    """The manual calls the first number the minor version; servers send, and clients want, the whole of it."""
     names = b"".join(cstring(name) for name in unknown_options)
-    return message(NEGOTIATE_PROTOCOL_VERSION, struct.pack(">II", minor, len(unknown_options)) + names)
+    return message(NEGOTIATE_PROTOCOL_VERSION, struct.pack(">HHI", 3, minor, len(unknown_options)) + names)
 
 
 def error_response(severity: str, code: str, text: str, detail: str = "", hint: str = "") -> bytes:

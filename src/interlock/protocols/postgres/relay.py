@@ -169,7 +169,6 @@ class Relay:
     def _terminate(self, effects: list[Effect]) -> None:
         self.terminated = True
         effects.append(base.Send(Side.TARGET, messages.TERMINATE_MESSAGE))
-        effects.append(base.Close("the client ended the session"))
 
     # ------------------------------------------------------------ messages of a group
 

@@ -135,7 +135,7 @@ class ScramServer:
         expected_binding = self._gs2_header.encode() + (self._binding if self._plus else b"")
         if not hmac.compare_digest(_decode64(attributes.get("c", "")), expected_binding):
             raise ScramError("channel binding does not match")
-        if not hmac.compare_digest(attributes.get("r", ""), _attributes(self._server_first)["r"]):
+        if attributes.get("r", "") != _attributes(self._server_first)["r"]:
             raise ScramError("nonce does not match")
         auth_message = f"{self._client_first_bare},{self._server_first},{without_proof}".encode()
         signature = _mac(self._stored_key, auth_message)
@@ -170,7 +170,8 @@ class ScramClient:
         server_first = _text(data)
         attributes = _attributes(server_first)
         nonce = attributes.get("r", "")
-        iterations = int(attributes["i"]) if attributes.get("i", "").isdecimal() else 0
+        count = attributes.get("i", "")
+        iterations = int(count) if count.isdecimal() and len(count) <= len(str(_MAX_ITERATIONS)) else 0
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise ScramError("the server's nonce does not extend ours")
         if not 0 < iterations <= _MAX_ITERATIONS:

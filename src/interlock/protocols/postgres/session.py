@@ -4,7 +4,6 @@ Puts the phases in order: the client logs in, the gateway says whether it may us
 in to, then statements are relayed. Never awaits and never raises for what a peer sent.
 """
 
-import enum
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import LostTrack, interrupted
 from interlock.protocols.postgres.client_login import ClientLogin, LoginRejected, PlainText
 from interlock.protocols.postgres.frames import FramingError
+from interlock.protocols.postgres.messages import PINNED_PARAMETERS
 from interlock.protocols.postgres.relay import Fatal, Relay
 from interlock.protocols.postgres.scope import SchemaScope
 from interlock.protocols.postgres.target_login import TargetLogin, TargetRefused
@@ -31,14 +31,6 @@ class PostgresLimits(msgspec.Struct, frozen=True):
     max_statement_bytes: int = 1 << 22
 
 
-class _Phase(enum.Enum):
-    CLIENT_LOGIN = 1
-    AUTHENTICATING = 2
-    TARGET_LOGIN = 3
-    RELAY = 4
-    CLOSED = 5
-
-
 class PostgresSession:
     """One client's session. ``entropy`` are ``ENTROPY_BYTES`` fresh random bytes."""
 
@@ -46,17 +38,16 @@ class PostgresSession:
         self._limits = limits
         self._target_nonce = entropy[18:36]
         self._key = entropy[36:]
-        self._phase = _Phase.CLIENT_LOGIN
+        self._closed = False
         self._client = ClientLogin(limits.plain, entropy[:18])
         self._target: TargetLogin | None = None
         self._relay: Relay | None = None
         self._search_path: tuple[str, ...] = ()
         self._target_user = ""
-        self._early = b""
 
     def handle(self, event: Event) -> Sequence[Effect]:
         """Take one event, return what to do."""
-        if self._phase is _Phase.CLOSED:
+        if self._closed:
             return ()
         effects: list[Effect] = []
         try:
@@ -79,8 +70,8 @@ class PostgresSession:
             self._fatal("08P01", f"protocol violation: {error}", effects)
         except LostTrack as error:
             self._fatal("XX000", f"the gateway closed this session because {error}", effects)
-        if self._relay is not None and self._relay.terminated:
-            self._phase = _Phase.CLOSED
+        if self._relay is not None and self._relay.terminated and not self._closed:
+            self._end(base.Close("the client ended the session"), effects)
         return effects
 
     def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
@@ -91,22 +82,10 @@ class PostgresSession:
                 self._relay.receive_target(data, effects)
         elif side is Side.TARGET:
             self._target_login(data, effects)
-        elif self._phase is _Phase.CLIENT_LOGIN:
-            effects += self._client.receive(data)
-            self._after_client_step(effects)
         else:
-            self._early += data
-            if len(self._early) > messages.MAX_EARLY_BYTES:
-                raise Fatal("08P01", "too much data before the login was answered")
-
-    def _after_client_step(self, effects: list[Effect]) -> None:
-        if not effects:
-            return
-        last = effects[-1]
-        if isinstance(last, base.Authenticate):
-            self._phase = _Phase.AUTHENTICATING
-        elif isinstance(last, base.CancelTarget):
-            self._phase = _Phase.CLOSED
+            effects += self._client.receive(data)
+            if effects and isinstance(effects[-1], base.CancelTarget):
+                self._closed = True
 
     def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
@@ -129,12 +108,10 @@ class PostgresSession:
         assert request is not None
         self._search_path = request.search_path if request.search_path is not None else event.search_path
         settings = dict(request.settings) | {
-            "client_encoding": "UTF8",
-            "standard_conforming_strings": "on",
+            **PINNED_PARAMETERS,
             "search_path": ", ".join(_quoted(schema) for schema in self._search_path),
         }
         self._target = TargetLogin(settings, self._target_nonce)
-        self._phase = _Phase.TARGET_LOGIN
         effects.append(base.ConnectTarget())
 
     def _login_failed(self, event: base.LoginFailed, effects: list[Effect]) -> None:
@@ -165,12 +142,11 @@ class PostgresSession:
         cancel = messages.cancel_request(target.process_id, target.secret)
         effects.append(base.RegisterCancelKey(key, cancel))
         effects.append(base.Send(Side.CLIENT, b"".join(greeting)))
-        self._phase = _Phase.RELAY
         self._relay = Relay(SchemaScope(self._search_path, self._target_user), self._limits.max_statement_bytes)
-        early, self._early = self._client.left_over + self._early, b""
         self._target = None
-        if early:
-            self._relay.receive_client(early, effects)
+        self._relay.receive_client(self._client.left_over, effects)
+        if not self._relay.terminated:
+            self._relay.receive_target(target.left_over, effects)
 
     def _eof(self, event: base.EofReceived, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
@@ -202,7 +178,7 @@ class PostgresSession:
         if self._relay is not None:
             effects += interrupted(self._relay.interrupted())
         effects.append(effect)
-        self._phase = _Phase.CLOSED
+        self._closed = True
 
 
 def _quoted(schema: str) -> str:

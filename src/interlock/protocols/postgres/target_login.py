@@ -12,11 +12,17 @@ from typing import Final
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
-from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
+from interlock.protocols.postgres.frames import FramingError, FrontendFrames
 from interlock.protocols.postgres.scram import SCRAM, SCRAM_PLUS, ScramClient, ScramError
+
+MAX_LOGIN_BYTES: Final = 1 << 20
+"""How much a target may say before it is ready."""
 
 # Errors at login that speak of what the client asked for, not of the gateway's login.
 _SHOWN_CODES: Final = frozenset({"3D000", "53300", "57P01", "57P02", "57P03", "55000"})
+
+
+_LONGEST_KEY_BYTES: Final = 4 + 256
 
 
 class _Step(enum.Enum):
@@ -42,7 +48,8 @@ class TargetLogin:
         self._settings = settings
         self._nonce = nonce
         self._step = _Step.LOGIN
-        self._frames = BackendFrames()
+        self._frames = FrontendFrames(MAX_LOGIN_BYTES)  # any stream of typed messages is cut alike
+        self._received_bytes = 0
         self._credential = base.TargetConnected("", None, "", "disable")
         self._tls = False
         self._binding = b""
@@ -52,6 +59,8 @@ class TargetLogin:
         self.process_id = 0
         self.secret = b""
         self.ready = False
+        self.left_over = b""
+        """What the target sent behind its first ReadyForQuery."""
 
     def connected(self, credential: base.TargetConnected) -> list[Effect]:
         """A byte stream to the target is open."""
@@ -70,18 +79,26 @@ class TargetLogin:
         """Take bytes. Raises ``TargetRefused``."""
         if self._step is _Step.TLS_ANSWER:
             return self._read_tls_answer(data)
+        if self._step is _Step.TLS:
+            raise TargetRefused("08006", "the target sent plain data while TLS was being established")
         effects: list[Effect] = []
+        self._frames.feed(data)
+        while not self.ready and (message := self._next_message()) is not None:
+            self._received_bytes += len(message)
+            if self._received_bytes > MAX_LOGIN_BYTES:
+                raise TargetRefused("08006", "the target says too much during login")
+            self._read(message[0], message[5:], effects)
+        self.left_over = self._frames.rest() if self.ready else b""
+        return effects
+
+    def _next_message(self) -> bytes | None:
         try:
-            found = self._frames.scan(data)
+            message = self._frames.next_message()
         except FramingError as error:
             raise TargetRefused("08006", "the target does not speak PostgreSQL's protocol") from error
-        if self._frames.rows_after:
-            raise TargetRefused("08006", "the target sent rows before it was ready")
-        for message in found:
-            if self.ready or message.rows or not message.whole:
-                raise TargetRefused("08006", "the target sent an unexpected message during login")
-            self._read(message, self._frames.chunk, effects)
-        return effects
+        if self._frames.streaming:
+            raise TargetRefused("08006", "the target sent a message that is too long for a login")
+        return message
 
     def _read_tls_answer(self, data: bytes) -> list[Effect]:
         if data == b"S":
@@ -98,24 +115,29 @@ class TargetLogin:
         parameters = {"user": self._credential.user, "database": self._credential.database} | dict(self._settings)
         return [base.Send(Side.TARGET, messages.startup_message(parameters))]
 
-    def _read(self, message: BackendMessage, chunk: bytes, effects: list[Effect]) -> None:
-        body = chunk[message.start + 5 : message.end]
+    def _read(self, kind: int, body: bytes, effects: list[Effect]) -> None:
         try:
-            if message.kind == messages.AUTHENTICATION:
+            if kind == messages.AUTHENTICATION and not self._authenticated:
                 self._authentication(body, effects)
-            elif message.kind == messages.PARAMETER_STATUS:
-                name, position = messages.read_cstring(body, 0)
-                self.parameters[name] = messages.read_cstring(body, position)[0]
-            elif message.kind == messages.BACKEND_KEY_DATA and len(body) >= 8:
+            elif kind == messages.PARAMETER_STATUS:
+                self._parameter_status(body)
+            elif kind == messages.BACKEND_KEY_DATA and 8 <= len(body) <= _LONGEST_KEY_BYTES:
                 self.process_id, self.secret = int.from_bytes(body[:4], "big"), body[4:]
-            elif message.kind == messages.READY_FOR_QUERY and self._authenticated:
+            elif kind == messages.READY_FOR_QUERY and self._authenticated:
                 self.ready = True
-            elif message.kind == messages.ERROR_RESPONSE:
+            elif kind == messages.ERROR_RESPONSE:
                 raise self._refused(messages.error_fields(body))
-            elif message.kind != messages.NOTICE_RESPONSE:
+            elif kind != messages.NOTICE_RESPONSE:
                 raise TargetRefused("08006", "the target sent an unexpected message during login")
         except (messages.Malformed, ScramError, struct.error) as error:
             raise TargetRefused("08006", "the target's login failed", f"target login: {error}") from error
+
+    def _parameter_status(self, body: bytes) -> None:
+        name, position = messages.read_cstring(body, 0)
+        value, _ = messages.read_cstring(body, position)
+        if value != messages.PINNED_PARAMETERS.get(name, value):
+            raise TargetRefused("08006", f"the target does not take the {name} that the gateway depends on")
+        self.parameters[name] = value
 
     def _refused(self, fields: Mapping[str, str]) -> TargetRefused:
         code, text = fields.get("C", "XX000"), fields.get("M", "")

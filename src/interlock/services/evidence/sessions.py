@@ -16,6 +16,8 @@ from interlock.core.ledger import (
 )
 from interlock.core.session import SessionStatus
 
+_MAX_CANDIDATES = 100_000
+
 
 class SessionSummary(msgspec.Struct, frozen=True):
     """One session. Times are Unix nanoseconds; ``ended_ns`` is None while there is no end.
@@ -127,7 +129,10 @@ class SessionTally:
 
 
 def summarize(entries: Iterable[Entry], wanted: SessionFilter, limit: int) -> list[SessionSummary]:
-    """The newest sessions that are wanted, oldest first; never more than twice ``limit`` are kept in memory."""
+    """The newest sessions that are wanted, oldest first.
+
+    Memory is bounded: by ``limit``, or, when a status is wanted, by the newest 100,000 sessions that are looked at.
+    """
     tallies: OrderedDict[str, SessionTally] = OrderedDict()
     for entry in entries:
         record = entry.record
@@ -142,8 +147,8 @@ def summarize(entries: Iterable[Entry], wanted: SessionFilter, limit: int) -> li
 
 
 def _forget(tallies: OrderedDict[str, SessionTally], wanted: SessionFilter, limit: int) -> None:
-    """Drop the oldest sessions when there are too many; a status may still change, so then twice as many stay."""
-    if len(tallies) > (limit if not wanted.status else max(2 * limit, 100_000)):
+    """Drop the oldest session when there are too many; a status is known at the end only, so then more stay."""
+    if len(tallies) > (max(limit, _MAX_CANDIDATES) if wanted.status else limit):
         tallies.popitem(last=False)
 
 

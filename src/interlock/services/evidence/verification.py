@@ -123,15 +123,18 @@ class LedgerCheck:
 
     def _compare_roots(self, size: int) -> None:
         """Compare the tree with the checkpoints of this size. Raises ``EvidenceError`` when one is of another tree."""
-        root = self._tree.root()
+        root, in_log = self._tree.root(), False
         while self._next and self._next.size <= size:
             self._compare(self._next, size, root)
             self._checkpoints += 1
             self._covered = size
+            in_log = True
             self._next = self._advance()
         while self._pinned and self._pinned[0].size <= size:
             self._compare(self._pinned.pop(0), size, root)
             self._covered = size
+            if not in_log:
+                self._findings.append(Finding(f"the pinned checkpoint of {size} entries is not in the checkpoint log"))
 
     def _compare(self, checkpoint: Checkpoint, size: int, root: bytes) -> None:
         if checkpoint.size != size or checkpoint.root != root:

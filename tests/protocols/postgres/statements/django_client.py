@@ -1,4 +1,4 @@
-"""A Django process that connects and looks at the database, as ``inspectdb`` does. Takes libpq's environment variables."""
+"""A Django process that connects and looks at the database, as ``inspectdb`` does. Takes libpq's environment."""
 
 import os
 

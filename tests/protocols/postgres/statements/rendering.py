@@ -1,8 +1,9 @@
 """Interpretations as one readable line, and the corpus files that are written in that form.
 
-A corpus file holds cases: a statement, then an indented line that begins with ``->`` and says what it means. Lines that
-begin with ``#`` are headings. An access reads ``select public.users (id, name)``; a resource that is no table has its kind in
-front (``call Function f``). ``nothing`` is no access, ``REFUSED`` in front says that the gateway refuses by itself.
+A corpus file holds cases: a statement, then an indented line that begins with ``->`` and says what it means.
+Lines that begin with ``#`` are headings. An access reads ``select public.users (id name)``; a resource that is no
+table has its kind in front (``call Function f``). ``nothing`` is no access, ``REFUSED`` in front says that the
+gateway refuses by itself.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What client libraries and tools send by themselves needs no permission beyond looking at the catalogue.
 
-The clients run against a real server that logs each statement; what it logged is interpreted here. So the statements are
-those of the installed versions.
+The clients run against a real server that logs each statement; what it logged is interpreted here. So the
+statements are those of the installed versions.
 """
 
 import os
@@ -72,14 +72,14 @@ def accesses(meanings: list[Meaning]) -> set[tuple[str, str]]:
     return {(access.action, access.path[-1]) for access in found if access.action != "introspect"}
 
 
-COMMANDS = (
-    r"\l+ \d+ \dn+ \dt+ \di+ \ds+ \dv+ \dm+ \df+ \da+ \do \dT+ \dD+ \dC \dx+ \du+ \dp \ddp \dew+ \des+ \det+ \dF+ \dFp+ \dy+ "
-    r"\db+ \dc+ \dL+ \dO+ \dP+ \dRp+ \dX \dconfig \drds \dl".split()
-)
+DESCRIBE = r"""
+\l+ \d+ \dn+ \dt+ \di+ \ds+ \dv+ \dm+ \df+ \da+ \do \dT+ \dD+ \dC \dx+ \du+ \dp \ddp \dew+ \des+ \det+
+\dF+ \dFp+ \dy+ \db+ \dc+ \dL+ \dO+ \dP+ \dRp+ \dX \dconfig \drds \dl
+"""
 
 
 def test_psql_describes_everything(server: PostgresServer, endpoint: Endpoint) -> None:
-    script = "\n".join([*COMMANDS, r"\d+ feelings", r"\d+ pg_class", r"\sf lower(text)"])
+    script = "\n".join([*DESCRIBE.split(), r"\d+ feelings", r"\d+ pg_class", r"\sf lower(text)"])
     with recorded(server) as meanings:
         run([str(client_program("psql")), "-X", "-q", "-f", "-"], endpoint, script)
     assert len(meanings) > 40

@@ -132,23 +132,64 @@ def attribute_columns(scopes: list[Scope]) -> None:
 
     Raises TooComplex.
     """
-    steps = 0
-    by_name = {scope: _sources_by_name(scope) for scope in scopes}
+    attribution = _Attribution(scopes)
     for scope in reversed(scopes):
+        attribution.attribute(scope)
+
+
+class _Attribution:
+    def __init__(self, scopes: list[Scope]) -> None:
+        self._steps = 0
+        self._by_name = {scope: _sources_by_name(scope) for scope in scopes if scope.sources}
+
+    def attribute(self, scope: Scope) -> None:
+        """Attribute the names used at one level."""
         for qualifier, column in scope.qualified:
-            steps += _attribute_qualified(scope, qualifier, column, by_name)
+            self._qualified(scope, qualifier, column)
         for holder, column in scope.fields:
-            steps += _attribute_field(scope, holder, column, by_name)
+            self._field(scope, holder, column)
         for column in scope.unqualified:
-            steps += _attribute_unqualified(scope, column, by_name)
+            self._unqualified(scope, column)
         if scope.star:
             for source in scope.sources:
                 source.columns.add("*")
-        if steps > MAX_STEPS:
+
+    def _named(self, level: Scope, name: str) -> list[Source]:
+        return self._by_name.get(level, _NO_NAMES).get(name, [])
+
+    def _read(self, sources: list[Source], column: str) -> None:
+        for source in sources:
+            source.read(column)
+        self._steps += 1 + len(sources)
+        if self._steps > MAX_STEPS:
             raise TooComplex
 
+    def _qualified(self, scope: Scope, qualifier: str, column: str) -> None:
+        """``t.a``: of the innermost source with that name, or of any when there is none (``old``, ``new``)."""
+        for level in scope.levels():
+            found = self._named(level, qualifier)
+            self._read(found, column)
+            if found:
+                return
+        for level in scope.levels():
+            self._read(level.sources, column)
 
-_ByName = dict[Scope, dict[str, list[Source]]]
+    def _field(self, scope: Scope, holder: str, column: str) -> None:
+        """``(holder).column``: a column of the relation ``holder``, or a field of the composite column ``holder``."""
+        if any(self._named(level, holder) for level in scope.levels()):
+            self._qualified(scope, holder, column)
+        else:
+            scope.unqualified.note(holder)
+
+    def _unqualified(self, scope: Scope, column: str) -> None:
+        """``a``: a column of some source here or further out, or a whole row when it is a source's name."""
+        for level in scope.levels():
+            self._read(level.sources, column)
+            for source in self._named(level, column):
+                source.columns.add("*")
+
+
+_NO_NAMES: dict[str, list[Source]] = {}
 
 
 def _sources_by_name(scope: Scope) -> dict[str, list[Source]]:
@@ -157,39 +198,3 @@ def _sources_by_name(scope: Scope) -> dict[str, list[Source]]:
         for name in source.names:
             by_name.setdefault(name, []).append(source)
     return by_name
-
-
-def _attribute_qualified(scope: Scope, qualifier: str, column: str, by_name: _ByName) -> int:
-    steps = 0
-    for level in scope.levels():
-        steps += 1
-        if found := by_name[level].get(qualifier):
-            for source in found:
-                source.read(column)
-            return steps + len(found)
-    for level in scope.levels():
-        for source in level.sources:
-            source.read(column)
-        steps += len(level.sources)
-    return steps
-
-
-def _attribute_field(scope: Scope, holder: str, column: str, by_name: _ByName) -> int:
-    """``(holder).column``: a column of the relation ``holder``, or a field of the composite column ``holder``."""
-    for level in scope.levels():
-        if holder in by_name[level]:
-            return _attribute_qualified(scope, holder, column, by_name)
-    scope.unqualified.note(holder)
-    return 1
-
-
-def _attribute_unqualified(scope: Scope, column: str, by_name: _ByName) -> int:
-    """A bare name: a column of some source here or further out, or a whole row when it is a source's name."""
-    steps = 0
-    for level in scope.levels():
-        for source in level.sources:
-            source.read(column)
-        for source in by_name[level].get(column, ()):
-            source.columns.add("*")
-        steps += 1 + len(level.sources)
-    return steps

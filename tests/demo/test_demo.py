@@ -1,0 +1,130 @@
+"""The demo as its users run it: what it shows, what it checks, and that nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from interlock.demo import script
+from interlock.demo.agent import act
+from interlock.demo.narrator import Narrator
+from interlock.demo.processes import DemoFailed, Processes
+from interlock.demo.run import run
+from tests.servers import sample
+from tests.servers.postgres import PostgresServer
+
+COMMAND = (sys.executable, "-m", "interlock", "demo")
+TIMEOUT_S = 100
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A place that the database's account can reach, as pytest's own directories are closed to others."""
+    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        path.chmod(path.stat().st_mode | 0o111)
+    return tmp_path / "demo"
+
+
+def processes_of(directory: Path) -> list[int]:
+    """The processes that were started with this directory on their command line."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    lines = (line.split(None, 1) for line in listed.splitlines())
+    return [int(pid) for pid, arguments in lines if str(directory) in arguments]
+
+
+def wait_until_gone(directory: Path) -> None:
+    deadline = time.monotonic() + 30
+    while remaining := processes_of(directory):
+        assert time.monotonic() < deadline, f"still running: {remaining}"
+        time.sleep(0.05)
+
+
+def test_the_whole_demo(directory: Path) -> None:
+    environment = os.environ | {"DEMO_DIR": str(directory)}
+    result = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    assert result.returncode == 0, result.stdout + result.stderr
+    shown = result.stdout
+    assert "\x1b[" not in shown
+    for step in script.STEPS:
+        assert f". {step.title}\n" in shown
+        assert step.statement in shown
+        assert step.why in shown
+    assert "ERROR:" in shown
+    assert "DETAIL: Refused: drop on table demo/shop/public/customers; rule never-drop; policy " in shown
+    assert "HINT:" in shown
+    for command in ("audit search", "sessions list", "sessions show", "sessions replay", "audit verify"):
+        assert f"  $ interlock {command}" in shown
+    assert "the evidence is as it was recorded" in shown
+    assert shown.endswith("Everything was as expected.\n")
+    assert (directory / "interlock.toml").exists()
+    wait_until_gone(directory)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path, signal_number: signal.Signals) -> None:
+    environment = os.environ | {"DEMO_DIR": str(directory), "DEMO_KEEP": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+        try:
+            assert demo.stdout is not None
+            connect = ""
+            for line in demo.stdout:
+                if line.startswith("  psql "):
+                    connect = line.split('"')[1]
+                if line.startswith("  edit "):
+                    break
+            words: list[str | Path] = [
+                *COMMAND[:-1],
+                "--config",
+                directory / "interlock.toml",
+                "token",
+                "x",
+                "--group",
+                "ci-bots",
+            ]
+            token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+            with psycopg.connect(connect, password=token) as connection:
+                assert connection.execute("SELECT count(*) FROM orders").fetchone() == (script.TABLES["orders"],)
+            assert processes_of(directory)
+        finally:
+            demo.send_signal(signal_number)
+        demo.stdout.read()
+    assert demo.returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0)
+    wait_until_gone(directory)
+
+
+def test_a_directory_with_something_in_it_is_refused(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory.mkdir()
+    (directory / "precious").touch()
+    assert run(directory, keep=False) == 1
+    assert "is not empty" in capsys.readouterr().out
+    assert [path.name for path in directory.iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "statement", "problem"),
+    [
+        (script.Rows(3), "SELECT 1", "1 came back, not 3"),
+        (script.Rows(1), "SELECT 1/0", "it was refused"),
+        (script.Refusal("never-drop", "migration"), "SELECT 1", "the answer does not say 'never-drop'"),
+        (script.Refusal("zero", "division"), "SELECT 1/0", "SQLSTATE is 22012, not 42501"),
+        (script.Lines(2), "COPY (SELECT 1) TO STDOUT", "1 came back, not 2"),
+    ],
+)
+def test_what_is_not_as_it_has_to_be_is_told(
+    postgres: PostgresServer, expected: script.Expected, statement: str, problem: str
+) -> None:
+    step = script.Step("title", statement, expected, "why")
+    with psycopg.connect(**sample.endpoint(postgres).parameters(), autocommit=True) as connection:
+        assert problem in list(act(connection, step, Narrator()))
+
+
+def test_a_program_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
+    with Processes() as processes:
+        failing = processes.start(["/bin/sh", "-c", "echo the reason >&2; exit 3"], tmp_path / "log")
+        with pytest.raises(DemoFailed, match="the reason"):
+            failing.wait_until(lambda: False)
