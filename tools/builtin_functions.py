@@ -2,9 +2,10 @@
 
     python tools/builtin_functions.py "host=localhost dbname=postgres user=postgres"
 
-Functions come from pg_proc minus those that ``functions.EFFECTS`` gives a meaning, minus what SQL cannot call
-(trigger functions, anything with an ``internal`` argument). A name that appears for the first time with a new
-server version must be read in the manual before the list is committed: what has an effect belongs in EFFECTS.
+Functions come from pg_proc, and type names with them, since ``uuid('...')`` is a cast. Left out are those that
+``functions.EFFECTS`` gives a meaning and those that SQL cannot call (trigger functions, anything with an ``internal``
+argument). A name that appears for the first time with a new server version must be read up in the manual before the
+list is committed: what has an effect belongs in EFFECTS.
 """
 
 import sys
@@ -21,6 +22,11 @@ WHERE p.pronamespace = 'pg_catalog'::regnamespace AND l.lanname IN ('internal', 
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'language_handler'::regtype,
                            'fdw_handler'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype)
   AND NOT 'internal'::regtype = ANY (p.proargtypes)
+"""
+
+TYPES = """
+SELECT typname FROM pg_catalog.pg_type
+WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm') AND typname !~ '^(_|pg_)'
 """
 
 RELATIONS = """
@@ -62,6 +68,7 @@ def main(conninfo: str) -> None:
 
     with psycopg.connect(conninfo) as connection:
         functions = {str(row[0]) for row in connection.execute(FUNCTIONS)}
+        functions |= {str(row[0]) for row in connection.execute(TYPES)}
         relations = {str(row[0]) for row in connection.execute(RELATIONS)}
     functions |= set(NEWER_FUNCTIONS.split())
     functions -= LEFT_OUT | EFFECTS.keys() | {"set_config"}

@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -55,10 +56,8 @@ BROKEN_MESSAGES = {
     "a negative length": b"Q\xff\xff\xff\xff",
     "a Query without its end": message(b"Q", b"SELECT 1"),
     "a Parse that ends too early": message(b"P", b"name\0"),
-    "a Parse with half a type": message(b"P", b"\0SELECT 1\0\0\1"),
     "a Bind without a portal's end": message(b"B", b"portal"),
     "an Execute with too little": message(b"E", b"\0\0"),
-    "a Describe of nothing": message(b"D"),
     "a Close of something else": message(b"C", b"X\0"),
     "a password out of turn": message(b"p", b"secret\0"),
     "a message of the other side": message(b"Z", b"I"),
@@ -118,6 +117,20 @@ def test_broken_messages(gateway: GatewayServer, postgres: PostgresServer, kind:
     assert statements(postgres, mark) == []
 
 
+@pytest.mark.parametrize("broken", [message(b"P", b"\0SELECT 1\0\0\1"), message(b"D")], ids=["Parse", "Describe"])
+def test_messages_that_the_target_refuses(gateway: GatewayServer, broken: bytes) -> None:
+    """As with a direct connection, everything up to the next Sync is passed over and the session lives on."""
+    with WireClient(gateway.port, gateway.certificate_file) as client:
+        client.log_in(gateway.token())
+        client.send(broken + query("SELECT 'passed over'") + message(b"S"))
+        with pytest.raises(WireError) as caught:
+            client.receive()
+        assert (caught.value.code, caught.value.fields["S"]) == ("08P01", "ERROR")
+        assert client.receive() == (b"Z", b"I")
+        client.send(query("SELECT 1"))
+        assert [kind for kind, _ in client.receive_until(b"Z")] == [b"T", b"D", b"C", b"Z"]
+
+
 def test_truncated_at_every_stage(gateway: GatewayServer) -> None:
     """A client that leaves after any number of bytes leaves nothing behind."""
     token = gateway.token()
@@ -132,8 +145,6 @@ def test_truncated_at_every_stage(gateway: GatewayServer) -> None:
 
 
 def sessions_open(gateway: GatewayServer) -> int:
-    import urllib.request
-
     with urllib.request.urlopen(f"http://127.0.0.1:{gateway.admin_port}/metrics", timeout=10) as response:
         lines = response.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("interlock_sessions "))))
@@ -217,8 +228,8 @@ def test_target_down(target: Endpoint) -> None:
     ("change", "told"),
     [
         ({"database": "no-such-database"}, "does not exist"),
-        ({"password": "not the password"}, "refused the gateway's credential"),
-        ({"user": "nobody"}, "refused the gateway's credential"),
+        ({"password": "not the password"}, "refused the gateway's login"),
+        ({"user": "nobody"}, "refused the gateway's login"),
         ({"sslmode": "require"}, "TLS"),
     ],
 )
@@ -248,17 +259,32 @@ async def test_target_that_stalls_at_login(target: Endpoint, make_fault_proxy: M
 async def test_target_dies_in_the_middle_of_an_answer(
     target: Endpoint, make_fault_proxy: MakeProxy, ending: Ending
 ) -> None:
-    proxy = await make_fault_proxy(target.port, Faults(to_client=Flow(end_after_bytes=20_000, ending=ending)))
+    """What the client has then is a part of the answer, and never words of the gateway within a row."""
+    whole = b"D" + struct.pack("!IHi", 1010, 1, 1000) + b"x" * 1000
     name = f"dies-{ending.name}"
-    with GatewayServer(replace(target, port=proxy.port)) as gateway:
-        parameters = gateway.endpoint().parameters() | {"application_name": name}
-        with pytest.raises(psycopg.OperationalError, match="the target closed the connection"):
-            await asyncio.to_thread(answer, parameters, "SELECT repeat('x', 1000) FROM generate_series(1, 1000)")
-        found = await asyncio.to_thread(session_records, gateway, name)
-    assert [record.status for record in found if hasattr(record, "tag")] == ["interrupted"]
-    closed = found[-1]
-    assert isinstance(closed, SessionClosed)
-    assert closed.reason == "the target closed the connection"
+    for size in (1960, 2000, 20_000):
+        proxy = await make_fault_proxy(target.port, Faults(to_client=Flow(end_after_bytes=size, ending=ending)))
+        with GatewayServer(replace(target, port=proxy.port)) as gateway:
+            token = await asyncio.to_thread(gateway.token)
+            rest = await asyncio.to_thread(interrupted_answer, gateway, token, name)
+            found = await asyncio.to_thread(session_records, gateway, name)
+        rows = rest[rest.index(b"D\0\0\3\xf2") :] if b"D\0\0\3\xf2" in rest else b""
+        given = rows[: len(rows) - len(rows) % len(whole)]
+        assert given == whole * (len(given) // len(whole))
+        last = rows[len(given) :]
+        assert whole.startswith(last) or b"the target closed the connection" in last
+        assert last[:1] in (b"", b"D", b"E")
+        assert [record.status for record in found if hasattr(record, "tag")] == ["interrupted"]
+        closed = found[-1]
+        assert isinstance(closed, SessionClosed)
+        assert closed.reason == "the target closed the connection"
+
+
+def interrupted_answer(gateway: GatewayServer, token: str, application: str) -> bytes:
+    with WireClient(gateway.port, gateway.certificate_file) as client:
+        client.log_in(token, application_name=application)
+        client.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 1000)"))
+        return client.rest()
 
 
 def test_target_crash(make_postgres: Callable[..., PostgresServer]) -> None:
@@ -308,8 +334,7 @@ def unstarted(target: Endpoint) -> Iterator[GatewayServer]:
     try:
         yield gateway
     finally:
-        gateway.stop()
-        shutil.rmtree(gateway.directory)
+        gateway.__exit__()
 
 
 @pytest.mark.parametrize(

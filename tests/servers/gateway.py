@@ -99,7 +99,9 @@ class GatewayServer:
         self._process.kill()
         self._process = None
 
-    def token(self, name: str = AGENT, groups: Sequence[str] | None = None, kind: str = "agent", ttl_s: int = 900) -> str:
+    def token(
+        self, name: str = AGENT, groups: Sequence[str] | None = None, kind: str = "agent", ttl_s: int = 900
+    ) -> str:
         """A token of the development issuer."""
         wanted = {"name": name, "kind": kind, "groups": list(groups or self.options.groups), "ttl_s": ttl_s}
         request = urllib.request.Request(
@@ -147,7 +149,9 @@ class GatewayServer:
 
     def _settings(self) -> str:
         target, options = self.target, self.options
-        tls = {"verify-full": "verify-full", "verify-ca": "verify-ca", "require": "require"}.get(target.sslmode, "disable")
+        tls = {"verify-full": "verify-full", "verify-ca": "verify-ca", "require": "require"}.get(
+            target.sslmode, "disable"
+        )
         authority = f'ca_file = "{target.sslrootcert}"' if target.sslrootcert else ""
         return f"""
 [gateway]

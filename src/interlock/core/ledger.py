@@ -133,7 +133,11 @@ class RecordingStored(Record, frozen=True, tag="recording.stored"):
 
 
 class RecordingGap(Record, frozen=True, tag="recording.gap"):
-    """A part of the session is counted and digested but not kept. ``sha256`` is over what was left out."""
+    """A part of the session is counted and digested but not kept.
+
+    ``sha256`` is HMAC-SHA-256 of what was left out, keyed from the session's key, so that short values cannot be
+    guessed from it.
+    """
 
     session: str
     reason: str

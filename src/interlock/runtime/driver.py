@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -68,7 +68,7 @@ class StreamDriver:
         self._target: Peer | None = None
         self._target_tls: ssl.SSLContext | None = None
         self._opened: OpenSession | None = None
-        self._work: asyncio.Task[Any] | None = None
+        self._target_timer: asyncio.TimerHandle | None = None
         self._events: deque[Event] = deque()
         self._running = False
         self._ended = False
@@ -136,6 +136,16 @@ class StreamDriver:
         finally:
             self._running = False
 
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Have something done that takes waiting; its answer comes as an event."""
+        spawn(self._guard(work), name)
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - the boundary, see _feed
+            self._failed(error)
+
     def _failed(self, error: Exception) -> None:
         session = self._opened.session.id if self._opened else ""
         log.error(
@@ -176,7 +186,7 @@ class StreamDriver:
         if type(decisions) is tuple:
             self._feed(base.Decided(decisions))
         else:
-            self._work = spawn(self._decide(decisions), "decide")  # type: ignore[arg-type]
+            self._start(self._decide(decisions), "decide")  # type: ignore[arg-type]
 
     async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
         self._feed(base.Decided(await waiting))
@@ -201,15 +211,14 @@ class StreamDriver:
             scram_user=effect.scram_user,
             application=effect.application,
         )
-        self._work = spawn(self._open(caller), "open session")
+        self._start(self._open(caller), "open session")
 
     async def _open(self, caller: Caller) -> None:
         try:
             opened = await self._parts.reception.open(caller)
         except NotAdmitted as refused:
-            code = "28P01" if refused.is_login else "42501"
             self._refusal_recorded = True
-            self._feed(base.LoginFailed(code, str(refused), refused.hint))
+            self._feed(base.LoginFailed(refused.code, str(refused), refused.hint))
             return
         self._opened = opened
         if self._ended:
@@ -218,34 +227,46 @@ class StreamDriver:
         self._feed(base.Authenticated(opened.session.id, opened.settings.search_path))
 
     def _connect_target(self, _: base.ConnectTarget) -> None:
-        self._work = spawn(self._connect(), "connect to target")
+        self._start(self._connect(), "connect to target")
 
     async def _connect(self) -> None:
         assert self._opened is not None
         settings, session = self._opened.settings, self._opened.session
+        limit_s = self._parts.connect_timeout_s
+        self._target_timer = asyncio.get_running_loop().call_later(limit_s, self._target_too_slow)
         try:
             credential = await self._parts.vault.reveal(session.connection)
             self._target_tls = target_tls_context(settings, credential)
-            self._target = await dial(settings, self, self._parts.connect_timeout_s)
+            self._target = await dial(settings, self, limit_s)
         except (OSError, InterlockError) as error:
-            log.warning("target not reached", connection=session.connection, error=str(error) or type(error).__name__)
-            text = f'the target of connection "{session.connection}" cannot be reached'
-            self._feed(base.LoginFailed("08001", text, "Try again later or tell the gateway's operator."))
+            self._target_unreachable(str(error) or type(error).__name__)
             return
         if self._ended:
             self._target.close()
             return
         self._feed(base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value))
 
+    def _target_too_slow(self) -> None:
+        self._target_unreachable("it did not answer in time")
+
+    def _target_unreachable(self, why: str) -> None:
+        if self._ended or self._opened is None:
+            return
+        name = self._opened.session.connection
+        log.warning("target not reached", connection=name, error=why)
+        text = f'the target of connection "{name}" cannot be reached'
+        self._feed(base.LoginFailed("08001", text, "Try again later or tell the gateway's operator."))
+
     def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
         assert self._opened is not None
+        self._stop_target_timer()
         route = CancelRoute(self._opened.settings, self._target_tls, effect.request)
         self._parts.cancel_keys.register(effect.key, route)
         self._cancel_key = effect.key
         self._on_ready(self)
 
     def _cancel_target(self, effect: base.CancelTarget) -> None:
-        self._work = spawn(self._cancel(effect.key), "cancel")
+        self._start(self._cancel(effect.key), "cancel")
 
     async def _cancel(self, key: bytes) -> None:
         """The client takes the end of its connection as the sign that the request has arrived."""
@@ -267,7 +288,7 @@ class StreamDriver:
             refusal = self._parts.reception.refused(
                 self._parts.protocol, self.peer.address, self._wanted_target, "", effect.reason
             )
-            spawn(refusal, "record refusal")
+            self._start(refusal, "record refusal")
         self._end(SessionStatus.CLOSED, effect.reason)
 
     def _close(self, effect: base.Close) -> None:
@@ -279,6 +300,7 @@ class StreamDriver:
         if self._ended:
             return
         self._ended = True
+        self._stop_target_timer()
         if self._cancel_key is not None:
             self._parts.cancel_keys.forget(self._cancel_key)
         self.peer.close()
@@ -287,6 +309,11 @@ class StreamDriver:
         if self._opened is not None:
             self._close_record(status, reason)
         self._on_end(self)
+
+    def _stop_target_timer(self) -> None:
+        if self._target_timer is not None:
+            self._target_timer.cancel()
+            self._target_timer = None
 
     def _close_record(self, status: SessionStatus, reason: str) -> None:
         assert self._opened is not None

@@ -52,7 +52,8 @@ class Peer(asyncio.Protocol):
     # ------------------------------------------------------------ what the owner asks for
 
     def write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
+        """Send bytes; they are dropped when the socket is closing, or TLS has begun and is not up yet."""
+        if self._transport is None or self._transport.is_closing() or (self.tls and not self.tls.established):
             return
         self.sent_bytes += len(data)
         self._transport.write(data if self.tls is None else self.tls.encrypt(data))

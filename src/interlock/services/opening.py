@@ -43,16 +43,14 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class NotAdmitted(InterlockError):
-    """The caller may not open a session. The text is for the caller; ``hint`` says what to do."""
+    """The caller may not open a session. The text is for the caller, ``hint`` says what to do, ``code`` is SQLSTATE's."""
 
-    def __init__(
-        self, message: str, reason: str, principal: str = "", hint: str = "", *, is_login: bool = False
-    ) -> None:
+    def __init__(self, message: str, reason: str, principal: str = "", hint: str = "", code: str = "42501") -> None:
         super().__init__(message)
         self.reason = reason
         self.principal = principal
         self.hint = hint
-        self.is_login = is_login
+        self.code = code
 
 
 class OpenSession:
@@ -98,12 +96,16 @@ class Reception:
         """Authenticate, decide, record. Raises ``NotAdmitted``, which is on record by then."""
         try:
             return await self._open(caller)
-        except NotAdmitted as refused:
-            await self.refused(caller.protocol, caller.client_address, caller.target, refused.principal, refused.reason)
-            raise
+        except NotAdmitted as error:
+            refused = error
         except LedgerUnavailable as error:
             log.error("session not recorded", error=str(error))
-            raise NotAdmitted("the gateway cannot record this session now", "ledger unavailable") from error
+            refused = NotAdmitted("the gateway cannot record this session now", "ledger unavailable", code="58030")
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way in keeps the caller out
+            log.error("session not opened", error=type(error).__name__)
+            refused = NotAdmitted("the gateway cannot open this session now", type(error).__name__, code="58000")
+        await self.refused(caller.protocol, caller.client_address, caller.target, refused.principal, refused.reason)
+        raise refused
 
     async def refused(self, protocol: str, client_address: str, target: str, principal: str, reason: str) -> None:
         """Keep on record that a client was turned away; when even that fails, say so loudly."""
@@ -164,7 +166,7 @@ class Reception:
                 return self._authenticator.scram_principal(caller.scram_user)
             return await self._authenticator.authenticate(caller.token, caller.client_address)
         except LoginRefused as refused:
-            raise NotAdmitted(str(refused), refused.reason, is_login=True) from refused
+            raise NotAdmitted(str(refused), refused.reason, code="28P01") from refused
 
     def _no_such(self, name: str, principal: Principal, reason: str) -> NotAdmitted:
         return NotAdmitted(

@@ -19,6 +19,7 @@ from interlock.adapters.ledger.segments import segment_path
 from interlock.adapters.ledger.standard import StandardLedger
 from interlock.adapters.ledger.state import load_state
 from interlock.adapters.ledger.strict import StrictLedger
+from interlock.adapters.private_file import make_private_directory
 from interlock.core.chain import encode_record
 from interlock.core.checkpoint import Signer
 from interlock.core.errors import EvidenceError, LedgerUnavailable
@@ -58,7 +59,8 @@ def open_ledger(
     disk = disk or SystemDisk()
     with contextlib.ExitStack() as undo:
         try:
-            (directory / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(directory)
+            make_private_directory(directory / SEGMENTS)
             lock = _lock(directory)
             undo.callback(os.close, lock)
             _pin_key(directory, signer)

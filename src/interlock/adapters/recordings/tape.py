@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from interlock.adapters.ledger.disk import Disk, open_append, sync_directory, write_whole
+from interlock.adapters.private_file import make_private_directory
 from interlock.core.errors import EvidenceError
 from interlock.core.session import is_session_id, session_id_time_ms
 from interlock.services.evidence.archive import StoredChunk
@@ -67,7 +68,8 @@ class Tape:
 
     def _open(self) -> None:
         if not self._offset:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self._path.parent.parent)
+            make_private_directory(self._path.parent)
         descriptor = open_append(self._path)
         try:
             self._disk.ftruncate(descriptor, self._offset)

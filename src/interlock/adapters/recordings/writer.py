@@ -13,6 +13,7 @@ from pathlib import Path
 import zstandard
 
 from interlock.adapters.ledger.disk import Disk, open_append, write_whole
+from interlock.adapters.private_file import make_private_directory
 from interlock.adapters.recordings.gaps import lost_chunk
 from interlock.adapters.recordings.sealing import SessionCipher
 from interlock.adapters.recordings.tape import Tape
@@ -129,7 +130,7 @@ class ChunkWriter:
     def _try_disk(self) -> str | None:
         path = self._directory / "probe"
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self._directory)
             descriptor = open_append(path)
             try:
                 write_whole(self._disk, descriptor, bytes(PROBE_BYTES), 0)

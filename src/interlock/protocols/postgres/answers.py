@@ -46,6 +46,8 @@ class Answers:
         """The entry for which the target takes COPY data now."""
         self.skipping = False
         """The target passes over everything up to the next Sync, which is not forwarded yet."""
+        self.mid_message = False
+        """The client has a part of a message whose end is still to come: nothing of our own may be said now."""
 
     def receive(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
@@ -83,6 +85,7 @@ class Answers:
             effects.append(base.RecordAnswer(self._number, part))
             effects.append(base.Send(Side.CLIENT, part))
             self._recorded = end
+            self.mid_message = end == len(self._chunk) and self._frames.mid_message
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""

@@ -53,6 +53,11 @@ class BackendFrames:
         self.chunk: bytes = b""
         self.rows_after: int = 0
 
+    @property
+    def mid_message(self) -> bool:
+        """Whether ``chunk`` ends within a message."""
+        return self._remaining > 0
+
     def scan(self, data: bytes) -> list[BackendMessage]:
         """Messages that begin in ``data``, rows left out but counted.
 

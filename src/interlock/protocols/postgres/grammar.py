@@ -18,6 +18,7 @@ the grammar takes together (``NOT /* c */ IN``).
 import queue
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,13 +26,13 @@ import msgspec
 from postgast.native import lib
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Texts above this are refused. Worst case measured: 512 MiB of stack hold 16 MiB of nested operators."""
+"""Texts above this are refused; see STACK_BYTES."""
 
 MAX_INLINE_BYTES = 16 * 1024
 """Texts up to this are parsed on the caller's stack: a quarter of what an 8 MiB stack was seen to survive."""
 
 STACK_BYTES = 512 * 1024 * 1024
-"""Reserved, not committed: pages are only touched by deeply nested texts."""
+"""Enough for MAX_BYTES of any nesting the grammar accepts. Reserved, not committed: only deep texts touch it."""
 
 MAX_STATEMENTS = 10_000
 """Texts with more statements are refused."""
@@ -184,7 +185,7 @@ class _DeepParser:
             del text, answer
 
 
-def _start_with_stack(run: Any) -> threading.Thread:
+def _start_with_stack(run: Callable[[], None]) -> threading.Thread:
     """The stack size is a process-wide setting: it is put back before anyone else can be expected to need it."""
     before = threading.stack_size(STACK_BYTES)
     try:

@@ -24,14 +24,31 @@ class Awaited(enum.IntEnum):
 class Change:
     """A change to what the session's names mean, in force when the target agrees.
 
-    Exactly one of ``taken`` and ``refused`` is called, once. ``idle`` says that the statement was committed with it.
+    Exactly one of ``taken``, ``perhaps_taken`` and ``refused`` is called, once. ``idle`` says that the target was in
+    no transaction afterwards.
     """
 
     def taken(self, idle: bool) -> None:
         raise NotImplementedError
 
+    def perhaps_taken(self) -> None:
+        """What ran was this change's statement or another."""
+
     def refused(self) -> None:
-        raise NotImplementedError
+        """The statement failed or was not run."""
+
+
+class PossibleChange(Change):
+    """The change of one of several statements of which one runs: it may only add to what names mean."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    def taken(self, idle: bool) -> None:
+        self._change.perhaps_taken()
+
+    def refused(self) -> None:
+        self._change.refused()
 
 
 class Entry:

@@ -104,6 +104,11 @@ class Relay:
             self._names.end_transaction()
         self._read_requests(effects)
 
+    @property
+    def may_speak(self) -> bool:
+        """Whether a message of our own would reach the client as one, and not as the rest of a row."""
+        return not self._answers.mid_message
+
     def interrupted(self) -> list[Entry]:
         """The session ends: what was still owed."""
         return self._outstanding.drain()
@@ -376,7 +381,7 @@ class Relay:
     def _answer_here(self, number: int, denial: bytes, effects: list[Effect]) -> bool:
         """Answer a refused group without the target, when there is no transaction and nothing is outstanding."""
         alone = self._boundary in (messages.SYNC, messages.QUERY) and not len(self._outstanding)
-        if not alone or self._answers.status != IDLE:
+        if not alone or self._answers.status != IDLE or not self.may_speak:
             return False
         data = denial + messages.ready_for_query(IDLE)
         effects.append(base.RecordAnswer(number, data))

@@ -8,12 +8,15 @@ from typing import Final, Generic
 
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.protocols.postgres.names import NameTable, Value
-from interlock.protocols.postgres.outstanding import Awaited, Change, Entry
+from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
 from interlock.protocols.postgres.scope import UNKNOWN_NAME, SchemaScope, combine, resolve
 from interlock.protocols.postgres.statements.interpretation import Definition as SqlDefinition
-from interlock.protocols.postgres.statements.interpretation import Interpretation, NameSpace, SearchPath
+from interlock.protocols.postgres.statements.interpretation import Interpretation, Name, NameSpace, SearchPath
 
 MAX_NAMES: Final = 20_000
+MAX_NAMED_BYTES: Final = 1 << 26
+"""Texts of prepared statements, and parameters of portals, that a session keeps."""
+_MAX_FOLLOWED: Final = 64
 
 
 class Prepared:
@@ -28,6 +31,13 @@ class Prepared:
         self.asked_at = 0
         self.asked_by: Entry | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        return len(self.text)
+
+    def superseded(self) -> None:
+        """Keeps its text: it may be the one that stays."""
+
 
 class Portal:
     """A portal, from Bind or from SQL's DECLARE: a statement with its parameters.
@@ -40,6 +50,14 @@ class Portal:
         self.parameters = parameters
         self.segment = segment
         self.declared = declared
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.parameters)
+
+    def superseded(self) -> None:
+        """Parameters are shown of the newest portal only, and may be large."""
+        self.parameters = b""
 
 
 class Naming(Change, Generic[Value]):
@@ -58,57 +76,60 @@ class Naming(Change, Generic[Value]):
         self._table.withdraw(self._name, self._value)
 
 
-class Forgetting(Change):
-    """Names lose the meanings that they have now."""
+class Forgetting(Change, Generic[Value]):
+    """A name, or every one but the unnamed, loses the meanings that it has now.
 
-    def __init__(self, names: "SessionNames", space: NameSpace, name: str) -> None:
-        self._names = names
-        self._space = space
+    PostgreSQL keeps the unnamed statement apart: DEALLOCATE ALL and DISCARD ALL leave it alone.
+    """
+
+    def __init__(self, table: NameTable[Value], name: str | None) -> None:
+        self._table = table
         self._name = name
-        self._prepared = names.prepared.known(name) if space is NameSpace.PREPARED else ()
-        self._portals = names.portals.known(name) if space is NameSpace.PORTAL else ()
+        self._mark = table.newest
 
     def taken(self, idle: bool) -> None:
-        for prepared in self._prepared:
-            self._names.prepared.withdraw(self._name, prepared)
-        for portal in self._portals:
-            self._names.portals.withdraw(self._name, portal)
-
-    def refused(self) -> None:
-        return
+        if self._name is None:
+            self._table.forget_named(self._mark)
+        else:
+            self._table.forget(self._name, self._mark)
 
 
 class PathChange(Change):
-    """The search path changes; for good once the change is committed."""
+    """The search path changes. Only of a statement that was ``alone`` it is known that nothing rolled it back."""
 
-    def __init__(self, scope: SchemaScope, path: SearchPath) -> None:
+    def __init__(self, scope: SchemaScope, path: SearchPath, alone: bool) -> None:
         self._scope = scope
         self._path = path
+        self._alone = alone
         scope.may_become(path)
 
     def taken(self, idle: bool) -> None:
-        if idle and not self._path.local:
+        if idle and self._alone and not self._path.local:
             self._scope.became(self._path)
+        else:
+            self._scope.changed(self._path)
 
-    def refused(self) -> None:
-        return
+    def perhaps_taken(self) -> None:
+        self._scope.changed(self._path)
 
 
 class SessionNames:
     """Both name spaces of a session."""
 
     def __init__(self) -> None:
-        self.prepared: NameTable[Prepared] = NameTable(MAX_NAMES)
-        self.portals: NameTable[Portal] = NameTable(MAX_NAMES)
+        self.prepared: NameTable[Prepared] = NameTable(MAX_NAMES, MAX_NAMED_BYTES)
+        self.portals: NameTable[Portal] = NameTable(MAX_NAMES, MAX_NAMED_BYTES)
 
     def end_transaction(self) -> None:
         """The target is idle and nothing is on its way: portals made by Bind are gone."""
-        if len(self.portals) <= 1:
-            return  # most often the unnamed portal, which the next Bind replaces
-        for name in self.portals.names():
-            for portal in self.portals.known(name):
-                if not portal.declared:
-                    self.portals.withdraw(name, portal)
+        if len(self.portals):
+            self.portals.keep(lambda portal: portal.declared)
+
+    def forgetting(self, space: NameSpace, name: str | None) -> Change:
+        """The change that makes a name, or all that have one, mean nothing."""
+        if space is NameSpace.PREPARED:
+            return Forgetting(self.prepared, name)
+        return Forgetting(self.portals, name)
 
 
 class Group:
@@ -147,10 +168,11 @@ class Requests:
 
     def query(self, group: Group, interpretation: Interpretation, text: bytes) -> Entry:
         """A simple query: the operation and the entry for it."""
+        paths = self._path_changes(interpretation, alone=len(interpretation.statements) == 1)
         operation = self._operation(self._meaning(interpretation), text, b"", Phase.EXECUTE)
         group.ask(operation)
         entry = Entry(Awaited.READY_AFTER_QUERY, operation.number, copy_in=_copies_in(interpretation))
-        entry.changes = self._changes(interpretation)
+        entry.changes = paths + self._name_changes(interpretation, text)
         return entry
 
     def parse(self, group: Group, name: str, interpretation: Interpretation, text: bytes) -> Entry:
@@ -174,7 +196,7 @@ class Requests:
 
     def close(self, space: NameSpace, name: str) -> Entry:
         entry = Entry(Awaited.CLOSE_COMPLETE)
-        entry.changes = [(0, Forgetting(self._names, space, name))]
+        entry.changes = [(0, self._names.forgetting(space, name))]
         return entry
 
     def execute(self, group: Group, portal_name: str) -> Entry:
@@ -191,7 +213,12 @@ class Requests:
             group.ask(operation)
         copies = any(_copies_in(one.interpretation) for one in prepared)
         entry = Entry(Awaited.EXECUTION, operation.number, copy_in=copies)
-        entry.changes = [change for one in prepared for change in self._changes(one.interpretation)]
+        for one in prepared:
+            changes = self._path_changes(one.interpretation, alone=False)
+            changes += self._name_changes(one.interpretation, one.text)
+            if len(prepared) > 1:
+                changes = [(index, PossibleChange(change)) for index, change in changes]
+            entry.changes += changes
         return entry
 
     def _execution_of(self, group: Group, prepared: Prepared, parameters: bytes) -> Operation:
@@ -219,45 +246,72 @@ class Requests:
         return Operation(self._numbers, meaning, text, parameters, phase)
 
     def _meaning(self, interpretation: Interpretation) -> Meaning:
-        used = [name for statement in interpretation.statements for name in statement.uses]
         meaning = interpretation.meaning
-        if used:
-            parts = [meaning]
-            for name in used:
-                parts += self._used_meanings(name.space, name.name)
-            meaning = combine(tuple(parts))
+        if any(statement.uses for statement in interpretation.statements):
+            meaning = combine((meaning, *self._used_meanings(interpretation)))
         return resolve(meaning, self._scope.schemas)
 
-    def _used_meanings(self, space: NameSpace, name: str) -> list[Meaning]:
-        if space is NameSpace.PREPARED:
-            prepared = self._names.prepared.candidates(name, self.segment)
-        else:
-            portals = self._names.portals.candidates(name, self.segment)
-            prepared = tuple(one for portal in portals for one in portal.prepared)
-        return [one.interpretation.meaning for one in prepared] or [UNKNOWN_NAME]
+    def _used_meanings(self, interpretation: Interpretation) -> list[Meaning]:
+        """The meanings of everything that runs when the text does, through names that stand for uses of names."""
+        followed: dict[Prepared, None] = {}
+        meanings: list[Meaning] = []
+        pending = [interpretation]
+        while pending:
+            for name in _names_used(pending.pop()):
+                found = self._standing_for(name)
+                if not found or len(followed) > _MAX_FOLLOWED:
+                    meanings.append(UNKNOWN_NAME)
+                    continue
+                new = [prepared for prepared in found if prepared not in followed]
+                followed.update(dict.fromkeys(new))
+                meanings += [prepared.interpretation.meaning for prepared in new]
+                pending += [prepared.interpretation for prepared in new]
+        return meanings
 
-    def _changes(self, interpretation: Interpretation) -> list[tuple[int, Change]]:
+    def _standing_for(self, name: Name) -> tuple[Prepared, ...]:
+        if name.space is NameSpace.PREPARED:
+            return self._names.prepared.candidates(name.name, self.segment)
+        portals = self._names.portals.candidates(name.name, self.segment)
+        return tuple(one for portal in portals for one in portal.prepared)
+
+    def _path_changes(self, interpretation: Interpretation, alone: bool) -> list[tuple[int, Change]]:
+        """To be made before the text's own meaning is resolved: a change counts for the rest of its text."""
+        return [
+            (index, PathChange(self._scope, statement.search_path, alone))
+            for index, statement in enumerate(interpretation.statements)
+            if statement.search_path is not None
+        ]
+
+    def _name_changes(self, interpretation: Interpretation, text: bytes) -> list[tuple[int, Change]]:
+        """To be made after the text's own meaning was found: it may use a name and then give it another meaning."""
         changes: list[tuple[int, Change]] = []
         for index, statement in enumerate(interpretation.statements):
             if statement.defines is not None:
-                changes.append((index, self._sql_definition(statement.defines)))
-            changes += [(index, Forgetting(self._names, name.space, name.name)) for name in statement.forgets]
-            changes += [(index, change) for space in statement.forgets_all for change in self._forget_all(space)]
-            if statement.search_path is not None:
-                changes.append((index, PathChange(self._scope, statement.search_path)))
+                changes.append((index, self._sql_definition(statement.defines, text)))
+            changes += [(index, self._names.forgetting(name.space, name.name)) for name in statement.forgets]
+            changes += [(index, self._names.forgetting(space, None)) for space in statement.forgets_all]
         return changes
 
-    def _sql_definition(self, definition: SqlDefinition) -> Change:
-        body = Interpretation(definition.statement.meaning, (definition.statement,))
-        prepared = Prepared(body, b"", self.segment)
+    def _sql_definition(self, definition: SqlDefinition, text: bytes) -> Change:
+        statement, name = definition.statement, definition.name.name
         if definition.name.space is NameSpace.PREPARED:
-            return Naming(self._names.prepared, definition.name.name, prepared)
-        portal = Portal((prepared,), b"", self.segment, declared=True)
-        return Naming(self._names.portals, definition.name.name, portal)
+            prepared = Prepared(Interpretation(statement.meaning, (statement,)), text, self.segment)
+            return Naming(self._names.prepared, name, prepared)
+        # A cursor goes on reading the tables it was declared on, whatever the search path is when it is fetched from.
+        body = Interpretation(resolve(statement.meaning, self._scope.schemas), (statement,))
+        portal = Portal((Prepared(body, text, self.segment),), b"", self.segment, declared=True)
+        return Naming(self._names.portals, name, portal)
 
-    def _forget_all(self, space: NameSpace) -> list[Change]:
-        names = self._names.prepared.names() if space is NameSpace.PREPARED else self._names.portals.names()
-        return [Forgetting(self._names, space, name) for name in names]
+
+def _names_used(interpretation: Interpretation) -> list[Name]:
+    """Names that the text uses and has not itself defined before: if that fails, so does the rest of the text."""
+    used: list[Name] = []
+    defined: set[Name] = set()
+    for statement in interpretation.statements:
+        used += [name for name in statement.uses if name not in defined]
+        if statement.defines is not None:
+            defined.add(statement.defines.name)
+    return used
 
 
 def _copies_in(interpretation: Interpretation) -> bool:

@@ -66,15 +66,25 @@ class SchemaScope:
     def __init__(self, default: tuple[str, ...], user: str) -> None:
         self._user = user
         self._default = self._named(default)
+        self._lasting = self._default
         self.schemas = self._default
 
     def may_become(self, path: SearchPath) -> None:
         """A change is on its way; it may fail or be rolled back."""
         self.schemas = tuple(dict.fromkeys(self.schemas + self._wanted(path)))
 
+    def changed(self, path: SearchPath) -> None:
+        """A change was made; it may be rolled back, and a local one will be."""
+        if not path.local:
+            self._lasting = tuple(dict.fromkeys(self._lasting + self._wanted(path)))
+
     def became(self, path: SearchPath) -> None:
-        """A change is in force for good."""
-        self.schemas = self._wanted(path)
+        """A change was made and committed."""
+        self._lasting = self._wanted(path)
+
+    def settle(self) -> None:
+        """No transaction is open and no change is on its way."""
+        self.schemas = self._lasting
 
     def _wanted(self, path: SearchPath) -> tuple[str, ...]:
         return self._default if path.schemas is None else self._named(path.schemas)

@@ -167,7 +167,8 @@ class PostgresSession:
         self._fatal(event.code, event.reason, effects)
 
     def _fatal(self, code: str, text: str, effects: list[Effect]) -> None:
-        self._send_client(messages.error_response("FATAL", code, text), effects)
+        if self._relay is None or self._relay.may_speak:
+            self._send_client(messages.error_response("FATAL", code, text), effects)
         self._end(base.Refuse(text) if self._relay is None else base.Close(text), effects)
 
     def _send_client(self, data: bytes, effects: list[Effect]) -> None:

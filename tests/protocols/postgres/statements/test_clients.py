@@ -16,8 +16,10 @@ import psycopg
 import pytest
 import sqlalchemy
 from asyncpg import introspection
+from psycopg.types import TypeInfo
 from psycopg.types.composite import CompositeInfo
 from psycopg.types.enum import EnumInfo
+from psycopg.types.range import RangeInfo
 
 from interlock.core.operation import Access, Meaning
 from interlock.protocols.postgres.statements import interpret
@@ -119,8 +121,8 @@ def test_psycopg_finds_types(server: PostgresServer, endpoint: Endpoint) -> None
     with recorded(server) as meanings, psycopg.connect(**endpoint.parameters()) as connection:
         assert EnumInfo.fetch(connection, "mood")
         assert CompositeInfo.fetch(connection, "pair")
-        assert psycopg.types.TypeInfo.fetch(connection, "positive")
-        assert psycopg.types.range.RangeInfo.fetch(connection, "int4range")
+        assert TypeInfo.fetch(connection, "positive")
+        assert RangeInfo.fetch(connection, "int4range")
         with connection.transaction(), connection.cursor("server_side") as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()

@@ -103,6 +103,8 @@ def test_search_path_is_tracked(text: str, path: SearchPath | None) -> None:
     [
         "SELECT set_config('search_path', 'a', false) WHERE false",
         "SELECT set_config('search_path', 'a,', false)",
+        "SELECT set_config('search_path', 'a', $1)",
+        "SELECT set_config('search_path', 'a')",
         "SELECT set_config('search_path', '\"a', false)",
         "COPY (SELECT set_config('search_path', 'a', false)) TO STDOUT",
         "DECLARE c CURSOR FOR SELECT set_config('search_path', 'a', false)",

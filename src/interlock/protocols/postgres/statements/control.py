@@ -33,7 +33,7 @@ def select(reader: "Interpreter", body: Node) -> None:
     """A SELECT of nothing but set_config calls sets for certain; any other SELECT is walked as it is."""
     calls = _settings_set(body)
     plain = body.keys() <= {"targetList", "limitOption", "op"}
-    chosen = None if plain else _chosen_setting(body)
+    chosen = _chosen_setting(body) if calls and not plain else None
     if not calls or (chosen is None and not plain):
         reader.walk.push({"SelectStmt": body})
         return
@@ -48,9 +48,13 @@ def select(reader: "Interpreter", body: Node) -> None:
 
 def _settings_set(body: Node) -> list[Node]:
     """The set_config calls of a target list that has nothing else."""
-    targets = [target.get("ResTarget", {}).get("val", {}) for target in body.get("targetList", [])]
-    calls = [target.get("FuncCall", {}) for target in targets]
-    return calls if all(strings(call.get("funcname"))[-1:] == ["set_config"] for call in calls) else []
+    calls: list[Node] = []
+    for target in body.get("targetList", []):
+        call = target.get("ResTarget", {}).get("val", {}).get("FuncCall")
+        if call is None or strings(call.get("funcname"))[-1:] != ["set_config"]:
+            return []
+        calls.append(call)
+    return calls
 
 
 def _chosen_setting(body: Node) -> str | None:

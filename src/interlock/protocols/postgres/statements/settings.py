@@ -47,6 +47,9 @@ _HARMLESS = {
     "memory": """
         work_mem hash_mem_multiplier
     """,
+    "chance": """
+        seed
+    """,
     "definitions": """
         default_tablespace default_table_access_method default_toast_compression default_with_oids
         check_function_bodies temp_tablespaces
@@ -102,11 +105,12 @@ def note_set_config(findings: Findings, arguments: list[Node], *, unconditional:
         findings.add("set", ResourceKind.SETTING, (ANY,))
         findings.refuse("The first argument of set_config must be a literal.")
         return
-    local = len(texts) < 3 or texts[2] not in _FALSE
+    scope = texts[2] if len(texts) > 2 else None
+    local = scope is None or scope.lower() not in _FALSE
     if _canonical(name) != SEARCH_PATH:
         note_setting(findings, name, None if value is None else [value], local=local)
         return
-    schemas = None if value is None else split_identifiers(value, ",")
+    schemas = None if value is None or scope is None else split_identifiers(value, ",")
     if not unconditional:
         findings.refuse("set_config may change search_path only in a SELECT of nothing else; or use SET.")
     note_setting(findings, name, schemas, local=local)

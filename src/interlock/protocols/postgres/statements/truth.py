@@ -69,6 +69,9 @@ class _Judge:
                 return self._test(body, negated)
             case "TypeCast" if not body["arg"].keys() <= {"A_Const", "ColumnRef", "ParamRef"}:
                 return self.judge(body["arg"], negated=negated)
+            case "A_Expr" if (column := _compared_column(body)) is not None:
+                own = _is_own_column(strings(column.get("fields")), self._target)
+                return Verdict.ROW if own else Verdict.FREE
             case "A_Expr" if (equated := self._equated(body)) is not None:
                 inner, same_sense = equated
                 return self.judge(inner, negated=negated == same_sense)
@@ -145,6 +148,16 @@ class _Judge:
         if "arg" in body:
             return mentions([body["arg"], *(branch["expr"] for branch in branches)], self._target)
         return any(self.judge(branch["expr"], negated=False) is Verdict.ROW for branch in branches)
+
+
+def _compared_column(body: Node) -> Node | None:
+    """The column in ``column = constant``, the commonest condition of all."""
+    if body.get("kind") != "AEXPR_OP":
+        return None
+    left, right = body.get("lexpr") or {}, body.get("rexpr") or {}
+    if "ColumnRef" in left and ("A_Const" in right or "ParamRef" in right):
+        return dict(left["ColumnRef"])
+    return None
 
 
 def _strongest(verdicts: list[Verdict], order: tuple[Verdict, ...]) -> Verdict:
