@@ -36,6 +36,7 @@ GROUP_MAX_MESSAGES: Final = 1024
 OUTSTANDING_MAX: Final = 16_384
 UNREAD_MAX_BYTES: Final = 1 << 18
 _KEPT_PARAMETER_BYTES: Final = 1 << 16
+_MAX_NAME_BYTES: Final = 63
 
 
 class Fatal(Exception):
@@ -63,6 +64,7 @@ class Relay:
     def __init__(self, scope: SchemaScope, max_statement_bytes: int) -> None:
         self._max_statement_bytes = max_statement_bytes
         self._names = SessionNames()
+        self._scope = scope
         self._requests = Requests(self._names, scope)
         self._outstanding = Outstanding()
         self._answers = Answers(self._outstanding)
@@ -72,6 +74,8 @@ class Relay:
         self._boundary = 0
         self._barrier: Entry | None = None
         self._discarding = False
+        self._unsynced = False
+        """The target has had messages of the extended protocol since the last Sync: it may be in a transaction."""
         self._stream: Callable[[bytes, list[Effect]], None] = self._drop
         self._paused = False
         self._last_number = 0
@@ -87,7 +91,7 @@ class Relay:
     def decided(self, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
         """The group's decisions are there."""
         group, self._deciding = self._deciding, None
-        if group is None or len(decisions) != len(group.operations):
+        if group is None or len(decisions) != len(group.operations) or _carries_refused(group, decisions):
             raise Fatal("XX000", "a decision does not fit what was asked")
         self._forward(group, decisions, effects)
         self._read_requests(effects)
@@ -100,8 +104,9 @@ class Relay:
             self._discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
-        if not len(self._outstanding) and self._answers.status == IDLE and self._deciding is None:
+        if self._at_rest() and not self._group.messages and self._deciding is None:
             self._names.end_transaction()
+            self._scope.settle()
         self._read_requests(effects)
 
     @property
@@ -112,6 +117,10 @@ class Relay:
     def interrupted(self) -> list[Entry]:
         """The session ends: what was still owed."""
         return self._outstanding.drain()
+
+    def _at_rest(self) -> bool:
+        """Whether the target has no transaction open, and nothing to do or to say."""
+        return self._answers.status == IDLE and not self._unsynced and not len(self._outstanding)
 
     def _barrier_is_over(self, entry: Entry) -> bool:
         return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)
@@ -133,7 +142,8 @@ class Relay:
             except Malformed as error:
                 raise Fatal("08P01", f"invalid message: {error}") from error
             except TooManyNames as error:
-                raise Fatal("54000", f"more than {MAX_NAMES} prepared statements or portals are open") from error
+                text = f"more than {MAX_NAMES} prepared statements or portals are open, or they are too large"
+                raise Fatal("54000", text) from error
         self._throttle(effects)
 
     def _may_read(self) -> bool:
@@ -159,10 +169,10 @@ class Relay:
             self._terminate(effects)
         elif kind in _COPY_MESSAGES:
             return  # of a COPY that has failed: the target would read over it as well
+        elif kind not in _READERS:
+            raise Fatal("08P01", f"invalid frontend message type {kind}")
         elif not self._discarding or kind == messages.SYNC:
-            reader = _READERS.get(kind)
-            if reader is None:
-                raise Fatal("08P01", f"invalid frontend message type {kind}")
+            reader = _READERS[kind]
             if self._frames.streaming:
                 self._read_long(kind, message, effects)
             else:
@@ -189,7 +199,7 @@ class Relay:
         self._submit(messages.QUERY, effects)
 
     def _read_parse(self, message: bytes, effects: list[Effect]) -> None:
-        name, position = read_cstring(message, 5)
+        name, position = _name(message, 5)
         text, end = _text(message, position)
         if name == PLACEHOLDER_STATEMENT:
             entry = Entry(Awaited.PARSE_COMPLETE, self._requests.refused(self._group, _RESERVED_NAME, text).number)
@@ -203,15 +213,15 @@ class Relay:
         self._add(message, entry, effects)
 
     def _read_bind(self, message: bytes, effects: list[Effect]) -> None:
-        portal, position = read_cstring(message, 5)
-        statement, position = read_cstring(message, position)
+        portal, position = _name(message, 5)
+        statement, position = _name(message, position)
         self._add(message, self._requests.bind(portal, statement, message[position:]), effects)
 
     def _read_describe(self, message: bytes, effects: list[Effect]) -> None:
         self._add(message, Entry(Awaited.DESCRIPTION), effects)
 
     def _read_execute(self, message: bytes, effects: list[Effect]) -> None:
-        portal, end = read_cstring(message, 5)
+        portal, end = _name(message, 5)
         if end + 4 != len(message):
             raise Malformed("the Execute message does not end where it should")
         self._add(message, self._requests.execute(self._group, portal), effects)
@@ -220,14 +230,18 @@ class Relay:
         space = _CLOSED_SPACES.get(message[5]) if len(message) > 5 else None
         if space is None:
             raise Malformed("the Close message names neither a statement nor a portal")
-        name, _ = read_cstring(message, 6)
+        name, end = _name(message, 6)
+        if end != len(message):
+            raise Malformed("the Close message does not end where it should")
         self._add(message, self._requests.close(space, name), effects)
 
     def _read_sync(self, message: bytes, effects: list[Effect]) -> None:
+        _check_empty(message)
         self._group.add(message, Entry(Awaited.READY_AFTER_SYNC))
         self._submit(messages.SYNC, effects)
 
     def _read_flush(self, message: bytes, effects: list[Effect]) -> None:
+        _check_empty(message)
         self._group.add(message, None)
         self._submit(messages.FLUSH, effects)
 
@@ -262,7 +276,7 @@ class Relay:
         elif kind == messages.QUERY:
             self._refuse_whole(head, self._too_long(size - 6), effects)
         elif kind == messages.PARSE:
-            _, position = read_cstring(head, 5)
+            _, position = _name(head, 5)
             meaning = _unsupported("PARSE", self._too_long(size - position - 3))
             operation = self._requests.refused(self._group, meaning, head[position : position + _KEPT_PARAMETER_BYTES])
             self._group.add(head, Entry(Awaited.PARSE_COMPLETE, operation.number))
@@ -272,8 +286,8 @@ class Relay:
 
     def _read_long_bind(self, head: bytes, effects: list[Effect]) -> None:
         """A Bind executes nothing, so its parameters may go ahead of the Execute that is decided later."""
-        portal, position = read_cstring(head, 5)
-        statement, position = read_cstring(head, position)
+        portal, position = _name(head, 5)
+        statement, position = _name(head, position)
         kept = head[position : position + _KEPT_PARAMETER_BYTES]
         self._stream = self._pass_to_target
         self._group.add(head, self._requests.bind(portal, statement, kept))
@@ -334,6 +348,7 @@ class Relay:
             if entry is not None:
                 self._outstanding.add(entry)
         self._barrier = group.copy_in
+        self._unsynced = self._boundary not in (messages.SYNC, messages.QUERY)
         data = group.messages[0] if len(group.messages) == 1 else b"".join(group.messages)
         effects.append(base.Send(Side.TARGET, data))
 
@@ -352,6 +367,7 @@ class Relay:
         cut = 0 if refused is None else group.cuts[refused]
         self._withdraw(group, cut, decisions, effects)
         ends_with_sync = self._boundary == messages.SYNC
+        is_query = self._boundary == messages.QUERY and cut == len(group.messages) - 1
         forwarded = group.messages[:cut]
         for entry in group.entries[:cut]:
             if entry is not None:
@@ -359,20 +375,20 @@ class Relay:
         if refused is not None:
             denial = _denial(decisions[refused])
             number = group.operations[refused].number
-            if not forwarded and self._answer_here(number, denial, effects):
+            if not forwarded and (ends_with_sync or is_query) and self._answer_here(number, denial, effects):
                 return
-            forwarded = [*forwarded, self._placeholder(number, denial)]
+            forwarded = [*forwarded, self._placeholder(number, denial, is_query)]
         if ends_with_sync:
             forwarded = [*forwarded, messages.SYNC_MESSAGE]
             self._outstanding.add(Entry(Awaited.READY_AFTER_SYNC))
         elif self._boundary == messages.FLUSH:
             forwarded = [*forwarded, messages.FLUSH_MESSAGE]
-        self._discarding = not ends_with_sync and self._boundary != messages.QUERY
+        self._discarding = self._unsynced = not ends_with_sync and not is_query
         self._stream = self._drop
         effects.append(base.Send(Side.TARGET, b"".join(forwarded)))
 
-    def _placeholder(self, number: int, denial: bytes) -> bytes:
-        if self._boundary == messages.QUERY:
+    def _placeholder(self, number: int, denial: bytes, is_query: bool) -> bytes:
+        if is_query:
             self._outstanding.add(Entry(Awaited.READY_AFTER_QUERY, number, denial))
             return QUERY_PLACEHOLDER
         self._outstanding.add(Entry(Awaited.BIND_COMPLETE, number, denial))
@@ -380,8 +396,7 @@ class Relay:
 
     def _answer_here(self, number: int, denial: bytes, effects: list[Effect]) -> bool:
         """Answer a refused group without the target, when there is no transaction and nothing is outstanding."""
-        alone = self._boundary in (messages.SYNC, messages.QUERY) and not len(self._outstanding)
-        if not alone or self._answers.status != IDLE or not self.may_speak:
+        if not self._at_rest() or not self.may_speak:
             return False
         data = denial + messages.ready_for_query(IDLE)
         effects.append(base.RecordAnswer(number, data))
@@ -405,6 +420,25 @@ def _text(message: bytes, start: int) -> tuple[bytes, int]:
     if end < 0:
         raise Malformed("a statement is not terminated")
     return message[start:end], end + 1
+
+
+def _name(message: bytes, start: int) -> tuple[str, int]:
+    """A statement's or portal's name. The target compares 63 bytes, so longer ones could be another's to it."""
+    name, end = read_cstring(message, start)
+    if end - start > _MAX_NAME_BYTES + 1:
+        raise Malformed(f"a name is longer than {_MAX_NAME_BYTES} bytes")
+    return name, end
+
+
+def _check_empty(message: bytes) -> None:
+    if len(message) != 5:
+        raise Malformed("a message that has no body has one")
+
+
+def _carries_refused(group: Group, decisions: tuple[Decision, ...]) -> bool:
+    """Whether there is a permit for what the gateway cannot carry: such messages are not whole or not readable."""
+    pairs = zip(group.operations, decisions, strict=True)
+    return any(operation.meaning.refusal is not None and isinstance(decision, Permit) for operation, decision in pairs)
 
 
 def _denial(decision: Decision) -> bytes:

@@ -18,6 +18,7 @@ from interlock.core.errors import ConfigurationError, CredentialUnavailable, Evi
 from interlock.core.printable import one_line
 
 WRONG, UNUSABLE = 1, 2
+_UNBROKEN = frozenset(("session", "opened", "at", "#", "entry", "kind"))
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 SinceOption = Annotated[str, typer.Option("--since", help="Only from this time on (ISO 8601, UTC unless it says).")]
@@ -59,10 +60,10 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A table; cells are made safe for the terminal."""
+    """A table; cells are made safe for the terminal. What names a row, and times, are never broken over lines."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in _UNBROKEN)
     for row in rows:
         table.add_row(*(Text(one_line(str(cell))) for cell in row))
     Console(soft_wrap=False).print(table)

@@ -65,7 +65,7 @@ def list_sessions(
         for summary in found:
             print_json(_summary_fields(summary))
         return
-    columns = ("session", "opened", "status", "principal", "connection", "operations", "denied", "rows")
+    columns = ("session", "opened", "status", "principal", "connection", "ops", "denied", "rows")
     print_table(columns, (_summary_row(summary) for summary in found))
 
 
