@@ -45,7 +45,7 @@ class Follower:
         (commands / "interlock").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m interlock "$@"\n')
         (commands / "interlock").chmod(0o755)
         path = f"{commands}:{client_program('psql').parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.environment = os.environ | {"PATH": path, "INTERLOCK_CONFIG": "interlock.toml"}
+        self.environment = os.environ | {"PATH": path, "INTERLOCK_CONFIG": "interlock.toml", "COLUMNS": "200"}
 
     def adapted(self, text: str) -> str:
         for shown, real in self.ports.items():

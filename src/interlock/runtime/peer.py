@@ -112,6 +112,7 @@ class Peer(asyncio.Protocol):
         if self._closing is not None:
             self._closing.cancel()
         self._owner.connection_lost(self._side)
+        self.tls = self._transport = None  # what is large goes now, not when the cycle with the owner is collected
 
     def _decrypt(self, data: bytes) -> None:
         assert self.tls is not None

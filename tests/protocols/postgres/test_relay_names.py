@@ -165,8 +165,8 @@ def test_execute_in_front_of_its_prepare_means_the_old_statement() -> None:
 def test_execute_of_an_execute_is_what_runs_in_the_end() -> None:
     book = Playbook()
     book.client(wire.query("PREPARE s AS DELETE FROM t")).target(complete("PREPARE"), ready())
-    book.client(wire.parse("EXECUTE s", "outer"), SYNC).target(PARSED, ready())
-    book.client(wire.query("EXECUTE outer"))
+    book.client(wire.parse("EXECUTE s", "wrapper"), SYNC).target(PARSED, ready())
+    book.client(wire.query("EXECUTE wrapper"))
     assert last_tables(book) == {PUBLIC}
 
 

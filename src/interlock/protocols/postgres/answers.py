@@ -11,7 +11,7 @@ from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
-from interlock.protocols.postgres.frames import BackendFrames, BackendMessage
+from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 
 IDLE: Final = 0x49  # I: not in a transaction block
@@ -22,9 +22,7 @@ _ENDS: Final = {
     messages.CLOSE_COMPLETE: Awaited.CLOSE_COMPLETE,
 }
 _GIVE_ROWS: Final = (Awaited.READY_AFTER_QUERY, Awaited.EXECUTION)
-_ANYTIME: Final = frozenset(
-    (messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE, messages.PARAMETER_DESCRIPTION, messages.COPY_DONE)
-)
+_ANYTIME: Final = frozenset((messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE))
 
 
 class LostTrack(Exception):
@@ -56,13 +54,22 @@ class Answers:
         self._chunk = chunk
         self._recorded = 0
         self._counted = 0
-        for message in found:
-            head = self._outstanding.head
-            self._count(head, message.rows, message.end, effects)
-            self._read(message, head, effects)
-        if self._counted < len(chunk):
-            self._count(self._outstanding.head, self._frames.rows_after, len(chunk), effects)
+        understood = 0
+        try:
+            for message in found:
+                head = self._outstanding.head
+                self._count(head, message.rows, message.end, effects)
+                understood = message.start
+                self._read(message, head, effects)
+                understood = message.end
+            if self._counted < len(chunk):
+                self._count(self._outstanding.head, self._frames.rows_after, len(chunk), effects)
+        except LostTrack:
+            self._pass_on(understood, effects)
+            raise
         self._pass_on(len(chunk), effects)
+        if self._frames.broken:
+            raise FramingError(self._frames.broken)
 
     def _count(self, head: Entry | None, rows: int, end: int, effects: list[Effect]) -> None:
         """Attribute rows and bytes up to ``end`` to the entry that they answer."""
@@ -90,8 +97,7 @@ class Answers:
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
         if entry.number and entry.number != self._number:
-            if self._number:
-                self._pass_on(start, effects)
+            self._pass_on(start, effects)
             self._number = entry.number
 
     def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
@@ -150,6 +156,10 @@ class Answers:
         elif head.awaited is not Awaited.READY_AFTER_QUERY:
             raise LostTrack("a description that nobody asked for")
 
+    def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if head is None or head.awaited is not Awaited.DESCRIPTION:
+            raise LostTrack("a description that nobody asked for")
+
     def _ready_for_query(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or message.end - message.start != 6:
             raise LostTrack("the target is ready although nothing was outstanding")
@@ -167,6 +177,8 @@ class Answers:
         if head is None:
             return
         self.copying = None
+        if head.denial and not message.whole:
+            raise LostTrack("the answer to a refused statement is too long")
         if head.denial and not head.code:
             self._replace(message, head.number, head.denial, effects)
         if not head.code:
@@ -185,18 +197,18 @@ class Answers:
 
     def _skip(self, failed: Entry, effects: list[Effect]) -> None:
         """The target passes over everything up to the next Sync."""
-        told = failed.number if failed.denial else 0
+        told: set[int] = set()
         for entry in self._outstanding.skip_to_sync():
             entry.settle()
-            if entry.number and entry.number != told:
+            if entry.number and not entry.denial and entry.number not in told:
                 same = entry.number == failed.number
                 entry.code = failed.code if same else ""
                 effects.append(base.Report(_outcome(entry, OutcomeStatus.FAILED if same else OutcomeStatus.SKIPPED)))
-                told = entry.number
+                told.add(entry.number)
         self.skipping = self._outstanding.head is None
 
     def _copy_out(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
-        if head is None or head.awaited not in _GIVE_ROWS:
+        if head is None or head.awaited not in _GIVE_ROWS or head.denial:
             raise LostTrack("COPY data that nobody asked for")
 
     def _copy_in(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
@@ -218,11 +230,13 @@ _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[
     messages.BIND_COMPLETE: Answers._completion,
     messages.CLOSE_COMPLETE: Answers._completion,
     messages.COMMAND_COMPLETE: Answers._command_complete,
+    messages.COPY_DONE: Answers._copy_out,
     messages.COPY_IN_RESPONSE: Answers._copy_in,
     messages.COPY_OUT_RESPONSE: Answers._copy_out,
     messages.EMPTY_QUERY_RESPONSE: Answers._ended_without_tag,
     messages.ERROR_RESPONSE: Answers._error,
     messages.NO_DATA: Answers._description,
+    messages.PARAMETER_DESCRIPTION: Answers._parameter_description,
     messages.PARAMETER_STATUS: Answers._parameter_status,
     messages.PARSE_COMPLETE: Answers._completion,
     messages.PORTAL_SUSPENDED: Answers._ended_without_tag,

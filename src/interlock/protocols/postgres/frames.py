@@ -16,7 +16,7 @@ _ROW: Final = 0x44  # DataRow, frontend Describe
 _COPY_DATA: Final = 0x64
 
 # Backend messages whose body the session reads: held until complete. All others may be cut anywhere.
-_WHOLE: Final = frozenset(b"CEZSRKv")
+_WHOLE: Final = frozenset(b"CEZSRKTv")
 _KNOWN: Final = frozenset(b"RKS23C1WGHDITEvnNAtsZdcV")
 
 HELD_MAX_BYTES: Final = 1 << 20
@@ -52,6 +52,7 @@ class BackendFrames:
         self._remaining: i64 = 0
         self.chunk: bytes = b""
         self.rows_after: int = 0
+        self.broken: str = ""
 
     @property
     def mid_message(self) -> bool:
@@ -62,7 +63,8 @@ class BackendFrames:
         """Messages that begin in ``data``, rows left out but counted.
 
         Afterwards ``chunk`` is what may go on now: all of the input but a held tail, which comes first in the next
-        chunk. ``rows_after`` counts the rows behind the last message. Raises ``FramingError``.
+        chunk. ``rows_after`` counts the rows behind the last message. ``broken`` says what is behind ``chunk`` when
+        that is not this protocol; nothing more may be scanned then.
         """
         found: list[BackendMessage] = []
         if self._held_bytes > 0:
@@ -80,14 +82,16 @@ class BackendFrames:
                 | i64(data[position + 4])
             )
             if length < 4 or length > 0x7FFFFFFF:
-                raise FramingError("impossible message length")
+                self.broken = "impossible message length"
+                break
             end: i64 = position + 1 + length
             if kind == _ROW or kind == _COPY_DATA:  # noqa: SIM109 - compiled to two comparisons of machine integers
                 rows += 1
                 position = end
                 continue
             if int(kind) not in _KNOWN:
-                raise FramingError(f"unknown message type 0x{int(kind):02x}")
+                self.broken = f"unknown message type 0x{int(kind):02x}"
+                break
             if end > size and int(kind) in _WHOLE and length <= HELD_MAX_BYTES:
                 wanted = length + 1
                 break

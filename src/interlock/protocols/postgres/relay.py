@@ -120,7 +120,8 @@ class Relay:
 
     def _at_rest(self) -> bool:
         """Whether the target has no transaction open, and nothing to do or to say."""
-        return self._answers.status == IDLE and not self._unsynced and not len(self._outstanding)
+        in_transaction = self._answers.status != IDLE or self._unsynced or self._discarding
+        return not in_transaction and not len(self._outstanding)
 
     def _barrier_is_over(self, entry: Entry) -> bool:
         return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)

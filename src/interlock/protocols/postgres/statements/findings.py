@@ -1,6 +1,7 @@
 """What has been found out about one statement so far, and how it becomes a Statement."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.protocols.postgres.statements.interpretation import (
@@ -83,21 +84,13 @@ class Findings:
             transaction=self.transaction,
         )
 
-    def _meaning(self, verb: str) -> Meaning:
-        return Meaning(
-            verb=verb,
-            accesses=ordered(
-                Access(action, kind, path, columns.listed()) for (action, kind, path), columns in self.accesses.items()
-            ),
-            facts={
-                "verb": verb,
-                "has_where": bool(self.wheres) and all(self.wheres),
-                "tables": tuple(sorted(self.tables)),
-                "functions": tuple(sorted(self.functions)),
-                "statements": 1,
-            },
-            refusal=self.refusal,
+    def _meaning(self, verb: str, statements: int = 1) -> Meaning:
+        accesses = ordered(
+            Access(action, kind, path, columns.listed()) for (action, kind, path), columns in self.accesses.items()
         )
+        has_where = bool(self.wheres) and all(self.wheres)
+        tables, functions = tuple(sorted(self.tables)), tuple(sorted(self.functions))
+        return _shared_meaning(verb, accesses, has_where, tables, functions, statements, self.refusal)
 
 
 def ordered(accesses: Iterable[Access]) -> tuple[Access, ...]:
@@ -118,6 +111,25 @@ def union(meanings: list[Meaning]) -> Meaning:
     for meaning in meanings:
         findings.absorb(meaning)
         findings.wheres.append(bool(meaning.facts.get("has_where")))
-    sealed = findings._meaning("; ".join(meaning.verb for meaning in meanings))
-    facts = {**sealed.facts, "statements": len(meanings)}
-    return Meaning(sealed.verb, sealed.accesses, facts, sealed.refusal)
+    return findings._meaning("; ".join(meaning.verb for meaning in meanings), len(meanings))
+
+
+@lru_cache(maxsize=4096)
+def _shared_meaning(
+    verb: str,
+    accesses: tuple[Access, ...],
+    has_where: bool,
+    tables: tuple[str, ...],
+    functions: tuple[str, ...],
+    statements: int,
+    refusal: str | None,
+) -> Meaning:
+    """One object for all texts that mean the same: decisions are remembered by the meaning's identity."""
+    facts = {
+        "verb": verb,
+        "has_where": has_where,
+        "tables": tables,
+        "functions": functions,
+        "statements": statements,
+    }
+    return Meaning(verb, accesses, facts, refusal)
