@@ -11,7 +11,18 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-HOT_MODULES = ["src/interlock/protocols/postgres/frames.py"]
+# What runs for each message or statement. Modules that define msgspec structs cannot be compiled.
+_HOT = {
+    "adapters/ledger": "journal ledger standard",
+    "adapters/recordings": "recorder",
+    "core": "merkle",
+    "protocols/postgres": "answers frames names outstanding relay requests session",
+    "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
+    " truth walk",
+    "runtime": "driver peer",
+    "services": "enforcement",
+}
+HOT_MODULES = [f"src/interlock/{folder}/{name}.py" for folder, names in _HOT.items() for name in names.split()]
 _COMPILING_COMMANDS = {"bdist_wheel", "build_ext"}
 
 

@@ -240,15 +240,15 @@ class Gateway:
         address = self.settings.gateway.admin_listen
         if not address:
             return
+        ledger, policies = self._node.ledger, self.policies
+        self.metrics.ledger_failing.set_function(lambda: bool(ledger.fault))
+        self.metrics.policy_refused.set_function(lambda: bool(policies.problems))
         health = HealthServer(self.metrics, self._not_ready)
         self.admin_address = await health.listen(*_split_address(address))
         self._stack.push_async_callback(health.close)
 
     def _not_ready(self) -> list[str]:
-        ledger, policies = self._node.ledger, self.policies
-        self.metrics.ledger_failing.set(1 if ledger.fault else 0)
-        self.metrics.policy_refused.set(1 if policies.problems else 0)
-        reasons = ["the ledger accepts nothing"] if ledger.fault else []
+        reasons = ["the ledger accepts nothing"] if self._node.ledger.fault else []
         return reasons + (["the state store cannot be written"] if self._node.database.failure else [])
 
     def _background(self, work: Awaitable[None], name: str) -> None:

@@ -38,12 +38,6 @@ def test_only_main_imports_the_wiring() -> None:
     assert [name(path) for path in MODULES if "interlock.bootstrap" in imports(path)] == ["__main__.py"]
 
 
-def test_only_the_clock_reads_the_time_of_day() -> None:
-    clocks = {"time", "time_ns", "now", "utcnow", "today", "fromtimestamp"} - {"fromtimestamp"}
-    readers = [name(path) for path in MODULES if calls(path) & clocks]
-    assert readers == ["adapters/clock.py"]
-
-
 def test_protocols_do_not_import_one_another() -> None:
     protocols = {path.name for path in (PACKAGE / "protocols").iterdir() if (path / "__init__.py").exists()}
     for protocol in protocols:

@@ -5,11 +5,9 @@ import os
 import resource
 import shutil
 import socket
-import ssl
 import struct
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,8 +16,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from interlock.core.ledger import AnyRecord, ConnectionRefused, GatewayStarted, OperationDecided, SessionClosed
+from interlock.core.ledger import AnyRecord, GatewayStarted, OperationDecided, SessionClosed
 from tests.e2e.ledger_files import records_of, refusals, session_records, wait_for
+from tests.e2e.process_figures import metric, open_files, resident_kib
 from tests.e2e.wire import GSS_REQUEST, SSL_REQUEST, WireClient, WireError, message, query, startup
 from tests.servers import sample
 from tests.servers.certificates import CertificateAuthority
@@ -27,7 +26,7 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.fault_proxy import Ending, FaultProxy, Faults, Flow
 from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import free_port
 
 MakeProxy = Callable[..., Awaitable[FaultProxy]]
 BROKEN_BYTES = {
@@ -146,13 +145,7 @@ def test_truncated_at_every_stage(gateway: GatewayServer) -> None:
         with WireClient(gateway.port, gateway.certificate_file) as client:
             client.send(whole[:end])
     assert still_serves(gateway)
-    wait_for(lambda: sessions_open(gateway) == 0, "all sessions to end")
-
-
-def sessions_open(gateway: GatewayServer) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.admin_port}/metrics", timeout=10) as response:
-        lines = response.read().decode().splitlines()
-    return int(float(next(line.split()[1] for line in lines if line.startswith("interlock_sessions "))))
+    wait_for(lambda: metric(gateway, "interlock_sessions") == 0, "all sessions to end")
 
 
 def test_statements_with_wrong_characters(gateway: GatewayServer, postgres: PostgresServer) -> None:
@@ -518,15 +511,6 @@ def raise_file_limit(wanted: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         pytest.skip(f"needs {wanted} open files, and {hard} are allowed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-
-
-def resident_kib(gateway: GatewayServer) -> int:
-    lines = Path(f"/proc/{gateway.pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))
-
-
-def open_files(gateway: GatewayServer) -> int:
-    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
 
 
 def is_closed(client: socket.socket) -> bool:

@@ -3,12 +3,10 @@
 import itertools
 import os
 import random
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -30,6 +28,8 @@ from tests.servers.postgres import PostgresServer
 
 _CLIENTS = 4
 _ROUNDS = 4
+NO_PARAMETERS = b"\0\0\0\0\0\1\0\1"
+"""What the second half of a Bind message says when there are none and the answer is wanted in binary."""
 _markers = itertools.count(1)
 
 
@@ -101,7 +101,8 @@ def test_every_statement_that_reached_the_target_is_on_record(
         known = {record.digest for record in records_of(gateway, OperationDecided) if record.decision == "allowed"}
         reached = [s.text for s in postgres.logged_statements(mark) if "INSERT INTO written" in s.text]
         assert len(reached) > _ROUNDS
-        assert [text for text in reached if digest(text) not in known] == [], f"seed {seed}"
+        unknown = [text for text in reached if not known & {digest(text), digest(text, NO_PARAMETERS)}]
+        assert unknown == [], f"seed {seed}"
         in_table = written()
         assert in_table <= {inserted(text) for text in reached}
         assert verified(gateway)
@@ -125,9 +126,7 @@ def verified(gateway: GatewayServer) -> bool:
 
 
 @pytest.mark.parametrize("lost_bytes", [1, 7, 64, 300])
-def test_power_cut(
-    target: Endpoint, postgres: PostgresServer, written: Callable[[], set[str]], tmp_path: Path, lost_bytes: int
-) -> None:
+def test_power_cut(target: Endpoint, written: Callable[[], set[str]], lost_bytes: int) -> None:
     """The end of the last segment never reached the disk: the next start cuts it at a whole entry and says so."""
     with GatewayServer(target) as gateway:
         with psycopg.connect(**gateway.endpoint().parameters(), autocommit=True) as connection:
@@ -135,7 +134,6 @@ def test_power_cut(
                 connection.execute(f"INSERT INTO written VALUES ('cut-{number}')".encode())
             gateway.kill()
         (segment,) = list_segments(gateway.data_dir / "ledger" / "segments")
-        shutil.copytree(gateway.data_dir, tmp_path / "copy")
         os.truncate(segment, segment.stat().st_size - lost_bytes)
         gateway.start()
         (recovered,) = records_of(gateway, LedgerRecovered)
@@ -147,7 +145,7 @@ def test_power_cut(
         assert verified(gateway)
 
 
-def test_orderly_end(target: Endpoint, postgres: PostgresServer) -> None:
+def test_orderly_end(target: Endpoint) -> None:
     """SIGTERM: no new sessions, the open ones are told, everything is on record, exit status 0."""
     with GatewayServer(target) as gateway:
         connection = psycopg.connect(**gateway.endpoint().parameters(), autocommit=True)

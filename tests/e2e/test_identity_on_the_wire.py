@@ -19,8 +19,8 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from tests.clients.scenarios.with_asyncpg import arguments as asyncpg_arguments
 from interlock.core.ledger import ConnectionRefused
+from tests.clients.scenarios.with_asyncpg import arguments as asyncpg_arguments
 from tests.e2e.ledger_files import records, records_of, refusals, session_records
 from tests.e2e.wire import WireClient, WireError, message, startup
 from tests.servers import sample

@@ -9,6 +9,7 @@ from typing import Self
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 GSS_REQUEST = struct.pack("!II", 8, 80877104)
 _TIMEOUT_S = 30
+_STUCK_S = 1.0
 
 
 class WireError(Exception):
@@ -77,6 +78,27 @@ class WireClient:
         if head[:1] == b"E":
             raise WireError(body)
         return head[:1], body
+
+    def receive_some(self) -> bytes:
+        """What has arrived, unread. Raises ``EOFError`` at the end."""
+        data, self._buffer = self._buffer or self._socket.recv(1 << 20), b""
+        if not data:
+            raise EOFError
+        return data
+
+    def send_until_stuck(self, data: bytes, limit_bytes: int) -> int:
+        """Send ``data`` again and again until nothing more is taken for a while; the number of bytes taken."""
+        sent = 0
+        self._socket.settimeout(_STUCK_S)
+        try:
+            while sent < limit_bytes:
+                self._socket.sendall(data)
+                sent += len(data)
+        except TimeoutError:
+            pass
+        finally:
+            self._socket.settimeout(_TIMEOUT_S)
+        return sent
 
     def receive_until(self, kind: bytes) -> list[tuple[bytes, bytes]]:
         """All messages up to and with the first of ``kind``."""

@@ -24,7 +24,8 @@ Policy = Callable[[Operation], Decision]
 
 
 def denial(operation: Operation) -> Denial:
-    return Denial(DenialReason.FORBIDDEN, f"denied: {operation.text.decode(errors='replace')[:60]}")
+    sentence = operation.meaning.refusal or operation.text.decode(errors="replace")[:60]
+    return Denial(DenialReason.FORBIDDEN, f"denied: {sentence}")
 
 
 def permit_everything(operation: Operation) -> Decision:

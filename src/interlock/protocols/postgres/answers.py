@@ -200,7 +200,7 @@ class Answers:
         told: set[int] = set()
         for entry in self._outstanding.skip_to_sync():
             entry.settle()
-            if entry.number and not entry.denial and entry.number not in told:
+            if entry.number and entry.reports and not entry.denial and entry.number not in told:
                 same = entry.number == failed.number
                 entry.code = failed.code if same else ""
                 effects.append(base.Report(_outcome(entry, OutcomeStatus.FAILED if same else OutcomeStatus.SKIPPED)))
@@ -215,8 +215,6 @@ class Answers:
         if head is None or not head.copy_in:
             raise LostTrack("the target asks for COPY data that no statement announced")
         self.copying = head
-        if head.awaited is Awaited.EXECUTION:
-            self._outstanding.drop_syncs()
 
     def _parameter_status(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         body = self._body(message)

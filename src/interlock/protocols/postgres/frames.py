@@ -20,6 +20,8 @@ _WHOLE: Final = frozenset(b"CEZSRKTv")
 _KNOWN: Final = frozenset(b"RKS23C1WGHDITEvnNAtsZdcV")
 
 HELD_MAX_BYTES: Final = 1 << 20
+STREAM_HEAD_BYTES: Final = 1 << 17
+"""How much of a message that is streamed comes first, so that what is in front can be read."""
 
 
 class FramingError(Exception):
@@ -145,9 +147,8 @@ class FrontendFrames:
     def next_message(self) -> bytes | None:
         """The next whole message, type and length included; None when more bytes are needed.
 
-        A message of ``streamed_min_bytes`` or more comes in parts: this returns what is there of its first part (at
-        least its first kilobytes), ``streaming`` is then true, and ``next_part`` gives the rest. Raises
-        ``FramingError``.
+        A message of ``streamed_min_bytes`` or more comes in parts, however it arrives: this returns its first
+        ``STREAM_HEAD_BYTES``, ``streaming`` is then true, and ``next_part`` gives the rest. Raises ``FramingError``.
         """
         if self.pending_bytes < self._wanted:
             return None
@@ -157,17 +158,13 @@ class FrontendFrames:
         if length < 4 or length > 0x3FFFFFFF:
             raise FramingError(f"impossible message length {length}")
         size = length + 1
-        if size > self.pending_bytes:
-            if size < self._streamed_min_bytes:
-                self._wanted = size
-                return None
-            if self.pending_bytes < _STREAM_HEAD_BYTES:
-                self._wanted = _STREAM_HEAD_BYTES
-                return None
-            self._remaining = size - self.pending_bytes
-            size = self.pending_bytes
+        head = size if size < self._streamed_min_bytes else STREAM_HEAD_BYTES
+        if head > self.pending_bytes:
+            self._wanted = head
+            return None
+        self._remaining = size - head
         self._wanted = 5
-        return self._take(size)
+        return self._take(head)
 
     def next_part(self) -> bytes | None:
         """More of the message that is streaming; None when more bytes are needed or nothing is streaming."""
@@ -209,7 +206,3 @@ class FrontendFrames:
             self._buffer = b""
             self._position = 0
         return taken
-
-
-# A message that is streamed is first shown with this much of its body, so that the names in front can be read.
-_STREAM_HEAD_BYTES: Final = 8192

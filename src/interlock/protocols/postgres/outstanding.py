@@ -112,11 +112,6 @@ class Outstanding:
             skipped.append(self._entries.popleft())
         return skipped
 
-    def drop_syncs(self) -> None:
-        """Remove Syncs behind the head: a target in COPY mode reads over them."""
-        kept = [entry for entry in self._entries if entry.awaited is not Awaited.READY_AFTER_SYNC]
-        self._entries = deque(kept)
-
     def drain(self) -> list[Entry]:
         """Remove everything, when the session ends."""
         left = list(self._entries)

@@ -252,9 +252,14 @@ class Relay:
         self._submit(messages.QUERY, effects)
 
     def _add(self, message: bytes, entry: Entry, effects: list[Effect]) -> None:
-        """Add a message that does not end a group, unless the group has grown as large as it may."""
+        """Add a message that does not end a group, unless the group has grown as large as it may.
+
+        What the client sends behind a COPY depends on the target's answer, so that ends a group as well.
+        """
         self._group.add(message, entry)
-        if self._group.size_bytes > GROUP_MAX_BYTES or len(self._group.messages) >= GROUP_MAX_MESSAGES:
+        if entry.copy_in:
+            self._read_flush(messages.FLUSH_MESSAGE, effects)
+        elif self._group.size_bytes > GROUP_MAX_BYTES or len(self._group.messages) >= GROUP_MAX_MESSAGES:
             self._submit(0, effects)
 
     def _too_long(self, size: int) -> str:
@@ -350,6 +355,8 @@ class Relay:
                 self._outstanding.add(entry)
         self._barrier = group.copy_in
         self._unsynced = self._boundary not in (messages.SYNC, messages.QUERY)
+        if self._frames.streaming:
+            effects.append(base.RecordRequest(self._last_number, group.messages[-1]))
         data = group.messages[0] if len(group.messages) == 1 else b"".join(group.messages)
         effects.append(base.Send(Side.TARGET, data))
 

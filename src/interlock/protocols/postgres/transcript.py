@@ -292,7 +292,7 @@ def _line(frame: Frame, kind: TranscriptKind, text: str = "", values: tuple[str 
 
 _Describe = Callable[[Frame, _Reading, bytes], Iterable[TranscriptLine]]
 
-_KINDS = {Direction.ANSWER: b"12345ACDEGHIKNRSTVWZcdnstv", Direction.REQUEST: b"dcfHSX"}
+_KINDS = {Direction.ANSWER: b"12345ACDEGHIKNRSTVWZcdnstv", Direction.REQUEST: b"BdcfHSX"}
 
 # Messages that a person need not see (1 2 3 n t K R Z G H W c) have no entry.
 _LINES: dict[tuple[Direction, bytes], _Describe] = {

@@ -69,7 +69,7 @@ def nothing(walk: Walk, body: Node, scope: Scope) -> None:
 
 def stray_relation(walk: Walk, body: Node, scope: Scope) -> None:
     """A RangeVar outside FROM, in a construct without its own handler: read as a whole, to be safe."""
-    walk.add_relation(body, scope).columns.add("*")
+    walk.add_relation(body, scope).columns.note("*")
 
 
 def constraint(walk: Walk, body: Node, scope: Scope) -> None:

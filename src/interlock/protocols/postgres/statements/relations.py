@@ -24,21 +24,30 @@ class TooComplex(Exception):
     """A statement whose columns cannot be attributed within MAX_STEPS."""
 
 
-class ColumnSet(set[str]):
+class ColumnSet:
     """Column names, collapsed to ``{"*"}`` when there are too many."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def note(self, name: str) -> None:
         """Add one name."""
-        if len(self) >= MAX_COLUMNS:
-            self.add("*")
-        else:
-            self.add(name)
+        self._names.add(name if len(self._names) < MAX_COLUMNS else "*")
 
     def listed(self) -> tuple[str, ...]:
         """Sorted names, ``("*",)`` alone when there are too many to list."""
-        if len(self) >= MAX_COLUMNS:
+        if len(self._names) >= MAX_COLUMNS:
             return ("*",)
-        return tuple(sorted(self))
+        return tuple(sorted(self._names))
 
 
 class Source:
@@ -63,7 +72,7 @@ class Source:
     def read(self, column: str) -> None:
         """``column`` of this source is read; behind an alias list any column may hide."""
         if self.renamed or column in WHOLE_ROW_FUNCTIONS:
-            self.columns.add("*")
+            self.columns.note("*")
         self.columns.note(column)
 
 
@@ -152,7 +161,7 @@ class _Attribution:
             self._unqualified(scope, column)
         if scope.star:
             for source in scope.sources:
-                source.columns.add("*")
+                source.columns.note("*")
 
     def _named(self, level: Scope, name: str) -> list[Source]:
         return self._by_name.get(level, _NO_NAMES).get(name, [])
@@ -186,7 +195,7 @@ class _Attribution:
         for level in scope.levels():
             self._read(level.sources, column)
             for source in self._named(level, column):
-                source.columns.add("*")
+                source.columns.note("*")
 
 
 _NO_NAMES: dict[str, list[Source]] = {}

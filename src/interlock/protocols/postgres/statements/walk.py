@@ -96,7 +96,7 @@ class Walk:
                     handler(self, value, scope)
                 elif type(value) is dict:
                     if "relname" in value:
-                        self.add_relation(value, scope).columns.add("*")
+                        self.add_relation(value, scope).columns.note("*")
                     else:
                         pending.append((value, scope))
                 elif type(value) is list:
