@@ -1,6 +1,6 @@
 """What the operating system and the gateway itself say about a running gateway."""
 
-import os
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def peak_kib(gateway: GatewayServer) -> int:
 
 
 def open_files(gateway: GatewayServer) -> int:
-    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
+    return len(list(Path(f"/proc/{gateway.pid}/fd").iterdir()))
 
 
 def metric(gateway: GatewayServer, name: str) -> float:

@@ -1,4 +1,4 @@
-"""What the gateway makes of peers, files and disks that are broken: a clear answer, a record, and nobody else is hurt."""
+"""Broken peers, files and disks: a clear answer, a record, and nobody else is hurt."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from interlock.core.ledger import AnyRecord, GatewayStarted, OperationDecided, SessionClosed
+from interlock.core.ledger import AnyRecord, GatewayStarted, OperationCompleted, OperationDecided, SessionClosed
 from tests.e2e.ledger_files import records_of, refusals, session_records, wait_for
 from tests.e2e.process_figures import metric, open_files, resident_kib
 from tests.e2e.wire import GSS_REQUEST, SSL_REQUEST, WireClient, WireError, message, query, startup
@@ -270,7 +270,7 @@ async def test_target_dies_in_the_middle_of_an_answer(
         last = rows[len(given) :]
         assert whole.startswith(last) or b"the target closed the connection" in last
         assert last[:1] in (b"", b"D", b"E")
-        assert [record.status for record in found if hasattr(record, "tag")] == ["interrupted"]
+        assert [record.status for record in found if isinstance(record, OperationCompleted)] == ["interrupted"]
         closed = closing(found)
         assert closed.reason == "the target closed the connection"
 
@@ -315,7 +315,7 @@ def test_target_with_a_wrong_certificate(postgres_tls: PostgresServer, tmp_path:
 # ---------------------------------------------------------------- the operator's mistakes
 
 
-def serve(gateway: GatewayServer, *, user: str | None = None) -> subprocess.CompletedProcess[str]:
+def serve(gateway: GatewayServer) -> subprocess.CompletedProcess[str]:
     """Try to start a gateway that cannot start."""
     words = [sys.executable, "-m", "interlock", "--config", str(gateway.config_file), "serve"]
     return subprocess.run(words, check=False, capture_output=True, text=True, cwd=gateway.directory, timeout=60)

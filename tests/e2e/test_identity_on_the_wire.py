@@ -1,4 +1,4 @@
-"""Who may come in, tried on a running gateway: hostile tokens, generated secrets, and what must never be written down."""
+"""Who may come in: hostile tokens, generated secrets, and what must never be written down."""
 
 import asyncio
 import base64
@@ -8,6 +8,7 @@ import itertools
 import json
 import secrets
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -200,7 +201,7 @@ def test_generated_secret_with_scram_and_channel_binding(gateway: GatewayServer)
     secret = secret_of(gateway, "scram-bot", "testers")
     parameters = replace(gateway.endpoint(secret), user="scram-bot").parameters()
     strict = {"channel_binding": "require", "require_auth": "scram-sha-256", "application_name": "scram"}
-    with psycopg.connect(**parameters, **strict) as connection:
+    with psycopg.connect(**parameters | strict) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     with psycopg.connect(**parameters, channel_binding="disable") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -235,7 +236,7 @@ def test_disabled_identity(gateway: GatewayServer, postgres: PostgresServer) -> 
     gateway.command("identities", "disable", "disabled-bot")
     mark = postgres.log_position()
     for parameters in (by_secret, by_token):
-        with pytest.raises(psycopg.OperationalError, match="disabled|not a token"):
+        with pytest.raises(psycopg.OperationalError, match=r"disabled|not a token"):
             psycopg.connect(**parameters)
     assert untouched(postgres, mark)
     gateway.command("identities", "enable", "disabled-bot")
@@ -311,7 +312,7 @@ def test_secrets_are_written_nowhere(target: Endpoint) -> None:
             assert [path.name for path, content in kept.items() if form in content] == []
 
 
-def all_commands(gateway: GatewayServer) -> Iterator[object]:
+def all_commands(gateway: GatewayServer) -> Iterator[subprocess.CompletedProcess[str]]:
     for words in (
         ["identities", "list", "--json"],
         ["identities", "show", "leaky", "--json"],
@@ -321,6 +322,10 @@ def all_commands(gateway: GatewayServer) -> Iterator[object]:
         ["connections", "show", "shop", "--json"],
         ["connections", "test", "vaulted"],
         ["policy", "check"],
+        ["sessions", "list", "--json"],
+        ["audit", "export"],
+        ["audit", "search", "--json"],
+        ["audit", "verify", "--json"],
         ["--version"],
     ):
         yield gateway.command(*words, check=False)

@@ -93,16 +93,10 @@ def byte_by_byte(steps: Sequence[Step]) -> list[Step]:
 
 
 def random_cuts(steps: Sequence[Step], seed: int) -> list[Step]:
-    """The same bytes in the same order of sides, cut elsewhere: neighbours of one side are joined first."""
+    """Each step cut at random places. Steps are not joined: one may be the answer to what the one before set free."""
     source = random.Random(seed)
-    joined: list[Step] = []
-    for side, data in steps:
-        if joined and joined[-1][0] is side:
-            joined[-1] = (side, joined[-1][1] + data)
-        else:
-            joined.append((side, data))
     cut: list[Step] = []
-    for side, data in joined:
+    for side, data in steps:
         places = sorted({0, len(data), *(source.randint(0, len(data)) for _ in range(source.randint(0, 6)))})
         cut += [(side, data[start:end]) for start, end in zip(places, places[1:], strict=False)]
     return cut

@@ -139,23 +139,24 @@ class SessionGuard:
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
             decision = _decision(self._verdict(operation.meaning))
-            return decision, self._ledger.append(self._record_of(operation, decision))
-        except LedgerUnavailable as error:
-            log.error("operation not recorded", session=self._session_id, error=str(error))
-            return _UNRECORDED, None
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
-            return _BROKEN, None
+            decision = _BROKEN
+        try:
+            return decision, self._ledger.append(self._record_of(operation, decision))
+        except Exception as error:  # noqa: BLE001 - and whatever breaks on the way to its record is one, too
+            reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
+            log.error("operation not recorded", session=self._session_id, error=reason)
+            return _UNRECORDED, None
 
     def _verdict(self, meaning: Meaning) -> Verdict:
-        policy = self._policy
-        if policy is None or self._epoch != self._policies.epoch:
-            self._epoch = self._policies.epoch
+        policy, epoch = self._policy, self._policies.epoch
+        if policy is None or self._epoch != epoch:
             session = self._session
             policy = self._policies.engine.for_session(
                 session.principal, session.connection, session.database, self._client
             )
-            self._policy = policy
+            self._policy, self._epoch = policy, epoch
         return policy.decide(meaning, self._clock.now_s())
 
     def _record_of(self, operation: Operation, decision: Decision) -> OperationDecided:

@@ -43,7 +43,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class NotAdmitted(InterlockError):
-    """The caller may not open a session. The text is for the caller; ``hint`` says what to do, ``code`` is an SQLSTATE."""
+    """The caller may not open a session. Its text and ``hint`` are for the caller, ``code`` is an SQLSTATE."""
 
     def __init__(self, message: str, reason: str, principal: str = "", hint: str = "", code: str = "42501") -> None:
         super().__init__(message)

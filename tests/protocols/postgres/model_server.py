@@ -71,7 +71,8 @@ class Run(NamedTuple):
 
     text: str | None
     touched: tuple[str, ...]
-    completed: bool
+    code: str
+    """The SQLSTATE when it failed, else empty."""
 
 
 def parse_sql(sql: str) -> list[Statement]:
@@ -197,7 +198,7 @@ class ModelServer:
                 out.append(self._simple(statement))
         except Failed as failed:
             return self._failed_query(str(failed), out, sql)
-        self._note(sql, completed=True)
+        self._note(sql)
         return b"".join([*out, self._end_query()])
 
     def _end_query(self) -> bytes:
@@ -208,11 +209,11 @@ class ModelServer:
     def _failed_query(self, code: str, out: list[bytes], sql: str | None = None) -> bytes:
         self._abort()
         if sql is not None:
-            self._note(sql, completed=False)
+            self._note(sql, code)
         return b"".join([*out, wire.error(code), wire.ready(self.status)])
 
-    def _note(self, text: str | None, *, completed: bool) -> None:
-        self.runs.append(Run(text, tuple(self._touched), completed))
+    def _note(self, text: str | None, code: str = "") -> None:
+        self.runs.append(Run(text, tuple(self._touched), code))
         self._touched = []
 
     def _simple(self, statement: Statement) -> bytes:
@@ -277,10 +278,10 @@ class ModelServer:
                 answer = self._rows(portal, limit, described=False)
             else:
                 answer = wire.complete(self._do(portal.statement))
-        except Failed:
-            self._note(text, completed=False)
+        except Failed as failed:
+            self._note(text, str(failed))
             raise
-        self._note(text, completed=True)
+        self._note(text)
         return answer
 
     def _forget(self, body: bytes) -> bytes:
@@ -299,14 +300,14 @@ class ModelServer:
         self._copies.clear()
         if self._copy_is_simple:
             return self._failed_query("57014", [], statement.text)
-        self._note(statement.text, completed=False)
+        self._note(statement.text, "57014")
         return self._fail("57014")
 
     def _copied(self) -> bytes:
         statement = self._copies.popleft()
         out = [wire.complete("COPY 1")]
         if not self._copy_is_simple:
-            self._note(statement.text, completed=True)
+            self._note(statement.text)
             return out[0]
         rest = list(self._copies)
         self._copies.clear()
@@ -320,7 +321,7 @@ class ModelServer:
                 out.append(self._simple(later))
         except Failed as failed:
             return self._failed_query(str(failed), out, statement.text)
-        self._note(statement.text, completed=True)
+        self._note(statement.text)
         return b"".join([*out, self._end_query()])
 
     # ------------------------------------------------------------ statements

@@ -1,0 +1,223 @@
+"""Enforcement fails closed: whatever part of it breaks, the answer is a denial."""
+
+import ast
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+import interlock
+from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit
+from interlock.core.errors import LedgerUnavailable
+from interlock.core.ledger import AnyRecord, OperationDecided
+from interlock.core.operation import Operation
+from interlock.core.session import Session
+from interlock.services.enforcement import Enforcement, SessionGuard
+from interlock.services.policy import PolicyEngine, PolicyStore
+from interlock.services.policy.session import SessionPolicy
+from tests.clocks import ManualClock
+from tests.services.policy.examples import BASIC, agent, meaning, source
+
+SESSION = Session("s1", "postgres", "pg", "app", agent("ci-bots"), "127.0.0.1:5000")
+SOURCE = Path(interlock.__file__).parent
+
+
+class WaywardLedger:
+    """Accepts records, until ``misbehave`` is set: it is called with each record in place of accepting it."""
+
+    def __init__(self) -> None:
+        self.records: list[AnyRecord] = []
+        self.misbehave: Callable[[AnyRecord], asyncio.Future[None] | None] | None = None
+
+    def append(self, record: AnyRecord) -> asyncio.Future[None] | None:
+        if self.misbehave is not None:
+            return self.misbehave(record)
+        self.records.append(record)
+        return None
+
+    def note(self, record: AnyRecord) -> None:
+        self.append(record)
+
+
+class StubRecorder:
+    """Seals nothing; ``failure`` makes it fail."""
+
+    wrapped_key = b""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+
+    def seal(self, operation: Operation) -> bytes:
+        if self.failure is not None:
+            raise self.failure
+        return b"sealed"
+
+    def answer(self, number: int, data: bytes) -> None:
+        raise AssertionError("enforcement records no answers")
+
+    request = answer
+
+    def close(self) -> None:
+        raise AssertionError("enforcement closes no recording")
+
+
+class Bench:
+    """A guard and the parts behind it."""
+
+    def __init__(self) -> None:
+        self.ledger, self.recorder, self.clock = WaywardLedger(), StubRecorder(), ManualClock()
+        self.policies = PolicyStore(WaywardLedger())
+        self.enforcement = Enforcement(self.policies, self.ledger, self.clock)
+        self.guard: SessionGuard = self.enforcement.guard(SESSION, self.recorder)
+
+    async def decide(self, *actions: str) -> list[Decision]:
+        operations = [Operation(n, meaning(action), b"SELECT 1") for n, action in enumerate(actions, 1)]
+        decisions = self.guard.authorize(operations)
+        return list(await decisions if isinstance(decisions, Awaitable) else decisions)
+
+    @property
+    def recorded(self) -> list[str]:
+        return [record.decision for record in self.ledger.records if isinstance(record, OperationDecided)]
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    bench = Bench()
+    await bench.policies.start([source(BASIC)])
+    return bench
+
+
+def reasons(decisions: list[Decision]) -> list[DenialReason]:
+    assert all(isinstance(decision, Denial) for decision in decisions), decisions
+    return [decision.reason for decision in decisions if isinstance(decision, Denial)]
+
+
+def refuse(_record: AnyRecord) -> None:
+    raise LedgerUnavailable("the disk is full")
+
+
+def explode(_record: AnyRecord) -> None:
+    raise ZeroDivisionError
+
+
+def fail_later(_record: AnyRecord) -> asyncio.Future[None]:
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.set_exception, LedgerUnavailable("the disk is full"))
+    return future
+
+
+def cancel_later(_record: AnyRecord) -> asyncio.Future[None]:
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.cancel)
+    return future
+
+
+async def test_decisions_are_on_record_when_they_are_handed_out(bench: Bench) -> None:
+    permit, hold, denial = await bench.decide("select", "insert", "drop")
+    assert isinstance(permit, Permit)
+    assert isinstance(hold, Hold)
+    assert isinstance(denial, Denial)
+    assert permit.rules == ("ci-reads",)
+    assert bench.recorded == ["allowed", "held", "denied"]
+    assert (bench.guard.operations, bench.guard.denied) == (3, 2)
+
+
+async def test_no_policy_is_a_denial() -> None:
+    bench = Bench()
+    assert reasons(await bench.decide("select")) == [DenialReason.POLICY_ERROR]
+    assert bench.recorded == ["denied"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, RecursionError, MemoryError, KeyError, OSError])
+async def test_broken_policy_is_a_denial(bench: Bench, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def decide(*_: object) -> None:
+        raise error("something with a secret in it")
+
+    monkeypatch.setattr(SessionPolicy, "decide", decide)
+    decisions = await bench.decide("select", "drop")
+    assert reasons(decisions) == [DenialReason.POLICY_ERROR] * 2
+    assert bench.recorded == ["denied", "denied"]
+    assert "secret" not in repr(decisions)
+
+
+async def test_policy_that_cannot_be_prepared_does_not_leave_the_one_before_in_force(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change every statement is refused until the new policy can be asked."""
+
+    def for_session(*_: object) -> None:
+        raise RuntimeError
+
+    assert isinstance((await bench.decide("select"))[0], Permit)
+    await bench.policies.activate([source('@id("nothing") forbid (principal, action, resource);')], by="test")
+    with monkeypatch.context() as patch:
+        patch.setattr(PolicyEngine, "for_session", for_session)
+        for _ in range(2):
+            assert reasons(await bench.decide("select")) == [DenialReason.POLICY_ERROR]
+    assert reasons(await bench.decide("select")) == [DenialReason.FORBIDDEN]
+
+
+async def test_broken_clock_is_a_denial(bench: Bench) -> None:
+    bench.clock.broken = True
+    assert reasons(await bench.decide("select")) == [DenialReason.POLICY_ERROR]
+
+
+@pytest.mark.parametrize("misbehave", [refuse, explode, fail_later, cancel_later])
+async def test_broken_ledger_is_a_denial(
+    bench: Bench, misbehave: Callable[[AnyRecord], asyncio.Future[None] | None]
+) -> None:
+    bench.ledger.misbehave = misbehave
+    assert reasons(await bench.decide("select", "drop")) == [DenialReason.UNRECORDED] * 2
+    assert bench.guard.denied == 2
+    bench.ledger.misbehave = None
+    assert isinstance((await bench.decide("select"))[0], Permit)
+
+
+async def test_one_record_that_fails_later_refuses_what_is_decided_with_it(bench: Bench) -> None:
+    """Operations of one group take effect together."""
+    answers = iter([None, fail_later])
+
+    def misbehave(record: AnyRecord) -> asyncio.Future[None] | None:
+        answer = next(answers)
+        return answer(record) if answer else None
+
+    bench.ledger.misbehave = misbehave
+    assert reasons(await bench.decide("select", "select")) == [DenialReason.UNRECORDED] * 2
+
+
+@pytest.mark.parametrize("failure", [LedgerUnavailable("no room"), RuntimeError(), OSError()])
+async def test_request_that_cannot_be_sealed_is_a_denial(bench: Bench, failure: Exception) -> None:
+    bench.recorder.failure = failure
+    assert reasons(await bench.decide("select")) == [DenialReason.UNRECORDED]
+    assert bench.recorded == []
+
+
+def test_only_enforcement_makes_permits() -> None:
+    """Also under another name, and by copying one or reading one from somewhere."""
+    makers = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if makes_permits(path)}
+    assert makers == {"services/enforcement.py"}
+
+
+def makes_permits(path: Path) -> bool:
+    tree = ast.parse(path.read_text())
+    aliases = {
+        name.asname or name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if name.name == "Permit"
+    }
+    return any(isinstance(node, ast.Call) and names_permit(node, aliases) for node in ast.walk(tree))
+
+
+def names_permit(call: ast.Call, aliases: set[str]) -> bool:
+    """Whether ``Permit`` is what is called, or is handed to a call that is not a mere check of a type."""
+    if isinstance(call.func, ast.Name) and call.func.id == "isinstance":
+        return False
+    named = [call.func, *call.args, *(keyword.value for keyword in call.keywords)]
+    return any(
+        (isinstance(node, ast.Name) and node.id in aliases)
+        or (isinstance(node, ast.Attribute) and node.attr == "Permit")
+        for node in named
+    )
