@@ -315,18 +315,13 @@ def test_secrets_are_written_nowhere(target: Endpoint) -> None:
 def all_commands(gateway: GatewayServer) -> Iterator[subprocess.CompletedProcess[str]]:
     for words in (
         ["identities", "list", "--json"],
-        ["identities", "show", "leaky", "--json"],
         ["identities", "show", "leaky"],
         ["connections", "list", "--json"],
         ["connections", "show", "vaulted"],
-        ["connections", "show", "shop", "--json"],
         ["connections", "test", "vaulted"],
-        ["policy", "check"],
         ["sessions", "list", "--json"],
         ["audit", "export"],
-        ["audit", "search", "--json"],
         ["audit", "verify", "--json"],
-        ["--version"],
     ):
         yield gateway.command(*words, check=False)
 

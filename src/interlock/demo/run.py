@@ -29,7 +29,7 @@ def run(directory: Path | None, keep: bool) -> int:
     With ``keep`` everything goes on running afterwards, until Ctrl-C or SIGTERM.
     """
     narrator = Narrator()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with _place(directory) as place, Processes() as processes:
