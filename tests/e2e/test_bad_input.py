@@ -256,23 +256,20 @@ async def test_target_dies_in_the_middle_of_an_answer(
     target: Endpoint, make_fault_proxy: MakeProxy, ending: Ending
 ) -> None:
     """What the client has then is a part of the answer, and never words of the gateway within a row."""
-    whole = b"D" + struct.pack("!IHi", 1010, 1, 1000) + b"x" * 1000
-    name = f"dies-{ending.name}"
-    for size in (1960, 2000, 20_000):
-        proxy = await make_fault_proxy(target.port, Faults(to_client=Flow(end_after_bytes=size, ending=ending)))
-        with GatewayServer(replace(target, port=proxy.port)) as gateway:
-            token = await asyncio.to_thread(gateway.token)
-            rest = await asyncio.to_thread(interrupted_answer, gateway, token, name)
-            found = await asyncio.to_thread(session_records, gateway, name)
-        rows = rest[rest.index(b"D\0\0\3\xf2") :] if b"D\0\0\3\xf2" in rest else b""
-        given = rows[: len(rows) - len(rows) % len(whole)]
-        assert given == whole * (len(given) // len(whole))
-        last = rows[len(given) :]
-        assert whole.startswith(last) or b"the target closed the connection" in last
-        assert last[:1] in (b"", b"D", b"E")
-        assert [record.status for record in found if isinstance(record, OperationCompleted)] == ["interrupted"]
-        closed = closing(found)
-        assert closed.reason == "the target closed the connection"
+    row = b"D" + struct.pack("!IHi", 1010, 1, 1000) + b"x" * 1000
+    proxy = await make_fault_proxy(target.port)
+    with GatewayServer(replace(target, port=proxy.port)) as gateway:
+        token = await asyncio.to_thread(gateway.token)
+        for size in (2_000, 5_000, 20_000):
+            proxy.faults = Faults(to_client=Flow(end_after_bytes=size, ending=ending))
+            rest = await asyncio.to_thread(interrupted_answer, gateway, token, f"dies-{size}")
+            found = await asyncio.to_thread(session_records, gateway, f"dies-{size}")
+            rows = rest[rest.index(row[:5]) :]
+            while rows.startswith(row):
+                rows = rows.removeprefix(row)
+            assert row.startswith(rows) or rows.startswith(b"E")
+            assert [record.status for record in found if isinstance(record, OperationCompleted)] == ["interrupted"]
+            assert closing(found).reason == "the target closed the connection"
 
 
 def interrupted_answer(gateway: GatewayServer, token: str, application: str) -> bytes:

@@ -47,7 +47,7 @@ class Observed:
                 self.requests[effect.number] += effect.data
             case base.Close() | base.Refuse():
                 self.ends.append(effect)
-            case base.Pause() | base.Resume():
+            case base.Pause() | base.Resume() | base.Compute():
                 pass
             case _:
                 self.others.append(type(effect).__name__)

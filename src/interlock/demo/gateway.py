@@ -47,9 +47,15 @@ class DemoGateway:
         return self.directory / "data" / "listener.crt"
 
     @property
+    def typed(self) -> tuple[str, ...]:
+        """How a person in the same place calls ``interlock`` with this gateway's settings."""
+        program = sys.argv[0] if Path(sys.argv[0]).name == "interlock" else "interlock"
+        return (program, "--config", str(self.settings_file))
+
+    @property
     def token_command(self) -> tuple[str, ...]:
         """The command that prints a fresh token for the agent, as a person would type it."""
-        return ("interlock", "--config", str(self.settings_file), *_TOKEN_ARGUMENTS)
+        return (*self.typed, *_TOKEN_ARGUMENTS)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``interlock`` with this gateway's settings."""

@@ -146,7 +146,7 @@ def _keep(gateway: DemoGateway, narrator: Narrator) -> None:
     narrator.heading("Everything keeps running until Ctrl-C. Look around:")
     narrator.say(f"  export PGPASSWORD=$({' '.join(gateway.token_command)})    # a token for 15 minutes")
     narrator.say(f"  {gateway.psql_command()}")
-    narrator.say(f"  interlock --config {gateway.settings_file} sessions list")
+    narrator.say(f"  {' '.join(gateway.typed)} sessions list")
     narrator.say(f"  edit {gateway.policy_file}: it takes effect within seconds")
     with contextlib.suppress(KeyboardInterrupt):
         while True:

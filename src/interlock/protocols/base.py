@@ -8,7 +8,7 @@ The two sides are the ``CLIENT`` who connected and the ``TARGET`` behind the gat
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -103,6 +103,12 @@ class Decided(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
+class Computed(msgspec.Struct, frozen=True):
+    """Answer to ``Compute``: what the work returned."""
+
+    result: object
+
+
 class Killed(msgspec.Struct, frozen=True):
     """The gateway ends this session; ``reason`` is told to the client."""
 
@@ -120,6 +126,7 @@ Event = (
     | LoginFailed
     | TargetConnected
     | Decided
+    | Computed
     | Killed
 )
 
@@ -170,6 +177,12 @@ class Authorize(msgspec.Struct, frozen=True):
     """Ask for a decision on operations, which take effect together. ``Decided`` answers."""
 
     operations: tuple[Operation, ...]
+
+
+class Compute(msgspec.Struct, frozen=True):
+    """Do work that is pure but may take long, aside, so that other sessions go on. ``Computed`` answers."""
+
+    work: Callable[[], object]
 
 
 class RecordAnswer(msgspec.Struct, frozen=True):
@@ -236,6 +249,7 @@ Effect = (
     | Authenticate
     | ConnectTarget
     | Authorize
+    | Compute
     | RecordAnswer
     | RecordRequest
     | Report

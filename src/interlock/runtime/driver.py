@@ -191,6 +191,17 @@ class StreamDriver:
     async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
         self._feed(base.Decided(await waiting))
 
+    def _compute(self, effect: base.Compute) -> None:
+        self._work = spawn(self._compute_aside(effect.work), "compute")
+
+    async def _compute_aside(self, work: Callable[[], object]) -> None:
+        try:
+            result = await asyncio.to_thread(work)
+        except Exception as error:  # noqa: BLE001 - the boundary: without its result the session cannot go on
+            self._failed(error)
+            return
+        self._feed(base.Computed(result))
+
     def _start_tls(self, effect: base.StartTls) -> None:
         if effect.side is Side.CLIENT:
             self.peer.start_tls(self._parts.tls, effect.received, server_side=True, host=None)
@@ -323,6 +334,7 @@ class StreamDriver:
 _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.Authenticate: StreamDriver._authenticate,
     base.Authorize: StreamDriver._authorize,
+    base.Compute: StreamDriver._compute,
     base.CancelTarget: StreamDriver._cancel_target,
     base.Close: StreamDriver._close,
     base.ConnectTarget: StreamDriver._connect_target,

@@ -68,6 +68,8 @@ def gateway(policy: Policy, search_path: tuple[str, ...] = ("public",)) -> Calla
                 return base.TargetConnected("app", "target-password", "shop", "disable")
             case base.Authorize():
                 return base.Decided(tuple(map(policy, effect.operations)))
+            case base.Compute():
+                return base.Computed(effect.work())
         return None
 
     return answer

@@ -5,6 +5,7 @@ import pytest
 from interlock.core.operation import OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Side
+from interlock.protocols.postgres.relay import COMPUTED_HERE_MAX_BYTES
 from interlock.protocols.postgres.session import PostgresLimits
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.playbook import PERMIT, REFUSED_BIND, REFUSED_QUERY, Playbook, refuse
@@ -512,3 +513,12 @@ def test_denied_operations_are_never_interrupted() -> None:
     book.client(wire.query("SELECT 1"), wire.query("DROP TABLE t")).event(base.EofReceived(Side.CLIENT))
     book.reported((1, "interrupted"))
     assert {report.status for report in book.reports} == {OutcomeStatus.INTERRUPTED}
+
+
+def test_a_long_text_is_interpreted_aside_and_keeps_its_turn() -> None:
+    long_text = "SELECT '" + "x" * COMPUTED_HERE_MAX_BYTES + "'"
+    book = Playbook()
+    book.client(wire.query(long_text), wire.query("SELECT 2"))
+    assert sum(isinstance(effect, base.Compute) for effect in book.effects) == 1
+    assert [operation.text.decode() for operation in book.observed.operations] == [long_text, "SELECT 2"]
+    book.target_hears(wire.query(long_text), wire.query("SELECT 2"))

@@ -5,6 +5,7 @@ only the client waits; answers of earlier statements keep flowing. A refused sta
 that fails at the target (see ``denials``).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Final
 
@@ -27,7 +28,7 @@ from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 from interlock.protocols.postgres.requests import MAX_NAMES, Group, Requests, SessionNames
 from interlock.protocols.postgres.scope import SchemaScope
 from interlock.protocols.postgres.statements import interpret
-from interlock.protocols.postgres.statements.interpretation import NameSpace
+from interlock.protocols.postgres.statements.interpretation import Interpretation, NameSpace
 
 STREAMED_MIN_BYTES: Final = 1 << 20
 """Messages from this size on are not held in memory."""
@@ -35,6 +36,8 @@ GROUP_MAX_BYTES: Final = 1 << 18
 GROUP_MAX_MESSAGES: Final = 1024
 OUTSTANDING_MAX: Final = 16_384
 UNREAD_MAX_BYTES: Final = 1 << 18
+COMPUTED_HERE_MAX_BYTES: Final = 1 << 14
+"""Longer texts are interpreted aside: a hostile one can take seconds."""
 _KEPT_PARAMETER_BYTES: Final = 1 << 16
 _MAX_NAME_BYTES: Final = 63
 
@@ -72,6 +75,9 @@ class Relay:
         self._group = Group()
         self._deciding: Group | None = None
         self._boundary = 0
+        self._computing: bytes | None = None
+        """The message whose text is being interpreted aside."""
+        self._computed: Interpretation | None = None
         self._barrier: Entry | None = None
         self._discarding = False
         self._unsynced = False
@@ -96,6 +102,16 @@ class Relay:
         self._forward(group, decisions, effects)
         self._read_requests(effects)
 
+    def computed(self, interpretation: Interpretation, effects: list[Effect]) -> None:
+        """A long text has been interpreted: go on with its message."""
+        message, self._computing = self._computing, None
+        if message is None:
+            raise Fatal("XX000", "an interpretation was not asked for")
+        self._computed = interpretation
+        self._read_one(message, effects)
+        self._computed = None
+        self._read_requests(effects)
+
     def receive_target(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
         self._answers.receive(data, effects)
@@ -104,7 +120,7 @@ class Relay:
             self._discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
-        if self._at_rest() and not self._group.messages and self._deciding is None:
+        if self._at_rest() and not self._group.messages and self._deciding is None and self._computing is None:
             self._names.end_transaction()
             self._scope.settle()
         self._read_requests(effects)
@@ -138,18 +154,22 @@ class Relay:
             if message is None:
                 break
             self._stream = self._drop
-            try:
-                self._read(message, effects)
-            except Malformed as error:
-                raise Fatal("08P01", f"invalid message: {error}") from error
-            except TooManyNames as error:
-                text = f"more than {MAX_NAMES} prepared statements or portals are open, or they are too large"
-                raise Fatal("54000", text) from error
+            self._read_one(message, effects)
         self._throttle(effects)
+
+    def _read_one(self, message: bytes, effects: list[Effect]) -> None:
+        try:
+            self._read(message, effects)
+        except Malformed as error:
+            raise Fatal("08P01", f"invalid message: {error}") from error
+        except TooManyNames as error:
+            text = f"more than {MAX_NAMES} prepared statements or portals are open, or they are too large"
+            raise Fatal("54000", text) from error
 
     def _may_read(self) -> bool:
         return (
             self._deciding is None
+            and self._computing is None
             and self._barrier is None
             and not self.terminated
             and len(self._outstanding) < OUTSTANDING_MAX
@@ -196,8 +216,10 @@ class Relay:
         if len(text) > self._max_statement_bytes:
             self._refuse_whole(message, self._too_long(len(text)), effects)
             return
-        self._group.add(message, self._requests.query(self._group, interpret(text), text))
-        self._submit(messages.QUERY, effects)
+        interpretation = self._interpretation(message, text, effects)
+        if interpretation is not None:
+            self._group.add(message, self._requests.query(self._group, interpretation, text))
+            self._submit(messages.QUERY, effects)
 
     def _read_parse(self, message: bytes, effects: list[Effect]) -> None:
         name, position = _name(message, 5)
@@ -210,8 +232,20 @@ class Relay:
         elif (len(message) - end - 2) % 4 != 0 or len(message) < end + 2:
             raise Malformed("the Parse message does not end where it should")
         else:
-            entry = self._requests.parse(self._group, name, interpret(text), text)
+            interpretation = self._interpretation(message, text, effects)
+            if interpretation is None:
+                return
+            entry = self._requests.parse(self._group, name, interpretation, text)
         self._add(message, entry, effects)
+
+    def _interpretation(self, message: bytes, text: bytes, effects: list[Effect]) -> Interpretation | None:
+        """What a text means; None when that takes so long that it is found out aside, and the message waits for it."""
+        if len(text) <= COMPUTED_HERE_MAX_BYTES:
+            return interpret(text)
+        if self._computed is None:
+            self._computing = message
+            effects.append(base.Compute(functools.partial(interpret, text)))
+        return self._computed
 
     def _read_bind(self, message: bytes, effects: list[Effect]) -> None:
         portal, position = _name(message, 5)

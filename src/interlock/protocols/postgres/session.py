@@ -18,6 +18,7 @@ from interlock.protocols.postgres.frames import FramingError
 from interlock.protocols.postgres.messages import PINNED_PARAMETERS
 from interlock.protocols.postgres.relay import Fatal, Relay
 from interlock.protocols.postgres.scope import SchemaScope
+from interlock.protocols.postgres.statements.interpretation import Interpretation
 from interlock.protocols.postgres.target_login import TargetLogin, TargetRefused
 
 _KEY_BYTES: Final = 32
@@ -163,6 +164,10 @@ class PostgresSession:
     def _send_target_end(self, effects: list[Effect]) -> None:
         effects.append(base.Send(Side.TARGET, messages.TERMINATE_MESSAGE))
 
+    def _computed(self, event: base.Computed, effects: list[Effect]) -> None:
+        if self._relay is not None and isinstance(event.result, Interpretation):
+            self._relay.computed(event.result, effects)
+
     def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
         self._fatal(event.code, event.reason, effects)
 
@@ -193,6 +198,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.Authenticated: PostgresSession._authenticated,
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
+    base.Computed: PostgresSession._computed,
     base.EofReceived: PostgresSession._eof,
     base.Killed: PostgresSession._killed,
 }

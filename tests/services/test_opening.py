@@ -1,0 +1,133 @@
+"""Opening a session fails closed: whatever breaks on the way in keeps the caller out, and that is on record."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from interlock.core.errors import LedgerUnavailable, LoginRefused, StateUnavailable
+from interlock.core.identity import Principal
+from interlock.core.ledger import AnyRecord, ConnectionRefused
+from interlock.core.session import Session
+from interlock.core.settings import ConnectionSettings
+from interlock.services.enforcement import Enforcement
+from interlock.services.opening import Caller, NotAdmitted, Reception
+from interlock.services.policy import PolicyStore
+from tests.clocks import ManualClock
+from tests.services.policy.examples import agent, source
+
+POLICY = '@id("all") permit (principal, action, resource in Connection::"shop");'
+CALLER = Caller("postgres", "shop", "127.0.0.1:5000", token="secret-token")
+SHOP = ConnectionSettings(protocol="postgres", host="db", databases=("shop",), user="app")
+
+
+class Parts:
+    """Everything that a reception needs; ``broken`` names the parts that fail, and how."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, Exception] = {}
+        self.records: list[AnyRecord] = []
+        self.clock = ManualClock()
+        self.policies = PolicyStore(self)
+
+    def _may_fail(self, part: str) -> None:
+        if part in self.broken:
+            raise self.broken[part]
+
+    def append(self, record: AnyRecord) -> asyncio.Future[None] | None:
+        self._may_fail("ledger")
+        self.records.append(record)
+        return None
+
+    def note(self, record: AnyRecord) -> None:
+        self.append(record)
+
+    async def authenticate(self, token: str, client_address: str) -> Principal:
+        self._may_fail("authenticator")
+        return agent("ci-bots")
+
+    def scram_verifier(self, user: str) -> str | None:
+        return None
+
+    def scram_principal(self, user: str) -> Principal:
+        raise AssertionError("nobody logs in so")
+
+    def find_connection(self, name: str) -> ConnectionSettings | None:
+        self._may_fail("connections")
+        return SHOP if name == "shop" else None
+
+    def open(self, session_id: str, protocol: str) -> Any:
+        self._may_fail("recordings")
+        return _Recorder()
+
+    def opened(self, session: Session, at_s: float) -> None: ...
+
+    def closed(self, *_: object) -> None: ...
+
+    def reception(self) -> Reception:
+        enforcement = Enforcement(self.policies, self, self.clock)
+        return Reception(self, self.find_connection, self.policies, enforcement, self, self, self, self.clock)
+
+    @property
+    def refusals(self) -> list[ConnectionRefused]:
+        return [record for record in self.records if isinstance(record, ConnectionRefused)]
+
+
+class _Recorder:
+    wrapped_key = b"wrapped"
+
+
+@pytest.fixture
+async def parts() -> Parts:
+    parts = Parts()
+    await parts.policies.start([source(POLICY)])
+    return parts
+
+
+async def test_a_session_is_on_record_before_it_is_given_out(parts: Parts) -> None:
+    opened = await parts.reception().open(CALLER)
+    assert opened.session.database == "shop"
+    assert type(parts.records[-1]).__name__ == "SessionOpened"
+    assert "secret-token" not in repr(CALLER) + repr(parts.records)
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "code"),
+    [
+        ("authenticator", LoginRefused("the token has expired", "exp"), "28P01"),
+        ("authenticator", RuntimeError("secret"), "58000"),
+        ("connections", StateUnavailable("secret"), "58000"),
+        ("recordings", LedgerUnavailable("no room"), "58030"),
+        ("recordings", OSError("secret"), "58000"),
+    ],
+)
+async def test_what_breaks_keeps_the_caller_out(parts: Parts, part: str, error: Exception, code: str) -> None:
+    parts.broken[part] = error
+    with pytest.raises(NotAdmitted) as caught:
+        await parts.reception().open(CALLER)
+    assert caught.value.code == code
+    (refused,) = parts.refusals
+    assert refused.reason
+    assert "secret" not in f"{caught.value} {caught.value.reason} {refused}"
+
+
+async def test_broken_clock_keeps_the_caller_out(parts: Parts) -> None:
+    parts.clock.broken = True
+    with pytest.raises(NotAdmitted):
+        await parts.reception().open(CALLER)
+    assert len(parts.refusals) == 1
+
+
+async def test_broken_ledger_keeps_the_caller_out(parts: Parts) -> None:
+    parts.broken["ledger"] = LedgerUnavailable("the disk is full")
+    with pytest.raises(NotAdmitted, match="cannot record") as caught:
+        await parts.reception().open(CALLER)
+    assert caught.value.code == "58030"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "shop/other", ""])
+async def test_what_is_not_there_and_what_is_not_allowed_look_alike(parts: Parts, target: str) -> None:
+    with pytest.raises(NotAdmitted, match="does not exist or ci-1 may not use it") as caught:
+        await parts.reception().open(Caller("postgres", target, "127.0.0.1:5000", token="t"))
+    assert caught.value.code == "42501"
+    assert parts.refusals[0].principal == "ci-1"
