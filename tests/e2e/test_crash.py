@@ -167,6 +167,18 @@ def test_orderly_end(target: Endpoint) -> None:
         assert records_of(gateway, LedgerRecovered) == []
 
 
+def test_ended_sessions_are_cancelled_at_the_target(target: Endpoint, postgres: PostgresServer) -> None:
+    """When the gateway is gone, nothing that it was asked to end still runs there."""
+    with GatewayServer(target) as gateway:
+        busy = threading.Thread(target=sleep_until_ended, args=(gateway.endpoint(),))
+        busy.start()
+        wait_until_sleeping(target, "orderly-end")
+        assert gateway.stop() == 0
+        busy.join()
+        running = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%orderly-end%'"
+        wait_for(lambda: postgres.execute(running)[0][0] == 0, "the statement to be cancelled")
+
+
 def sleep_until_ended(endpoint: Endpoint) -> None:
     with psycopg.connect(**endpoint.parameters()) as connection, pytest.raises(psycopg.OperationalError):
         connection.execute(sleep_statement("orderly-end").encode())

@@ -212,10 +212,14 @@ class CancelTarget(msgspec.Struct, frozen=True):
 
 
 class RegisterCancelKey(msgspec.Struct, frozen=True):
-    """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own."""
+    """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own.
+
+    ``tls_request`` asks the target for TLS first; it agrees with the byte ``S``.
+    """
 
     key: bytes
     request: bytes
+    tls_request: bytes
 
 
 class Pause(msgspec.Struct, frozen=True):

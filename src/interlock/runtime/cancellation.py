@@ -9,20 +9,22 @@ import ssl
 import structlog
 
 from interlock.core.settings import ConnectionSettings, TlsMode
-from interlock.protocols.postgres.messages import SSL_REQUEST
+from interlock.protocols.base import RegisterCancelKey
+from interlock.runtime.tasks import spawn
 
 log = structlog.get_logger()
 
-_CANCEL_TIMEOUT_S = 10.0
+_CANCEL_TIMEOUT_S = 5.0
 
 
 class CancelRoute:
-    """Where a cancel request has to go."""
+    """Where a cancel request has to go, and what it says."""
 
-    def __init__(self, settings: ConnectionSettings, tls: ssl.SSLContext | None, request: bytes) -> None:
+    def __init__(self, settings: ConnectionSettings, tls: ssl.SSLContext | None, registered: RegisterCancelKey) -> None:
         self.settings = settings
         self.tls = tls
-        self.request = request
+        self.tls_request = registered.tls_request
+        self.request = registered.request
 
 
 class CancelKeys:
@@ -30,6 +32,7 @@ class CancelKeys:
 
     def __init__(self) -> None:
         self._routes: dict[bytes, CancelRoute] = {}
+        self._on_their_way: set[asyncio.Task[None]] = set()
 
     def register(self, key: bytes, route: CancelRoute) -> None:
         self._routes[key] = route
@@ -42,19 +45,36 @@ class CancelKeys:
         route = self._routes.get(key)
         if route is None:
             log.info("cancel request with an unknown key")
-            return
-        try:
-            async with asyncio.timeout(_CANCEL_TIMEOUT_S):
-                await _send(route)
-        except (OSError, EOFError) as error:
-            log.warning("cancel request did not reach the target", error=str(error))
+        else:
+            await _carry(route)
+
+    def cancel_soon(self, key: bytes) -> None:
+        """The same, without waiting for it; the key may be forgotten right away."""
+        route = self._routes.get(key)
+        if route is not None:
+            task = spawn(_carry(route), "cancel")
+            self._on_their_way.add(task)
+            task.add_done_callback(self._on_their_way.discard)
+
+    async def settle(self) -> None:
+        """Return when the requests on their way have arrived, or have failed."""
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way)
+
+
+async def _carry(route: CancelRoute) -> None:
+    try:
+        async with asyncio.timeout(_CANCEL_TIMEOUT_S):
+            await _send(route)
+    except (OSError, EOFError) as error:
+        log.warning("cancel request did not reach the target", error=str(error) or type(error).__name__)
 
 
 async def _send(route: CancelRoute) -> None:
     reader, writer = await asyncio.open_connection(route.settings.host, route.settings.port)
     try:
         if route.settings.tls is not TlsMode.DISABLE and route.tls is not None:
-            writer.write(SSL_REQUEST)
+            writer.write(route.tls_request)
             if await reader.readexactly(1) != b"S":
                 raise OSError("the target does not offer TLS")
             await writer.start_tls(route.tls, server_hostname=route.settings.host)

@@ -86,8 +86,10 @@ class StreamDriver:
         return self._ended
 
     def kill(self, code: str, reason: str) -> None:
-        """End the session and tell the client why."""
+        """End the session, tell the client why, and cancel at the target what is still running."""
         self._killed = True
+        if self._cancel_key is not None:
+            self._parts.cancel_keys.cancel_soon(self._cancel_key)
         self._feed(base.Killed(code, reason))
 
     # ------------------------------------------------------------ what the sockets tell
@@ -271,7 +273,7 @@ class StreamDriver:
     def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
         assert self._opened is not None
         self._stop_target_timer()
-        route = CancelRoute(self._opened.settings, self._target_tls, effect.request)
+        route = CancelRoute(self._opened.settings, self._target_tls, effect)
         self._parts.cancel_keys.register(effect.key, route)
         self._cancel_key = effect.key
         self._on_ready(self)

@@ -59,6 +59,7 @@ class StreamListener:
             log.info("sessions are ended for shutdown", sessions=len(self._sessions))
         for driver in list(self._sessions):
             driver.kill("57P01", "the gateway is shutting down")
+        await self._parts.cancel_keys.settle()
 
     def _accept(self) -> asyncio.Protocol:
         driver = StreamDriver(self._parts, self._ready, self._ended)

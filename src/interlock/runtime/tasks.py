@@ -22,4 +22,4 @@ def spawn(work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and task.exception() is not None:
-        log.error("background task failed", task=task.get_name(), error=repr(task.exception()))
+        log.error("background task failed", task=task.get_name(), error=type(task.exception()).__name__)

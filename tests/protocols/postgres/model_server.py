@@ -64,6 +64,8 @@ class Portal(NamedTuple):
     rows: deque[int]
     holdable: bool
     declared: bool
+    spent: list[bool]
+    """Not empty once it has run, where it cannot run again."""
 
 
 class Run(NamedTuple):
@@ -93,10 +95,13 @@ def parse_sql(sql: str) -> list[Statement]:
 class ModelServer:
     """Bytes in with ``feed``, one message at a time with ``step``, which returns the answer to it.
 
-    ``refuse`` is asked before each Parse, Execute and Query: True makes it fail as a gateway's denial would.
+    ``refuse`` is asked before each Parse, Execute and Query: True makes it fail as a gateway's denial would. With
+    ``drops_unnamed`` a Query drops the unnamed statement, as on a real server; a Query that the gateway refuses by
+    itself cannot, so without it the model is more permissive.
     """
 
-    def __init__(self, refuse: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, refuse: Callable[[], bool] = lambda: False, *, drops_unnamed: bool = False) -> None:
+        self._drops_unnamed = drops_unnamed
         self._refuse = refuse
         self._inbox = bytearray()
         self.status = "I"
@@ -110,6 +115,10 @@ class ModelServer:
         self._copies: deque[Statement] = deque()
         self._copy_is_simple = False
         self._touched: list[str] = []
+        self._several = False
+        """A text of several statements runs, which are one transaction."""
+        self._active: str | None = None
+        """The portal that is being run, which cannot be closed or fetched from."""
 
     def feed(self, data: bytes) -> None:
         self._inbox += data
@@ -181,13 +190,15 @@ class ModelServer:
     def _query(self, sql: str) -> bytes:
         if self._refuse():
             return self._failed_query("42501", [])
-        # A real server also drops the unnamed statement here; what is refused without asking it cannot.
+        if self._drops_unnamed:
+            self._prepared.pop("", None)
         self._touched = []
         out: list[bytes] = []
         try:
             statements = parse_sql(sql)
             if not statements:
                 out.append(wire.EMPTY)
+            self._several = len(statements) > 1
             for at, statement in enumerate(statements):
                 self._check_aborted(statement)
                 if statement.kind == "copy":
@@ -246,7 +257,7 @@ class ModelServer:
         self._check_aborted(statement)
         if portal and portal.decode() in self._portals:
             raise Failed("42P03")
-        self._portals[portal.decode()] = self._portal(statement, by_bind=True)
+        self._portals[portal.decode()] = self._portal(statement)
         return wire.BOUND
 
     def _describe(self, body: bytes) -> bytes:
@@ -264,6 +275,8 @@ class ModelServer:
             raise Failed("42501")
         name, limit = body[:-5].decode(), int.from_bytes(body[-4:], "big")
         portal = self._portals.get(name)
+        self._active = name
+        self._several = False
         text = portal.statement.text if portal else None
         self._touched = []
         try:
@@ -273,15 +286,21 @@ class ModelServer:
             if portal.statement.kind == "copy":
                 self._touched += portal.reads
                 self._copies, self._copy_is_simple = deque([portal.statement]), False
+                self._active = None
                 return wire.COPY_IN
             if portal.statement.kind in ("select", "execute", "fetch"):
                 answer = self._rows(portal, limit, described=False)
+            elif portal.spent:
+                raise Failed("34000")
             else:
+                portal.spent.append(True)
                 answer = wire.complete(self._do(portal.statement))
         except Failed as failed:
             self._note(text, str(failed))
+            self._active = None
             raise
         self._note(text)
+        self._active = None
         return answer
 
     def _forget(self, body: bytes) -> bytes:
@@ -345,40 +364,57 @@ class ModelServer:
             self._touched += found
         return tuple(found)
 
-    def _portal(self, statement: Statement, *, by_bind: bool = False) -> Portal:
+    def _portal(self, statement: Statement) -> Portal:
         """A portal for a statement; FETCH and EXECUTE find out what they read when they run."""
         count = int(statement.words[0]) if statement.kind == "select" else 0
         reads = self._resolve(statement, touch=False)
-        del by_bind
-        return Portal(statement, reads, deque(range(count)), holdable=False, declared=False)
+        return Portal(statement, reads, deque(range(count)), holdable=False, declared=False, spent=[])
 
     def _rows(self, portal: Portal, limit: int, *, described: bool) -> bytes:
-        kind, words = portal.statement.kind, portal.statement.words
-        if kind == "execute":
-            inner = self._prepared.get(words[0])
-            if inner is None:
-                raise Failed("26000")
-            self._check_aborted(inner)
-            if inner.kind not in ("select", "insert"):
-                raise Failed("0A000")  # the model does not follow these any further
-            if inner.kind == "insert":
-                return wire.complete(self._do(inner))
-            return self._rows(self._portal(inner), 0, described=described)
-        if kind == "fetch":
-            source = self._portals.get(words[0])
-            if source is None or source.statement.kind not in ("select", "declare"):
-                raise Failed("34000")
-            self._touched += source.reads
-            rows = [source.rows.popleft() for _ in range(min(1, len(source.rows)))]
-            return self._shown(rows, f"FETCH {len(rows)}", described)
-        self._touched += portal.reads
-        if portal.statement.words[0] == "0":
-            raise Failed("22012")
+        """Run a portal. What returns no rows can run once; what does goes on where it was."""
+        tag = portal.statement.kind.upper()
+        if portal.statement.kind in ("execute", "fetch") and not portal.spent:
+            no_rows = self._fill(portal)
+            portal.spent.append(True)
+            if no_rows:
+                return wire.complete(tag)
+        elif portal.statement.kind == "select":
+            self._touched += portal.reads
+            if portal.statement.words[0] == "0":
+                raise Failed("22012")
         count = min(limit, len(portal.rows)) if limit else len(portal.rows)
         rows = [portal.rows.popleft() for _ in range(count)]
         if limit and count == limit:
             return b"".join(wire.row(str(one)) for one in rows) + wire.SUSPENDED
-        return self._shown(rows, f"SELECT {count}", described)
+        return self._shown(rows, f"{tag} {count}", described)
+
+    def _fill(self, portal: Portal) -> bool:
+        """Run the EXECUTE or FETCH of a portal, which keeps the rows; whether it returns none."""
+        name = portal.statement.words[0]
+        if portal.statement.kind == "fetch":
+            source = self._portals.get(name)
+            if source is None or name == self._active or source.statement.kind != "select":
+                raise Failed("34000")
+            self._touched += source.reads
+            if source.statement.words[0] == "0":
+                raise Failed("22012")
+            portal.rows.extend(source.rows.popleft() for _ in range(min(1, len(source.rows))))
+            return False
+        inner = self._prepared.get(name)
+        if inner is None:
+            raise Failed("26000")
+        self._check_aborted(inner)
+        if inner.kind == "insert":
+            self._do(inner)
+            return True
+        if inner.kind != "select":
+            raise Failed("0A000")  # the model does not follow these any further
+        source = self._portal(inner)
+        self._touched += source.reads
+        if inner.words[0] == "0":
+            raise Failed("22012")
+        portal.rows.extend(source.rows)
+        return False
 
     @staticmethod
     def _shown(rows: list[int], tag: str, described: bool) -> bytes:
@@ -438,20 +474,22 @@ class ModelServer:
         inner = parse_sql(body)[0]
         if inner.kind != "select":
             raise Failed("42601")
-        if not hold and self.status == "I":
+        if not hold and self.status == "I" and not self._several:
             raise Failed("25P01")
         if name in self._portals:
             raise Failed("42P03")
         reads = self._resolve(inner, touch=False)
         rows = deque(range(int(inner.words[0])))
-        self._portals[name] = Portal(inner._replace(text=statement.text), reads, rows, bool(hold), declared=True)
+        self._portals[name] = Portal(inner._replace(text=statement.text), reads, rows, bool(hold), declared=True, spent=[])
 
     def _do_close(self, statement: Statement) -> None:
+        if statement.words[0] == self._active:
+            raise Failed("24000")
         if self._portals.pop(statement.words[0], None) is None:
             raise Failed("34000")
 
     def _do_close_all(self, _: Statement) -> None:
-        self._portals.clear()
+        self._portals = {name: portal for name, portal in self._portals.items() if name == self._active}
 
     def _do_set(self, statement: Statement) -> None:
         self._path = self._session_path = statement.words

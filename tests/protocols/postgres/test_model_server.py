@@ -67,7 +67,7 @@ def real_answers(port: int, sent: list[bytes]) -> list[str]:
 
 
 def model_answers(sent: list[bytes]) -> list[str]:
-    server = ModelServer()
+    server = ModelServer(drops_unnamed=True)
     answers = []
     for message in [*sent, wire.SYNC]:
         server.feed(message)

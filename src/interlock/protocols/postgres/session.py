@@ -141,7 +141,7 @@ class PostgresSession:
         greeting.append(messages.backend_key_data(target.process_id, key[4:]))
         greeting.append(messages.ready_for_query(ord("I")))
         cancel = messages.cancel_request(target.process_id, target.secret)
-        effects.append(base.RegisterCancelKey(key, cancel))
+        effects.append(base.RegisterCancelKey(key, cancel, messages.SSL_REQUEST))
         effects.append(base.Send(Side.CLIENT, b"".join(greeting)))
         self._relay = Relay(SchemaScope(self._search_path, self._target_user), self._limits.max_statement_bytes)
         self._target = None
