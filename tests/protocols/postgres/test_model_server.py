@@ -4,13 +4,14 @@ Compared are the kinds of the answers, the SQLSTATEs and the transaction states.
 real server, so that ``SELECT n`` gives n rows there as well and nothing is ever written.
 """
 
+import os
 import re
 import socket
 import struct
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.protocols.postgres import wire
@@ -22,6 +23,8 @@ _SCHEMA = "".join(
     f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.t AS SELECT 1 AS n; CREATE TABLE {schema}.u AS SELECT 1 AS n;"
     for schema in "ab"
 )
+
+EXAMPLES = 1500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 100
 
 MESSAGES = st.one_of(
     st.lists(STATEMENT, max_size=3).map(lambda statements: [wire.query("; ".join(statements))]),
@@ -89,7 +92,7 @@ def shown(stream: bytes) -> list[str]:
     return found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(MESSAGES, max_size=12))
 @example([[wire.parse("SELECT 3 FROM t"), wire.bind("", "p"), wire.execute("p", 1), wire.execute("p", 1), wire.SYNC]])
 @example([[wire.parse("DEALLOCATE ALL", "s"), wire.parse("SELECT 1 FROM t"), wire.bind("s"), wire.execute(), wire.SYNC,
@@ -100,7 +103,9 @@ def shown(stream: bytes) -> list[str]:
 @example([[wire.query("PREPARE s AS SELECT 1 FROM t; EXECUTE s"), wire.query("DEALLOCATE s; ROLLBACK; EXECUTE s")]])
 def test_model_and_server_answer_alike(port: int, conversation: list[list[bytes]]) -> None:
     sent = [message for messages in conversation for message in messages]
-    assert model_answers(sent) == real_answers(port, sent)
+    expected = model_answers(sent)
+    assume("E 0A000" not in expected)  # EXECUTE of EXECUTE and the like, which the model does not follow
+    assert expected == real_answers(port, sent)
 
 
 def test_names_are_compared_by_63_bytes(port: int) -> None:

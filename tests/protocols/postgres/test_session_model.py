@@ -32,6 +32,7 @@ PORTAL = st.sampled_from(["", "", "p", "c"])
 PREPARED = st.sampled_from(["", "", "s", "q"])
 
 SELECT = st.builds("SELECT {} FROM {}".format, st.sampled_from([0, 1, 2, 3]), TABLE)
+GOOD_SELECT = st.builds("SELECT {} FROM {}".format, st.sampled_from([1, 2, 3]), TABLE)
 INSERT = st.builds("INSERT INTO {} VALUES (1)".format, TABLE)
 ROWS = SELECT | INSERT
 NAMED = (
@@ -39,7 +40,7 @@ NAMED = (
     | st.builds("EXECUTE {}".format, NAME)
     | st.builds("DEALLOCATE {}".format, NAME)
     | st.just("DEALLOCATE ALL")
-    | st.builds("DECLARE {} CURSOR {}FOR {}".format, CURSOR, st.sampled_from(["", "WITH HOLD "]), SELECT)
+    | st.builds("DECLARE {} CURSOR {}FOR {}".format, CURSOR, st.sampled_from(["", "WITH HOLD "]), GOOD_SELECT)
     | st.builds("FETCH 1 FROM {}".format, CURSOR)
     | st.builds("CLOSE {}".format, CURSOR)
     | st.just("CLOSE ALL")
