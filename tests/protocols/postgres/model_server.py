@@ -110,13 +110,22 @@ class ModelServer:
         self.parsed: list[tuple[str, tuple[str, ...]]] = []
         self._prepared: dict[str, Statement] = {}
         self._portals: dict[str, Portal] = {}
-        self._path = self._session_path = self._path_before = DEFAULT_PATH
+        self._path: tuple[str, ...] = DEFAULT_PATH
+        self._session_path: tuple[str, ...] = DEFAULT_PATH
+        self._path_before: tuple[str, ...] = DEFAULT_PATH
         self._savepoint: tuple[tuple[str, ...], tuple[str, ...], frozenset[str]] | None = None
         self._copies: deque[Statement] = deque()
         self._copy_is_simple = False
         self._touched: list[str] = []
         self._several = False
         """A text of several statements runs, which are one transaction."""
+        self._extended = {
+            "P": self._parse,
+            "B": self._bind,
+            "D": self._describe,
+            "E": self._run,
+            "C": self._forget,
+        }
         self._active: str | None = None
         """The portal that is being run, which cannot be closed or fetched from."""
 
@@ -146,7 +155,7 @@ class ModelServer:
         if kind == "H":
             return b""
         try:
-            return getattr(self, "_" + {"P": "parse", "B": "bind", "D": "describe", "E": "run", "C": "forget"}[kind])(body)
+            return self._extended[kind](body)
         except Failed as failed:
             return self._fail(str(failed))
 
@@ -231,7 +240,7 @@ class ModelServer:
         if statement.kind not in ("select", "execute", "fetch"):
             return wire.complete(self._do(statement))
         portal = self._portal(statement)
-        return self._rows(portal, 1 if statement.kind == "fetch" else 0, described=True)
+        return self._rows(portal, 0, described=True)
 
     def _parse(self, body: bytes) -> bytes:
         if self._refuse():
@@ -480,7 +489,9 @@ class ModelServer:
             raise Failed("42P03")
         reads = self._resolve(inner, touch=False)
         rows = deque(range(int(inner.words[0])))
-        self._portals[name] = Portal(inner._replace(text=statement.text), reads, rows, bool(hold), declared=True, spent=[])
+        self._portals[name] = Portal(
+            inner._replace(text=statement.text), reads, rows, bool(hold), declared=True, spent=[]
+        )
 
     def _do_close(self, statement: Statement) -> None:
         if statement.words[0] == self._active:

@@ -79,7 +79,10 @@ CLIENT_LOGIN = wire.startup(user="agent", database="shop"), wire.password("token
 
 
 class Playbook:
-    """A dialogue. With ``deciding=False`` decisions wait for ``decide``; with ``logged_in=False`` it starts at the first byte."""
+    """A dialogue, from behind the login on, or with ``logged_in=False`` from the first byte.
+
+    With ``deciding=False`` decisions wait for ``decide``.
+    """
 
     def __init__(
         self,
@@ -87,11 +90,11 @@ class Playbook:
         *,
         deciding: bool = True,
         logged_in: bool = True,
-        limits: PostgresLimits = PostgresLimits(),
+        limits: PostgresLimits | None = None,
         search_path: tuple[str, ...] = ("public",),
         startup: dict[str, str] | None = None,
     ) -> None:
-        self.session = PostgresSession(limits, ENTROPY)
+        self.session = PostgresSession(limits or PostgresLimits(), ENTROPY)
         self.observed = Observed()
         self.effects: list[Effect] = []
         self.policy = policy

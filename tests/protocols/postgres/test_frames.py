@@ -112,7 +112,9 @@ def test_frontend_messages(stream: list[bytes], cuts: list[int]) -> None:
 def test_long_messages_come_in_parts_of_which_the_first_is_always_the_same(size: int) -> None:
     frames = FrontendFrames(STREAM_HEAD_BYTES * 2)
     long_message, short = wire.message("d", random.Random(1).randbytes(2_000_000)), wire.message("c")
-    heads, parts, after = [], bytearray(), []
+    heads: list[bytes] = []
+    parts = bytearray()
+    after: list[bytes] = []
     for chunk in chunks(long_message + short, [size]):
         frames.feed(chunk)
         while True:

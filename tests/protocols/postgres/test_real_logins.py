@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,7 +19,7 @@ from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer, ServerTls
 from tests.servers.sample import endpoint
 
-PASSWORD = "pass'word-ü"  # noqa: RUF100
+PASSWORD = "pass'word-ü"
 ROLES = ("by_scram", "by_md5", "by_clear", "by_trust", "by_cert", "plain_md5")
 HBA = [
     "hostssl all by_scram 127.0.0.1/32 scram-sha-256",
@@ -84,8 +83,11 @@ def expired_server(authority: CertificateAuthority) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def gateway(
-    authority: CertificateAuthority, server: PostgresServer, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GatewayServer]:  # fmt: skip
+    authority: CertificateAuthority,
+    server: PostgresServer,
+    postgres: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[GatewayServer]:
     files = tmp_path_factory.mktemp("gateway-logins")
     (files / "password").write_text(PASSWORD)
     (files / "wrong").write_text("wrong")
@@ -187,20 +189,24 @@ def test_token_on_a_plain_connection(gateway: GatewayServer) -> None:
         connect(gateway, "by_scram", sslmode="disable")
 
 
-def test_copy_that_a_trigger_fails(gateway: GatewayServer, tmp_path: Path) -> None:
+def copy_lines(session: psycopg.Connection[tuple[object, ...]], parameters: list[object] | None) -> None:
+    with session.cursor() as cursor, cursor.copy("COPY guarded FROM STDIN", parameters) as copy:
+        for _ in range(1000):
+            copy.write("1\n" * 1000)
+
+
+def test_copy_that_a_trigger_fails(gateway: GatewayServer) -> None:
     """The target fails after it has asked for data and before it reads any: nothing gets out of step."""
-    del tmp_path
     with psycopg.connect(**gateway.endpoint().parameters(), autocommit=True) as session:
         session.execute("CREATE TABLE guarded (n integer)")
         session.execute(
             "CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not today'; END$$"
         )
         session.execute("CREATE TRIGGER no BEFORE INSERT ON guarded EXECUTE FUNCTION complain()")
-        for parameters in (None, []):  # [] makes psycopg use the extended protocol
-            with pytest.raises(psycopg.errors.RaiseException), session.cursor() as cursor:  # noqa: SIM117
-                with cursor.copy("COPY guarded FROM STDIN", parameters) as copy:
-                    for _ in range(1000):
-                        copy.write("1\n" * 1000)
+        ways: tuple[list[object] | None, ...] = (None, [])  # parameters, even none, make it the extended protocol
+        for parameters in ways:
+            with pytest.raises(psycopg.errors.RaiseException):
+                copy_lines(session, parameters)
             assert session.execute("SELECT count(*) FROM guarded").fetchone() == (0,)
         session.execute("DROP TABLE guarded")
         session.execute("DROP FUNCTION complain")

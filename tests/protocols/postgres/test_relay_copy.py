@@ -6,7 +6,18 @@ from interlock.protocols import base
 from interlock.protocols.base import Side
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.playbook import REFUSED_BIND, Playbook, refuse
-from tests.protocols.postgres.wire import BOUND, COPY_DONE, COPY_IN, FLUSH, PARSED, SYNC, complete, copy_data, error, ready
+from tests.protocols.postgres.wire import (
+    BOUND,
+    COPY_DONE,
+    COPY_IN,
+    FLUSH,
+    PARSED,
+    SYNC,
+    complete,
+    copy_data,
+    error,
+    ready,
+)
 
 COPY = wire.query("COPY t FROM STDIN")
 EXTENDED_COPY = wire.parse("COPY t FROM STDIN") + wire.bind() + wire.execute()

@@ -31,7 +31,7 @@ def test_server_end_against_the_rfc() -> None:
 
 
 def test_client_end_against_the_rfc() -> None:
-    """PostgreSQL's clients leave the name empty; the RFC's message has one, so the proof is that of a server's check."""
+    """PostgreSQL's clients leave the name empty; the RFC's has one: only the server's check is left."""
     nonce = base64.b64decode("rOprNGfwEbeRWgbNEkqO")
     client = ScramClient("pencil", SCRAM, b"", nonce)
     assert client.first() == b"n,,n=,r=rOprNGfwEbeRWgbNEkqO"

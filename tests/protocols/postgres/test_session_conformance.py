@@ -1,6 +1,5 @@
 """The conformance helper on conversations as real clients and servers have them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,7 +22,8 @@ VERIFIER = make_verifier("client-password", b"salt" * 4, 4096)
 
 def _proofs() -> tuple[bytes, bytes]:
     """A login with SCRAM, so that conversations need no TLS: the server's nonce is the same in each."""
-    client, server = ScramClient("client-password", SCRAM, b"", b"client"), ScramServer(VERIFIER, SCRAM, b"", ENTROPY[:18])
+    client = ScramClient("client-password", SCRAM, b"", b"client")
+    server = ScramServer(VERIFIER, SCRAM, b"", ENTROPY[:18])
     first = client.first()
     final = client.final(server.first(first))
     initial = wire.text(SCRAM) + len(first).to_bytes(4, "big") + first
@@ -89,7 +89,7 @@ def captured(name: str) -> list[Step]:
 
 
 CAPTURED = sorted(file.stem for file in CAPTURES.glob("*.json"))
-CONVERSATIONS: dict[str, Sequence[Step]] = {"mixed": MIXED} | VIOLATIONS | {name: captured(name) for name in CAPTURED}
+CONVERSATIONS = {"mixed": MIXED} | VIOLATIONS | {name: captured(name) for name in CAPTURED}
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)

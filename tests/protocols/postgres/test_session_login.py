@@ -137,7 +137,7 @@ def test_token_is_never_taken_in_plain_text() -> None:
 
 @pytest.mark.parametrize(("major", "code"), [(2, "0A000"), (4, "0A000"), (0, "0A000")])
 def test_other_protocols(major: int, code: str) -> None:
-    assert told(Login().in_tls().client(wire.startup(major=major, user="agent")))["C"] == code
+    assert told(Login().in_tls().client(wire.startup(0, major, user="agent")))["C"] == code
 
 
 @pytest.mark.parametrize("minor", [0, 1, 2])

@@ -46,10 +46,9 @@ NAMED = (
     | st.just("CLOSE ALL")
 )
 CONTROL = st.sampled_from(["BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT x", "ROLLBACK TO x"])
-PATHS = (
-    st.builds("SET {}search_path TO {}".format, st.sampled_from(["", "LOCAL "]), st.sampled_from(["a", "b"]))
-    | st.just("RESET search_path")
-)
+PATHS = st.builds(
+    "SET {}search_path TO {}".format, st.sampled_from(["", "LOCAL "]), st.sampled_from(["a", "b"])
+) | st.just("RESET search_path")
 STATEMENT = ROWS | NAMED | CONTROL | PATHS | st.just("THIS IS WRONG")
 
 

@@ -8,7 +8,7 @@ from interlock.protocols.postgres.startup import StartupRefused, StartupRequest,
 from tests.protocols.postgres import wire
 
 
-def read(minor: int = 0, **parameters: str) -> StartupRequest:
+def read(minor: int = 0, /, **parameters: str) -> StartupRequest:
     return parse_startup(wire.startup(minor, **({"user": "agent"} | parameters)))
 
 
@@ -90,7 +90,7 @@ def test_options_never_do_anything_but_refuse(options: str) -> None:
     assert all("\0" not in value for value in request.settings.values())
 
 
-@given(st.dictionaries(st.sampled_from(["application_name", "timezone", "datestyle"]), st.text("ab \\\t=-'", max_size=9)))
+@given(st.dictionaries(st.sampled_from(["application_name", "timezone"]), st.text("ab \\\t=-'", max_size=9)))
 def test_options_say_what_parameters_say(settings: dict[str, str]) -> None:
     escaped = {name: "".join(f"\\{c}" if c in " \t\\" else c for c in value) for name, value in settings.items()}
     options = " ".join(f"-c {name}={value}" for name, value in escaped.items())

@@ -23,7 +23,7 @@ GSS_REQUEST = struct.pack(">II", 8, 80877104)
 TERMINATE = message("X")
 
 
-def startup(minor: int = 0, major: int = 3, **parameters: str) -> bytes:
+def startup(minor: int = 0, major: int = 3, /, **parameters: str) -> bytes:
     body = b"".join(text(name) + text(value) for name, value in parameters.items()) + b"\0"
     return struct.pack(">IHH", len(body) + 8, major, minor) + body
 

@@ -45,13 +45,15 @@ class Database:
         with contextlib.suppress(FileExistsError):
             create_private(file, b"")
         require_private(file)
-        try:
-            self._writing = _connect(file)
-            _migrate(self._writing, migrations, file)
-            self._reading = _connect(file)
-            self._reading.execute("PRAGMA query_only = ON")
-        except sqlite3.Error as error:
-            raise StateUnavailable(f"{file}: {error}") from None
+        with contextlib.ExitStack() as opened:
+            try:
+                self._writing = opened.enter_context(contextlib.closing(_connect(file)))
+                _migrate(self._writing, migrations, file)
+                self._reading = opened.enter_context(contextlib.closing(_connect(file)))
+                self._reading.execute("PRAGMA query_only = ON")
+            except sqlite3.Error as error:
+                raise StateUnavailable(f"{file}: {error}") from None
+            opened.pop_all()
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_QUEUED)
         self._closed = False
         self._thread = threading.Thread(target=self._write_all, name="state store writer", daemon=True)
@@ -160,9 +162,13 @@ class Database:
 def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA trusted_schema = OFF")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA trusted_schema = OFF")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
