@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -23,11 +25,11 @@ TIMEOUT_S = 100
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """A place that the database's account can reach, as pytest's own directories are closed to others."""
-    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        path.chmod(path.stat().st_mode | 0o111)
-    return tmp_path / "demo"
+def directory() -> Iterator[Path]:
+    """Where the demo puts its files; its database server, which may run as another account, must get there."""
+    with tempfile.TemporaryDirectory(prefix="interlock-demo-test-", ignore_cleanup_errors=True) as parent:
+        Path(parent).chmod(0o711)
+        yield Path(parent) / "demo"
 
 
 def processes_of(directory: Path) -> list[int]:
