@@ -2,9 +2,9 @@
 
 Speaks the protocol for a handful of statements with the semantics that matter to a gateway: which text a name stands
 for, what is skipped after an error, what a transaction's end undoes, when the search path decides. Behaviour was taken
-from the manual ("Message Flow", PREPARE, DECLARE, SET) and compared with a real server by ``test_model_server``.
+from the manual ("Message Flow", PREPARE, DECLARE, SET); ``test_model_server`` compares it with a real server.
 
-Statements: ``SELECT n FROM table`` (n rows; 0 fails at run time), ``INSERT INTO table VALUES (1)``, transaction control,
+Statements: ``SELECT n FROM table`` (n rows; 0 fails at run time), ``INSERT INTO table VALUES (1)``, transactions,
 PREPARE/EXECUTE/DEALLOCATE, DECLARE/FETCH/CLOSE, SET/RESET search_path, ``COPY table FROM STDIN``; anything else is a
 syntax error. Tables ``t`` and ``u`` are in schemas ``a`` and ``b``.
 """

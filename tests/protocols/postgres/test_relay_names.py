@@ -323,6 +323,26 @@ def test_set_in_a_transaction_that_may_be_rolled_back() -> None:
     assert PUBLIC in last_tables(book)
 
 
+def test_set_in_a_transaction_that_was_committed() -> None:
+    book = Playbook()
+    for sql, tag, status in (
+        ("BEGIN", "BEGIN", "T"),
+        ("SET search_path TO secret", "SET", "T"),
+        ("COMMIT", "COMMIT", "I"),
+    ):
+        book.client(wire.query(sql)).target(complete(tag), ready(status))
+    book.client(wire.query("SELECT * FROM t"))
+    assert SECRET in last_tables(book)
+
+
+def test_set_in_the_extended_protocol() -> None:
+    book = Playbook()
+    book.client(wire.extended("SET search_path TO secret"))
+    book.target(PARSED, BOUND, wire.NO_DATA, complete("SET"), ready())
+    book.client(wire.query("SELECT * FROM t"))
+    assert SECRET in last_tables(book)
+
+
 def test_local_set_is_over_with_the_transaction() -> None:
     book = Playbook()
     book.client(wire.query("BEGIN")).target(complete("BEGIN"), ready("T"))

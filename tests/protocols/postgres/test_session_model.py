@@ -23,7 +23,7 @@ from tests.protocols.postgres.model_server import ModelServer, Run
 from tests.protocols.postgres.playbook import PERMIT, Playbook, denial
 
 _EXAMPLES = {"deep": (2000, 80)}
-_COUNT, _STEPS = _EXAMPLES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), (150, 40))
+_COUNT, _STEPS = _EXAMPLES.get(os.environ.get("HYPOTHESIS_PROFILE", ""), (400, 40))
 
 TABLE = st.sampled_from(["t", "u", "a.t", "b.t", "b.u"])
 NAME = st.sampled_from(["s", "q"])
@@ -129,6 +129,49 @@ class Sessions(RuleBasedStateMachine):
         self.say(wire.parse(self.mark(first), name), wire.SYNC)
         self.say(wire.bind("nothing"), wire.parse(self.mark(again), name), wire.SYNC)
         self.say(wire.bind(name), wire.execute(), wire.SYNC)
+
+    @rule(first=ROWS, change=NAMED | PATHS, name=NAME, last=ROWS, wait=st.booleans())
+    def uncertain_change(self, first: str, change: str, name: str, last: str, wait: bool) -> None:
+        """What runs may change what a name means, or may have been skipped; then the name is used."""
+        self.say(wire.parse(self.mark(first)), wire.SYNC)
+        self.say(wire.bind("nothing"), wire.parse(self.mark(change)), wire.SYNC)
+        self.say(wire.bind(), wire.execute(), wire.SYNC)
+        if wait:
+            self.settle()
+        self.say(wire.parse(self.mark(last), name), wire.SYNC, wire.bind(name), wire.execute(), wire.SYNC)
+
+    @rule(first=ROWS, change=NAMED, last=ROWS)
+    def unnamed_statement_survives(self, first: str, change: str, last: str) -> None:
+        sql = self.mark(change)
+        name = f"n{self.texts}"
+        self.say(
+            wire.parse(sql, name), wire.parse(self.mark(first)), wire.bind(name, name), wire.execute(name), wire.SYNC
+        )
+        self.settle()
+        self.say(wire.bind("nothing"), wire.parse(self.mark(last)), wire.SYNC, wire.bind(), wire.execute(), wire.SYNC)
+
+    @rule(first=ROWS, refused=TABLE, portal=st.sampled_from(["p", "c"]), simple=st.booleans())
+    def work_behind_a_flush(self, first: str, refused: str, portal: str, simple: bool) -> None:
+        """Answered, but not yet committed: what comes next decides on it."""
+        self.say(wire.parse(self.mark(first)), wire.bind("", portal), wire.FLUSH)
+        self.settle()
+        sql = self.mark(f"SELECT 1 FROM {refused}")
+        self.say(*([wire.query(sql)] if simple else [wire.parse(sql), wire.SYNC]))
+        self.say(wire.execute(portal, 1), wire.SYNC)
+
+    @rule(
+        change=PATHS,
+        end=st.sampled_from(["COMMIT", "ROLLBACK", "SELECT 1 FROM t"]),
+        block=st.booleans(),
+        one=st.booleans(),
+    )
+    def path_changes(self, change: str, end: str, block: bool, one: bool) -> None:
+        """A change of the search path, kept or undone, in one text or in several; then it is over, and relied on."""
+        statements = ["BEGIN"] * block + [change, end]
+        for sql in ["; ".join(statements)] if one else statements:
+            self.say(wire.query(self.mark(sql)))
+        self.settle()
+        self.say(wire.query(self.mark("SELECT 1 FROM t")))
 
     @rule(messages=st.sampled_from([(wire.SYNC,), (wire.FLUSH,)]))
     def boundary(self, messages: tuple[bytes, ...]) -> None:
