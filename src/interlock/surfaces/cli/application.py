@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from interlock import __version__
+from interlock.core import merkle
 from interlock.core.errors import InterlockError
 from interlock.surfaces.cli import audit, connections, identities, policy, sessions, token
 from interlock.surfaces.cli.answers import UNAVAILABLE, stop
@@ -26,7 +27,8 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
 
     def show_version(wanted: bool) -> None:
         if wanted:
-            typer.echo(f"interlock {__version__}")
+            hot = "interpreted" if merkle.__file__.endswith(".py") else "compiled"
+            typer.echo(f"interlock {__version__} (hot modules {hot})")
             raise typer.Exit
 
     @app.callback()
@@ -37,7 +39,13 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             typer.Option("--config", "-c", envvar="INTERLOCK_CONFIG", help="The settings file (TOML)."),
         ] = None,
         version: Annotated[
-            bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+            bool,
+            typer.Option(
+                "--version",
+                callback=show_version,
+                is_eager=True,
+                help="Print the version, and whether the hot modules are compiled.",
+            ),
         ] = False,
     ) -> None:
         context.obj = make_workbench(config)
