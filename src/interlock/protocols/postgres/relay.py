@@ -162,9 +162,9 @@ class Relay:
             self._read(message, effects)
         except Malformed as error:
             raise Fatal("08P01", f"invalid message: {error}") from error
-        except TooManyNames as error:
+        except TooManyNames as too_many:
             text = f"more than {MAX_NAMES} prepared statements or portals are open, or they are too large"
-            raise Fatal("54000", text) from error
+            raise Fatal("54000", text) from too_many
 
     def _may_read(self) -> bool:
         return (

@@ -67,10 +67,10 @@ class PostgresSession:
             self._end(base.Refuse(refused.reason), effects)
         except Fatal as fatal:
             self._fatal(fatal.code, str(fatal), effects)
-        except FramingError as error:
-            self._fatal("08P01", f"protocol violation: {error}", effects)
-        except LostTrack as error:
-            self._fatal("XX000", f"the gateway closed this session because {error}", effects)
+        except FramingError as broken:
+            self._fatal("08P01", f"protocol violation: {broken}", effects)
+        except LostTrack as lost:
+            self._fatal("XX000", f"the gateway closed this session because {lost}", effects)
         if self._relay is not None and self._relay.terminated and not self._closed:
             self._end(base.Close("the client ended the session"), effects)
         return effects
