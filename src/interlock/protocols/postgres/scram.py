@@ -13,7 +13,7 @@ from typing import Final
 SCRAM: Final = "SCRAM-SHA-256"
 SCRAM_PLUS: Final = "SCRAM-SHA-256-PLUS"
 
-_MAX_ITERATIONS: Final = 1_000_000
+_MAX_ITERATIONS: Final = 100_000
 
 
 class ScramError(Exception):

@@ -104,8 +104,6 @@ class TargetLogin:
         if data == b"S":
             self._step = _Step.TLS
             return [base.StartTls(Side.TARGET)]
-        if data == b"N" and self._credential.tls_mode == "prefer":
-            return self._send_startup()
         if data == b"N":
             raise TargetRefused("08006", "the target does not offer TLS, which this connection requires")
         raise TargetRefused("08006", "the target answered the TLS request with unexpected data")
