@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 
 # What runs for each message or statement. Modules that define msgspec structs cannot be compiled.
 _HOT = {
-    "adapters/ledger": "journal ledger standard",
+    "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
     "core": "merkle",
     "protocols/postgres": "answers frames names outstanding relay requests session",

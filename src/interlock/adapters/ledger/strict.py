@@ -8,11 +8,15 @@ import asyncio
 import concurrent.futures
 import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 
-from interlock.adapters.ledger.journal import TimedRecord
-from interlock.adapters.ledger.ledger import FileLedger
+from interlock.adapters.ledger.checkpoints import CheckpointLog
+from interlock.adapters.ledger.journal import Journal, TimedRecord
+from interlock.adapters.ledger.ledger import FileLedger, LedgerSettings
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import AnyRecord
+from interlock.core.merkle import Frontier
+from interlock.services.ports import Clock
 
 Waiter = asyncio.Future[None] | concurrent.futures.Future[None]
 
@@ -20,9 +24,18 @@ Waiter = asyncio.Future[None] | concurrent.futures.Future[None]
 class StrictLedger(FileLedger):
     """Writes on the keeper's thread: ``append`` returns a future of the running event loop."""
 
-    def __init__(self, *arguments: object, **options: object) -> None:
-        self._waiters: dict[int, Waiter] = {}
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        directory: Path,
+        lock_descriptor: int,
+        journal: Journal,
+        tree: Frontier,
+        checkpoints: CheckpointLog,
+        clock: Clock,
+        settings: LedgerSettings,
+    ) -> None:
+        self._waiters: dict[int, Waiter] = {}  # before the keeper starts, which looks at it
+        super().__init__(directory, lock_descriptor, journal, tree, checkpoints, clock, settings)
 
     def append(self, record: AnyRecord) -> asyncio.Future[None]:
         """Queue the record for the next commit. Raises, or sets on the future, ``LedgerUnavailable``."""
