@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
-_REGISTRY = re.compile(
-    r"pythonhosted\.org|registry\.npmjs|https?://[^\s\"']*/simple\b|--(?:extra-)?index-url|--find[-]links"
-)
+_REGISTRY = re.compile(r"https?://[^\s\"']*/simple\b|--(?:extra-)?index[-]url|--find[-]links|\"resolved\": *\"http")
 _HOMES = re.compile(r"/(?:root|Users)/[\w.]")
 
 
