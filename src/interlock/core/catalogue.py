@@ -1,0 +1,136 @@
+"""What a target database contains, as the gateway last read it: relations, columns, routines.
+
+Values only. An adapter reads them over a connection of the gateway's own; a protocol traces which columns are derived
+from which; policy puts masks on columns. Nothing in here is a row's value.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+
+class RelationKind(enum.Enum):
+    """``pg_class.relkind``."""
+
+    TABLE = "r"
+    PARTITIONED = "p"
+    VIEW = "v"
+    MATERIALIZED_VIEW = "m"
+    FOREIGN = "f"
+    SEQUENCE = "S"
+    TOAST = "t"
+    COMPOSITE = "c"
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column. ``number`` is its attnum. A domain's ``type_schema`` and ``type_name`` are those of its base type.
+
+    ``category`` is ``pg_type.typcategory`` of that type. ``tags`` were put on it in the database itself: by its comment
+    or by a security label. ``expression`` is the definition of a generated column.
+    """
+
+    number: int
+    name: str
+    type_schema: str
+    type_name: str
+    category: str = "S"
+    generated: bool = False
+    expression: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class ForeignKey(msgspec.Struct, frozen=True):
+    """Columns of a relation that refer to columns of the relation ``target`` (an oid), pairwise."""
+
+    columns: tuple[str, ...]
+    target: int
+    target_columns: tuple[str, ...]
+
+
+class Relation(msgspec.Struct, frozen=True, eq=False):
+    """One relation.
+
+    ``parents`` are the oids of what it inherits from or is a partition of. ``definition`` is the query of a view, with
+    all names qualified. ``runs_code`` says that writing to it runs triggers or rules. ``rewrites`` says that rules
+    other than a view's own replace or follow what is written to it.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: RelationKind
+    columns: tuple[Column, ...] = ()
+    parents: tuple[int, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    definition: str = ""
+    runs_code: bool = False
+    rewrites: bool = False
+    tags: tuple[str, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+class Routine(msgspec.Struct, frozen=True):
+    """A function, procedure or aggregate outside of pg_catalog and information_schema.
+
+    ``kind`` is ``pg_proc.prokind``. ``language`` is its language's name, ``extension`` the extension it belongs to.
+    ``body`` is the source text of a routine in SQL. ``supports`` are the oids of the routines that an aggregate calls.
+    ``arguments`` counts its input arguments.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    language: str
+    extension: str = ""
+    body: str = ""
+    arguments: int = 0
+    supports: tuple[int, ...] = ()
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """An operator outside of pg_catalog, with the oid of the routine behind it."""
+
+    schema: str
+    name: str
+    routine: int
+
+
+class TypeCode(msgspec.Struct, frozen=True):
+    """A type whose values cannot be made without running routines: a cast to it, or a domain's check."""
+
+    schema: str
+    name: str
+    routine: int
+
+
+ColumnKey = tuple[int, str]
+"""A relation's oid and a column's name."""
+
+
+class Lineage(msgspec.Struct, frozen=True, eq=False):
+    """Where the columns of views and generated columns come from.
+
+    ``sources`` are the columns that a derived column is made of, directly. ``opaque`` are the oids of relations whose
+    columns could not be traced: each may be made of anything. ``safe_routines`` are the oids of routines that compute
+    from their arguments only.
+    """
+
+    sources: Mapping[ColumnKey, frozenset[ColumnKey]] = MappingProxyType({})
+    opaque: frozenset[int] = frozenset()
+    safe_routines: frozenset[int] = frozenset()
+
+
+class Catalogue(msgspec.Struct, frozen=True, eq=False):
+    """One database as it was read. ``version`` differs when anything in it does."""
+
+    version: str
+    relations: tuple[Relation, ...] = ()
+    routines: tuple[Routine, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    type_code: tuple[TypeCode, ...] = ()
+    lineage: Lineage = Lineage()
