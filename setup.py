@@ -15,8 +15,8 @@ from setuptools import Extension, setup
 _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
-    "core": "merkle",
-    "protocols/postgres": "answers frames names outstanding relay requests session",
+    "core": "keyed_masks merkle",
+    "protocols/postgres": "answers frames names outstanding relay requests rows session",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
     "runtime": "driver peer",

@@ -86,6 +86,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if default is None or default in ((), {}, ""):
         return "none"
+    if isinstance(default, Table):
+        return "below"
     if isinstance(default, enum.Enum):
         default = default.value
     if isinstance(default, tuple):

@@ -24,6 +24,10 @@ from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
+from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
+from interlock.adapters.postgres_connection import PostgresConnections
+from interlock.adapters.postgres_grants import PostgresGrants
+from interlock.adapters.postgres_sampling import PostgresSampler
 from interlock.adapters.private_file import make_private_directory
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
@@ -36,13 +40,18 @@ from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.administration import AnswerT, Command
-from interlock.core.errors import ConfigurationError, EvidenceError
+from interlock.core.catalogue import Catalogue
+from interlock.core.detection import find_classes
+from interlock.core.errors import ConfigurationError, EvidenceError, MaskingUnavailable
 from interlock.core.ledger import GatewayStarted, GatewayStopped
+from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.operation import Meaning
-from interlock.core.settings import Settings
+from interlock.core.settings import Detection, Notifications, Settings
+from interlock.protocols.postgres.masking.lineage import trace
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.admin_socket import AdminSocket, user_name
 from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
@@ -51,9 +60,13 @@ from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
+from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
+from interlock.services.catalogues import Catalogues
+from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
 from interlock.services.policy.store import PolicyStore
@@ -88,12 +101,20 @@ class Node:
         self.sessions = SessionTable(self.database)
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
+        self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
 
     def _open_ledger(self) -> FileLedger:
         gateway = self.settings.gateway
         durability = Durability(gateway.durability.value)
         signer = open_signer(self.data_dir, gateway.node)
         return open_ledger(self.data_dir / LEDGER_DIRECTORY, signer, self.clock, durability)
+
+    def catalogues(self, trace: Callable[[Catalogue], Catalogue]) -> Catalogues:
+        """Catalogues of all targets; the caller has ``tick`` called."""
+        reader = PostgresCatalogueReader(self.targets)
+        catalogues = Catalogues(reader, trace, self.connections.find, self.clock, spawn)
+        self._stack.callback(catalogues.close)
+        return catalogues
 
     def administration(self, token_issuer: TokenIssuer | None = None) -> Administration:
         return Administration(
@@ -103,6 +124,10 @@ class Node:
             connections=self.connections,
             credentials=self.vault,
             probe=ReachabilityProbe(self.vault),
+            discovery=Discovery(
+                PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
+            ),
+            grants=PostgresGrants(self.targets),
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
         )
@@ -151,6 +176,7 @@ class Gateway:
         issuer = await self._start_development_issuer()
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
+        self.maskings = self._open_maskings()
         reception = self._reception(issuer)
         self.listener = await self._listen(reception)
         admin = AdminSocket(node.data_dir, node.administration(issuer))
@@ -200,6 +226,25 @@ class Gateway:
         self._background(_every(TICK_S, recordings.tick), "recordings tick")
         return recordings
 
+    def _open_maskings(self) -> Maskings:
+        catalogues = self._node.catalogues(trace)
+        self._background(_every(CATALOGUE_TICK_S, catalogues.tick), "catalogues tick")
+        return Maskings(self.policies, catalogues, self._masking_options)
+
+    def _masking_options(self, connection: str) -> MaskingOptions:
+        """What a connection's settings say about masking. Raises ``MaskingUnavailable`` when it is gone."""
+        settings = self._node.connections.find(connection)
+        if settings is None:
+            raise MaskingUnavailable(f"there is no connection {connection!r}")
+        masking = settings.masking
+        mask = DetectorMask(masking.detect is Detection.MASK)
+        return MaskingOptions(
+            detectors={} if masking.detect is Detection.OFF else dict.fromkeys(DETECTOR_CLASSES, mask),
+            reviewed=frozenset(masking.functions),
+            key=self._node.sealer.derive(b"masks of connection " + connection.encode()),
+            show_notifications=masking.notifications is Notifications.SHOW,
+        )
+
     def _reception(self, issuer: DevelopmentIssuer | None) -> Reception:
         node, settings = self._node, self.settings
         issuers, rules = list(settings.issuers), list(settings.identities)
@@ -219,6 +264,7 @@ class Gateway:
             node.ledger,
             node.sessions,
             node.clock,
+            self.maskings,
         )
 
     async def _listen(self, reception: Reception) -> StreamListener:

@@ -1,13 +1,19 @@
 """Administration over in-memory stores, with a ledger that keeps what it is given."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from interlock.core.errors import AdministrationRefused, LedgerUnavailable
+import msgspec
+
+from interlock.core.administration import ColumnPath, HardeningPlan
+from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
+from interlock.core.errors import AdministrationRefused, CatalogueUnavailable, LedgerUnavailable
 from interlock.core.identity import RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged, AnyRecord
 from interlock.core.settings import ConnectionSettings
 from interlock.services.administration import Administration
+from interlock.services.discovery import Discovery
 from tests.clocks import ManualClock
 
 
@@ -103,6 +109,51 @@ class MemoryConnections:
         self._state.passwords.pop(name, None)
 
 
+class MemoryTarget:
+    """Implements CatalogueReader, ColumnSampler and ColumnGrants. ``rows`` has the rows of tables by name."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.relations: list[Relation] = []
+        self.rows: dict[str, list[tuple[bytes | None, ...]]] = {}
+        self.asked: list[tuple[str, tuple[str, ...], int]] = []
+        self.plan_made = HardeningPlan("gateway", ('REVOKE SELECT ON "t" FROM "gateway"',), ("gateway owns t",))
+        self.gone = False
+
+    def add(self, name: str, columns: Sequence[tuple[str, str]], oid: int = 0, **changes: Any) -> None:
+        """A table with columns of these names and types."""
+        made = tuple(Column(number, column, "pg_catalog", kind) for number, (column, kind) in enumerate(columns, 1))
+        relation = Relation(oid or len(self.relations) + 1, "public", name, RelationKind.TABLE, made)
+        self.relations.append(msgspec.structs.replace(relation, **changes))
+
+    async def read(self, connection: str, database: str) -> Catalogue:
+        if self.gone:
+            raise CatalogueUnavailable("the target is gone")
+        return Catalogue("1", tuple(self.relations))
+
+    async def sample(
+        self, connection: str, database: str, relation: Relation, columns: Sequence[str], rows: int
+    ) -> AsyncGenerator[list[tuple[bytes | None, ...]], None]:
+        self.asked.append((relation.name, tuple(columns), rows))
+        if relation.name not in self.rows:
+            raise CatalogueUnavailable("permission denied")
+        for row in self.rows[relation.name]:
+            yield [row]
+
+    async def plan(self, connection: str, database: str, role: str, columns: Sequence[ColumnPath]) -> HardeningPlan:
+        if self.gone:
+            raise CatalogueUnavailable("the target is gone")
+        return msgspec.structs.replace(self.plan_made, role=role)
+
+    async def apply(self, connection: str, database: str, plan: HardeningPlan, columns: Sequence[ColumnPath]) -> None:
+        self.journal.append("changed")
+
+
+def find_classes(value: bytes) -> frozenset[str]:
+    """A stand-in for content detection: it finds e-mail addresses and secrets that say so."""
+    return frozenset(name for sign, name in ((b"@", "email"), (b"key-", "secret")) if sign in value)
+
+
 class AdministrationBench:
     """Everything around one ``Administration``. ``journal`` holds ``recorded`` and ``changed`` in their order."""
 
@@ -110,6 +161,7 @@ class AdministrationBench:
         self.journal: list[str] = []
         self.ledger = MemoryLedger(self.journal)
         self.state = MemoryState(self.journal, configured or {})
+        self.target = MemoryTarget(self.journal)
         self.clock = ManualClock()
         parts: dict[str, Any] = {
             "ledger": self.ledger,
@@ -118,6 +170,8 @@ class AdministrationBench:
             "connections": MemoryConnections(self.state),
             "credentials": self.state,
             "probe": self.state,
+            "discovery": Discovery(self.target, self.target, find_classes, self.clock),
+            "grants": self.target,
             "protocols": ("postgres",),
             "token_issuer": self.state,
         }

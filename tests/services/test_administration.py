@@ -9,14 +9,17 @@ from interlock.core.administration import (
     AddConnection,
     AddIdentity,
     AnyCommand,
+    ColumnPath,
     Command,
     DisableIdentity,
     EnableIdentity,
     GenerateSecret,
+    HardenConnection,
     IssueToken,
     ListConnections,
     ListIdentities,
     RemoveConnection,
+    ScanConnection,
     SetCredential,
     ShowConnection,
     ShowIdentity,
@@ -235,3 +238,67 @@ async def test_tokens_come_from_the_development_issuer_only() -> None:
     assert issued.token not in repr(issued)
     assert bench.recorded == [(ACTOR, "token.issue", "bot")]
     assert "identity provider" in await refused(AdministrationBench(token_issuer=None), IssueToken("bot"))
+
+
+async def test_a_scan_is_recorded_and_proposes() -> None:
+    bench = AdministrationBench()
+    bench.target.add("customers", [("contact", "text")])
+    bench.target.rows["customers"] = [(b"ada@example.org",)]
+    await do(bench, AddConnection("crm", settings(databases=("app", "more"))))
+    report = await do(bench, ScanConnection("crm", "more", 10))
+    assert (report.connection, report.database, report.tables, report.columns) == ("crm", "more", 1, 1)
+    assert [(str(one.column), one.reason) for one in report.proposals] == [("public.customers.contact", "email")]
+    assert bench.recorded[-1] == (ACTOR, "connections.scan", "crm")
+    assert "ada@example.org" not in str(bench.ledger.records) + str(report)
+
+
+async def test_a_scan_holds_up_nobody() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()))
+    async with bench.administration._one_at_a_time:
+        await do(bench, ScanConnection("crm"))
+
+
+COLUMNS = (ColumnPath("public", "t", "a"),)
+
+
+async def test_hardening_is_planned_before_it_is_agreed_to() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()))
+    plan = await do(bench, HardenConnection("crm", COLUMNS))
+    assert (plan.role, plan.applied, plan.warnings) == ("u", False, ("gateway owns t",))
+    assert bench.journal == ["recorded", "changed"]
+    done = await do(bench, HardenConnection("crm", COLUMNS, "app", agreed=plan.statements))
+    assert (done.role, done.applied) == ("app", True)
+    assert bench.recorded[-1] == (ACTOR, "connections.harden", "crm")
+    assert bench.journal == ["recorded", "changed"] * 2
+    text = await refused(bench, HardenConnection("crm", COLUMNS, agreed=("REVOKE something else",)))
+    assert "look at them again" in text
+
+
+async def test_hardening_that_cannot_be_recorded_is_not_done() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()))
+    plan = await do(bench, HardenConnection("crm", COLUMNS))
+    bench.ledger.broken = True
+    for command in (HardenConnection("crm", COLUMNS, agreed=plan.statements), ScanConnection("crm")):
+        with pytest.raises(LedgerUnavailable):
+            await bench.administration.execute(command, ACTOR)
+    assert bench.journal == ["recorded", "changed"]
+    assert bench.target.asked == []
+
+
+@pytest.mark.parametrize("command", [ScanConnection("crm", "other"), HardenConnection("crm", COLUMNS, database="x")])
+async def test_databases_that_a_connection_does_not_have(command: Command[Any]) -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()))
+    assert "it has app" in await refused(bench, command)
+
+
+async def test_a_target_that_is_gone() -> None:
+    bench = AdministrationBench()
+    await do(bench, AddConnection("crm", settings()))
+    bench.target.gone = True
+    assert await refused(bench, HardenConnection("crm", COLUMNS)) == "the target is gone"
+    with pytest.raises(AdministrationRefused, match="the target is gone"):
+        await bench.administration.execute(ScanConnection("crm"), ACTOR)

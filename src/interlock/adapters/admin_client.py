@@ -15,7 +15,6 @@ import msgspec
 from interlock.core.administration import SOCKET_FILE, AnswerT, Command, answer_type
 from interlock.core.errors import AdministrationRefused
 
-ANSWER_TIMEOUT_S: Final = 60.0
 _MAX_LINE_BYTES: Final = 16 << 20
 
 
@@ -44,7 +43,7 @@ async def send_command(directory: Path, command: Command[AnswerT]) -> AnswerT:
     try:
         _check_listener(writer.get_extra_info("socket"), directory)
         writer.write(msgspec.json.encode(command) + b"\n")
-        line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
+        line = await asyncio.wait_for(reader.readline(), command.answer_timeout_s)
     except (OSError, TimeoutError, ValueError):
         line = b""
     finally:

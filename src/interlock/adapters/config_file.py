@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_typ
 
 import msgspec
 
+from interlock.core.contradictions import Problem, find_contradictions
 from interlock.core.errors import ConfigurationError
-from interlock.core.settings import PATH, Problem, Settings, Table, find_contradictions
+from interlock.core.settings import PATH, Settings, Table
 
 MAX_FILE_BYTES: Final = 1 << 20
 _SECRET_WORDS: Final = ("password", "passwd", "secret", "token", "private_key", "api_key")

@@ -46,6 +46,7 @@ class Sealer:
     def __init__(self, key: bytes, old_keys: Iterable[bytes] = ()) -> None:
         """Keys are 32 bytes each. Raises ValueError for any other length."""
         self._key_id = _key_id(key)
+        self._derivation_key = hmac.digest(key, b"interlock derived keys", hashlib.sha256)
         self._ciphers = {_key_id(old): AESGCM(old) for old in old_keys} | {self._key_id: AESGCM(key)}
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
@@ -73,6 +74,10 @@ class Sealer:
             return AESGCM(data_key).decrypt(nonce, ciphertext, _associated(b"data", header, context))
         except InvalidTag:
             raise CredentialUnavailable("a sealed value was changed, or belongs to something else") from None
+
+    def derive(self, context: bytes) -> bytes:
+        """A key of 32 bytes for ``context``, the same as long as the sealing key is."""
+        return hmac.digest(self._derivation_key, context, hashlib.sha256)
 
     def __repr__(self) -> str:
         return "Sealer(...)"

@@ -4,7 +4,7 @@ Commands are the same whether they are executed in the process that gives them o
 never hold a stored secret; ``GeneratedSecret`` and ``IssuedToken`` hold what was made for this answer and kept nowhere.
 """
 
-from typing import Annotated, Final, Generic, TypeVar, get_args
+from typing import Annotated, ClassVar, Final, Generic, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -67,8 +67,65 @@ class IssuedToken(msgspec.Struct, frozen=True):
         return f"IssuedToken(expires_in_s={self.expires_in_s})"
 
 
+class ColumnPath(msgspec.Struct, frozen=True, order=True):
+    """A column of a target, by its names as they are."""
+
+    schema: str
+    table: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}.{self.column}"
+
+
+class TagProposal(msgspec.Struct, frozen=True):
+    """A tag that a column may deserve.
+
+    ``reason`` is the detector class that found something in ``hits`` of ``values`` values that were looked at, or the
+    hint in the column's name. ``pattern`` is the column for ``[policy] tags``.
+    """
+
+    column: ColumnPath
+    by_content: bool
+    reason: str
+    hits: int
+    values: int
+    tag: str
+    pattern: str
+
+
+class NotSampled(msgspec.Struct, frozen=True):
+    """A table whose rows could not be looked at. Names were."""
+
+    schema: str
+    table: str
+    why: str
+
+
+class ScanReport(msgspec.Struct, frozen=True):
+    """What a scan found. It holds no value of any row."""
+
+    connection: str
+    database: str
+    tables: int
+    columns: int
+    proposals: tuple[TagProposal, ...]
+    not_sampled: tuple[NotSampled, ...] = ()
+
+
+class HardeningPlan(msgspec.Struct, frozen=True):
+    """What takes columns away from a role: ``statements`` in order, and ``warnings`` on why they may not be enough."""
+
+    role: str
+    statements: tuple[str, ...]
+    warnings: tuple[str, ...]
+    applied: bool = False
+
+
 class Command(msgspec.Struct, Generic[AnswerT], frozen=True, tag_field="command", forbid_unknown_fields=True):
-    """Base of all commands; the parameter is the type of the answer."""
+    """Base of all commands; the parameter is the type of the answer, which comes within ``answer_timeout_s``."""
+
+    answer_timeout_s: ClassVar[float] = 60.0
 
 
 class ListConnections(Command[tuple[ConnectionView, ...]], frozen=True, tag="connections.list"):
@@ -111,6 +168,29 @@ class TestConnection(Command[Done], frozen=True, tag="connections.test"):
     __test__ = False
 
     name: str
+
+
+class ScanConnection(Command[ScanReport], frozen=True, tag="connections.scan"):
+    """Look at samples of a database for columns that deserve a tag. Without ``database`` it is the first."""
+
+    answer_timeout_s: ClassVar[float] = 600.0
+
+    name: str
+    database: str | None = None
+    sample_rows: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+
+
+class HardenConnection(Command[HardeningPlan], frozen=True, tag="connections.harden"):
+    """Plan how to make a role unable to read columns; carry it out when it is what was ``agreed`` to.
+
+    Without ``database`` it is the first one, without ``role`` the one that the gateway logs in as.
+    """
+
+    name: str
+    columns: Annotated[tuple[ColumnPath, ...], Meta(min_length=1, max_length=1000)]
+    role: str | None = None
+    database: str | None = None
+    agreed: tuple[str, ...] = ()
 
 
 class ListIdentities(Command[tuple[IdentityView, ...]], frozen=True, tag="identities.list"):
@@ -168,6 +248,8 @@ AnyCommand = (
     | SetCredential
     | RemoveConnection
     | TestConnection
+    | ScanConnection
+    | HardenConnection
     | ListIdentities
     | ShowIdentity
     | AddIdentity

@@ -5,6 +5,7 @@ from which; policy puts masks on columns. Nothing in here is a row's value.
 """
 
 import enum
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -28,7 +29,8 @@ class Column(msgspec.Struct, frozen=True):
     """One column. ``number`` is its attnum. A domain's ``type_schema`` and ``type_name`` are those of its base type.
 
     ``category`` is ``pg_type.typcategory`` of that type. ``tags`` were put on it in the database itself: by its comment
-    or by a security label. ``expression`` is the definition of a generated column.
+    or by a security label. ``expression`` is the definition of a generated column. ``known_as`` are names that it had
+    before, as far as the gateway saw them: what a tag said of it then, still holds.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Column(msgspec.Struct, frozen=True):
     generated: bool = False
     expression: str = ""
     tags: tuple[str, ...] = ()
+    known_as: tuple[str, ...] = ()
 
 
 class ForeignKey(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class Relation(msgspec.Struct, frozen=True, eq=False):
 
     ``parents`` are the oids of what it inherits from or is a partition of. ``definition`` is the query of a view, with
     all names qualified. ``runs_code`` says that writing to it runs triggers or rules. ``rewrites`` says that rules
-    other than a view's own replace or follow what is written to it.
+    other than a view's own replace or follow what is written to it. ``known_as`` are schemas and names that it had
+    before (see ``Column``).
     """
 
     oid: int
@@ -68,6 +72,7 @@ class Relation(msgspec.Struct, frozen=True, eq=False):
     runs_code: bool = False
     rewrites: bool = False
     tags: tuple[str, ...] = ()
+    known_as: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -115,12 +120,14 @@ ColumnKey = tuple[int, str]
 class Lineage(msgspec.Struct, frozen=True, eq=False):
     """Where the columns of views and generated columns come from.
 
-    ``sources`` are the columns that a derived column is made of, directly. ``opaque`` are the oids of relations whose
-    columns could not be traced: each may be made of anything. ``safe_routines`` are the oids of routines that compute
-    from their arguments only.
+    ``sources`` are the columns that a derived column is made of, directly; every column of a traced view and every
+    generated column has an entry, if an empty one. ``copies`` are the derived columns whose values are those of their
+    one source, unchanged. ``opaque`` are the oids of relations whose columns could not be traced: each may be made of
+    anything. ``safe_routines`` are the oids of routines that compute from their arguments only.
     """
 
     sources: Mapping[ColumnKey, frozenset[ColumnKey]] = MappingProxyType({})
+    copies: frozenset[ColumnKey] = frozenset()
     opaque: frozenset[int] = frozenset()
     safe_routines: frozenset[int] = frozenset()
 
@@ -134,3 +141,9 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
     operators: tuple[Operator, ...] = ()
     type_code: tuple[TypeCode, ...] = ()
     lineage: Lineage = Lineage()
+
+
+def content_version(catalogue: Catalogue) -> str:
+    """What ``Catalogue.version`` is: SHA-256, in hexadecimal, of everything in it but its lineage."""
+    content = (catalogue.relations, catalogue.routines, catalogue.operators, catalogue.type_code)
+    return hashlib.sha256(msgspec.msgpack.encode(content)).hexdigest()

@@ -41,6 +41,8 @@ class Denial(msgspec.Struct, frozen=True):
     access: str = ""
     rules: tuple[str, ...] = ()
     policy: str = ""
+    code: str = ""
+    """The protocol's own code, where the reason does not say it all."""
 
 
 class ApprovalDemand(msgspec.Struct, frozen=True):

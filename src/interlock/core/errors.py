@@ -6,6 +6,8 @@
     ├── PolicyRejected         a policy does not validate and will not become active
     ├── LedgerUnavailable      the ledger cannot take a record; the request must be refused
     ├── CredentialUnavailable  a target's credential cannot be had
+    ├── CatalogueUnavailable   what a target contains cannot be read; what depends on it must be refused
+    ├── MaskingUnavailable     what a principal must not see cannot be determined; its sessions must be refused
     ├── StateUnavailable       the state store cannot answer or take a change
     ├── AdministrationRefused  a command asks for what cannot be done; the text says what can
     └── EvidenceError          stored evidence is damaged, missing or was changed
@@ -47,6 +49,14 @@ class LedgerUnavailable(InterlockError):
 
 class CredentialUnavailable(InterlockError):
     """A target's credential cannot be read, unsealed or fetched."""
+
+
+class CatalogueUnavailable(InterlockError):
+    """A target's catalogue cannot be read, is too large, or is too old to rely on."""
+
+
+class MaskingUnavailable(InterlockError):
+    """What a principal must not see cannot be determined. Nothing may be shown to it."""
 
 
 class StateUnavailable(InterlockError):

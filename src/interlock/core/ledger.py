@@ -94,7 +94,8 @@ class OperationDecided(Record, frozen=True, tag="operation.decided"):
     """A decision on one operation, written before it takes effect.
 
     ``decision`` is ``allowed``, ``denied`` or ``held``; ``digest`` covers text and parameters; ``sealed`` holds both
-    (see ``core.recording``). ``accesses`` are ``action on resource`` lines.
+    (see ``core.recording``). ``accesses`` are ``action on resource`` lines; ``masked``, as ``schema.relation.column mask
+    (rules)``, are the columns that the operation touches and that are masked in it.
     """
 
     session: str
@@ -108,10 +109,14 @@ class OperationDecided(Record, frozen=True, tag="operation.decided"):
     accesses: tuple[str, ...]
     digest: bytes
     sealed: bytes
+    masked: tuple[str, ...] = ()
 
 
 class OperationCompleted(Record, frozen=True, tag="operation.completed"):
-    """What the target answered to one operation: status, its own completion word, counts. Never a value."""
+    """What the target answered to one operation: status, its own completion word, counts. Never a value.
+
+    ``masked_values`` counts what was masked in the answer, ``found`` what content detection found, by class.
+    """
 
     session: str
     number: int
@@ -120,6 +125,8 @@ class OperationCompleted(Record, frozen=True, tag="operation.completed"):
     code: str
     rows: int
     bytes_sent: int
+    masked_values: int = 0
+    found: tuple[tuple[str, int], ...] = ()
 
 
 class RecordingStored(Record, frozen=True, tag="recording.stored"):

@@ -12,6 +12,9 @@ import msgspec
 
 from interlock.core.catalogue import Catalogue
 
+DETECTOR_CLASSES = ("email", "credit-card", "iban", "ssn", "phone", "secret")
+"""What content detection can find, by name."""
+
 
 class MaskKind(enum.IntEnum):
     """What stands in the place of a value. Of two, the greater one is the stronger and wins.
@@ -97,3 +100,72 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
 
     def __repr__(self) -> str:
         return f"Masking(version={self.version!r}, relations={len(self.columns)}, detectors={len(self.detectors)})"
+
+
+class MaskingOptions(msgspec.Struct, frozen=True):
+    """What the configuration of a connection adds to what policy says; see ``Masking`` for the names.
+
+    ``detectors`` are those that look at content whatever policy says: policy adds to them and takes none away.
+    """
+
+    detectors: Mapping[str, DetectorMask] = MappingProxyType({})
+    reviewed: frozenset[str] = frozenset()
+    key: bytes = b""
+    show_notifications: bool = False
+
+    def __repr__(self) -> str:
+        return f"MaskingOptions(detectors={sorted(self.detectors)}, reviewed={sorted(self.reviewed)})"
+
+
+NO_OPTIONS = MaskingOptions()
+
+BUILTIN_MASK = ColumnMask(MaskKind.NULL, Predicates.DENY)
+"""What lies on the columns of ``BUILTIN_MASKS`` as soon as any column of the database is masked."""
+
+ANY_NAME = "*"
+
+_SAMPLES = "most_common_vals histogram_bounds most_common_elems range_length_histogram range_bounds_histogram"
+
+BUILTIN_MASKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
+    {
+        (schema, relation): frozenset(columns.split())
+        for schema, relation, columns in (
+            # sampled values of user columns (PostgreSQL 13 to 18)
+            ("pg_catalog", "pg_statistic", "stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
+            ("pg_catalog", "pg_stats", _SAMPLES),
+            ("pg_catalog", "pg_statistic_ext_data", "stxdmcv stxdexpr"),
+            ("pg_catalog", "pg_stats_ext", "most_common_vals"),
+            ("pg_catalog", "pg_stats_ext_exprs", _SAMPLES),
+            # the value that rows from before ADD COLUMN … DEFAULT have
+            ("pg_catalog", "pg_attribute", "attmissingval"),
+            # stored values outside of their tables
+            ("pg_catalog", "pg_largeobject", "data"),
+            ("pg_toast", ANY_NAME, "chunk_data"),
+            # statements of other sessions, with their constants
+            ("pg_catalog", "pg_stat_activity", "query"),
+            (ANY_NAME, "pg_stat_statements", "query"),
+            # passwords and connection strings
+            ("pg_catalog", "pg_authid", "rolpassword"),
+            ("pg_catalog", "pg_shadow", "passwd"),
+            ("pg_catalog", "pg_user_mapping", "umoptions"),
+            ("pg_catalog", "pg_user_mappings", "umoptions"),
+            ("information_schema", "_pg_user_mappings", "umoptions"),
+            ("information_schema", "user_mapping_options", "option_value"),
+            ("pg_catalog", "pg_subscription", "subconninfo"),
+            ("pg_catalog", "pg_stat_wal_receiver", "conninfo"),
+            ("pg_catalog", "pg_hba_file_rules", "options"),
+            ("pg_catalog", "pg_file_settings", "setting"),
+        )
+    }
+)
+"""Columns of the server's own relations that hold other people's values, by schema and relation.
+
+``ANY_NAME`` stands for every schema or relation; ``builtin_columns`` looks them up. A name may be missing on a
+server's version.
+"""
+
+
+def builtin_columns(schema: str, relation: str) -> frozenset[str]:
+    """The columns of a relation that hold other people's values whatever policy says of them."""
+    names = ((schema, relation), (ANY_NAME, relation), (schema, ANY_NAME))
+    return frozenset[str]().union(*(BUILTIN_MASKS.get(name, frozenset()) for name in names))

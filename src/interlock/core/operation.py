@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 import msgspec
 
+from interlock.core.masking import MaskedColumn
+
 
 class ResourceKind(enum.Enum):
     """Cedar entity types below a connection. The value is the entity type's name in the Cedar schema."""
@@ -49,13 +51,14 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
 
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
     of the Cedar context. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
-    says; it is a sentence for the client.
+    says; it is a sentence for the client, and ``refusal_code`` the protocol's own code for it, if it has one.
     """
 
     verb: str
     accesses: tuple[Access, ...]
     facts: Facts = NO_FACTS
     refusal: str | None = None
+    refusal_code: str = ""
 
 
 class Phase(enum.Enum):
@@ -69,7 +72,9 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     """One request of one session, as it will reach the target.
 
     ``number`` counts from 1 within the session. ``text`` is the request's exact bytes, ``parameters`` the protocol's
-    own encoding of the values bound to it (``b""`` when there are none).
+    own encoding of the values bound to it (``b""`` when there are none). ``forwarded`` is what goes to the target in
+    the text's place, empty when that is the text itself; ``masked`` are the columns that it is masked in, under the
+    masking of the version ``masking``.
     """
 
     number: int
@@ -77,6 +82,9 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     text: bytes
     parameters: bytes = b""
     phase: Phase = Phase.EXECUTE
+    forwarded: bytes = b""
+    masked: tuple[MaskedColumn, ...] = ()
+    masking: str = ""
 
     def digest(self) -> bytes:
         """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""
@@ -110,3 +118,7 @@ class Outcome(msgspec.Struct, frozen=True):
     code: str = ""
     rows: int = 0
     bytes_sent: int = 0
+    masked_values: int = 0
+    """Values that were masked: rows times masked columns that they show, and values that content detection masked."""
+    found: tuple[tuple[str, int], ...] = ()
+    """What content detection found, by class."""

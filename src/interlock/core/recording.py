@@ -28,12 +28,14 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
 
 class SealedRequest(msgspec.Struct, frozen=True, array_like=True):
     """The clear form of ``OperationDecided.sealed``. ``text_bytes`` and ``parameter_bytes`` are the full lengths:
-    when they exceed what is kept, the digest still covers everything."""
+    when they exceed what is kept, the digest still covers everything. ``forwarded`` is what went to the target in the
+    place of the text, empty when that was the text itself."""
 
     text: bytes
     parameters: bytes
     text_bytes: int
     parameter_bytes: int
+    forwarded: bytes = b""
 
 
 class TranscriptKind(enum.Enum):

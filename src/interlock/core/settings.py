@@ -15,6 +15,7 @@ from msgspec import Meta
 PATH: Final = {"path": True}
 """Marks a field whose value is a path (or a list of paths), through ``Meta(extra=PATH)``."""
 
+RoutineName = Annotated[str, Meta(pattern=r"^[^.]+\.[^.]+$")]
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -63,6 +64,21 @@ class TlsMode(enum.Enum):
     REQUIRE = "require"
     VERIFY_CA = "verify-ca"
     VERIFY_FULL = "verify-full"
+
+
+class Detection(enum.Enum):
+    """What becomes of sensitive content that no rule names."""
+
+    OFF = "off"
+    REPORT = "report"
+    MASK = "mask"
+
+
+class Notifications(enum.Enum):
+    """What an identity under a mask sees of other sessions' NOTIFY."""
+
+    HIDE = "hide"
+    SHOW = "show"
 
 
 class IdentityKind(enum.Enum):
@@ -281,6 +297,44 @@ class CredentialReference(Table, frozen=True):
             raise ValueError("exactly one of env, file, sealed = true")
 
 
+class MaskingSettings(Table, frozen=True):
+    """How masking works on a target. What is masked for whom, says policy."""
+
+    refresh_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="How old the catalogue in use may be before it is read again.")
+    ] = 60.0
+    max_stale_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=604_800,
+            description="How old it may become while it cannot be read again; then who is under a mask is refused.",
+        ),
+    ] = 600.0
+    functions: Annotated[
+        tuple[RoutineName, ...],
+        Meta(
+            description="Functions of the target, as `schema.name`, that you vouch for: "
+            "they compute from their arguments only and show them to nobody else."
+        ),
+    ] = ()
+    detect: Annotated[
+        Detection,
+        Meta(
+            description="Sensitive content (card numbers, keys, …) in what no rule names: not looked for, "
+            "counted in the record, or masked."
+        ),
+    ] = Detection.OFF
+    notifications: Annotated[
+        Notifications,
+        Meta(description="Payloads of other sessions' NOTIFY for identities under a mask: hidden or shown."),
+    ] = Notifications.HIDE
+
+    def __post_init__(self) -> None:
+        if self.max_stale_s < self.refresh_s:
+            raise ValueError("max_stale_s must not be less than refresh_s")
+
+
 class ConnectionSettings(Table, frozen=True, kw_only=True):
     """A target that clients reach by this table's name."""
 
@@ -317,6 +371,7 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
         Meta(description="Schemas in which unqualified names are looked up, as the target's role has them."),
     ] = ("public",)
     tags: Annotated[tuple[str, ...], Meta(description="Words that policy can refer to (`production`, `pii`).")] = ()
+    masking: Annotated[MaskingSettings, Meta(description="How masking works on this target.")] = MaskingSettings()
 
     def __post_init__(self) -> None:
         if (self.client_certificate is None) != (self.client_key is None):
@@ -403,50 +458,3 @@ class Settings(Table, frozen=True):
     recording: Annotated[RecordingSettings, Meta(description="What is kept.")] = RecordingSettings()
     secrets: Annotated[SecretsSettings, Meta(description="The gateway's own key.")] = SecretsSettings()
     development: Annotated[DevelopmentSettings, Meta(description="For trying things out.")] = DevelopmentSettings()
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Something wrong with a settings file: where (keys and indexes from the top) and what, for people."""
-
-    place: tuple[str | int, ...]
-    text: str
-
-
-def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[Problem]:
-    """What is wrong between tables that are each right by themselves. ``protocols`` are those the gateway speaks."""
-    return [
-        *_duplicate_issuers(settings.issuers),
-        *_unknown_issuers(settings),
-        *_wrong_connections(settings.connections, protocols),
-    ]
-
-
-def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
-    seen: set[str] = set()
-    problems = []
-    for index, issuer in enumerate(issuers):
-        if {issuer.label, issuer.url} & seen:
-            problems.append(Problem(("issuers", index), f"issuer {issuer.label!r} is given twice"))
-        seen |= {issuer.label, issuer.url}
-    return problems
-
-
-def _unknown_issuers(settings: Settings) -> list[Problem]:
-    known = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
-    return [
-        Problem(("identities", index, "issuer"), f"no issuer {rule.issuer!r}; allowed: {', '.join(sorted(known))}")
-        for index, rule in enumerate(settings.identities)
-        if rule.issuer not in known
-    ]
-
-
-def _wrong_connections(connections: dict[str, ConnectionSettings], protocols: tuple[str, ...]) -> list[Problem]:
-    problems = []
-    for name, connection in connections.items():
-        if not NAME_PATTERN.fullmatch(name):
-            text = f"{name!r} cannot name a connection; allowed: letters, digits, '_', '.', '-', at most 63"
-            problems.append(Problem(("connections", name), text))
-        if connection.protocol not in protocols:
-            text = f"unknown protocol {connection.protocol!r}; allowed: {', '.join(protocols)}"
-            problems.append(Problem(("connections", name, "protocol"), text))
-    return problems

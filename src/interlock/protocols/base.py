@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from interlock.core.decision import Decision
+from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.settings import Settings
@@ -67,10 +68,12 @@ class Authenticated(msgspec.Struct, frozen=True):
     """Answer to ``Authenticate``: the caller is known and may use the connection.
 
     ``search_path`` are the schemas that unqualified names mean on this connection unless the client says otherwise.
+    ``masking`` is what the caller must not see, None when it may see everything.
     """
 
     session_id: str
     search_path: tuple[str, ...] = ()
+    masking: Masking | None = None
 
 
 class LoginFailed(msgspec.Struct, frozen=True):
@@ -103,6 +106,12 @@ class Decided(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
+class MaskingChanged(msgspec.Struct, frozen=True):
+    """What the caller must not see is another from here on; also the answer to ``RefreshCatalogue``."""
+
+    masking: Masking | None
+
+
 class Computed(msgspec.Struct, frozen=True):
     """Answer to ``Compute``: what the work returned."""
 
@@ -126,6 +135,7 @@ Event = (
     | LoginFailed
     | TargetConnected
     | Decided
+    | MaskingChanged
     | Computed
     | Killed
 )
@@ -183,6 +193,10 @@ class Compute(msgspec.Struct, frozen=True):
     """Do work that is pure but may take long, aside, so that other sessions go on. ``Computed`` answers."""
 
     work: Callable[[], object]
+
+
+class RefreshCatalogue(msgspec.Struct, frozen=True):
+    """Read the target's catalogue again: a request names what it does not have. ``MaskingChanged`` answers."""
 
 
 class RecordAnswer(msgspec.Struct, frozen=True):
@@ -254,6 +268,7 @@ Effect = (
     | ConnectTarget
     | Authorize
     | Compute
+    | RefreshCatalogue
     | RecordAnswer
     | RecordRequest
     | Report

@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from interlock.core.decision import Decision
-from interlock.core.errors import InterlockError
+from interlock.core.errors import InterlockError, MaskingUnavailable
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
@@ -95,7 +95,17 @@ class StreamDriver:
     # ------------------------------------------------------------ what the sockets tell
 
     def data_received(self, side: Side, data: bytes) -> None:
+        if side is Side.CLIENT and self._opened is not None and self._opened.guard.masking_is_stale:
+            self._renew_masking(self._opened)
         self._feed(base.DataReceived(side, data))
+
+    def _renew_masking(self, opened: OpenSession) -> None:
+        """Policy or catalogue have changed: what the client sends from here on is under the new masks."""
+        try:
+            self._feed(base.MaskingChanged(opened.guard.renew_masking()))
+        except MaskingUnavailable as error:
+            log.warning("session ended", session=opened.session.id, error=str(error))
+            self.kill("58000", "the gateway can no longer tell what is masked for you, so it ends this session")
 
     def eof_received(self, side: Side) -> None:
         self._feed(base.EofReceived(side))
@@ -204,6 +214,13 @@ class StreamDriver:
             return
         self._feed(base.Computed(result))
 
+    def _refresh_catalogue(self, _: base.RefreshCatalogue) -> None:
+        self._start(self._refresh(), "refresh the catalogue")
+
+    async def _refresh(self) -> None:
+        assert self._opened is not None
+        self._feed(base.MaskingChanged(await self._opened.guard.refresh_masking()))
+
     def _start_tls(self, effect: base.StartTls) -> None:
         if effect.side is Side.CLIENT:
             self.peer.start_tls(self._parts.tls, effect.received, server_side=True, host=None)
@@ -237,7 +254,8 @@ class StreamDriver:
         if self._ended:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
-        self._feed(base.Authenticated(opened.session.id, opened.settings.search_path))
+        masking = opened.guard.masking
+        self._feed(base.Authenticated(opened.session.id, opened.settings.search_path, masking))
 
     def _connect_target(self, _: base.ConnectTarget) -> None:
         self._start(self._connect(), "connect to target")
@@ -343,6 +361,7 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.DescribeLogin: StreamDriver._describe_login,
     base.Pause: StreamDriver._pause,
     base.RecordAnswer: StreamDriver._record_answer,
+    base.RefreshCatalogue: StreamDriver._refresh_catalogue,
     base.RecordRequest: StreamDriver._record_request,
     base.Refuse: StreamDriver._refuse,
     base.RegisterCancelKey: StreamDriver._register_cancel_key,

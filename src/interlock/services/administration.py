@@ -21,23 +21,28 @@ from interlock.core.administration import (
     EnableIdentity,
     GeneratedSecret,
     GenerateSecret,
+    HardenConnection,
+    HardeningPlan,
     IdentityView,
     IssuedToken,
     IssueToken,
     ListConnections,
     ListIdentities,
     RemoveConnection,
+    ScanConnection,
+    ScanReport,
     SetCredential,
     ShowConnection,
     ShowIdentity,
     TestConnection,
 )
-from interlock.core.errors import AdministrationRefused
+from interlock.core.errors import AdministrationRefused, CatalogueUnavailable
 from interlock.core.identity import PrincipalKind, RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.settings import ConnectionSettings, IdentityKind
+from interlock.services.discovery import Discovery
 from interlock.services.generated_secret import generate_secret, make_verifier
-from interlock.services.ports import Clock, Ledger
+from interlock.services.ports import Clock, ColumnGrants, Ledger
 from interlock.services.state import ConnectionStore, CredentialKeeper, IdentityStore, TargetProbe, TokenIssuer
 
 _KINDS = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
@@ -45,7 +50,7 @@ Handler = Callable[[Any, str], Awaitable[object]]
 
 
 class Administration:
-    """Executes commands, one at a time, so that each sees what the one before it did."""
+    """Executes commands, one at a time, so that each sees what the one before it did. A scan goes on beside them."""
 
     def __init__(
         self,
@@ -56,6 +61,8 @@ class Administration:
         connections: ConnectionStore,
         credentials: CredentialKeeper,
         probe: TargetProbe,
+        discovery: Discovery,
+        grants: ColumnGrants,
         protocols: tuple[str, ...],
         token_issuer: TokenIssuer | None = None,
     ) -> None:
@@ -65,6 +72,8 @@ class Administration:
         self._connections = connections
         self._credentials = credentials
         self._probe = probe
+        self._discovery = discovery
+        self._grants = grants
         self._protocols = protocols
         self._token_issuer = token_issuer
         self._one_at_a_time = asyncio.Lock()
@@ -75,6 +84,8 @@ class Administration:
             SetCredential: self._set_credential,
             RemoveConnection: self._remove_connection,
             TestConnection: self._test_connection,
+            ScanConnection: self._scan_connection,
+            HardenConnection: self._harden_connection,
             ListIdentities: self._list_identities,
             ShowIdentity: self._show_identity,
             AddIdentity: self._add_identity,
@@ -91,8 +102,11 @@ class Administration:
         StateUnavailable when it cannot be kept.
         """
         _check(command)
+        handler = self._handlers[type(command)]
+        if isinstance(command, ScanConnection):
+            return cast(AnswerT, await handler(command, actor))
         async with self._one_at_a_time:
-            return cast(AnswerT, await self._handlers[type(command)](command, actor))
+            return cast(AnswerT, await handler(command, actor))
 
     # ------------------------------------------------------------ connections
 
@@ -130,6 +144,40 @@ class Administration:
 
     async def _test_connection(self, command: TestConnection, _actor: str) -> Done:
         return Done(await self._probe.probe(command.name, self._connection(command.name)))
+
+    async def _scan_connection(self, command: ScanConnection, actor: str) -> ScanReport:
+        database = self._database(command.name, command.database)
+        detail = f"database {database}, up to {command.sample_rows} rows of each table"
+        await self._record(actor, "connections.scan", command.name, detail)
+        try:
+            return await self._discovery.scan(command.name, database, command.sample_rows)
+        except CatalogueUnavailable as error:
+            raise AdministrationRefused(str(error)) from None
+
+    async def _harden_connection(self, command: HardenConnection, actor: str) -> HardeningPlan:
+        database = self._database(command.name, command.database)
+        role = command.role or self._connection(command.name).user
+        try:
+            plan = await self._grants.plan(command.name, database, role, command.columns)
+            if not command.agreed:
+                return plan
+            if plan.statements != command.agreed:
+                raise AdministrationRefused("the grants are not what they were when you agreed; look at them again")
+            detail = f"database {database}, role {role}, columns {', '.join(map(str, command.columns))}"
+            await self._record(actor, "connections.harden", command.name, detail)
+            await self._grants.apply(command.name, database, plan, command.columns)
+        except CatalogueUnavailable as error:
+            raise AdministrationRefused(str(error)) from None
+        return msgspec.structs.replace(plan, applied=True)
+
+    def _database(self, name: str, database: str | None) -> str:
+        """The database that a command is about: one of the connection's, without a name the first."""
+        allowed = self._connection(name).databases
+        if database is not None and database not in allowed:
+            raise AdministrationRefused(
+                f"connection {name!r} has no database {database!r}; it has {', '.join(allowed)}"
+            )
+        return database or allowed[0]
 
     def _connection(self, name: str) -> ConnectionSettings:
         settings = self._connections.find(name)

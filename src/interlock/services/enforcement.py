@@ -13,10 +13,13 @@ import structlog
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
+from interlock.core.masking import MaskedColumn, Masking
 from interlock.core.operation import Meaning, Operation, Outcome
 from interlock.core.session import Session
-from interlock.services.policy.session import ClientFacts, SessionPolicy
+from interlock.services.masking import SessionMasking
+from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
+from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, Ledger, SessionRecorder
 
 log = structlog.get_logger()
@@ -33,6 +36,12 @@ _BROKEN = Denial(
     "denied: the decision could not be made",
     "This is a fault of the gateway, not of the statement; its operator has been told.",
 )
+_MASKED_OTHERWISE = Denial(
+    DenialReason.POLICY_ERROR,
+    "denied: what is masked for you has just changed",
+    "Send the statement again.",
+)
+_DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
 class DecisionCounts:
@@ -53,8 +62,10 @@ class Enforcement:
         self._clock = clock
         self.counts = DecisionCounts()
 
-    def guard(self, session: Session, recorder: SessionRecorder) -> "SessionGuard":
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts)
+    def guard(
+        self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
+    ) -> "SessionGuard":
+        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking)
 
 
 class SessionGuard:
@@ -68,6 +79,7 @@ class SessionGuard:
         ledger: Ledger,
         clock: Clock,
         counts: DecisionCounts,
+        masking: SessionMasking | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -79,9 +91,29 @@ class SessionGuard:
         self._policy: SessionPolicy | None = None
         self._epoch = -1
         self._counts = counts
+        self._masking = masking
+        self._definitions: set[int] = set()
         self.operations = 0
         self.denied = 0
         self.rows = 0
+
+    @property
+    def masking(self) -> Masking | None:
+        """What this session must not see, None when it may see everything."""
+        return self._masking.current if self._masking is not None else None
+
+    @property
+    def masking_is_stale(self) -> bool:
+        """Whether the session must be told of another masking before it does anything more."""
+        return self._masking is not None and self._masking.is_stale
+
+    def renew_masking(self) -> Masking | None:
+        """The masking as it is now. Raises ``MaskingUnavailable``."""
+        return self._masking.renew() if self._masking is not None else None
+
+    async def refresh_masking(self) -> Masking | None:
+        """The masking after the catalogue was read again. Raises ``MaskingUnavailable``."""
+        return await self._masking.refresh() if self._masking is not None else None
 
     def authorize(self, operations: Sequence[Operation]) -> Decisions | Awaitable[Decisions]:
         """One decision for each operation, all on the ledger when they are handed out.
@@ -103,6 +135,9 @@ class SessionGuard:
     def report(self, outcome: Outcome) -> None:
         """Note what the target answered. Raises ``LedgerUnavailable``: then the session must end."""
         self.rows += outcome.rows
+        if outcome.number in self._definitions and self._masking is not None:
+            self._definitions.discard(outcome.number)
+            self._masking.note_definition()
         self._ledger.note(
             OperationCompleted(
                 self._session_id,
@@ -112,6 +147,8 @@ class SessionGuard:
                 outcome.code,
                 outcome.rows,
                 outcome.bytes_sent,
+                outcome.masked_values,
+                outcome.found,
             )
         )
 
@@ -139,6 +176,8 @@ class SessionGuard:
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
             decision = _decision(self._verdict(operation.meaning))
+            if type(decision) is Permit and not self._masked_as_is_due(operation):
+                decision = _MASKED_OTHERWISE
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
@@ -159,6 +198,17 @@ class SessionGuard:
             self._policy, self._epoch = policy, epoch
         return policy.decide(meaning, self._clock.now_s())
 
+    def _masked_as_is_due(self, operation: Operation) -> bool:
+        """Whether the operation was made under the masking that is in force now. May raise: that is a denial."""
+        if self._masking is None:
+            return not operation.masking
+        if _DEFINING.intersection(access.action for access in operation.meaning.accesses):
+            self._definitions.add(operation.number)
+        if not self._masking.is_stale:
+            return operation.masking == self._masking.version
+        masking = self._masking.determine()
+        return operation.masking == (masking.version if masking is not None else "")
+
     def _record_of(self, operation: Operation, decision: Decision) -> OperationDecided:
         meaning = operation.meaning
         permitted = isinstance(decision, Permit)
@@ -174,6 +224,7 @@ class SessionGuard:
             _access_lines(meaning),
             operation.digest(),
             self._recorder.seal(operation),
+            _masked_lines(operation.masked),
         )
 
 
@@ -181,6 +232,14 @@ class SessionGuard:
 def _access_lines(meaning: Meaning) -> tuple[str, ...]:
     return tuple(
         f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
+    )
+
+
+@lru_cache(maxsize=4096)
+def _masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{column.schema}.{column.relation}.{column.column} {column.mask} ({', '.join(column.rules)})"
+        for column in masked
     )
 
 

@@ -10,15 +10,16 @@ import msgspec
 import structlog
 
 from interlock.core.decision import Hold
-from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused
+from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
 from interlock.core.operation import Meaning
 from interlock.core.session import Session, SessionStatus, new_session_id
 from interlock.core.settings import ConnectionSettings
 from interlock.services.enforcement import Enforcement, SessionGuard
-from interlock.services.policy.session import ClientFacts
+from interlock.services.masking import Maskings, SessionMasking
 from interlock.services.policy.store import PolicyStore
+from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Authenticator, Clock, Ledger, Recordings, SessionIndex, SessionRecorder
 
 log = structlog.get_logger()
@@ -78,6 +79,7 @@ class Reception:
         ledger: Ledger,
         index: SessionIndex,
         clock: Clock,
+        maskings: Maskings | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._find_connection = find_connection
@@ -87,6 +89,7 @@ class Reception:
         self._ledger = ledger
         self._index = index
         self._clock = clock
+        self._maskings = maskings
 
     def scram_verifier(self, user: str) -> str | None:
         """See ``ports.Authenticator``."""
@@ -156,9 +159,24 @@ class Reception:
             client_address=caller.client_address,
             application=caller.application,
         )
+        masking = await self._masking(session, client)
         await self._accept(_opened(session, recorder, verdict.policy, verdict.rules))
         self._index.opened(session, self._clock.now_s())
-        return OpenSession(session, settings, self._enforcement.guard(session, recorder), recorder)
+        return OpenSession(session, settings, self._enforcement.guard(session, recorder, masking), recorder)
+
+    async def _masking(self, session: Session, client: ClientFacts) -> SessionMasking | None:
+        if self._maskings is None:
+            return None
+        try:
+            return await self._maskings.open(session, client)
+        except MaskingUnavailable as error:
+            raise NotAdmitted(
+                "the gateway cannot tell what is masked for you on this connection, so it does not open",
+                f"masking: {error}",
+                session.principal.name,
+                "Try again later; the gateway's operator sees in the log what is wrong.",
+                "58000",
+            ) from error
 
     async def _authenticate(self, caller: Caller) -> Principal:
         try:

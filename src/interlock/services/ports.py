@@ -4,9 +4,11 @@ Nothing in here does anything. A port says what is promised, in which unit, and 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Protocol
 
+from interlock.core.administration import ColumnPath, HardeningPlan
+from interlock.core.catalogue import Catalogue, Relation
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord
 from interlock.core.operation import Operation
@@ -112,3 +114,39 @@ class CredentialVault(Protocol):
 
     def reveal(self, connection: str) -> Awaitable[TargetCredential]:
         """The credential of a connection, for the dialler only. Raises ``CredentialUnavailable``."""
+
+
+class CatalogueReader(Protocol):
+    """Reads what a target's database contains, over a connection of the gateway's own."""
+
+    async def read(self, connection: str, database: str) -> Catalogue:
+        """The catalogue as of one moment, without lineage. Raises ``CatalogueUnavailable``."""
+
+
+class ColumnSampler(Protocol):
+    """Looks at rows of a target, over a connection of the gateway's own, to propose tags."""
+
+    def sample(
+        self, connection: str, database: str, relation: Relation, columns: Sequence[str], rows: int
+    ) -> AsyncGenerator[list[tuple[bytes | None, ...]], None]:
+        """Up to ``rows`` rows of a relation, in batches: these columns as text, cut when long; None for NULL.
+
+        Raises ``CatalogueUnavailable``.
+        """
+
+
+class ColumnGrants(Protocol):
+    """Takes columns away from a role of a target."""
+
+    async def plan(self, connection: str, database: str, role: str, columns: Sequence[ColumnPath]) -> HardeningPlan:
+        """What has to be done, and why it may not be enough.
+
+        Raises ``AdministrationRefused`` when there is no such role or column, ``CatalogueUnavailable``.
+        """
+
+    async def apply(self, connection: str, database: str, plan: HardeningPlan, columns: Sequence[ColumnPath]) -> None:
+        """Do all of it, or nothing when the role could read a column even then.
+
+        Raises ``AdministrationRefused`` when the gateway's role may not do it or when it has no effect,
+        ``CatalogueUnavailable``.
+        """

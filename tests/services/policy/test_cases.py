@@ -4,9 +4,10 @@ import pytest
 from tests.services.policy.examples import BASIC, engine, meaning
 
 from interlock.core.errors import ConfigurationError
-from interlock.core.operation import Meaning
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy.cases import read_cases, run_cases
 
+TABLE = ResourceKind.TABLE
 CASE = """
 cases:
   - name: one
@@ -17,12 +18,18 @@ cases:
 
 
 class FakeInterpreter:
-    """Reads a statement as the names of actions on the table public.users."""
+    """Reads a statement as actions on the table public.users: ``select`` or, with columns, ``select:id,email``."""
 
     def interpret(self, protocol: str, text: str) -> Meaning:
         if protocol != "postgres":
             raise ConfigurationError(f"there is no protocol {protocol}")
-        return meaning(*text.split())
+        accesses = (word.partition(":") for word in text.split())
+        return meaning(
+            *(
+                Access(action, TABLE, ("public", "users"), tuple(names.split(",")) if names else ())
+                for action, _, names in accesses
+            )
+        )
 
 
 def run(case: str, policy: str = BASIC) -> str | None:
@@ -61,6 +68,49 @@ def test_circumstances() -> None:
     assert run(case + "allow\n    at: 2026-03-01T03:30:00Z\n", policy) is None
     assert run(case + "allow\n    at: 2026-03-01T05:30:00+02:00\n", policy) is None
     assert run(case + "deny\n", policy) is None
+
+
+class TestMasked:
+    POLICY = (
+        '@id("p") permit (principal, action, resource);'
+        '@id("m") @mask("hash") '
+        'forbid (principal, action == Action::"reveal", resource in Table::"pg/app/public/users") '
+        'unless { resource == Column::"pg/app/public/users/id" };'
+    )
+    READ = "    statement: select:id,email\n    expect: allow\n"
+
+    @pytest.mark.parametrize(
+        ("masked", "failure"),
+        [
+            ("[public.users.email]", None),
+            ("[]", "expected masks on no column, got public.users.email"),
+            (
+                "[public.users.id, public.users.email]",
+                "expected masks on public.users.email, public.users.id, got public.users.email",
+            ),
+        ],
+    )
+    def test_exactly_these(self, masked: str, failure: str | None) -> None:
+        assert run(self.READ + f"    masked: {masked}\n", self.POLICY) == failure
+
+    def test_not_asked_for(self) -> None:
+        assert run(self.READ, self.POLICY) is None
+
+    def test_none(self) -> None:
+        assert run(self.READ + "    masked: []\n") is None
+        assert run("    statement: select\n    expect: allow\n    masked: []\n") is None
+
+    def test_a_star_cannot_be_told(self) -> None:
+        case = "    statement: select:*\n    expect: allow\n    masked: [public.users.email]\n"
+        failure = run(case, self.POLICY)
+        assert failure == "what is masked cannot be told: * stands for columns of public.users; name them"
+
+    def test_rules_that_fail(self) -> None:
+        overflow = 'when { if context.trace == "" then 9223372036854775807 + 1 > 0 else false }'
+        text = f'@id("o") forbid (principal, action == Action::"reveal", resource) {overflow};'
+        failure = run(self.READ.replace("allow", "deny") + "    masked: []\n", text)
+        assert failure is not None
+        assert 'rule "o"' in failure
 
 
 def test_unknown_protocol() -> None:

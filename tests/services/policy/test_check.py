@@ -36,7 +36,7 @@ def test_errors_are_those_of_the_engine() -> None:
         ('forbid (principal, action, resource) unless { principal in Group::"typo" };', 'group "typo"'),
         ('forbid (principal, action, resource in Connection::"typo");', 'connection "typo"'),
         ('forbid (principal, action, resource == Table::"typo/app/public/users");', 'connection "typo"'),
-        ('forbid (principal, action, resource in Tag::"typo");', 'tag "typo"'),
+        ('forbid (principal, action in Action::"read", resource in Tag::"typo");', 'tag "typo"'),
     ],
 )
 def test_unknown_names(rule: str, missing: str) -> None:
@@ -44,6 +44,75 @@ def test_unknown_names(rule: str, missing: str) -> None:
     assert remark.severity is Severity.WARNING
     assert remark.text == f'a.cedar:1: rule "r" names the {missing}, which the configuration does not have'
     assert check([source(f'@id("r") {rule}')]) == (), "an unknown configuration is not an empty one"
+
+
+TAGS = {"public.users": ["pii"], "public.users.email": ["email", "pii"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "warning"),
+    [
+        (
+            'forbid (principal, action == Action::"reveal", resource in Tag::"typo");',
+            'names the tag "typo", which the configuration does not give; only the database could',
+        ),
+        (
+            'forbid (principal, action, resource in Tag::"typo");',
+            'names the tag "typo", which the configuration does not give; only the database could',
+        ),
+        (
+            'forbid (principal, action in Action::"read", resource in Tag::"email");',
+            'names the tag "email", which only columns have; they are asked for reveal alone',
+        ),
+        (
+            'permit (principal, action == Action::"reveal", resource in Tag::"pii");',
+            "grants nothing: who may read may see, unless a forbid on reveal says otherwise",
+        ),
+        (
+            "permit (principal, action, resource is Column);",
+            "grants nothing: who may read may see, unless a forbid on reveal says otherwise",
+        ),
+        (
+            'forbid (principal is Agent, action, resource) unless { action in Action::"read" };',
+            'is asked for Action::"reveal" of every column, too, which its condition on actions does not name',
+        ),
+    ],
+)
+def test_what_reveal_makes_of_a_rule(rule: str, warning: str) -> None:
+    (remark,) = check([source(f'@id("r") {rule}')], TAGS, NAMES)
+    assert remark.severity is Severity.WARNING
+    assert remark.text == f'a.cedar:1: rule "r" {warning}'
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '@mask("hash") forbid (principal, action == Action::"reveal", resource in Tag::"email");',
+        'forbid (principal, action in Action::"read", resource in Tag::"pii");',
+        'forbid (principal, action, resource) unless { action in [Action::"read", Action::"reveal"] };',
+        'forbid (principal, action, resource) when { action in Action::"write" && context.hour < 5 };',
+        'permit (principal, action in [Action::"select", Action::"reveal"], resource);',
+        'forbid (principal, action == Action::"reveal", resource == Column::"pg/app/public/users/email");',
+        'forbid (principal, action == Action::"reveal", resource == Detector::"email");',
+    ],
+)
+def test_nothing_to_say_about_reveal(rule: str) -> None:
+    assert check([source(f'@id("r") {rule}')], TAGS, NAMES) == ()
+
+
+@pytest.mark.parametrize(
+    ("forbid", "shadowed"),
+    [
+        ('forbid (principal, action == Action::"reveal", resource);', True),
+        ("forbid (principal, action, resource);", True),
+        ('@mask("redact") forbid (principal, action == Action::"reveal", resource);', False),
+        ('forbid (principal, action == Action::"select", resource);', False),
+    ],
+)
+def test_masks_that_never_show(forbid: str, shadowed: bool) -> None:
+    mask = '@id("m") @mask("hash") forbid (principal, action == Action::"reveal", resource in Connection::"pg");'
+    found = warnings(f'{mask}\n@id("f") {forbid}')
+    assert found == (['a.cedar:1: rule "m" masks nothing: rule "f" at a.cedar:2 forbids all of it'] if shadowed else [])
 
 
 FORBID_ALL = 'forbid (principal, action in Action::"write", resource in Connection::"pg")'

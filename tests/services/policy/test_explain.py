@@ -3,7 +3,7 @@
 from tests.services.policy.examples import BASIC, MONDAY_NOON_S, agent, engine, meaning, table
 
 from interlock.core.identity import Principal
-from interlock.core.operation import Meaning
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import ClientFacts
 from interlock.services.policy.explain import Explanation, Question, explain
 from interlock.services.policy.session import Outcome
@@ -56,3 +56,52 @@ def test_unresolved_and_refused() -> None:
     assert ask(meaning(table("select", "users", "")), agent("ci-bots")).outcome is Outcome.DENY
     refused = ask(meaning("select", refusal="Too long."), agent("ci-bots"))
     assert (refused.outcome, refused.findings, refused.changes) == (Outcome.DENY, (), ())
+
+
+MASKED = """
+@id("p") permit (principal, action, resource);
+@id("pii") @mask("partial")
+forbid (principal, action == Action::"reveal", resource in Tag::"pii") unless { principal in Group::"support" };
+@id("secret") forbid (principal, action == Action::"reveal", resource == Column::"pg/app/public/users/password");
+"""
+PII = {"*.users.email": ["pii"], "public.orders": ["pii"]}
+
+
+def masks_of(*accesses: Access, policy: str = MASKED, who: Principal | None = None) -> tuple[str, ...]:
+    question = Question(who or agent("ci-bots"), "pg", "app", meaning(*accesses), ClientFacts(), MONDAY_NOON_S)
+    return explain(engine(policy, PII), question).masked
+
+
+def reading(table: str, *columns: str, action: str = "select", schema: str = "public") -> Access:
+    return Access(action, ResourceKind.TABLE, (schema, table), columns)
+
+
+class TestMasked:
+    def test_columns_that_are_read_by_name(self) -> None:
+        assert masks_of(reading("users", "email", "id", "password"), reading("orders", "total")) == (
+            'public.orders.total: partial, predicates equality (rule "pii")',
+            'public.users.email: partial, predicates equality (rule "pii")',
+            'public.users.password: forbid, predicates deny (rule "secret")',
+        )
+        assert len(masks_of(reading("users", "email", action="copy-out"), reading("users", "password"))) == 2
+
+    def test_a_star_stands_for_what_is_not_known_here(self) -> None:
+        star = "public.users: which columns * stands for is known with the database only"
+        email = 'public.users.email: partial, predicates equality (rule "pii")'
+        assert masks_of(reading("users", "*", "email")) == (email, star)
+        assert masks_of(reading("users", "*"), policy='@id("p") permit (principal, action, resource);') == ()
+
+    def test_what_shows_nothing(self) -> None:
+        assert masks_of(reading("users", "email", action="insert")) == ()
+        assert masks_of(reading("users", "email", schema="")) == ()
+        assert masks_of(reading("users")) == ()
+        assert masks_of() == ()
+
+    def test_who_is_exempt(self) -> None:
+        assert masks_of(reading("users", "email"), who=agent("support")) == ()
+
+    def test_rules_that_fail(self) -> None:
+        overflow = 'when { if context.trace == "" then 9223372036854775807 + 1 > 0 else false }'
+        text = f'@id("o") forbid (principal, action == Action::"reveal", resource) {overflow};'
+        (line,) = masks_of(reading("users", "email"), policy=text)
+        assert line == 'the rules about reveal could not be evaluated (rule "o" failed); the session would be refused'

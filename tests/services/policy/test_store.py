@@ -63,7 +63,7 @@ async def test_without_a_valid_policy_there_is_no_start(ledger: FakeLedger) -> N
 
 async def test_wrong_tags_are_no_start(ledger: FakeLedger) -> None:
     with pytest.raises(ConfigurationError, match="tag pattern"):
-        await PolicyStore(ledger, {"a.b.c": ["x"]}).start(GOOD)
+        await PolicyStore(ledger, {"a.b.c.d": ["x"]}).start(GOOD)
 
 
 async def test_a_new_policy(store: PolicyStore, ledger: FakeLedger) -> None:

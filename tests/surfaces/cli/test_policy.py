@@ -113,6 +113,16 @@ class TestExplain:
         assert "outcome: allowed" in result.stdout
         assert "what would change" not in result.stdout
 
+    def test_masked(self) -> None:
+        mask = '@id("m") @mask("hash") forbid (principal, action == Action::"reveal", resource in Connection::"pg");'
+        result = run("explain", *self.WHO, "select:email,*", configured=BASIC + mask)
+        assert result.stdout.splitlines()[-3:] == [
+            "masks:",
+            '  public.users.email: hash, predicates equality (rule "m")',
+            "  public.users: which columns * stands for is known with the database only",
+        ]
+        assert "masks:" not in run("explain", *self.WHO, "select:email").stdout
+
     @pytest.mark.parametrize(
         "arguments",
         [

@@ -75,7 +75,8 @@ class FileSessionRecorder:
             raise LedgerUnavailable(self._owner.fault)
         limit = self._limits.max_request_bytes
         text, parameters = operation.text, operation.parameters
-        request = SealedRequest(text[:limit], parameters[:limit], len(text), len(parameters))
+        forwarded = operation.forwarded[:limit]
+        request = SealedRequest(text[:limit], parameters[:limit], len(text), len(parameters), forwarded)
         self._requests_sealed += 1
         return self._cipher.seal_request(self._requests_sealed, operation.number, request)
 

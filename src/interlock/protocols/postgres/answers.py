@@ -11,8 +11,10 @@ from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.answer_masks import AnswerMasks, MaskedColumnShown
 from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+from interlock.protocols.postgres.rows import RowError, RowMasker
 
 IDLE: Final = 0x49  # I: not in a transaction block
 
@@ -22,7 +24,6 @@ _ENDS: Final = {
     messages.CLOSE_COMPLETE: Awaited.CLOSE_COMPLETE,
 }
 _GIVE_ROWS: Final = (Awaited.READY_AFTER_QUERY, Awaited.EXECUTION)
-_ANYTIME: Final = frozenset((messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE))
 
 
 class LostTrack(Exception):
@@ -32,8 +33,10 @@ class LostTrack(Exception):
 class Answers:
     """State of the target's side. ``status`` is the last transaction status that the target reported."""
 
-    def __init__(self, outstanding: Outstanding) -> None:
+    def __init__(self, outstanding: Outstanding, masks: AnswerMasks) -> None:
         self._outstanding = outstanding
+        self._masks = masks
+        self._rows = masks.masker()
         self._frames = BackendFrames()
         self._chunk = b""
         self._recorded = 0
@@ -47,8 +50,22 @@ class Answers:
         self.mid_message = False
         """The client has a part of a message whose end is still to come: nothing of our own may be said now."""
 
+    def masking_changed(self) -> None:
+        """Another masking is in force. What a row is held for keeps going through what it began with."""
+        self._masks.changed()
+        if self._rows is None or self._rows.pending == 0:
+            self._rows = self._masks.masker()
+
     def receive(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
+        try:
+            self._receive(data, effects)
+        except RowError as error:
+            raise LostTrack(f"a row cannot be masked: {error}") from error
+        except MaskedColumnShown:
+            raise LostTrack("the target was about to show a masked column: tell the gateway's operator") from None
+
+    def _receive(self, data: bytes, effects: list[Effect]) -> None:
         found = self._frames.scan(data)
         chunk = self._frames.chunk
         self._chunk = chunk
@@ -89,10 +106,17 @@ class Answers:
         start = self._recorded
         if end > start:
             part = self._chunk if start == 0 and end == len(self._chunk) else self._chunk[start:end]
-            effects.append(base.RecordAnswer(self._number, part))
-            effects.append(base.Send(Side.CLIENT, part))
             self._recorded = end
             self.mid_message = end == len(self._chunk) and self._frames.mid_message
+            if self._rows is not None:
+                part = self._rows.feed(part)
+                self.mid_message = self.mid_message and self._rows.pending == 0
+            if part:
+                self._say(self._number, part, effects)
+
+    def _say(self, number: int, data: bytes, effects: list[Effect]) -> None:
+        effects.append(base.RecordAnswer(number, data))
+        effects.append(base.Send(Side.CLIENT, data))
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
@@ -101,11 +125,23 @@ class Answers:
             self._number = entry.number
 
     def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if self._rows is not None:
+            self._pass_on(message.start, effects)
+            self._count_masked(self._rows, head)
         reader = _READERS.get(message.kind)
         if reader is not None:
             reader(self, message, head, effects)
-        elif message.kind not in _ANYTIME:
+        else:
             raise LostTrack(f"message type 0x{message.kind:02x} has no place here")
+
+    def _count_masked(self, rows: RowMasker, head: Entry | None) -> None:
+        """What was masked in the rows so far was masked in the head's answer."""
+        if head is not None:
+            head.masked_values += rows.masked_values
+            for name, count in rows.found.items():
+                head.found[name] = head.found.get(name, 0) + count
+        rows.masked_values = 0
+        rows.found.clear()
 
     def _completion(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         """ParseComplete, BindComplete, CloseComplete."""
@@ -155,6 +191,10 @@ class Answers:
             self._outstanding.pop()
         elif head.awaited is not Awaited.READY_AFTER_QUERY:
             raise LostTrack("a description that nobody asked for")
+        if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force:
+            if not message.whole:
+                raise LostTrack("a description is too long to be looked at")
+            self._masks.check_description(self._body(message))
 
     def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.awaited is not Awaited.DESCRIPTION:
@@ -175,12 +215,14 @@ class Answers:
 
     def _error(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None:
-            return
+            return  # of the server itself, such as that it shuts down
         self.copying = None
         if head.denial and not message.whole:
             raise LostTrack("the answer to a refused statement is too long")
         if head.denial and not head.code:
             self._replace(message, head.number, head.denial, effects)
+        elif self._masks.in_force and not head.denial:
+            self._mask_error(message, head, effects)
         if not head.code:
             head.code = messages.error_fields(self._body(message)).get("C", "XX000") if message.whole else "XX000"
         if head.awaited is Awaited.READY_AFTER_SYNC and head.number:
@@ -188,12 +230,37 @@ class Answers:
         elif head.awaited is not Awaited.READY_AFTER_QUERY and head.awaited is not Awaited.READY_AFTER_SYNC:
             self._skip(head, effects)
 
-    def _replace(self, message: BackendMessage, number: int, denial: bytes, effects: list[Effect]) -> None:
-        """Send a denial in the place of the target's error."""
+    def _replace(self, message: BackendMessage, number: int, instead: bytes, effects: list[Effect]) -> None:
+        """Send something in the place of the target's message, or nothing at all."""
         self._pass_on(message.start, effects)
-        effects.append(base.RecordAnswer(number, denial))
-        effects.append(base.Send(Side.CLIENT, denial))
+        if instead:
+            self._say(number, instead, effects)
         self._recorded = message.end
+
+    def _mask_error(self, message: BackendMessage, head: Entry, effects: list[Effect]) -> None:
+        if not message.whole:
+            raise LostTrack("an error is too long to be looked at")
+        instead = head.failure or self._masks.error(head, message.kind, self._body(message))
+        if instead is not None:
+            self._replace(message, head.number, instead, effects)
+
+    def _notice(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if not self._masks.in_force:
+            return
+        if not message.whole:
+            raise LostTrack("a notice is too long to be looked at")
+        instead = self._masks.notice(head, self._body(message))
+        if instead is not None:
+            self._replace(message, head.number if head is not None else 0, instead, effects)
+
+    def _notification(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
+        if not self._masks.in_force:
+            return
+        if not message.whole:
+            raise LostTrack("a notification is too long to be looked at")
+        instead = self._masks.notification(self._body(message))
+        if instead is not None:
+            self._replace(message, 0, instead, effects)
 
     def _skip(self, failed: Entry, effects: list[Effect]) -> None:
         """The target passes over everything up to the next Sync."""
@@ -234,6 +301,8 @@ _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[
     messages.EMPTY_QUERY_RESPONSE: Answers._ended_without_tag,
     messages.ERROR_RESPONSE: Answers._error,
     messages.NO_DATA: Answers._description,
+    messages.NOTICE_RESPONSE: Answers._notice,
+    messages.NOTIFICATION_RESPONSE: Answers._notification,
     messages.PARAMETER_DESCRIPTION: Answers._parameter_description,
     messages.PARAMETER_STATUS: Answers._parameter_status,
     messages.PARSE_COMPLETE: Answers._completion,
@@ -244,7 +313,9 @@ _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[
 
 
 def _outcome(entry: Entry, status: OutcomeStatus) -> Outcome:
-    return Outcome(entry.number, status, entry.tag, entry.code, entry.rows, entry.bytes_sent)
+    masked = entry.masked_values + entry.rows * entry.masked_outputs
+    found = tuple(sorted(entry.found.items()))
+    return Outcome(entry.number, status, entry.tag, entry.code, entry.rows, entry.bytes_sent, masked, found)
 
 
 def interrupted(entries: list[Entry]) -> list[Effect]:

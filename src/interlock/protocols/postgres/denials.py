@@ -34,7 +34,7 @@ def denial_response(decision: Denial | Hold) -> bytes:
             rules=decision.rules,
             policy=decision.policy,
         )
-    code = _CODES.get(decision.reason, _INSUFFICIENT_PRIVILEGE)
+    code = decision.code or _CODES.get(decision.reason, _INSUFFICIENT_PRIVILEGE)
     return messages.error_response("ERROR", code, decision.message, _detail(decision), decision.hint)
 
 

@@ -15,6 +15,8 @@ the grammar takes together (``NOT /* c */ IN``).
     └── ParserUnavailable  the parser's thread cannot be started
 """
 
+import ctypes
+import importlib
 import queue
 import re
 import threading
@@ -24,6 +26,9 @@ from typing import Any
 
 import msgspec
 from postgast.native import lib
+
+# Its type stubs are not valid Python, so that mypy must not see them.
+_ScanResult = importlib.import_module("postgast.pg_query_pb2").ScanResult
 
 MAX_BYTES = 4 * 1024 * 1024
 """Texts above this are refused; see STACK_BYTES."""
@@ -100,6 +105,25 @@ def _require_utf8(text: bytes) -> None:
         text.decode()
     except UnicodeDecodeError as error:
         raise NotText("The statement is not valid UTF-8.") from error
+
+
+_COMMENTS = frozenset((275, 276))  # SQL_COMMENT, C_COMMENT of libpg_query's token numbers
+
+
+def scan(text: bytes) -> list[tuple[int, int]]:
+    """Where the tokens of ``text`` begin and end, comments left out. ``text`` must be one that ``parse`` takes.
+
+    Raises GrammarError.
+    """
+    result = lib.pg_query_scan(text)
+    try:
+        if result.error:
+            error = result.error.contents
+            raise SyntaxRejected((error.message or b"").decode(errors="replace"), error.cursorpos)
+        tokens = _ScanResult.FromString(ctypes.string_at(result.pbuf.data, result.pbuf.len)).tokens
+        return [(token.start, token.end) for token in tokens if token.token not in _COMMENTS]
+    finally:
+        lib.pg_query_free_scan_result(result)
 
 
 _OPERATOR_RUN = re.compile(rb"[-+*/<>=~!@#%^&|`?]{128,}")

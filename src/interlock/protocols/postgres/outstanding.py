@@ -66,6 +66,21 @@ class Entry:
         self.denial = denial
         self.copy_in = copy_in
         self.reports = True
+        self.rewritten = False
+        """What the target says about places in its text does not fit the client's."""
+        self.guarded = False
+        """It writes where the target's errors and notices could show a masked value."""
+        self.compares = False
+        """The target compares real values of masked columns."""
+        self.failure = b""
+        """The ErrorResponse to send in place of the target's, for what the gateway made fail under way."""
+        self.copies_masked = False
+        """COPY data goes into masked columns."""
+        self.masked_outputs = 0
+        """Masked columns in each row."""
+        self.masked_values = 0
+        self.found: dict[str, int] = {}
+        """What content detection masked and found in the answer."""
         self.changes: list[tuple[int, Change]] = []
         self.completions = 0
         self.rows = 0

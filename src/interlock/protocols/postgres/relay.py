@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock.core.decision import Decision, Denial, Hold, Permit
+from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, Outcome, OutcomeStatus, ResourceKind
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.answer_masks import AnswerMasks
 from interlock.protocols.postgres.answers import IDLE, Answers
+from interlock.protocols.postgres.copy_guard import CopyGuard
 from interlock.protocols.postgres.denials import (
     BIND_PLACEHOLDER,
     PLACEHOLDER_STATEMENT,
@@ -22,6 +25,9 @@ from interlock.protocols.postgres.denials import (
     denial_response,
 )
 from interlock.protocols.postgres.frames import FrontendFrames
+from interlock.protocols.postgres.masking.rewriting import Rewriting
+from interlock.protocols.postgres.masking.writes import written_back
+from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.messages import Malformed, read_cstring
 from interlock.protocols.postgres.names import TooManyNames
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
@@ -64,13 +70,16 @@ _RESERVED_NAME: Final = _unsupported("PARSE", f'the statement name "{PLACEHOLDER
 class Relay:
     """Both directions of the main phase. Effects are appended to the list given to each call."""
 
-    def __init__(self, scope: SchemaScope, max_statement_bytes: int) -> None:
+    def __init__(
+        self, scope: SchemaScope, max_statement_bytes: int, masks: SessionMasks | None = None, process_id: int = 0
+    ) -> None:
         self._max_statement_bytes = max_statement_bytes
         self._names = SessionNames()
         self._scope = scope
-        self._requests = Requests(self._names, scope)
+        self._masks = masks or SessionMasks(scope)
+        self._requests = Requests(self._names, scope, self._masks)
         self._outstanding = Outstanding()
-        self._answers = Answers(self._outstanding)
+        self._answers = Answers(self._outstanding, AnswerMasks(self._masks, process_id))
         self._frames = FrontendFrames(max(STREAMED_MIN_BYTES, max_statement_bytes))
         self._group = Group()
         self._deciding: Group | None = None
@@ -78,6 +87,9 @@ class Relay:
         self._computing: bytes | None = None
         """The message whose text is being interpreted aside."""
         self._computed: Interpretation | None = None
+        self._refreshing: bytes | None = None
+        """The message that waits for the catalogue to be read again."""
+        self._refreshed = False
         self._barrier: Entry | None = None
         self._discarding = False
         self._unsynced = False
@@ -85,6 +97,7 @@ class Relay:
         self._stream: Callable[[bytes, list[Effect]], None] = self._drop
         self._paused = False
         self._last_number = 0
+        self._copy_guard = CopyGuard()
         self.terminated = False
 
     # ------------------------------------------------------------ the client's side
@@ -112,6 +125,17 @@ class Relay:
         self._computed = None
         self._read_requests(effects)
 
+    def masking_changed(self, masking: Masking | None, effects: list[Effect]) -> None:
+        """Another masking is in force; a message that waited for it goes on."""
+        self._masks.change(masking)
+        self._answers.masking_changed()
+        message, self._refreshing = self._refreshing, None
+        if message is not None:
+            self._refreshed = True
+            self._read_one(message, effects)
+            self._refreshed = False
+            self._read_requests(effects)
+
     def receive_target(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
         self._answers.receive(data, effects)
@@ -120,7 +144,8 @@ class Relay:
             self._discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
-        if self._at_rest() and not self._group.messages and self._deciding is None and self._computing is None:
+        waiting = self._deciding is not None or self._computing is not None or self._refreshing is not None
+        if self._at_rest() and not self._group.messages and not waiting:
             self._names.end_transaction()
             self._scope.settle()
         self._read_requests(effects)
@@ -170,6 +195,7 @@ class Relay:
         return (
             self._deciding is None
             and self._computing is None
+            and self._refreshing is None
             and self._barrier is None
             and not self.terminated
             and len(self._outstanding) < OUTSTANDING_MAX
@@ -217,9 +243,16 @@ class Relay:
             self._refuse_whole(message, self._too_long(len(text)), effects)
             return
         interpretation = self._interpretation(message, text, effects)
-        if interpretation is not None:
-            self._group.add(message, self._requests.query(self._group, interpretation, text))
-            self._submit(messages.QUERY, effects)
+        if interpretation is None:
+            return
+        rewriting = self._masks.rewrite(text, interpretation)
+        if self._must_refresh(message, rewriting, effects):
+            return
+        entry = self._requests.query(self._group, interpretation, text, rewriting)
+        if rewriting is not None and rewriting.text != text:
+            message = messages.message(messages.QUERY, rewriting.text + b"\0")
+        self._group.add(message, entry)
+        self._submit(messages.QUERY, effects)
 
     def _read_parse(self, message: bytes, effects: list[Effect]) -> None:
         name, position = _name(message, 5)
@@ -235,8 +268,22 @@ class Relay:
             interpretation = self._interpretation(message, text, effects)
             if interpretation is None:
                 return
-            entry = self._requests.parse(self._group, name, interpretation, text)
+            rewriting = self._masks.rewrite(text, interpretation)
+            if self._must_refresh(message, rewriting, effects):
+                return
+            entry = self._requests.parse(self._group, name, interpretation, text, rewriting)
+            if rewriting is not None and rewriting.text != text:
+                body = message[5:position] + rewriting.text + message[end - 1 :]
+                message = messages.message(messages.PARSE, body)
         self._add(message, entry, effects)
+
+    def _must_refresh(self, message: bytes, rewriting: Rewriting | None, effects: list[Effect]) -> bool:
+        """Whether the message waits for the catalogue: it names a relation that may be new."""
+        if rewriting is None or not rewriting.unknown or self._refreshed:
+            return False
+        self._refreshing = message
+        effects.append(base.RefreshCatalogue())
+        return True
 
     def _interpretation(self, message: bytes, text: bytes, effects: list[Effect]) -> Interpretation | None:
         """What a text means; None when that takes so long that it is found out aside, and the message waits for it."""
@@ -345,9 +392,12 @@ class Relay:
         assert copying is not None
         if kind in _COPY_MESSAGES:
             self._last_number = copying.number
+            if copying.copies_masked and not self._copy_guard.passes(copying.number, message):
+                self._refuse_copy(copying, effects)
+                return
             self._pass_to_target(message, effects)
             if self._frames.streaming:
-                self._stream = self._pass_to_target
+                self._stream = self._pass_guarded if copying.copies_masked else self._pass_to_target
             if kind != messages.COPY_DATA:
                 self._answers.copying = None
                 if copying.awaited is Awaited.READY_AFTER_QUERY:
@@ -356,6 +406,20 @@ class Relay:
             self._terminate(effects)
         elif kind not in (messages.FLUSH, messages.SYNC):
             raise Fatal("08P01", f"unexpected message type 0x{kind:02x} during COPY from stdin")
+
+    def _pass_guarded(self, part: bytes, effects: list[Effect]) -> None:
+        """More of a long message of COPY data for masked columns: it is too late to take its beginning back."""
+        if not self._copy_guard.passes(self._last_number, part):
+            raise Fatal("42501", written_back("What COPY sets"))
+        self._pass_to_target(part, effects)
+
+    def _refuse_copy(self, copying: Entry, effects: list[Effect]) -> None:
+        """Have the target give the COPY up; its error is replaced by the reason."""
+        copying.failure = messages.error_response("ERROR", "42501", written_back("What COPY sets"))
+        effects.append(base.Send(Side.TARGET, messages.message(messages.COPY_FAIL, b"refused by the gateway\0")))
+        self._answers.copying = None
+        if copying.awaited is Awaited.READY_AFTER_QUERY:
+            self._barrier = copying
 
     # ------------------------------------------------------------ deciding and forwarding
 

@@ -4,11 +4,17 @@ A group is decided as a whole before any of it is forwarded. Each message of a g
 for its answer, and each operation the place in the group where a denial would cut it off.
 """
 
+from collections.abc import Iterable
 from typing import Final, Generic
 
+import msgspec
+
 from interlock.core.operation import Meaning, Operation, Phase
+from interlock.protocols.postgres.masking.rewriting import Rewriting
+from interlock.protocols.postgres.masks import Creation, SessionMasks, created_names, refused_meaning
 from interlock.protocols.postgres.names import NameTable, Value
 from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
+from interlock.protocols.postgres.parameters import parameter_problem
 from interlock.protocols.postgres.scope import UNKNOWN_NAME, SchemaScope, combine, resolve
 from interlock.protocols.postgres.statements.interpretation import Definition as SqlDefinition
 from interlock.protocols.postgres.statements.interpretation import Interpretation, Name, NameSpace, SearchPath
@@ -22,9 +28,12 @@ _MAX_FOLLOWED: Final = 64
 class Prepared:
     """A prepared statement, from Parse or from SQL's PREPARE."""
 
-    def __init__(self, interpretation: Interpretation, text: bytes, segment: int) -> None:
+    def __init__(
+        self, interpretation: Interpretation, text: bytes, segment: int, rewriting: Rewriting | None = None
+    ) -> None:
         self.interpretation = interpretation
         self.text = text
+        self.rewriting = rewriting
         self.segment = segment
         self.asked_in: Group | None = None
         """The group whose operation ``asked_at`` asks for its Parse, until an Execute takes that over."""
@@ -160,26 +169,43 @@ class Group:
 class Requests:
     """Turns messages into entries and operations, keeping track of names and of the search path."""
 
-    def __init__(self, names: SessionNames, scope: SchemaScope) -> None:
+    def __init__(self, names: SessionNames, scope: SchemaScope, masks: SessionMasks) -> None:
         self._names = names
         self._scope = scope
+        self._masks = masks
         self._numbers = 0
         self.segment = 1
 
-    def query(self, group: Group, interpretation: Interpretation, text: bytes) -> Entry:
+    def query(
+        self, group: Group, interpretation: Interpretation, text: bytes, rewriting: Rewriting | None = None
+    ) -> Entry:
         """A simple query: the operation and the entry for it."""
         paths = self._path_changes(interpretation, alone=len(interpretation.statements) == 1)
-        operation = self._operation(self._meaning(interpretation), text, b"", Phase.EXECUTE)
+        used = self._used(interpretation)
+        problem = self._problem(rewriting, used)
+        meaning = self._meaning(interpretation, used, problem)
+        operation = self._operation(meaning, text, b"", Phase.EXECUTE, rewriting)
         group.ask(operation)
         entry = Entry(Awaited.READY_AFTER_QUERY, operation.number, copy_in=_copies_in(interpretation))
-        entry.changes = paths + self._name_changes(interpretation, text)
+        _mark(entry, (rewriting, *(prepared.rewriting for prepared in used.known)))
+        entry.changes = paths + self._name_changes(interpretation, text, rewriting)
         return entry
 
-    def parse(self, group: Group, name: str, interpretation: Interpretation, text: bytes) -> Entry:
+    def parse(
+        self,
+        group: Group,
+        name: str,
+        interpretation: Interpretation,
+        text: bytes,
+        rewriting: Rewriting | None = None,
+    ) -> Entry:
         """A Parse: asks for permission on its own unless an Execute of the same group takes that over."""
-        prepared = Prepared(interpretation, text, self.segment)
-        operation = self._operation(self._meaning(interpretation), text, b"", Phase.PREPARE)
+        prepared = Prepared(interpretation, text, self.segment, rewriting)
+        used = self._used(interpretation)
+        meaning = self._meaning(interpretation, used, rewriting)
+        operation = self._operation(meaning, text, b"", Phase.PREPARE, rewriting)
         entry = Entry(Awaited.PARSE_COMPLETE, operation.number)
+        entry.rewritten = rewriting is not None and rewriting.text != text
         prepared.asked_in = group
         prepared.asked_at = group.ask(operation)
         prepared.asked_by = entry
@@ -204,34 +230,51 @@ class Requests:
         portals = self._names.portals.candidates(portal_name, self.segment)
         prepared = tuple(statement for portal in portals for statement in portal.prepared)
         parameters = portals[-1].parameters if portals else b""
+        rewritings = [self._bound(one, parameters, alone=len(prepared) == 1) for one in prepared]
         if len(prepared) == 1:
-            operation = self._execution_of(group, prepared[0], parameters)
+            operation = self._execution_of(group, prepared[0], parameters, rewritings[0])
         else:
-            meanings = tuple(self._meaning(one.interpretation) for one in prepared) or (UNKNOWN_NAME,)
+            meanings = tuple(map(self._meaning_of, prepared, rewritings)) or (UNKNOWN_NAME,)
             text = b"\n-- or --\n".join(one.text for one in prepared)
             operation = self._operation(combine(meanings), text, parameters, Phase.EXECUTE)
             group.ask(operation)
         copies = any(_copies_in(one.interpretation) for one in prepared)
         entry = Entry(Awaited.EXECUTION, operation.number, copy_in=copies)
+        used = [other.rewriting for one in prepared for other in self._used(one.interpretation).known]
+        _mark(entry, (*rewritings, *used))
         for one in prepared:
             changes = self._path_changes(one.interpretation, alone=False)
-            changes += self._name_changes(one.interpretation, one.text)
+            changes += self._name_changes(one.interpretation, one.text, one.rewriting)
             if len(prepared) > 1:
                 changes = [(index, PossibleChange(change)) for index, change in changes]
             entry.changes += changes
         return entry
 
-    def _execution_of(self, group: Group, prepared: Prepared, parameters: bytes) -> Operation:
-        meaning = self._meaning(prepared.interpretation)
+    def _bound(self, prepared: Prepared, parameters: bytes, *, alone: bool) -> Rewriting | None:
+        """What masks say of a prepared statement now, with the parameters that are bound to it."""
+        rewriting = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
+        if rewriting is None or rewriting.refusal:
+            return rewriting
+        problem = parameter_problem(rewriting, parameters, complete=alone)
+        return msgspec.structs.replace(rewriting, refusal=problem) if problem else rewriting
+
+    def _meaning_of(self, prepared: Prepared, rewriting: Rewriting | None) -> Meaning:
+        used = self._used(prepared.interpretation)
+        return self._meaning(prepared.interpretation, used, self._problem(rewriting, used))
+
+    def _execution_of(
+        self, group: Group, prepared: Prepared, parameters: bytes, rewriting: Rewriting | None
+    ) -> Operation:
+        meaning = self._meaning_of(prepared, rewriting)
         if prepared.asked_in is group:
             number = group.operations[prepared.asked_at].number
-            operation = Operation(number, meaning, prepared.text, parameters, Phase.EXECUTE)
+            operation = self._operation(meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, number)
             group.operations[prepared.asked_at] = operation
             prepared.asked_in = None
             if prepared.asked_by is not None:
                 prepared.asked_by.reports = False
             return operation
-        operation = self._operation(meaning, prepared.text, parameters, Phase.EXECUTE)
+        operation = self._operation(meaning, prepared.text, parameters, Phase.EXECUTE, rewriting)
         group.ask(operation)
         return operation
 
@@ -241,32 +284,69 @@ class Requests:
         group.ask(operation)
         return operation
 
-    def _operation(self, meaning: Meaning, text: bytes, parameters: bytes, phase: Phase) -> Operation:
-        self._numbers += 1
-        return Operation(self._numbers, meaning, text, parameters, phase)
+    def _operation(
+        self,
+        meaning: Meaning,
+        text: bytes,
+        parameters: bytes,
+        phase: Phase,
+        rewriting: Rewriting | None = None,
+        number: int = 0,
+    ) -> Operation:
+        if not number:
+            self._numbers += 1
+        masking = self._masks.version
+        if rewriting is None:
+            return Operation(number or self._numbers, meaning, text, parameters, phase, masking=masking)
+        forwarded = rewriting.text if rewriting.text != text else b""
+        return Operation(
+            number or self._numbers, meaning, text, parameters, phase, forwarded, rewriting.masked, masking
+        )
 
-    def _meaning(self, interpretation: Interpretation) -> Meaning:
+    def _meaning(self, interpretation: Interpretation, used: "_Used", rewriting: Rewriting | None) -> Meaning:
+        """The text's meaning with those of what it uses, refused when masks refuse it."""
         meaning = interpretation.meaning
-        if any(statement.uses for statement in interpretation.statements):
-            meaning = combine((meaning, *self._used_meanings(interpretation)))
-        return resolve(meaning, self._scope.schemas)
+        others = [prepared.interpretation.meaning for prepared in used.known]
+        if used.unknown:
+            others.append(UNKNOWN_NAME)
+        if others:
+            meaning = combine((meaning, *others))
+        meaning = resolve(meaning, self._scope.schemas)
+        if rewriting is not None and rewriting.refusal:
+            return refused_meaning(meaning, rewriting.refusal, bool(rewriting.unknown))
+        return meaning
 
-    def _used_meanings(self, interpretation: Interpretation) -> list[Meaning]:
-        """The meanings of everything that runs when the text does, through names that stand for uses of names."""
+    def _problem(self, rewriting: Rewriting | None, used: "_Used") -> Rewriting | None:
+        """``rewriting``, or one that refuses when masks do not allow what the text uses by name."""
+        if rewriting is None or rewriting.refusal:
+            return rewriting
+        if used.unknown:
+            return _UNKNOWN
+        for prepared in used.known:
+            now = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
+            if now is not None and now.refusal:
+                return now
+            if now is not None and (now.array_parameters or (now.written_parameters and rewriting.gives_mask)):
+                return _BIND_INSTEAD
+        return rewriting
+
+    def _used(self, interpretation: Interpretation) -> "_Used":
+        """Everything that runs when the text does, through names that stand for uses of names."""
+        if not any(statement.uses for statement in interpretation.statements):
+            return _NOTHING_USED
         followed: dict[Prepared, None] = {}
-        meanings: list[Meaning] = []
+        unknown = False
         pending = [interpretation]
         while pending:
             for name in _names_used(pending.pop()):
                 found = self._standing_for(name)
                 if not found or len(followed) > _MAX_FOLLOWED:
-                    meanings.append(UNKNOWN_NAME)
+                    unknown = True
                     continue
                 new = [prepared for prepared in found if prepared not in followed]
                 followed.update(dict.fromkeys(new))
-                meanings += [prepared.interpretation.meaning for prepared in new]
                 pending += [prepared.interpretation for prepared in new]
-        return meanings
+        return _Used(tuple(followed), unknown)
 
     def _standing_for(self, name: Name) -> tuple[Prepared, ...]:
         if name.space is NameSpace.PREPARED:
@@ -282,25 +362,60 @@ class Requests:
             if statement.search_path is not None
         ]
 
-    def _name_changes(self, interpretation: Interpretation, text: bytes) -> list[tuple[int, Change]]:
+    def _name_changes(
+        self, interpretation: Interpretation, text: bytes, rewriting: Rewriting | None
+    ) -> list[tuple[int, Change]]:
         """To be made after the text's own meaning was found: it may use a name and then give it another meaning."""
         changes: list[tuple[int, Change]] = []
         for index, statement in enumerate(interpretation.statements):
             if statement.defines is not None:
-                changes.append((index, self._sql_definition(statement.defines, text)))
+                changes.append((index, self._sql_definition(statement.defines, text, rewriting)))
+            created = created_names(statement.meaning.accesses) if rewriting is not None else None
+            if created:
+                changes.append((index, Creation(self._masks, created)))
             changes += [(index, self._names.forgetting(name.space, name.name)) for name in statement.forgets]
             changes += [(index, self._names.forgetting(space, None)) for space in statement.forgets_all]
         return changes
 
-    def _sql_definition(self, definition: SqlDefinition, text: bytes) -> Change:
+    def _sql_definition(self, definition: SqlDefinition, text: bytes, rewriting: Rewriting | None) -> Change:
         statement, name = definition.statement, definition.name.name
         if definition.name.space is NameSpace.PREPARED:
-            prepared = Prepared(Interpretation(statement.meaning, (statement,)), text, self.segment)
+            prepared = Prepared(Interpretation(statement.meaning, (statement,)), text, self.segment, rewriting)
             return Naming(self._names.prepared, name, prepared)
         # A cursor goes on reading the tables it was declared on, whatever the search path is when it is fetched from.
         body = Interpretation(resolve(statement.meaning, self._scope.schemas), (statement,))
-        portal = Portal((Prepared(body, text, self.segment),), b"", self.segment, declared=True)
+        portal = Portal((Prepared(body, text, self.segment, rewriting),), b"", self.segment, declared=True)
         return Naming(self._names.portals, name, portal)
+
+
+_BIND_INSTEAD: Final = Rewriting(
+    b"",
+    refusal="EXECUTE cannot be checked here, since a parameter is compared with or written to a masked column: send "
+    "the statement itself, or bind the parameters in the extended protocol.",
+)
+
+
+class _Used:
+    """What a text runs by name; ``unknown`` says that there is more."""
+
+    def __init__(self, known: tuple[Prepared, ...], unknown: bool) -> None:
+        self.known = known
+        self.unknown = unknown
+
+
+_NOTHING_USED: Final = _Used((), False)
+_UNKNOWN: Final = Rewriting(b"", refusal="What the statement runs by name was not prepared in this session.")
+
+
+def _mark(entry: Entry, rewritings: Iterable[Rewriting | None]) -> None:
+    """What masks mean for the answer to a text."""
+    for rewriting in rewritings:
+        if rewriting is not None:
+            entry.rewritten = entry.rewritten or bool(rewriting.masked)
+            entry.guarded = entry.guarded or rewriting.guarded
+            entry.compares = entry.compares or rewriting.compares
+            entry.copies_masked = entry.copies_masked or rewriting.copies_in
+            entry.masked_outputs = max(entry.masked_outputs, rewriting.outputs)
 
 
 def _names_used(interpretation: Interpretation) -> list[Name]:

@@ -4,7 +4,7 @@ The search path is tracked as the set of schemas that may be on it. A change tha
 the set, so that an unqualified name is decided for every table that it could stand for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -67,24 +67,36 @@ class SchemaScope:
         self._user = user
         self._default = self._named(default)
         self._lasting = self._default
+        self._lasting_certain = True
         self.schemas = self._default
+        self.certain = True
+        """Whether the search path is exactly ``schemas``, in that order."""
 
     def may_become(self, path: SearchPath) -> None:
         """A change is on its way; it may fail or be rolled back."""
-        self.schemas = tuple(dict.fromkeys(self.schemas + self._wanted(path)))
+        self.schemas = self.possible((path,))
+        self.certain = False
+
+    def possible(self, paths: Iterable[SearchPath]) -> tuple[str, ...]:
+        """The schemas that may be on the search path when these changes may be made as well."""
+        wanted = (schema for path in paths for schema in self._wanted(path))
+        return tuple(dict.fromkeys((*self.schemas, *wanted)))
 
     def changed(self, path: SearchPath) -> None:
         """A change was made; it may be rolled back, and a local one will be."""
         if not path.local:
             self._lasting = tuple(dict.fromkeys(self._lasting + self._wanted(path)))
+            self._lasting_certain = False
 
     def became(self, path: SearchPath) -> None:
         """A change was made and committed."""
         self._lasting = self._wanted(path)
+        self._lasting_certain = True
 
     def settle(self) -> None:
         """No transaction is open and no change is on its way."""
         self.schemas = self._lasting
+        self.certain = self._lasting_certain
 
     def _wanted(self, path: SearchPath) -> tuple[str, ...]:
         return self._default if path.schemas is None else self._named(path.schemas)

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
+from interlock.core.masking import Masking
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Event, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import LostTrack, interrupted
 from interlock.protocols.postgres.client_login import ClientLogin, LoginRejected, PlainText
 from interlock.protocols.postgres.frames import FramingError
+from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.messages import PINNED_PARAMETERS
 from interlock.protocols.postgres.relay import Fatal, Relay
 from interlock.protocols.postgres.scope import SchemaScope
@@ -45,6 +47,7 @@ class PostgresSession:
         self._relay: Relay | None = None
         self._search_path: tuple[str, ...] = ()
         self._target_user = ""
+        self._masking: Masking | None = None
 
     def handle(self, event: Event) -> Sequence[Effect]:
         """Take one event, return what to do."""
@@ -107,6 +110,7 @@ class PostgresSession:
     def _authenticated(self, event: base.Authenticated, effects: list[Effect]) -> None:
         request = self._client.request
         assert request is not None
+        self._masking = event.masking
         self._search_path = request.search_path if request.search_path is not None else event.search_path
         settings = dict(request.settings) | {
             **PINNED_PARAMETERS,
@@ -143,7 +147,9 @@ class PostgresSession:
         cancel = messages.cancel_request(target.process_id, target.secret)
         effects.append(base.RegisterCancelKey(key, cancel, messages.SSL_REQUEST))
         effects.append(base.Send(Side.CLIENT, b"".join(greeting)))
-        self._relay = Relay(SchemaScope(self._search_path, self._target_user), self._limits.max_statement_bytes)
+        scope = SchemaScope(self._search_path, self._target_user)
+        masks = SessionMasks(scope, self._masking)
+        self._relay = Relay(scope, self._limits.max_statement_bytes, masks, target.process_id)
         self._target = None
         self._relay.receive_client(self._client.left_over, effects)
         if not self._relay.terminated:
@@ -167,6 +173,11 @@ class PostgresSession:
     def _computed(self, event: base.Computed, effects: list[Effect]) -> None:
         if self._relay is not None and isinstance(event.result, Interpretation):
             self._relay.computed(event.result, effects)
+
+    def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
+        self._masking = event.masking
+        if self._relay is not None:
+            self._relay.masking_changed(event.masking, effects)
 
     def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
         self._fatal(event.code, event.reason, effects)
@@ -199,6 +210,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
     base.Computed: PostgresSession._computed,
+    base.MaskingChanged: PostgresSession._masking_changed,
     base.EofReceived: PostgresSession._eof,
     base.Killed: PostgresSession._killed,
 }

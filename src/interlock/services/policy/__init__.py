@@ -6,8 +6,9 @@ nothing but a ``permit`` rule ever grants.
 """
 
 from interlock.services.policy.engine import PolicyEngine
-from interlock.services.policy.session import ClientFacts, SessionPolicy
+from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.sources import PolicyReader, PolicySource
 from interlock.services.policy.store import PolicyStore
+from interlock.services.policy.viewpoint import ClientFacts
 
 __all__ = ["ClientFacts", "PolicyEngine", "PolicyReader", "PolicySource", "PolicyStore", "SessionPolicy"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from interlock.core.decision import ApprovalDemand
+from interlock.core.masking import ColumnMask, MaskKind, Predicates
 
 DEFAULT_EXPIRY_S = 600.0
 _MAX_EXPIRY_S = 7 * 86400
@@ -18,8 +19,8 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
 _BUDGET = re.compile(r"(rows|bytes|operations)=[1-9][0-9]{0,14} per [1-9][0-9]{0,5}[smhd]", re.ASCII)
-_MASKS = ("redact", "hash", "partial", "null", "tokenise")
-_PREDICATES = ("allow", "equality", "deny")
+_MASKS = {kind.word: kind for kind in MaskKind if kind is not MaskKind.FORBID}
+_PREDICATES = {predicates.word: predicates for predicates in Predicates}
 
 
 def duration_s(text: str) -> float | None:
@@ -57,9 +58,9 @@ ANNOTATIONS: Mapping[str, Annotation] = {
     "expires": Annotation(
         "a time such as 90s, 10m, 2h or 1d, at most 7d", lambda text: duration_s(text) is not None, needs="approval"
     ),
-    "mask": Annotation("one of " + ", ".join(_MASKS), lambda text: text in _MASKS, enforced=False),
+    "mask": Annotation("one of " + ", ".join(_MASKS), lambda text: text in _MASKS),
     "budget": Annotation("such as rows=10000 per 1h", lambda text: bool(_BUDGET.fullmatch(text)), enforced=False),
-    "predicates": Annotation("one of " + ", ".join(_PREDICATES), lambda text: text in _PREDICATES, enforced=False),
+    "predicates": Annotation("one of " + ", ".join(_PREDICATES), lambda text: text in _PREDICATES, needs="mask"),
 }
 
 
@@ -93,3 +94,11 @@ def approval_demand(annotations: Mapping[str, str]) -> ApprovalDemand | None:
         approvals=int(annotations.get("approvals", "1")),
         expires_s=DEFAULT_EXPIRY_S if expires_s is None else expires_s,
     )
+
+
+def column_mask(annotations: Mapping[str, str]) -> ColumnMask | None:
+    """The mask that a forbid on ``reveal`` softens itself to, from annotations without problems."""
+    if "mask" not in annotations:
+        return None
+    predicates = _PREDICATES[annotations["predicates"]] if "predicates" in annotations else Predicates.EQUALITY
+    return ColumnMask(_MASKS[annotations["mask"]], predicates, (annotations["id"],))

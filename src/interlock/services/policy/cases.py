@@ -4,17 +4,21 @@ A file has one key, ``cases``; docs/policy.md lists the keys of a case. Unknown 
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
-from interlock.core.errors import ConfigurationError
+from interlock.core.decision import Verdict
+from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.operation import Meaning
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.explain import outcome_of
 from interlock.services.policy.interpreter import Interpreter
-from interlock.services.policy.session import ClientFacts
+from interlock.services.policy.named_masks import named_masks
+from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.viewpoint import ClientFacts
 
 Expectation = Literal["allow", "hold", "deny"]
 _DEFAULT_TIME = datetime.datetime(2026, 1, 5, 12, 0, tzinfo=datetime.UTC)
@@ -33,7 +37,10 @@ class CaseIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One statement of one identity with the expected outcome, and optionally a rule that must have decided it."""
+    """One statement of one identity with the expected outcome, and optionally a rule that must have decided it.
+
+    ``masked`` are those of the columns it reads by name, as ``schema.table.column``, that rules must mask; no others.
+    """
 
     name: str
     identity: CaseIdentity
@@ -43,6 +50,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: str = ""
     protocol: str = "postgres"
     rule: str | None = None
+    masked: tuple[str, ...] | None = None
     address: str = ""
     application: str = ""
     trace: str = ""
@@ -83,13 +91,36 @@ def run_cases(engine: PolicyEngine, interpreter: Interpreter, cases: Sequence[Ca
 def _run(engine: PolicyEngine, interpreter: Interpreter, case: Case) -> CaseResult:
     client = ClientFacts(case.address, case.application, case.trace)
     session = engine.for_session(case.identity.principal(), case.connection, case.database, client)
-    verdict = session.decide(interpreter.interpret(case.protocol, case.statement), case.at.timestamp())
+    meaning = interpreter.interpret(case.protocol, case.statement)
+    verdict = session.decide(meaning, case.at.timestamp())
     outcomes: tuple[Expectation, ...] = ("allow", "hold", "deny")
     actual = outcomes[outcome_of(verdict)]
-    failure = None
+    failure = _wrong_outcome(case, verdict, actual) or _wrong_masks(case, session, meaning)
+    return CaseResult(case, actual, verdict.rules, failure)
+
+
+def _wrong_outcome(case: Case, verdict: Verdict, actual: Expectation) -> str | None:
     if actual != case.expect:
         said = verdict.denial.message if verdict.denial else verdict.hold.message if verdict.hold else ""
-        failure = f"expected {case.expect}, got {actual}" + (f": {said}" if said else "")
-    elif case.rule is not None and case.rule not in verdict.rules:
-        failure = f'expected rule "{case.rule}" to decide, but it was {", ".join(verdict.rules) or "no rule"}'
-    return CaseResult(case, actual, verdict.rules, failure)
+        return f"expected {case.expect}, got {actual}" + (f": {said}" if said else "")
+    if case.rule is not None and case.rule not in verdict.rules:
+        return f'expected rule "{case.rule}" to decide, but it was {", ".join(verdict.rules) or "no rule"}'
+    return None
+
+
+def _wrong_masks(case: Case, session: SessionPolicy, meaning: Meaning) -> str | None:
+    if case.masked is None:
+        return None
+    try:
+        found = named_masks(session.masks, meaning)
+    except MaskingUnavailable as error:
+        return str(error)
+    if found.unnamed:
+        return f"what is masked cannot be told: * stands for columns of {', '.join(found.unnamed)}; name them"
+    if found.columns.keys() != set(case.masked):
+        return f"expected masks on {_listed(case.masked)}, got {_listed(found.columns)}"
+    return None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "no column"

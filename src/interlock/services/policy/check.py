@@ -6,15 +6,17 @@ say. Only what is certain is reported: no warning rests on a guess about conditi
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from cedarpy import pst
 
-from interlock.services.policy.resources import LINEAGE_BY_TYPE, tag_problems
+from interlock.services.policy.resources import COLUMN, LINEAGE_BY_TYPE, tag_depths, tag_problems
+from interlock.services.policy.reveal import REVEAL, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import action_groups, members
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
+from interlock.services.policy.tree import reads_action, tags_named
 
 
 class Severity(enum.Enum):
@@ -47,22 +49,26 @@ def check(
     problems = [*draft.problems, *tag_problems(tags or NO_TAGS)]
     if problems:
         return tuple(Remark(Severity.ERROR, problem) for problem in problems)
-    known_tags = None if tags is None else frozenset(name for given in tags.values() for name in given)
+    depths = None if tags is None else tag_depths(tags)
     remarks = [
         f'{rule.place}: rule "{rule.id}" {remark}'
         for rule in draft.rules
-        for remark in (*_unknown_names(rule, names, known_tags), *_shadowed(rule, draft.rules))
+        for remark in (
+            *_unknown_names(rule, names),
+            *_useless_tags(rule, depths or {}, known=depths is not None),
+            *_unmeant_reveal(rule),
+            *_shadowed(rule, draft.rules),
+        )
     ]
     return tuple(Remark(Severity.WARNING, remark) for remark in remarks)
 
 
-def _unknown_names(rule: Rule, names: KnownNames, tags: frozenset[str] | None) -> Iterator[str]:
+def _unknown_names(rule: Rule, names: KnownNames) -> Iterator[str]:
     named = sorted((str(uid.type), uid.id) for uid in pst.entity_uids(rule.policy))
     groups = [name for kind, name in named if kind == "Group"] + ([rule.demand.group] if rule.demand else [])
     connections = {name.split("/")[0] for kind, name in named if kind in LINEAGE_BY_TYPE}
     yield from _missing("group", groups, names.groups)
     yield from _missing("connection", sorted(connections), names.connections)
-    yield from _missing("tag", [name for kind, name in named if kind == "Tag"], tags)
 
 
 def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> Iterator[str]:
@@ -71,18 +77,34 @@ def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> It
             yield f'names the {noun} "{name}", which the configuration does not have'
 
 
+def _useless_tags(rule: Rule, depths: Mapping[str, int], *, known: bool) -> Iterator[str]:
+    """Tags that nothing the rule is asked of has by the configuration. Columns may have them from the database."""
+    asked_of_columns = bearing(rule.policy) is not Bearing.NONE
+    for name in sorted(tags_named(rule.policy) if known else ()):
+        if name not in depths and asked_of_columns:
+            yield f'names the tag "{name}", which the configuration does not give; only the database could'
+        elif name not in depths:
+            yield f'names the tag "{name}", which the configuration does not have'
+        elif depths[name] == len(COLUMN) and not asked_of_columns:
+            yield f'names the tag "{name}", which only columns have; they are asked for reveal alone'
+
+
+def _unmeant_reveal(rule: Rule) -> Iterator[str]:
+    """Permits that have no effect, and forbids that exempt actions and may have forgotten this one."""
+    if rule.permits and is_about_reveal_only(rule.policy):
+        yield "grants nothing: who may read may see, unless a forbid on reveal says otherwise"
+    forbids = bearing(rule.policy) is Bearing.ASKED and isinstance(rule.policy.action, pst.ScopeAny)
+    if forbids and reads_action(rule.policy) and REVEAL not in pst.entity_uids(rule.policy):
+        yield 'is asked for Action::"reveal" of every column, too, which its condition on actions does not name'
+
+
 def _shadowed(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
-    """A forbid without conditions that covers the whole scope of a permit, or of a forbid that asks for approval."""
-    if not rule.permits and rule.demand is None:
+    """A forbid without conditions that covers the whole scope of a permit, or of a forbid that is softened."""
+    if not rule.permits and not rule.softened:
         return
     for other in rules:
-        if (
-            not other.permits
-            and other.demand is None
-            and not other.policy.clauses
-            and _covers(other.policy, rule.policy)
-        ):
-            effect = "grants nothing" if rule.permits else "never asks for approval"
+        if not other.permits and not other.softened and not other.policy.clauses and _covers(other.policy, rule.policy):
+            effect = "grants nothing" if rule.permits else "never asks for approval" if rule.demand else "masks nothing"
             yield f'{effect}: rule "{other.id}" at {other.place} forbids all of it'
 
 

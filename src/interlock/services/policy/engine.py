@@ -13,8 +13,9 @@ from interlock.services.policy.evaluator import Evaluator
 from interlock.services.policy.resources import TagRules, tag_problems
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import schema_text
-from interlock.services.policy.session import ClientFacts, SessionPolicy
+from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags, canonical_text, version_of
+from interlock.services.policy.viewpoint import ClientFacts
 
 _SHARED_SESSIONS = 256
 _UNKNOWN_CLIENT = ClientFacts()
@@ -58,6 +59,13 @@ class PolicyEngine:
                 del self._shared[next(iter(self._shared))]
         self._shared[key] = policy
         return policy
+
+    def masks_anything(self, connection: str, database: str, principal: Principal) -> bool:
+        """Whether rules could mask something of this database for a principal, whatever the database contains.
+
+        Cheap, and never wrongly False: without it, there is no need for a catalogue.
+        """
+        return self.for_session(principal, connection, database).masks.any
 
     def decide(
         self,

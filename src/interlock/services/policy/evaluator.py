@@ -13,12 +13,12 @@ from cedarpy import pst
 
 from interlock.services.policy.faults import engine_faults
 from interlock.services.policy.resources import TagRules
-from interlock.services.policy.rules import Rule, walk
+from interlock.services.policy.reveal import Bearing, bearing
+from interlock.services.policy.rules import Rule
 from interlock.services.policy.schema import schema
+from interlock.services.policy.tree import CLIENT, TIME, context_read
 
 _FAILED_RULE = re.compile(r"error while evaluating policy `([^`]*)`")
-_TIME = frozenset({"now", "hour", "weekday"})
-_CLIENT = frozenset({"client", "trace"})
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,9 +50,12 @@ class Evaluator:
         self.version = version
         self._all = _policy_set(rules)
         self._permits = _policy_set([rule for rule in rules if rule.permits])
+        self.on_reveal = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.ASKED)
+        self.on_tagged_columns = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.BY_TAG)
+        self._on_reveal = _policy_set(self.on_reveal)
         read = frozenset[str]().union(*(context_read(rule.policy) for rule in rules))
-        self.reads_time = bool(read & _TIME)
-        self.reads_client = bool(read & _CLIENT)
+        self.reads_time = bool(read & TIME)
+        self.reads_client = bool(read & CLIENT)
 
     def without(self, rule_ids: Container[str]) -> "Evaluator":
         """The same rules less some, for asking what would be; not a version of the policy."""
@@ -60,12 +63,11 @@ class Evaluator:
 
     def ask(self, requests: list[dict[str, Any]], entities: cedarpy.Entities, *, permits_only: bool) -> list[Answer]:
         """The answers to requests, in order. Raises whatever the engine raises, panics as ``EngineFault``."""
-        policies = self._permits if permits_only else self._all
-        with engine_faults():
-            results = cedarpy.is_authorized_batch(requests, policies, entities, schema())
-        if len(results) != len(requests):
-            raise RuntimeError("an answer is missing")
-        return [Answer.of(result) for result in results]
+        return _answers(requests, self._permits if permits_only else self._all, entities)
+
+    def ask_reveal(self, requests: list[dict[str, Any]], entities: cedarpy.Entities) -> list[Answer]:
+        """The same by the rules ``on_reveal`` alone: as there is no permit, an answer's rules are what forbids."""
+        return _answers(requests, self._on_reveal, entities)
 
     def softened(self, answer: Answer) -> bool:
         """Whether it is denied, and every rule that denies it asks for approval instead."""
@@ -73,16 +75,12 @@ class Evaluator:
         return denied and all(self.rules[rule].demand for rule in answer.rules)
 
 
-def context_read(policy: pst.Template) -> frozenset[str]:
-    """Which attributes of the context a rule may read; those that differ between requests when it reads it whole."""
-    context = pst.Var("context")
-    uses = sum(node == context for node in walk(policy))
-    attributes = [
-        node.attr if isinstance(node, pst.GetAttr) else node.attrs[0]
-        for node in walk(policy)
-        if isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == context
-    ]
-    return frozenset(attributes) if len(attributes) == uses else _TIME | _CLIENT
+def _answers(requests: list[dict[str, Any]], policies: cedarpy.PolicySet, entities: cedarpy.Entities) -> list[Answer]:
+    with engine_faults():
+        results = cedarpy.is_authorized_batch(requests, policies, entities, schema())
+    if len(results) != len(requests):
+        raise RuntimeError("an answer is missing")
+    return [Answer.of(result) for result in results]
 
 
 def _policy_set(rules: Sequence[Rule]) -> cedarpy.PolicySet:

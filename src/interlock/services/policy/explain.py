@@ -1,4 +1,4 @@
-"""Explains one decision: its accesses, the rules that made it, and what would change it."""
+"""Explains one decision: its accesses, the rules that made it, what would change it, and what would be masked."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,15 @@ import msgspec
 from cedarpy import pst
 
 from interlock.core.decision import Verdict
+from interlock.core.errors import MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.operation import Meaning
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.evaluator import Evaluator
-from interlock.services.policy.session import ClientFacts, Finding, Outcome, SessionPolicy
+from interlock.services.policy.named_masks import named_masks
+from interlock.services.policy.session import Finding, Outcome, SessionPolicy
+from interlock.services.policy.viewpoint import ClientFacts
+from interlock.services.policy.wording import quoted
 
 _MAX_GROUPS_TRIED = 200
 
@@ -27,12 +31,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The verdict with the finding for each access, and sentences on what would change it."""
+    """The verdict with the finding for each access, and sentences on what would change it and what would be masked."""
 
     outcome: Outcome
     verdict: Verdict
     findings: tuple[Finding, ...]
     changes: tuple[str, ...]
+    masked: tuple[str, ...] = ()
 
 
 def outcome_of(verdict: Verdict) -> Outcome:
@@ -50,7 +55,21 @@ def explain(engine: PolicyEngine, question: Question) -> Explanation:
     undecided = question.meaning.refusal is not None
     findings = () if undecided else policy.examine(question.meaning, question.now_s)
     changes = () if undecided else tuple(_changes(engine.evaluator, question, verdict, outcome))
-    return Explanation(outcome, verdict, findings, changes)
+    masked = () if undecided else tuple(_masked(policy, question.meaning))
+    return Explanation(outcome, verdict, findings, changes, masked)
+
+
+def _masked(policy: SessionPolicy, meaning: Meaning) -> Iterator[str]:
+    """What rules mask of the columns that the statement names."""
+    try:
+        found = named_masks(policy.masks, meaning)
+    except MaskingUnavailable as error:
+        yield f"{error}; the session would be refused"
+        return
+    for name, mask in found.columns.items():
+        yield f"{name}: {mask.kind.word}, predicates {mask.predicates.word} ({quoted(mask.rules)})"
+    for name in found.unnamed:
+        yield f"{name}: which columns * stands for is known with the database only"
 
 
 def _changes(evaluator: Evaluator, question: Question, verdict: Verdict, outcome: Outcome) -> Iterator[str]:

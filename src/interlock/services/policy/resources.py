@@ -6,15 +6,18 @@ are percent-escaped, so two resources never share an id.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from interlock.core.masking import DETECTOR_CLASSES
 from interlock.core.operation import Access, ResourceKind
 from interlock.services.policy.sources import Tags
 
 _BAD_ESCAPE = re.compile(r"%(?!25|2F)")
 _CATALOGUE = ("Connection", "Database", "Schema")
+COLUMN = (*_CATALOGUE, "Table", "Column")
+"""Entity types from the connection down to a column."""
 
 LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
     ResourceKind.CONNECTION: ("Connection",),
@@ -28,9 +31,9 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
 }
 """Entity types from the connection down to a resource of each kind; a path has one component for each."""
 
-LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in LINEAGE.values()}
+LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN)}
 
-TAGGED = ("Connection", "Database", "Schema", "Table")
+TAGGED = COLUMN
 """Entity types that tag patterns apply to, by the number of components in the pattern."""
 
 
@@ -63,6 +66,8 @@ class Resource(msgspec.Struct, frozen=True):
 
 def id_problem(entity_type: str, entity_id: str) -> str | None:
     """Why no resource can have this id, or None when one can; a rule about it would never apply."""
+    if entity_type == "Detector" and entity_id not in DETECTOR_CLASSES:
+        return f'Detector::"{entity_id}" is no resource: its id must be one of {", ".join(DETECTOR_CLASSES)}'
     types = LINEAGE_BY_TYPE.get(entity_type)
     if types is None:
         return None
@@ -94,11 +99,19 @@ def resolve(access: Access, connection: str, database: str) -> Resource:
     return Resource(tuple(map(escape, names)), types)
 
 
+class TagSource(Protocol):
+    """Says which tags a resource has."""
+
+    def of(self, resource: Resource) -> set[str]:
+        """The tags of the resource itself; those of what it is in reach it through the hierarchy."""
+
+
 class TagRules:
     """Which tags a resource has, by patterns of the configuration.
 
-    A pattern is a slash path with one to four components (connection, database, schema, table), or ``schema.table``,
-    which stands for ``*/*/schema/table``. ``*`` matches any run of characters within one component.
+    A pattern is a slash path with one to five components (connection, database, schema, table, column), or
+    ``schema.table`` or ``schema.table.column``, which stand for ``*/*/schema/table`` and so on. ``*`` matches any run
+    of characters within one component.
     """
 
     def __init__(self, tags: Tags) -> None:
@@ -109,11 +122,20 @@ class TagRules:
             self._by_depth.setdefault(len(parts), []).append((_expression(parts), tuple(names)))
 
     def of(self, resource: Resource) -> set[str]:
-        """The tags of the resource itself; those of what it is in reach it through the hierarchy."""
+        """As in ``TagSource``."""
         if resource.type not in TAGGED:
             return set()
         rules = self._by_depth.get(len(resource.components), ())
         return {name for expression, names in rules if expression.fullmatch(resource.id) for name in names}
+
+
+def tag_depths(tags: Tags) -> Mapping[str, int]:
+    """For each tag the fewest components that a pattern which gives it has: 5 for one that only columns have."""
+    depths: dict[str, int] = {}
+    for pattern, names in tags.items():
+        for name in names:
+            depths[name] = min(len(_components(pattern)), depths.get(name, len(TAGGED)))
+    return depths
 
 
 def tag_problems(tags: Tags) -> list[str]:
@@ -126,7 +148,7 @@ def _pattern_problem(parts: list[str], names: object) -> str | None:
     if not all(parts):
         return "has an empty component"
     if len(parts) > len(TAGGED):
-        return "names a column; nothing asks about columns in this version, so tag the table"
+        return "has too many components; it may have " + "/".join(map(str.lower, TAGGED)) + " or schema.table.column"
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(n, str) and n for n in names):
         return "must have a list of tag names"
     return None
@@ -142,7 +164,7 @@ def _expression(parts: list[str]) -> re.Pattern[str]:
     return re.compile("/".join(re.escape(part).replace(r"\*", "[^/]*") for part in parts), re.DOTALL)
 
 
-def entities(resources: Iterable[Resource], tags: TagRules) -> list[dict[str, Any]]:
+def entities(resources: Iterable[Resource], tags: TagSource) -> list[dict[str, Any]]:
     """Cedar entities (JSON form) of the resources and of everything they are in, each once."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for resource in resources:

@@ -12,9 +12,11 @@ import cedarpy
 from cedarpy import pst
 
 from interlock.core.decision import ApprovalDemand
-from interlock.services.policy.annotations import annotation_problems, approval_demand
+from interlock.core.masking import ColumnMask
+from interlock.services.policy.annotations import annotation_problems, approval_demand, column_mask
 from interlock.services.policy.faults import engine_faults
 from interlock.services.policy.resources import id_problem
+from interlock.services.policy.reveal import reveal_problems
 from interlock.services.policy.schema import schema
 from interlock.services.policy.sources import PolicySource, Statement, statements
 
@@ -29,17 +31,25 @@ _OPERATOR = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One validated Cedar policy. ``place`` is ``file:line``."""
+    """One validated Cedar policy. ``place`` is ``file:line``.
+
+    ``demand`` and ``mask`` are what a forbid softens itself to; without either it forbids.
+    """
 
     id: str
     place: str
     policy: pst.Template
     message: str
     demand: ApprovalDemand | None
+    mask: ColumnMask | None = None
 
     @property
     def permits(self) -> bool:
         return self.policy.effect == "permit"
+
+    @property
+    def softened(self) -> bool:
+        return self.demand is not None or self.mask is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,38 +111,15 @@ def _rule(policy: pst.Template, place: str, *, usable: bool) -> Rule:
         policy=dataclasses.replace(policy, id=annotations["id"]),
         message=annotations.get("message", ""),
         demand=approval_demand(annotations) if usable else None,
+        mask=column_mask(annotations) if usable else None,
     )
 
 
 def _policy_problems(policy: pst.Template) -> Iterator[str]:
     yield from annotation_problems(policy.effect, policy.annotations)
-    named = pst.entity_uids(policy)
-    if policy.effect == "forbid" and any(str(uid.type) == "Action" and uid.id == "reveal" for uid in named):
-        yield 'a forbid on Action::"reveal" is not enforced by this version, so a policy that relies on it is refused'
-    if any(str(uid.type) == "Column" for uid in named) or _names_column_type(policy):
-        yield "nothing asks about columns in this version, so a rule about a Column would never apply"
-    yield from filter(None, (id_problem(str(uid.type), uid.id) for uid in sorted(named, key=str)))
-
-
-def _names_column_type(policy: pst.Template) -> bool:
-    column = pst.EntityType("Column")
-    return any(
-        isinstance(node, pst.Is | pst.ScopeIs | pst.ScopeIsIn) and node.entity_type == column for node in walk(policy)
-    )
-
-
-def walk(node: object) -> Iterator[object]:
-    """Every node of a policy's tree, itself included."""
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, tuple):
-            stack.extend(item)
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif dataclasses.is_dataclass(item):
-            yield item
-            stack.extend(getattr(item, field.name) for field in dataclasses.fields(item))
+    yield from reveal_problems(policy)
+    named = sorted(pst.entity_uids(policy), key=str)
+    yield from filter(None, (id_problem(str(uid.type), uid.id) for uid in named))
 
 
 def _oversize(source: PolicySource, pieces: Sequence[Statement]) -> Iterator[str]:

@@ -5,42 +5,29 @@ goes wrong in here is a denial, never a permit.
 """
 
 import enum
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-import cedarpy
 import msgspec
 
+from interlock.core.catalogue import Catalogue
 from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Verdict
-from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.identity import Principal
+from interlock.core.masking import NO_OPTIONS, Masking, MaskingOptions
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import wording
 from interlock.services.policy.evaluator import Answer, Evaluator
-from interlock.services.policy.resources import Resource, UnresolvedName, entities, resolve
-from interlock.services.policy.schema import action_entities
+from interlock.services.policy.masking import masking_of
+from interlock.services.policy.masks import RuleMasks
+from interlock.services.policy.resources import Resource, UnresolvedName, resolve
+from interlock.services.policy.viewpoint import ClientFacts, Viewpoint
 
 MAX_ACCESSES = 1000
 """Different accesses of one meaning; more would stop every other session while they are decided."""
 
 _KEPT_VERDICTS = 256
-_SQL_FACTS: Mapping[str, object] = {"verb": "", "has_where": False, "tables": (), "functions": (), "statements": 1}
-"""What a rule reads of a statement about which a protocol says less."""
-
 _CONNECT = Access("connect", ResourceKind.CONNECTION)
 _GRAVITY = (DenialReason.POLICY_ERROR, DenialReason.FORBIDDEN, DenialReason.NO_PERMIT)
 """Which of several denials the caller reads: the first in this order."""
-
-
-class ClientFacts(msgspec.Struct, frozen=True):
-    """What is known of the client besides its identity.
-
-    ``address`` is the host without a port. ``application`` and ``trace`` are what the client says of itself.
-    """
-
-    address: str = ""
-    application: str = ""
-    trace: str = ""
 
 
 class Outcome(enum.IntEnum):
@@ -69,7 +56,8 @@ class Finding(msgspec.Struct, frozen=True):
 class SessionPolicy:
     """One policy version for one principal on one database, with the verdicts already found.
 
-    Verdicts are kept for the most recently used meanings, by identity, unless a rule reads the time.
+    Verdicts are kept for the most recently used meanings, by identity, unless a rule reads the time. ``masks`` are the
+    rules about what this principal may see.
     """
 
     def __init__(
@@ -77,13 +65,11 @@ class SessionPolicy:
     ) -> None:
         self.version = evaluator.version
         self._evaluator = evaluator
-        self._principal = principal
-        self._connection = connection
-        self._database = database
-        self._client = client
+        self._viewpoint = Viewpoint(principal, connection, database, client)
+        self.masks = RuleMasks(evaluator, self._viewpoint)
         self._verdicts: dict[Meaning, Verdict] = {}
         self._lines: dict[Meaning, tuple[str, ...]] = {}
-        self._known: cedarpy.Entities | None = None
+        self._masking: tuple[str, MaskingOptions, Masking | None] | None = None
 
     def decide(self, meaning: Meaning, now_s: float) -> Verdict:
         """The verdict on one meaning at a time (Unix seconds). Never raises for what went wrong: that is a denial."""
@@ -104,11 +90,23 @@ class SessionPolicy:
         accesses = distinct_accesses(meaning)
         for access in accesses:
             try:
-                resources[access] = resolve(access, self._connection, self._database)
+                resources[access] = resolve(access, self._viewpoint.connection, self._viewpoint.database)
             except UnresolvedName:
                 continue
         found = {finding.access: finding for finding in self._ask(resources, meaning, now_s)}
         return tuple(found.get(access) or self._unresolved(access) for access in accesses)
+
+    def masking(self, catalogue: Catalogue, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
+        """What is masked for this principal in this database, None when nothing is. The last answer is kept.
+
+        Takes about 50 µs for each column that a rule's scope fits, so a large catalogue is for a thread of its own.
+        Raises ``MaskingUnavailable``: then nothing may be shown, and the session is to be refused.
+        """
+        kept = self._masking
+        if kept is None or kept[:2] != (catalogue.version, options):
+            kept = (catalogue.version, options, masking_of(self.masks, self.version, catalogue, options))
+            self._masking = kept
+        return kept[2]
 
     def access_lines(self, meaning: Meaning) -> tuple[str, ...]:
         """The meaning's different accesses as ``action on resource``, for records and people."""
@@ -127,7 +125,7 @@ class SessionPolicy:
     def _decide_anew(self, meaning: Meaning, now_s: float) -> Verdict:
         try:
             if meaning.refusal is not None:
-                return self._denied(wording.unsupported(meaning.refusal, self.version))
+                return self._denied(wording.unsupported(meaning.refusal, self.version, meaning.refusal_code))
             count = len(distinct_accesses(meaning))
             if count > MAX_ACCESSES:
                 return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
@@ -142,9 +140,11 @@ class SessionPolicy:
         if not resources:
             return
         evaluator = self._evaluator
-        asked = self._asked_entities(resources.values())
-        context = self._context(meaning, now_s)
-        requests = [self._request(access, resource, context) for access, resource in resources.items()]
+        asked = self._viewpoint.entities(resources.values(), evaluator.tags)
+        context = self._viewpoint.circumstances(now_s, meaning.facts)
+        requests = [
+            self._viewpoint.request(access.action, resource.uid, context) for access, resource in resources.items()
+        ]
         answers = evaluator.ask(requests, asked, permits_only=False)
         again = [request for request, answer in zip(requests, answers, strict=True) if evaluator.softened(answer)]
         permits = iter(evaluator.ask(again, asked, permits_only=True) if again else ())
@@ -168,7 +168,7 @@ class SessionPolicy:
         if forbids:
             denial = wording.forbidden(line, forbids, self._messages(forbids), self.version)
         else:
-            denial = wording.no_permit(self._principal, line, self._connection, self.version)
+            denial = wording.no_permit(self._viewpoint.principal, line, self._viewpoint.connection, self.version)
         return Finding(access, line, Outcome.DENY, forbids, denial=denial)
 
     def _unresolved(self, access: Access) -> Finding:
@@ -201,52 +201,16 @@ class SessionPolicy:
 
     def _line(self, access: Access) -> str:
         try:
-            resource_id = resolve(access, self._connection, self._database).id
+            resource_id = resolve(access, self._viewpoint.connection, self._viewpoint.database).id
         except UnresolvedName:
             resource_id = "/".join(filter(None, access.path)) or "(unnamed)"
         return wording.access_line(access, resource_id)
-
-    def _request(self, access: Access, resource: Resource, context: str) -> dict[str, Any]:
-        return {
-            "principal": {"type": self._principal.kind.value, "id": self._principal.name},
-            "action": {"type": "Action", "id": access.action},
-            "resource": resource.uid,
-            "context": context,
-        }
-
-    def _asked_entities(self, resources: Iterable[Resource]) -> cedarpy.Entities:
-        if self._known is None:
-            self._known = action_entities().with_added_json_str(json.dumps([_principal_entity(self._principal)]))
-        return self._known.with_added_json_str(json.dumps(entities(resources, self._evaluator.tags)))
-
-    def _context(self, meaning: Meaning, now_s: float) -> str:
-        seconds = int(now_s)
-        client = self._client
-        circumstances: dict[str, object] = {
-            "now": seconds,
-            "hour": seconds // 3600 % 24,
-            "weekday": (seconds // 86400 + 3) % 7 + 1,
-            "trace": client.trace,
-            "client": {"address": client.address, "application": client.application},
-        }
-        if meaning.facts:
-            circumstances["sql"] = {name: meaning.facts.get(name, default) for name, default in _SQL_FACTS.items()}
-        return msgspec.json.encode(circumstances).decode()
 
 
 def distinct_accesses(meaning: Meaning) -> list[Access]:
     """The accesses to decide, each once; columns don't make a difference. Without any, it is ``connect``."""
     bare = (msgspec.structs.replace(access, columns=()) if access.columns else access for access in meaning.accesses)
     return list(dict.fromkeys(bare)) or [_CONNECT]
-
-
-def _principal_entity(who: Principal) -> dict[str, Any]:
-    owned = who.kind is PrincipalKind.AGENT and who.owner is not None
-    return {
-        "uid": {"type": who.kind.value, "id": who.name},
-        "attrs": {"owner": who.owner} if owned else {},
-        "parents": [{"type": "Group", "id": group} for group in sorted(who.groups)],
-    }
 
 
 def _rules(findings: Iterable[Finding]) -> tuple[str, ...]:

@@ -111,8 +111,9 @@ def too_many(count: int, limit: int, policy: str) -> Denial:
     )
 
 
-def unsupported(sentence: str, policy: str) -> Denial:
-    return Denial(DenialReason.UNSUPPORTED, sentence, "Send the request in another form.", policy=policy)
+def unsupported(sentence: str, policy: str, code: str = "") -> Denial:
+    hint = "" if code else "Send the request in another form."
+    return Denial(DenialReason.UNSUPPORTED, sentence, hint, policy=policy, code=code)
 
 
 def held(

@@ -28,6 +28,7 @@ from interlock.surfaces.cli.answers import (
     show_table,
     stop,
 )
+from interlock.surfaces.cli.discovery import harden_connection, scan_connection
 
 app = typer.Typer(name="connections", help="Targets and their credentials.", no_args_is_help=True)
 
@@ -69,6 +70,8 @@ def show_connection(context: typer.Context, name: NameArgument, as_json: JsonOpt
             ("certificate", settings.client_certificate or "none"),
             ("search path", ", ".join(settings.search_path)),
             ("tags", ", ".join(settings.tags) or "none"),
+            ("vouched for", ", ".join(settings.masking.functions) or "none"),
+            ("detection", settings.masking.detect.value),
         )
     )
 
@@ -135,6 +138,10 @@ def remove_connection(context: typer.Context, name: NameArgument) -> None:
 def try_connection(context: typer.Context, name: NameArgument) -> None:
     """Try to reach the target from the gateway."""
     typer.echo(ask(context, TestConnection(name)).text)
+
+
+app.command("scan")(scan_connection)
+app.command("harden")(harden_connection)
 
 
 def _target(view: ConnectionView) -> str:

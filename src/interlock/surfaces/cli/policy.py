@@ -126,6 +126,10 @@ def _show(explanation: Explanation) -> None:
     typer.echo(f"rules:   {', '.join(verdict.rules) or 'none'}\npolicy:  {verdict.policy}\naccesses:")
     for finding in explanation.findings:
         typer.echo(f"  {_WORDS[finding.outcome]:<8} {finding.line} ({', '.join(finding.rules) or 'no rule'})")
+    if explanation.masked:
+        typer.echo("masks:")
+    for line in explanation.masked:
+        typer.echo(f"  {line}")
     if explanation.changes:
         typer.echo("what would change it:")
     for change in explanation.changes:

@@ -1,0 +1,116 @@
+-- The queries that read a PostgreSQL catalogue (13 to 18), by name. They need no privilege, expect pg_catalog as the search_path,
+-- and return at most $1 rows where that can matter. Relations and routines of pg_catalog, information_schema, pg_toast and of
+-- temporary schemas are left out: the server reserves names that begin with pg_. A definition of more than 1,048,576 characters
+-- is left out, so that what it defines counts as opaque.
+
+-- name: relations
+SELECT c.oid, n.nspname, c.relname, c.relkind::text,
+    ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
+    CASE WHEN length(v.definition) <= 1048576 THEN v.definition END AS definition,
+    EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS triggers,
+    EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN') AS rules
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+LEFT JOIN LATERAL (SELECT pg_get_viewdef(c.oid)) v (definition) ON c.relkind IN ('v', 'm')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+ORDER BY c.oid
+LIMIT $1;
+
+-- name: columns
+WITH RECURSIVE resolved (type, base) AS (
+    SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
+    UNION ALL
+    SELECT t.oid, r.base FROM resolved r JOIN pg_type t ON t.typbasetype = r.type AND t.typtype = 'd')
+SELECT a.attrelid, a.attnum, a.attname, tn.nspname AS type_schema, t.typname, t.typcategory::text,
+    a.attgenerated <> '' AS generated,
+    CASE WHEN length(g.expression) <= 1048576 THEN g.expression END AS expression
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN resolved ON resolved.type = a.atttypid
+JOIN pg_type t ON t.oid = resolved.base
+JOIN pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum AND a.attgenerated <> ''
+LEFT JOIN LATERAL (SELECT pg_get_expr(e.adbin, e.adrelid)) g (expression) ON e.oid IS NOT NULL
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+ORDER BY a.attrelid, a.attnum
+LIMIT $1;
+
+-- name: foreign_keys
+SELECT k.conrelid, k.confrelid,
+    ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number ORDER BY u.place) AS columns,
+    ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY u (number, place)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number ORDER BY u.place) AS targets,
+    k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r') AS cascades
+FROM pg_constraint k
+WHERE k.contype = 'f'
+ORDER BY k.conrelid, k.oid
+LIMIT $1;
+
+-- name: view_sources
+SELECT DISTINCT r.ev_class AS view, d.refobjid AS source
+FROM pg_rewrite r
+JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v'
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid
+LIMIT $1;
+
+-- name: tags
+(SELECT objoid, objsubid, description AS text, false AS label FROM pg_description
+    WHERE classoid = 'pg_class'::regclass AND strpos(description, 'interlock:tags=') > 0 AND length(description) <= 1048576
+    UNION ALL
+    SELECT objoid, objsubid, label, true FROM pg_seclabel
+    WHERE classoid = 'pg_class'::regclass AND provider = 'interlock')
+LIMIT $1;
+
+-- name: routines
+SELECT p.oid, n.nspname, p.proname, p.prokind::text, l.lanname, x.extname, p.pronargs,
+    CASE WHEN length(b.body) <= 1048576 THEN b.body END AS body,
+    ARRAY(SELECT DISTINCT s.oid FROM unnest(ARRAY[g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn,
+            g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn]::oid[]) s (oid)
+        WHERE s.oid <> 0 ORDER BY s.oid) AS supports
+FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_aggregate g ON g.aggfnoid = p.oid
+LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+    AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+LEFT JOIN pg_extension x ON x.oid = d.refobjid
+LEFT JOIN LATERAL (SELECT coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) b (body) ON l.lanname = 'sql'
+ORDER BY p.oid
+LIMIT $1;
+
+-- name: operators
+SELECT n.nspname, o.oprname, o.oprcode::oid AS routine
+FROM pg_operator o
+JOIN pg_namespace n ON n.oid = o.oprnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+WHERE o.oprcode <> 0
+ORDER BY o.oid
+LIMIT $1;
+
+-- Functions of casts, functions of domains' checks, and functions of operators in such checks. What runs for a type also runs
+-- for domains over it and for arrays of it.
+-- name: type_code
+WITH RECURSIVE outside (oid) AS (
+    SELECT p.oid FROM pg_proc p
+    JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'),
+checks (type, class, object) AS (
+    SELECT k.contypid, d.refclassid, d.refobjid
+    FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+    WHERE k.contypid <> 0),
+direct (type, routine) AS (
+    SELECT casttarget, castfunc FROM pg_cast
+    UNION SELECT type, object FROM checks WHERE class = 'pg_proc'::regclass
+    UNION SELECT h.type, o.oprcode::oid FROM checks h
+        JOIN pg_operator o ON h.class = 'pg_operator'::regclass AND o.oid = h.object),
+code (type, routine) AS (
+    SELECT direct.type, outside.oid FROM direct JOIN outside ON outside.oid = direct.routine
+    UNION
+    SELECT t.oid, code.routine FROM code JOIN pg_type t
+        ON (t.typtype = 'd' AND t.typbasetype = code.type) OR (t.typcategory = 'A' AND t.typelem = code.type))
+SELECT n.nspname, t.typname, code.routine
+FROM code JOIN pg_type t ON t.oid = code.type JOIN pg_namespace n ON n.oid = t.typnamespace
+ORDER BY t.oid, code.routine
+LIMIT $1;

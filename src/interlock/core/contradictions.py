@@ -1,0 +1,52 @@
+"""What is wrong between settings tables that are each right by themselves. Nothing in here reads a file."""
+
+import msgspec
+
+from interlock.core.settings import NAME_PATTERN, ConnectionSettings, IssuerSettings, Settings
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a settings file: where (keys and indexes from the top) and what, for people."""
+
+    place: tuple[str | int, ...]
+    text: str
+
+
+def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[Problem]:
+    """What is wrong between tables that are each right by themselves. ``protocols`` are those the gateway speaks."""
+    return [
+        *_duplicate_issuers(settings.issuers),
+        *_unknown_issuers(settings),
+        *_wrong_connections(settings.connections, protocols),
+    ]
+
+
+def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
+    seen: set[str] = set()
+    problems = []
+    for index, issuer in enumerate(issuers):
+        if {issuer.label, issuer.url} & seen:
+            problems.append(Problem(("issuers", index), f"issuer {issuer.label!r} is given twice"))
+        seen |= {issuer.label, issuer.url}
+    return problems
+
+
+def _unknown_issuers(settings: Settings) -> list[Problem]:
+    known = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
+    return [
+        Problem(("identities", index, "issuer"), f"no issuer {rule.issuer!r}; allowed: {', '.join(sorted(known))}")
+        for index, rule in enumerate(settings.identities)
+        if rule.issuer not in known
+    ]
+
+
+def _wrong_connections(connections: dict[str, ConnectionSettings], protocols: tuple[str, ...]) -> list[Problem]:
+    problems = []
+    for name, connection in connections.items():
+        if not NAME_PATTERN.fullmatch(name):
+            text = f"{name!r} cannot name a connection; allowed: letters, digits, '_', '.', '-', at most 63"
+            problems.append(Problem(("connections", name), text))
+        if connection.protocol not in protocols:
+            text = f"unknown protocol {connection.protocol!r}; allowed: {', '.join(protocols)}"
+            problems.append(Problem(("connections", name, "protocol"), text))
+    return problems

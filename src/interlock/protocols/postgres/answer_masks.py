@@ -1,0 +1,114 @@
+"""What masks mean for answers: the second net behind rewritten statements.
+
+A description that shows a masked column's origin ends the session before a row goes out; the target's own words about
+statements that touch real values are replaced; other sessions' notifications lose their payload; what content
+detection finds is masked.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+from interlock.core.masking import ColumnMask, DetectorMask
+from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.masks import SessionMasks
+from interlock.protocols.postgres.outstanding import Entry
+from interlock.protocols.postgres.rows import ContentMask, RowMasker, redact_message
+
+_WITHHELD: Final = "the statement failed; the server's words are withheld because they could show masked values"
+_HINT: Final = "The SQLSTATE tells the kind of error. Whoever may see the masked columns is told more."
+_PLACES: Final = frozenset("PpqW")
+"""Fields that speak of places in the text, which is not the one that the client sent."""
+_OF_THE_TEXT: Final = "42"
+"""Class of errors that are found in a text before any value is looked at."""
+_HIDDEN_PAYLOAD: Final = b"\0"
+
+
+class MaskedColumnShown(Exception):
+    """The target is about to send a masked column as it is."""
+
+
+class AnswerMasks:
+    """The masks of one session's answers. ``process_id`` is the session's own at the target."""
+
+    def __init__(self, masks: SessionMasks, process_id: int) -> None:
+        self._masks = masks
+        self._process_id = process_id
+        self._content: ContentMask | None = None
+        self._redacted: frozenset[str] = frozenset()
+        self.changed()
+
+    @property
+    def in_force(self) -> bool:
+        return self._masks.masking is not None
+
+    def changed(self) -> None:
+        """Another masking is in force."""
+        masking = self._masks.masking
+        detectors: Mapping[str, DetectorMask] = masking.detectors if masking is not None else {}
+        self._redacted = frozenset(name for name, detector in detectors.items() if detector.masked)
+        reported = frozenset(detectors) - self._redacted
+        self._content = ContentMask(self._redacted, reported) if detectors else None
+
+    def masker(self) -> RowMasker | None:
+        """What rows go through, None when they pass as they are."""
+        return RowMasker(content=self._content) if self._content is not None else None
+
+    def check_description(self, body: bytes) -> None:
+        """A RowDescription (manual, "Message Formats"). Raises ``MaskedColumnShown`` and ``struct.error``."""
+        index = self._masks.index
+        if index is None:
+            return
+        (count,) = struct.unpack_from(">H", body, 0)
+        position = 2
+        for _ in range(count):
+            position = body.index(0, position) + 1
+            oid, number = struct.unpack_from(">IH", body, position)
+            position += 18
+            if oid in index.masking.columns and self._is_masked(index.masking.columns[oid], oid, number):
+                raise MaskedColumnShown
+
+    def _is_masked(self, masks: Mapping[str, ColumnMask], oid: int, number: int) -> bool:
+        """``number`` 0 is the whole row."""
+        index = self._masks.index
+        relation = index.by_oid.get(oid) if index is not None else None
+        if relation is None or number == 0:
+            return True
+        return any(column.number == number and column.name in masks for column in relation.columns)
+
+    def error(self, entry: Entry, kind: int, body: bytes) -> bytes | None:
+        """The ErrorResponse to send instead of the target's; None when its own may go on."""
+        fields = messages.error_fields(body)
+        severity, code = fields.get("V", "ERROR"), fields.get("C", "XX000")
+        if entry.guarded or (entry.compares and not code.startswith(_OF_THE_TEXT)):
+            return messages.error_response(severity, code, f"{_WITHHELD} (SQLSTATE {code})", hint=_HINT)
+        if entry.rewritten:
+            parts = [part for part in body.split(b"\0") if part and chr(part[0]) not in _PLACES]
+            body = b"\0".join(parts) + b"\0\0"
+            return messages.message(kind, self._redact(kind, body))
+        return self.text(kind, body)
+
+    def notice(self, entry: Entry | None, body: bytes) -> bytes | None:
+        """The NoticeResponse to send instead, empty for none at all; None when the target's own may go on."""
+        if entry is not None and (entry.guarded or entry.compares):
+            return b""
+        return self.text(messages.NOTICE_RESPONSE, body)
+
+    def notification(self, body: bytes) -> bytes | None:
+        """The NotificationResponse to send instead; None when the target's own may go on."""
+        index = self._masks.index
+        if index is None:
+            return self.text(messages.NOTIFICATION_RESPONSE, body)
+        own = int.from_bytes(body[:4], "big") == self._process_id
+        if own or index.masking.show_notifications:
+            return self.text(messages.NOTIFICATION_RESPONSE, body)
+        end = body.index(0, 4) + 1
+        return messages.message(messages.NOTIFICATION_RESPONSE, body[:end] + _HIDDEN_PAYLOAD)
+
+    def text(self, kind: int, body: bytes) -> bytes | None:
+        """The message with what content detection masks in its texts; None when nothing is."""
+        redacted = self._redact(kind, body)
+        return messages.message(kind, redacted) if redacted != body else None
+
+    def _redact(self, kind: int, body: bytes) -> bytes:
+        return redact_message(kind, body, self._redacted)[0] if self._redacted else body

@@ -1,0 +1,82 @@
+"""The expression that stands for a masked column: of the column's own type, and never failing for any value.
+
+Every name in an expression is qualified, so that no object of the target's users can take a built-in one's place. A
+key never enters a statement: what needs one (``hash``, ``tokenise``) is ``redact`` here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from interlock.core.catalogue import Column
+from interlock.core.masking import MaskKind
+from interlock.protocols.postgres.masking.quoting import qualified
+
+PLACEHOLDER: Final = "***"
+"""What stands for a masked text. Texts with it are never written over a masked column."""
+
+_TEXT: Final = frozenset({"text", "varchar", "bpchar", "citext"})
+_WHOLE_NUMBERS: Final = frozenset({"int4", "int8", "numeric"})
+_DATES: Final = frozenset({"date", "timestamp", "timestamptz"})
+
+
+def is_text(column: Column) -> bool:
+    """Whether the column's values are plain text, the same bytes in the text and the binary format."""
+    return column.type_name in _TEXT
+
+
+def shows_nothing(column: Column, kind: MaskKind) -> bool:
+    """Whether the masked column is always NULL."""
+    if kind >= MaskKind.NULL:
+        return True
+    partly = kind is MaskKind.PARTIAL and column.type_name in _WHOLE_NUMBERS | _DATES
+    return not (is_text(column) or partly or column.type_name in ("json", "jsonb"))
+
+
+def mask_expression(column: Column, kind: MaskKind, reference: str) -> str:
+    """SQL for ``column``, which ``reference`` names, masked with ``kind``."""
+    type_name = type_of(column)
+    if shows_nothing(column, kind):
+        return f"NULL::{type_name}"
+    if kind is MaskKind.PARTIAL and column.type_name in _PARTIAL:
+        return f"({_PARTIAL[column.type_name](reference)})::{type_name}"
+    placeholder = '"***"' if column.type_name in ("json", "jsonb") else PLACEHOLDER
+    return f"(CASE WHEN {reference} IS NULL THEN NULL ELSE '{placeholder}' END)::{type_name}"
+
+
+def type_of(column: Column) -> str:
+    """The column's type as SQL, without a length; pseudo-types cannot be cast to, so text stands for them."""
+    return "pg_catalog.text" if column.category == "P" else qualified(column.type_schema, column.type_name)
+
+
+def _partial_text(reference: str) -> str:
+    """The domain of an e-mail address; the last four characters of what has eight to 64."""
+    text = f"{reference}::pg_catalog.text"
+    plain = f'({text} COLLATE pg_catalog."C")'
+    address = " AND ".join(
+        f"{plain} OPERATOR(pg_catalog.{operator}) '{pattern}'"
+        for operator, pattern in (("~~", "_%@_%"), ("!~~", "%@%@%"), ("!~~", "% %"))
+    )
+    return (
+        f"CASE WHEN {reference} IS NULL THEN NULL"
+        f" WHEN {address} THEN '***' OPERATOR(pg_catalog.||)"
+        f" pg_catalog.substr({text}, pg_catalog.strpos({text}, '@'))"
+        f" WHEN pg_catalog.char_length({text}) BETWEEN 8 AND 64 THEN '***' OPERATOR(pg_catalog.||)"
+        f" pg_catalog.right({text}, 4) ELSE '***' END"
+    )
+
+
+def _partial_number(reference: str) -> str:
+    """The last four digits of what has eight or more."""
+    return f"CASE WHEN {reference} OPERATOR(pg_catalog.>=) 10000000 THEN {reference} OPERATOR(pg_catalog.%) 10000 END"
+
+
+def _partial_date(reference: str) -> str:
+    """The year."""
+    return f"pg_catalog.date_trunc('year', {reference})"
+
+
+_PARTIAL: Final[dict[str, Callable[[str], str]]] = {
+    **dict.fromkeys(_TEXT, _partial_text),
+    **dict.fromkeys(_WHOLE_NUMBERS, _partial_number),
+    **dict.fromkeys(_DATES, _partial_date),
+}

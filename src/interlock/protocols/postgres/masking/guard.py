@@ -1,0 +1,111 @@
+"""What a principal under a mask may not do at all, whether or not a statement names a masked column.
+
+Code that runs in the server sees real values: blocks, routines that are not known to compute from their arguments
+only, operators, casts and domains made of such. They are refused by the names that a statement can call them by; a
+name is refused when any routine that it could mean is not safe.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from interlock.core.operation import Meaning, ResourceKind
+from interlock.protocols.postgres.masking.index import MaskingIndex
+from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
+from interlock.protocols.postgres.masking.names import Refused
+from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA
+from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS, EFFECTS
+from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
+
+_ACTIONS: Final = {
+    "do": "DO blocks",
+    "create-code": "statements that install code in the database",
+    "large-object": "large objects",
+    "unclassified": "statements that cannot be seen through",
+    "outbound": "connections from the database to elsewhere",
+    "server-file-read": "files of the server",
+    "server-file-write": "files of the server",
+    "server-program": "programs on the server",
+}
+_HARMLESS_EFFECTS: Final = frozenset({"advance", "notify", "call", "signal-backend", "maintenance"})
+_SAMPLING: Final = frozenset({"system", "bernoulli"})
+_ADVICE: Final = "Ask for the data with a plain SELECT instead."
+
+
+def check_actions(meaning: Meaning) -> None:
+    """Refuse what runs code, or reads what no column's mask covers. Raises ``Refused``."""
+    for access in meaning.accesses:
+        if access.action in _ACTIONS:
+            raise Refused(f"{_ACTIONS[access.action]} are refused for whom columns are masked. {_ADVICE}")
+        if access.action == "server-setting" and access.kind is ResourceKind.FUNCTION:
+            raise Refused(f"function {access.path[-1]} is refused for whom columns are masked. {_ADVICE}")
+
+
+def check_code(index: MaskingIndex, trees: list[Node]) -> None:
+    """Refuse names that could mean code that is not known to be safe. Raises ``Refused``."""
+    for kind, names in _named(trees):
+        name = names[-1] if names else ""
+        if kind == "function":
+            _check_function(index, *schema_and_name(names))
+        elif kind == "operator" and name in index.unsafe_operators:
+            raise Refused(f"operator {name} may run code of this database, which is refused under a mask.")
+        elif kind == "type" and name in index.unsafe_types:
+            raise Refused(
+                f"making a value of type {name} may run code of this database, which is refused under a mask."
+            )
+        elif kind == "field" and name in index.unsafe_attributes:
+            raise Refused(f'"{name}" may call a function of that name, which is refused under a mask.')
+        elif kind == "identifier" and name.startswith(HIDDEN_PREFIX):
+            raise Refused(f'names that begin with "{HIDDEN_PREFIX}" are the gateway\'s own: use another.')
+
+
+def _check_function(index: MaskingIndex, schema: str, name: str) -> None:
+    if schema in ("", CATALOG_SCHEMA) and any(
+        effect.action not in _HARMLESS_EFFECTS for effect in EFFECTS.get(name, ())
+    ):
+        raise Refused(f"function {name} is refused for whom columns are masked. {_ADVICE}")
+    if schema == CATALOG_SCHEMA:
+        known = name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config"
+    elif index.is_unsafe(name):
+        raise Refused(
+            f"function {name} may do more than compute from its arguments, so it is refused for whom columns are "
+            "masked. Whoever administers the gateway can list it among the connection's reviewed functions."
+        )
+    else:
+        built_in = not schema and (name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config")
+        known = built_in or name in _SAMPLING or index.has_routine(schema, name)
+    if not known:
+        raise Refused(f"function {name} is not known to be safe, so it is refused for whom columns are masked.")
+
+
+def _named(trees: list[Node]) -> Iterator[tuple[str, list[str]]]:
+    """Everything in a text that names code, and every identifier, as (what it names, dotted name)."""
+    pending: list[Any] = list(trees)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(node)
+            continue
+        if not isinstance(node, dict):
+            continue
+        for key, value in node.items():
+            if key in _CODE and isinstance(value, list):
+                yield _CODE[key], strings(value)
+            elif key == "ColumnRef":
+                yield "field", strings(value.get("fields"))
+            elif key == "A_Indirection":
+                for name in strings(value.get("indirection")):
+                    yield "field", [name]
+            elif isinstance(value, str):
+                yield "identifier", [value]
+            if isinstance(value, dict | list):
+                pending.append(value)
+
+
+_CODE: Final = {
+    "funcname": "function",
+    "method": "function",
+    "name": "operator",
+    "operName": "operator",
+    "useOp": "operator",
+    "names": "type",
+}

@@ -1,0 +1,100 @@
+"""Which relation a name in a statement means: by schema, along the search path, or one of the session's own."""
+
+import msgspec
+
+from interlock.core.catalogue import Relation
+from interlock.protocols.postgres.masking.index import MaskingIndex
+from interlock.protocols.postgres.statements.catalogue import (
+    BUILTIN_RELATIONS,
+    CATALOG_SCHEMA,
+    INFORMATION_SCHEMA,
+)
+from interlock.protocols.postgres.statements.nodes import Node
+
+TEMPORARY = "pg_temp"
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a session adds to the meaning of names.
+
+    ``path`` are the schemas of the search path, in order when ``path_is_certain``, otherwise those that may be on it.
+    ``own`` are relations that the session has made, as (schema, name) with ``""`` for the search path and ``pg_temp``
+    for temporary ones.
+    """
+
+    path: tuple[str, ...]
+    path_is_certain: bool = True
+    own: frozenset[tuple[str, str]] = frozenset()
+
+
+class Refused(Exception):
+    """The statement cannot be carried out under the principal's masks; the text is a sentence for the client."""
+
+
+class UnknownRelation(Exception):
+    """A relation that the catalogue does not have: it may be new."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Names:
+    """Resolves relation names for one statement."""
+
+    def __init__(self, index: MaskingIndex, surroundings: Surroundings) -> None:
+        self._index = index
+        self._around = surroundings
+
+    def resolve(self, body: Node) -> tuple[Relation | None, bool]:
+        """What a RangeVar's body means, and whether it must be written with its schema to mean it for certain.
+
+        None is a relation without rows of others: the server's own or the session's. Raises ``Refused`` and
+        ``UnknownRelation``.
+        """
+        schema, name = body.get("schemaname", ""), body.get("relname", "")
+        if schema:
+            return self._qualified(schema, name), False
+        if name in BUILTIN_RELATIONS:
+            return self._built_in(name), False
+        return self._on_path(name)
+
+    def _qualified(self, schema: str, name: str) -> Relation | None:
+        found = self._index.relation(schema, name)
+        if found is not None:
+            return found
+        if schema.startswith("pg_toast"):
+            raise Refused(f"{schema}.{name} holds parts of other tables' values and cannot be read under a mask.")
+        server = schema in (CATALOG_SCHEMA, INFORMATION_SCHEMA)
+        if server or schema.startswith(TEMPORARY) or (schema, name) in self._around.own:
+            return None
+        raise UnknownRelation(f"{schema}.{name}")
+
+    def _built_in(self, name: str) -> Relation | None:
+        found = self._index.relation(CATALOG_SCHEMA, name)
+        if found is None and any(self._index.relation(schema, name) for schema in self._around.path):
+            raise Refused(f'Write the schema of "{name}": the server may have a relation of that name itself.')
+        return found
+
+    def _on_path(self, name: str) -> tuple[Relation | None, bool]:
+        found = [relation for schema in self._around.path if (relation := self._index.relation(schema, name))]
+        masked = any(map(self._index.is_masked, found))
+        if (TEMPORARY, name) in self._around.own:
+            if masked:
+                raise Refused(
+                    f'"{name}" can mean a temporary table of this session or a table with masked columns: '
+                    f"write pg_temp.{name}, or the schema of the table."
+                )
+            return None, False
+        if not found:
+            self._require_own(name)
+            return None, False
+        if len(found) > 1 and masked and not self._around.path_is_certain:
+            raise Refused(f'Write the schema of "{name}": while the search path changes it can mean several tables.')
+        return found[0], masked
+
+    def _require_own(self, name: str) -> None:
+        own = self._around.own
+        if ("", name) in own or any((schema, name) in own for schema in self._around.path):
+            return
+        raise UnknownRelation(name)

@@ -1,0 +1,182 @@
+"""Comparisons in which a masked column's real value may be used: conditions of WHERE and ON of a few fixed shapes.
+
+With ``equality`` the column is compared with constants and parameters only, so that the answer tells nothing but
+whether a value that the client knows already is the one. With ``allow`` it may also be ordered, matched by pattern and
+compared with other columns. Whatever has another shape sees the mask.
+"""
+
+from typing import Final
+
+import msgspec
+
+from interlock.core.masking import Predicates
+from interlock.protocols.postgres.masking.index import MaskedField
+from interlock.protocols.postgres.masking.levels import Item, Level, definite
+from interlock.protocols.postgres.statements.nodes import Node, strings
+
+MAX_COMPARED: Final = 100
+"""Constants that one text may compare with masked columns: more would be a search."""
+
+_EQUALITY: Final = {
+    "AEXPR_OP": frozenset({"=", "<>"}),
+    "AEXPR_IN": frozenset({"=", "<>"}),
+    "AEXPR_OP_ANY": frozenset({"="}),
+    "AEXPR_OP_ALL": frozenset({"<>"}),
+    "AEXPR_DISTINCT": frozenset({"="}),
+    "AEXPR_NOT_DISTINCT": frozenset({"="}),
+}
+_ORDER: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~", "~*", "!~", "!~*", "~~", "~~*", "!~~", "!~~*"})
+_ANYTHING: Final = {
+    **_EQUALITY,
+    "AEXPR_OP": _ORDER,
+    "AEXPR_LIKE": _ORDER,
+    "AEXPR_ILIKE": _ORDER,
+    "AEXPR_SIMILAR": _ORDER,
+    "AEXPR_BETWEEN": frozenset({"BETWEEN"}),
+    "AEXPR_NOT_BETWEEN": frozenset({"NOT BETWEEN"}),
+    "AEXPR_BETWEEN_SYM": frozenset({"BETWEEN SYMMETRIC"}),
+    "AEXPR_NOT_BETWEEN_SYM": frozenset({"NOT BETWEEN SYMMETRIC"}),
+}
+_TEXT_TYPES: Final = (["text"], ["pg_catalog", "varchar"], ["varchar"], ["citext"])
+_CASE_FUNCTIONS: Final = (["lower"], ["upper"], ["pg_catalog", "lower"], ["pg_catalog", "upper"])
+_PATTERN_FUNCTIONS: Final = ("like_escape", "similar_to_escape")
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A ColumnRef (its wrapped node) that means one masked column."""
+
+    node: Node
+    item: Item
+    field: MaskedField
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A condition on masked columns. ``permitted`` says whether it may see their real values.
+
+    ``compared`` counts its constants; ``arrays`` are the numbers of parameters that are arrays of such. ``joins`` says
+    that columns are compared with one another.
+    """
+
+    references: tuple[Reference, ...]
+    permitted: bool
+    compared: int = 0
+    arrays: tuple[int, ...] = ()
+    joins: bool = False
+
+
+def read_comparison(node: Node, level: Level) -> Comparison | None:
+    """What a condition compares, None when no side of it is a masked column."""
+    kind, body = next(iter(node.items()))
+    if kind == "NullTest":
+        reference = _column(body.get("arg"), level)
+        if reference is None:
+            return None
+        return Comparison((reference,), reference.field.mask.predicates is not Predicates.DENY)
+    if kind != "A_Expr":
+        return None
+    sides = [side for side in (body.get("lexpr"), body.get("rexpr")) if side]
+    columns = [_column(side, level) for side in sides]
+    references = tuple(column for column in columns if column is not None)
+    if not references:
+        return None
+    others = [side for side, column in zip(sides, columns, strict=True) if column is None]
+    strictest = max(reference.field.mask.predicates for reference in references)
+    constants = [_in_array(side) if body["kind"] in _ARRAYS else _constants(side) for side in others]
+    joins = len(references) > 1 or any(map(_names_columns, others))
+    permitted = _has_shape(body, strictest) and all(
+        count is not None or (strictest is Predicates.ALLOW and "ColumnRef" in side)
+        for side, count in zip(others, constants, strict=True)
+    )
+    if len(references) > 1 and strictest is not Predicates.ALLOW:
+        permitted = False
+    arrays = tuple(number for side in others if body["kind"] in _ARRAYS and (number := _parameter(side)))
+    return Comparison(references, permitted, sum(count or 0 for count in constants), arrays, joins)
+
+
+_ARRAYS: Final = ("AEXPR_OP_ANY", "AEXPR_OP_ALL")
+
+
+def _has_shape(body: Node, allowed: Predicates) -> bool:
+    shapes = {Predicates.ALLOW: _ANYTHING, Predicates.EQUALITY: _EQUALITY}.get(allowed, {})
+    names = strings(body.get("name"))
+    plain = len(names) == 1 or names[:-1] == ["pg_catalog"]
+    return plain and names[-1] in shapes.get(body.get("kind", ""), ())
+
+
+def _column(node: Node | None, level: Level) -> Reference | None:
+    """A masked column, also in other case or as text: what equals it then equals nearly it."""
+    while node:
+        kind, body = next(iter(node.items()))
+        if kind == "ColumnRef":
+            fields = body.get("fields", [])
+            found = definite(level, strings(fields)) if all("String" in field for field in fields) else None
+            return Reference(node, *found) if found else None
+        if kind == "FuncCall" and strings(body.get("funcname")) in _CASE_FUNCTIONS and len(body.get("args", [])) == 1:
+            node = body["args"][0]
+        elif (kind == "TypeCast" and _is_text(body.get("typeName", {}))) or kind == "CollateClause":
+            node = body.get("arg")
+        else:
+            return None
+    return None
+
+
+def _is_text(type_name: Node) -> bool:
+    return strings(type_name.get("names")) in _TEXT_TYPES and "arrayBounds" not in type_name
+
+
+def _names_columns(node: Node | None) -> bool:
+    pending: list[object] = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if "ColumnRef" in part:
+                return True
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+    return False
+
+
+def _constants(node: Node | None) -> int | None:
+    """How many constants a node is made of; None when it is made of anything else."""
+    if not node:
+        return None
+    kind, body = next(iter(node.items()))
+    match kind:
+        case "A_Const":
+            return 1
+        case "ParamRef":
+            return 1
+        case "TypeCast" | "CollateClause":
+            return _constants(body.get("arg"))
+        case "List":
+            return _sum(body.get("items", []))
+        case "A_ArrayExpr":
+            return _sum(body.get("elements", []))
+        case "FuncCall":
+            names = strings(body.get("funcname"))
+            known = names in _CASE_FUNCTIONS or names[-1] in _PATTERN_FUNCTIONS
+            return _sum(body.get("args", [])) if known else None
+        case "A_Expr":
+            negative = strings(body.get("name")) == ["-"] and "lexpr" not in body
+            return _constants(body.get("rexpr")) if negative else None
+    return None
+
+
+def _sum(nodes: list[Node]) -> int | None:
+    counts = [_constants(node) for node in nodes]
+    return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
+
+
+def _in_array(node: Node) -> int | None:
+    """As ``_constants`` for an array; a literal one is counted by its commas."""
+    while "TypeCast" in node:
+        node = node["TypeCast"].get("arg", {})
+    literal = node.get("A_Const", {}).get("sval")
+    return str(literal.get("sval", "")).count(",") + 1 if literal is not None else _constants(node)
+
+
+def _parameter(node: Node) -> int:
+    while "TypeCast" in node:
+        node = node["TypeCast"].get("arg", {})
+    return int(node.get("ParamRef", {}).get("number", 0))

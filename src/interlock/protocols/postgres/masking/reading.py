@@ -1,0 +1,468 @@
+"""Reads queries: finds every relation they read, puts masked ones in their masked form, and notes what uses them.
+
+Relations are found wherever the grammar allows one, whether or not the construct is known here; names of columns are
+followed only to let permitted comparisons through and to tell people what is masked. So a mistake about a column can
+refuse a statement or mask too much, but never show a value.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from interlock.core.catalogue import Relation
+from interlock.core.masking import ColumnMask, MaskedColumn, MaskKind, Predicates
+from interlock.protocols.postgres.masking.edits import Edits, parse_expression, parse_from_item, replace
+from interlock.protocols.postgres.masking.expressions import mask_expression
+from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
+from interlock.protocols.postgres.masking.levels import (
+    HIDDEN_PREFIX,
+    Columns,
+    CommonTables,
+    Item,
+    Joined,
+    Level,
+    Tree,
+    definite,
+    may_mean,
+    visible_fields,
+)
+from interlock.protocols.postgres.masking.names import Names, Refused, UnknownRelation
+from interlock.protocols.postgres.masking.predicates import MAX_COMPARED, Comparison, Reference, read_comparison
+from interlock.protocols.postgres.masking.quoting import identifier, qualified
+from interlock.protocols.postgres.masking.sources import MaskedSource, hidden_reference, name_extent
+from interlock.protocols.postgres.masking.stars import expanded, is_star, output_names
+from interlock.protocols.postgres.statements.nodes import Node, strings
+
+
+class Use(enum.Enum):
+    """What a statement does with a masked column."""
+
+    COMPARED = "its real value is compared"
+    CONDITION = "a condition, an order or a group depends on its mask"
+    OUTPUT = "its mask is part of what a query gives"
+    RETURNED = "a write returns it"
+
+
+class Used(msgspec.Struct, frozen=True):
+    """One use of one masked column. ``of_target``: of the relation that is written to."""
+
+    field: MaskedField
+    use: Use
+    of_target: bool
+
+
+Handler = Callable[["Reading", Node, Level | None, CommonTables | None], None]
+
+
+class Reading:
+    """The reading of one text: call ``query`` for each query in it, then ``finish``. All methods raise ``Refused``."""
+
+    def __init__(self, index: MaskingIndex, names: Names, edits: Edits, writers: Mapping[str, Handler]) -> None:
+        self.index = index
+        self.names = names
+        self.edits = edits
+        self.used: dict[Used, None] = {}
+        self.context = Use.OUTPUT
+        self.keeps_output = False
+        """What a query gives is written somewhere."""
+        self.guarded = False
+        """It writes where the target's own words could show a masked value."""
+        self.compares = False
+        """The target compares real values of masked columns."""
+        self.array_parameters: set[int] = set()
+        """Parameters that are arrays of constants compared with masked columns."""
+        self.written_parameters: set[int] = set()
+        """Parameters that become values of masked columns."""
+        self.kept_parameters: set[int] = set()
+        """Those of them that must not be NULL, since NULL is what stands for the value."""
+        self.defines = False
+        """What is read becomes the definition of something."""
+        self.copies_in = False
+        """COPY data goes into masked columns."""
+        self._writers = writers
+        self._compared = 0
+        self._sources: list[MaskedSource] = []
+        self._references: list[Reference] = []
+        self._stars: list[tuple[list[Node], Node, Level]] = []
+        self._locks: list[tuple[Node, Level]] = []
+        self._shortened: dict[int, tuple[Node, list[str]]] = {}
+        self._qualified: list[tuple[Node, Relation]] = []
+        self._covered: list[Item] = []
+        """Items whose names a join's alias hides: their real columns must not stand beside them."""
+
+    # ------------------------------------------------------------ queries
+
+    def query(self, tree: Node, parent: Level | None = None, common: CommonTables | None = None) -> None:
+        """Read a statement that is a query, standing where ``parent`` and ``common`` can be named."""
+        kind, body = next(iter(tree.items()))
+        if kind == "SelectStmt":
+            self._select(body, parent, common)
+        elif kind in self._writers:
+            self._writers[kind](self, body, parent, common)
+        else:
+            raise Refused("The statement contains a query that is not known to be safe under a mask.")
+
+    def _select(self, body: Node, parent: Level | None, common: CommonTables | None) -> None:
+        level = Level(parent, self.with_clause(body, parent, common))
+        for branch in ("larg", "rarg"):
+            if branch in body:
+                self._select(body[branch], parent, level.common)
+        self.from_clause(body.get("fromClause", []), level)
+        self.keeps_output = self.keeps_output or "intoClause" in body
+        self.targets(body.get("targetList", []), level)
+        self.condition(body.get("whereClause"), level)
+        for part in ("groupClause", "havingClause", "windowClause", "sortClause", "distinctClause"):
+            self.visit_as(Use.CONDITION, body.get(part), level)
+        for part in ("valuesLists", "limitOffset", "limitCount"):
+            self.visit(body.get(part), level)
+        self._locks += [(clause, level) for clause in body.get("lockingClause", [])]
+
+    def with_clause(self, body: Node, parent: Level | None, common: CommonTables | None) -> CommonTables | None:
+        """Read the tables of a WITH clause; what is visible behind it."""
+        clause = body.get("withClause")
+        if not clause:
+            return common
+        tables = [node["CommonTableExpr"] for node in clause.get("ctes", [])]
+        columns = [_common_columns(table) for table in tables]
+        whole = CommonTables([table.get("ctename", "") for table in tables], columns, len(tables), common)
+        for position, table in enumerate(tables):
+            seen = whole if clause.get("recursive") else whole.before(position)
+            self.query(table["ctequery"], parent, seen)
+        return whole
+
+    def targets(self, targets: list[Node], level: Level) -> None:
+        """A target list."""
+        for target in targets:
+            value = target.get("ResTarget", {}).get("val", {})
+            if is_star(value):
+                self._stars.append((targets, target, level))
+            self.visit(value, level)
+
+    # ------------------------------------------------------------ FROM
+
+    def from_clause(self, nodes: list[Node], level: Level) -> None:
+        for node in nodes:
+            level.trees.append(self._from_item(node, level))
+
+    def _from_item(self, node: Node, level: Level) -> Tree:
+        kind, body = next(iter(node.items()))
+        match kind:
+            case "RangeVar":
+                return self._relation(node, body, level)
+            case "RangeTableSample":
+                self.visit([body.get("args"), body.get("repeatable")], level)
+                return self._relation(node, body["relation"]["RangeVar"], level)
+            case "JoinExpr":
+                return self._join(body, level)
+            case "RangeSubselect":
+                self.query(body["subquery"], level if body.get("lateral") else level.parent, level.common)
+                columns = output_names(body["subquery"])
+            case _:
+                self.visit({key: value for key, value in body.items() if key != "alias"}, level)
+                columns = None
+        return self._add(level, Item(_alias(body), _renamed(columns, body)))
+
+    def _add(self, level: Level, item: Item) -> Item:
+        level.items.append(item)
+        return item
+
+    def _relation(self, node: Node, body: Node, level: Level) -> Item:
+        common = level.common.find(body["relname"]) if level.common and "schemaname" not in body else None
+        if common is not None:
+            return self._add(level, Item(_alias(body) or body["relname"], _renamed(common[0], body)))
+        relation, must_qualify = self.names.resolve(body)
+        if relation is None:
+            return self._add(level, Item(_alias(body) or body["relname"], _renamed(None, body)))
+        item = self.item_of(relation, body)
+        if item.fields and self.defines:
+            raise Refused(_misplaced(relation))
+        if item.fields:
+            self._sources.append(MaskedSource(node, item))
+            self._refuse_shifted_names(body, item)
+        elif must_qualify:
+            self.qualify(body, relation)
+        return self._add(level, item)
+
+    def qualify(self, body: Node, relation: Relation) -> None:
+        """Write a relation's schema, so that it means what was decided about."""
+        self._qualified.append((body, relation))
+
+    def item_of(self, relation: Relation, body: Node, *, target: bool = False) -> Item:
+        """A relation where the RangeVar with this body names it."""
+        columns = _renamed(tuple(column.name for column in relation.columns), body) or ()
+        alias = _alias(body)
+        fields = visible_fields(self.index, relation, columns)
+        schema = "" if alias else relation.schema
+        return Item(alias or relation.name, columns, fields, schema=schema, relation=relation, target=target)
+
+    def _refuse_shifted_names(self, body: Node, item: Item) -> None:
+        forbidden = any(field.mask.kind is MaskKind.FORBID for field in item.fields.values())
+        if forbidden and "colnames" in body.get("alias", {}):
+            raise Refused(
+                f"Leave out the list of column names behind {item.qualifier}: not all its columns may be seen."
+            )
+
+    def _join(self, body: Node, level: Level) -> Joined:
+        before = len(level.items)
+        left = self._from_item(body["larg"], level)
+        middle = len(level.items)
+        right = self._from_item(body["rarg"], level)
+        using = strings(body.get("usingClause"))
+        self._refuse_merged(body, level.items[before:middle], level.items[middle:], using)
+        self.condition(body.get("quals"), level)
+        alias = _alias(body)
+        if alias:
+            self._cover(level, before, alias)
+        if name := body.get("join_using_alias", {}).get("aliasname"):
+            self._add(level, Item(name, tuple(using)))
+        return Joined(left, right, None if body.get("isNatural") else tuple(using), alias)
+
+    def _cover(self, level: Level, before: int, alias: str) -> None:
+        """A join's alias hides the items in it; their masked columns are still the alias's."""
+        covered = level.items[before:]
+        self._covered += covered
+        fields = {name: field for item in covered for name, field in item.fields.items()}
+        level.items[before:] = [Item(alias, None, fields)]
+
+    def _refuse_merged(self, body: Node, left: list[Item], right: list[Item], using: list[str]) -> None:
+        """Columns that a join compares without naming them: masks are all alike, so that everything would match."""
+        natural = bool(body.get("isNatural"))
+        for here, there in ((left, right), (right, left)):
+            for item in here:
+                for name, field in item.fields.items():
+                    shared = natural and any(other.columns is None or name in other.columns for other in there)
+                    if name in using or shared:
+                        raise Refused(_joined(field, "Name the columns to join on with ON."))
+
+    # ------------------------------------------------------------ conditions
+
+    def condition(self, node: Node | None, level: Level) -> None:
+        """WHERE or ON: its comparisons may see real values as far as policy permits."""
+        if not node:
+            return
+        boolean = node.get("BoolExpr")
+        if boolean is not None:
+            for argument in boolean.get("args", []):
+                self.condition(argument, level)
+            return
+        comparison = read_comparison(node, level)
+        if comparison is None:
+            self.visit_as(Use.CONDITION, node, level)
+        elif comparison.permitted:
+            self._compare(comparison, level)
+        else:
+            self._refuse_comparison(comparison, node)
+            self.visit_as(Use.CONDITION, node, level)
+
+    def _compare(self, comparison: Comparison, level: Level) -> None:
+        self._compared += comparison.compared
+        if self._compared > MAX_COMPARED:
+            raise Refused(
+                f"A text may compare masked columns with {MAX_COMPARED} constants at most: ask for fewer at a time."
+            )
+        self.array_parameters.update(comparison.arrays)
+        self.compares = True
+        for reference in comparison.references:
+            self.use(reference.item, reference.field, Use.COMPARED)
+            if not reference.item.target:
+                reference.item.hidden = reference.item.hidden or f"{HIDDEN_PREFIX}_{len(self._references) + 1}"
+                self._references.append(reference)
+
+    def _refuse_comparison(self, comparison: Comparison, node: Node) -> None:
+        field = comparison.references[0].field
+        column = f"{field.relation.name}.{field.column.name}"
+        if any(reference.field.mask.predicates is Predicates.DENY for reference in comparison.references):
+            raise Refused(f"{column} is masked and may not be compared: leave the condition on it out.")
+        equal = strings(node.get("A_Expr", {}).get("name"))[-1:] == ["="]
+        if comparison.joins and equal:
+            raise Refused(_joined(field, "It may be compared with constants and parameters only."))
+        if any(reference.item.target for reference in comparison.references):
+            raise Refused(
+                f"{column} is masked: which rows are written may depend only on whether it equals a constant."
+            )
+
+    # ------------------------------------------------------------ expressions
+
+    def visit_as(self, use: Use, node: Any, level: Level) -> None:
+        """As ``visit``, for a part of the statement where columns have another use."""
+        before, self.context = self.context, use
+        self.visit(node, level)
+        self.context = before
+
+    def visit(self, node: Any, level: Level) -> None:
+        """Read any part of a tree that can hold expressions."""
+        if isinstance(node, list):
+            for item in node:
+                self.visit(item, level)
+        elif isinstance(node, dict):
+            if "relname" in node:
+                self._stray_relation(node)
+                return
+            for kind, body in tuple(node.items()):
+                self._visit_node(kind, body, node, level)
+
+    def _visit_node(self, kind: str, body: Any, node: Node, level: Level) -> None:
+        if kind == "ColumnRef":
+            self._column(node, body, level)
+        elif kind in _QUERIES:
+            self.query({kind: body}, level, level.common)
+        elif isinstance(body, dict | list):
+            self.visit(body, level)
+
+    def _stray_relation(self, body: Node) -> None:
+        try:
+            relation, _ = self.names.resolve(body)
+        except UnknownRelation:
+            return  # it is about to be made
+        if relation is not None and self.index.is_masked(relation):
+            raise Refused(_misplaced(relation))
+
+    def _column(self, node: Node, body: Node, level: Level) -> None:
+        fields = body.get("fields", [])
+        names = ["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields]
+        for item, columns in may_mean(level, names):
+            for column in columns:
+                self.use(item, item.fields[column], self.context)
+            if columns and item.target and self.context is Use.RETURNED:
+                self._return_masked(node, names, level)
+                return
+            if len(names) > 2 and item.schema and not item.target and item.relation and item.fields:
+                self._shortened[id(node)] = (node, names)
+
+    def _return_masked(self, node: Node, names: list[str], level: Level) -> None:
+        """A masked column of what was written, inside an expression of RETURNING."""
+        found = definite(level, names)
+        if found is None:
+            raise Refused("Name the columns to return one by one, each with its table: some of them are masked.")
+        field = found[1]
+        self.edit_column(node, mask_expression(field.column, field.mask.kind, qualified(*names)))
+
+    def use(self, item: Item, field: MaskedField, use: Use) -> None:
+        """Note a use of a masked column."""
+        if field.mask.kind is MaskKind.FORBID:
+            rules = ", ".join(field.mask.rules)
+            raise Refused(
+                f"{field.relation.name}.{field.column.name} may not be revealed (rule {rules}): "
+                "name the columns you need, without it."
+            )
+        self.used[Used(field, use, item.target)] = None
+
+    def arguments(self, node: Any) -> None:
+        """Expressions that stand outside of any query; what they read is part of no answer."""
+        self.visit(node, Level())
+
+    def copied(self, item: Item, column: str) -> ColumnMask:
+        """The mask of a column that COPY gives out."""
+        field = item.fields[column]
+        self.used[Used(field, Use.OUTPUT, False)] = None
+        return field.mask
+
+    # ------------------------------------------------------------ the edits
+
+    def finish(self) -> None:
+        """Check what belongs to the whole text, and make the edits."""
+        if any(item.hidden for item in self._covered):
+            raise Refused("Leave out the alias of the join: a comparison in it needs a masked column.")
+        if self.keeps_output:
+            self._refuse_laundering()
+        for targets, target, level in self._stars:
+            self._edit_star(targets, target, level)
+        for clause, level in self._locks:
+            self._edit_lock(clause["LockingClause"], level)
+        for reference in self._references:
+            text = hidden_reference(reference.item, reference.field)
+            self._shortened.pop(id(reference.node), None)
+            self.edit_column(reference.node, text)
+        for node, names in self._shortened.values():
+            star = names[-1] == "*"
+            self.edit_column(node, identifier(names[-2]) + "." + ("*" if star else identifier(names[-1])))
+        for source in self._sources:
+            source.edit(self.edits)
+        for body, relation in self._qualified:
+            first, behind = name_extent(body, self.edits.tokens)
+            only = "" if body.get("inh") else "ONLY "
+            self.edits.splice(first, behind, only + qualified(relation.schema, relation.name))
+            body["schemaname"] = relation.schema
+
+    def _refuse_laundering(self) -> None:
+        for used in self.used:
+            if used.use is Use.OUTPUT:
+                column = f"{used.field.relation.name}.{used.field.column.name}"
+                raise Refused(
+                    f"{column} is masked and may not be copied to another place: name the columns to copy, without it."
+                )
+
+    def edit_column(self, node: Node, text: str, behind: str = "") -> None:
+        """Put an expression in the place of a ColumnRef, with what the text needs ``behind`` it."""
+        tokens = self.edits.tokens
+        body = node["ColumnRef"]
+        first = tokens.at(body["location"])
+        self.edits.splice(first, tokens.behind_name(first, len(body["fields"])), text + behind)
+        replace(node, parse_expression(text))
+
+    def _edit_star(self, targets: list[Node], target: Node, level: Level) -> None:
+        """A bare star must not show what stands hidden."""
+        value = target["ResTarget"]["val"]
+        if len(value["ColumnRef"]["fields"]) > 1 or not any(item.hidden for item in level.items):
+            return
+        text, nodes = expanded(level)
+        first = self.edits.tokens.at(value["ColumnRef"]["location"])
+        self.edits.splice(first, first + 1, text)
+        position = next(place for place, node in enumerate(targets) if node is target)
+        targets[position : position + 1] = nodes
+
+    def _edit_lock(self, clause: Node, level: Level) -> None:
+        """FOR UPDATE OF a masked relation that has the real one beside it."""
+        for locked in clause.get("lockedRels", []):
+            body = locked["RangeVar"]
+            item = next((item for item in level.items if item.qualifier == body["relname"]), None)
+            if item is None or not item.hidden:
+                continue
+            first = self.edits.tokens.at(body["location"])
+            self.edits.splice(first, self.edits.tokens.behind_identifier(first), identifier(item.hidden))
+            replace(locked, parse_from_item(identifier(item.hidden)))
+
+    def outputs(self) -> int:
+        """How many masked columns the text gives out."""
+        return len({used.field for used in self.used if used.use in (Use.OUTPUT, Use.RETURNED)})
+
+    def masked_columns(self) -> tuple[MaskedColumn, ...]:
+        """For the record: the masked columns that the text uses."""
+        fields = dict.fromkeys(used.field for used in self.used)
+        return tuple(
+            MaskedColumn(
+                field.relation.schema, field.relation.name, field.column.name, field.mask.kind.word, field.mask.rules
+            )
+            for field in fields
+        )
+
+
+_QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+
+
+def _joined(field: MaskedField, advice: str) -> str:
+    return f"{field.relation.name}.{field.column.name} is masked and cannot be joined on. {advice}"
+
+
+def _misplaced(relation: Relation) -> str:
+    return f"{relation.name} has masked columns and cannot be used in this kind of statement under a mask."
+
+
+def _alias(body: Node) -> str:
+    return str(body.get("alias", {}).get("aliasname", ""))
+
+
+def _renamed(columns: Columns, body: Node) -> Columns:
+    """The columns under the names that an alias's column list gives them."""
+    names = strings(body.get("alias", {}).get("colnames"))
+    if not names or columns is None:
+        return columns
+    return (*names, *columns[len(names) :])
+
+
+def _common_columns(table: Node) -> Columns:
+    names = strings(table.get("aliascolnames"))
+    columns = output_names(table.get("ctequery", {}))
+    return None if columns is None else (*names, *columns[len(names) :])

@@ -1,0 +1,171 @@
+"""``rewrite``: one text under a principal's masks, as it may go to the target or as a sentence why not."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from interlock.core.masking import MaskedColumn
+from interlock.protocols.postgres import grammar
+from interlock.protocols.postgres.masking import guard
+from interlock.protocols.postgres.masking.copying import copy
+from interlock.protocols.postgres.masking.edits import Edits, Tokens
+from interlock.protocols.postgres.masking.index import MaskingIndex
+from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, UnknownRelation
+from interlock.protocols.postgres.masking.reading import Reading, Use
+from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, WRITERS
+from interlock.protocols.postgres.statements.interpretation import Interpretation
+from interlock.protocols.postgres.statements.nodes import Node, literal
+
+
+class Rewriting(msgspec.Struct, frozen=True):
+    """What becomes of one text.
+
+    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may. ``unknown`` is a relation that the
+    catalogue does not have, so that it must be read again first. ``masked`` is for the record. ``guarded`` says that
+    it writes where the target's errors and notices could show a masked value, ``compares`` that the target compares
+    real values for it. The sets are numbers of parameters: arrays of
+    constants to compare, values to be written to masked columns, and those of them that must not be NULL.
+    """
+
+    text: bytes
+    refusal: str = ""
+    unknown: str = ""
+    masked: tuple[MaskedColumn, ...] = ()
+    guarded: bool = False
+    compares: bool = False
+    array_parameters: frozenset[int] = frozenset()
+    written_parameters: frozenset[int] = frozenset()
+    kept_parameters: frozenset[int] = frozenset()
+    copies_in: bool = False
+    """COPY data goes into masked columns."""
+    gives_mask: bool = False
+    """Arguments of EXECUTE look like what stands for a masked value."""
+    outputs: int = 0
+    """Masked columns in what it gives."""
+
+
+def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings) -> Rewriting:
+    """``text``, which means ``interpretation``, as it may go to the target. Never raises."""
+    try:
+        guard.check_actions(interpretation.meaning)
+        return _rewrite(text, index, around)
+    except Refused as refused:
+        return Rewriting(text, refusal=str(refused))
+    except UnknownRelation as unknown:
+        return Rewriting(text, f'relation "{unknown.name}" does not exist', unknown.name)
+    except RecursionError:
+        return Rewriting(text, "The statement is nested too deeply to be masked.")
+    except Exception:  # noqa: BLE001 - fail closed: what cannot be masked is not forwarded
+        return Rewriting(text, "The statement could not be masked, so it is refused.")
+
+
+def _rewrite(text: bytes, index: MaskingIndex, around: Surroundings) -> Rewriting:
+    trees = grammar.parse(text)
+    guard.check_code(index, trees)
+    reading = Reading(index, Names(index, around), Edits(Tokens(text)), WRITERS)
+    for tree in trees:
+        statement(reading, tree)
+    reading.finish()
+    return Rewriting(
+        reading.edits.apply(trees) if len(reading.edits) else text,
+        masked=reading.masked_columns(),
+        guarded=reading.guarded,
+        compares=reading.compares,
+        array_parameters=frozenset(reading.array_parameters),
+        written_parameters=frozenset(reading.written_parameters),
+        kept_parameters=frozenset(reading.kept_parameters),
+        copies_in=reading.copies_in,
+        gives_mask=any(map(_gives_mask, trees)),
+        outputs=reading.outputs(),
+    )
+
+
+def statement(reading: Reading, tree: Node) -> None:
+    """Read one statement of a text."""
+    kind, body = next(iter(tree.items()))
+    reader = _STATEMENTS.get(kind)
+    if reader is not None:
+        reader(reading, body)
+    elif kind in _HARMLESS:
+        _resolve_all(reading, body)
+    else:
+        _refuse_masked(reading, kind, body)
+
+
+def _query(kind: str) -> Callable[[Reading, Node], None]:
+    return lambda reading, body: reading.query({kind: body})
+
+
+def _inside(reading: Reading, body: Node) -> None:
+    """PREPARE and DECLARE."""
+    statement(reading, body["query"])
+
+
+def _explain(reading: Reading, body: Node) -> None:
+    """A plan shows the constants that real values are compared with, and how many rows have them."""
+    statement(reading, body["query"])
+    if any(used.use is Use.COMPARED for used in reading.used):
+        raise Refused("EXPLAIN cannot show a comparison with a masked column: leave that condition out.")
+
+
+def _create_table_as(reading: Reading, body: Node) -> None:
+    reading.keeps_output = True
+    inner = body["query"]
+    if "ExecuteStmt" in inner:
+        raise Refused("CREATE TABLE AS EXECUTE is refused for whom columns are masked: write the query itself.")
+    statement(reading, inner)
+
+
+def _execute(reading: Reading, body: Node) -> None:
+    reading.arguments(body.get("params"))
+
+
+def _gives_mask(tree: Node) -> bool:
+    arguments = tree.get("ExecuteStmt", {}).get("params")
+    return any(text is None or STANDS_FOR_VALUE.search(text.encode()) for text in map(literal, arguments or ()))
+
+
+def _call(reading: Reading, body: Node) -> None:
+    reading.arguments(body.get("funccall"))
+
+
+def _resolve_all(reading: Reading, body: Node) -> None:
+    """Statements that show no row, whatever relation they are about."""
+
+
+def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
+    """Definitions and the like: they can move values out of a mask's reach, or quote them in errors."""
+    if kind in ("CommentStmt", "SecLabelStmt"):
+        names = set(_texts(body))
+        if any(reading.index.is_masked(relation) and relation.name in names for relation in reading.index.relations):
+            raise Refused("comments and labels of what has masked columns cannot be changed under a mask.")
+    reading.defines = True
+    reading.arguments(body)
+    reading.defines = False
+
+
+def _texts(node: Any) -> list[str]:
+    found, pending = [], [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, dict):
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+    return found
+
+
+_STATEMENTS: Final[Mapping[str, Callable[[Reading, Node], None]]] = {
+    **{kind: _query(kind) for kind in ("SelectStmt", *WRITERS)},
+    "PrepareStmt": _inside,
+    "DeclareCursorStmt": _inside,
+    "ExplainStmt": _explain,
+    "CreateTableAsStmt": _create_table_as,
+    "CopyStmt": copy,
+    "ExecuteStmt": _execute,
+    "CallStmt": _call,
+}
+_HARMLESS: Final = frozenset(("LockStmt", "TruncateStmt", "DropStmt", "VacuumStmt", "GrantStmt", "RefreshMatViewStmt"))

@@ -1,0 +1,146 @@
+"""A session's masks: its principal's masking, and the names that the session has made itself.
+
+Rewritten texts are remembered, for all sessions together, by everything that they depend on.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from interlock.core.masking import Masking
+from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.protocols.postgres.masking.index import MaskingIndex
+from interlock.protocols.postgres.masking.names import Surroundings
+from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
+from interlock.protocols.postgres.outstanding import Change
+from interlock.protocols.postgres.scope import SchemaScope
+from interlock.protocols.postgres.statements.interpretation import Interpretation
+
+MAX_REMEMBERED: Final = 2_000
+MAX_REMEMBERED_BYTES: Final = 16 << 20
+MAX_OWN_NAMES: Final = 10_000
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
+_UNDEFINED_TABLE: Final = "42P01"
+_CHANGED: Final = (
+    "The statement was prepared under other masks, or while its names meant something else: prepare it again."
+)
+STALE: Final = Rewriting(b"", refusal=_CHANGED)
+
+
+class SessionMasks:
+    """What is masked in one session. ``index`` is None when no column is: then statements pass as they are."""
+
+    def __init__(self, scope: SchemaScope, masking: Masking | None = None) -> None:
+        self._scope = scope
+        self.masking = masking
+        self.index = _index(masking)
+        self.own: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def version(self) -> str:
+        """The masking's version, empty without one."""
+        return self.masking.version if self.masking is not None else ""
+
+    def change(self, masking: Masking | None) -> None:
+        """Another masking is in force."""
+        self.masking = masking
+        self.index = _index(masking)
+
+    def rewrite(self, text: bytes, interpretation: Interpretation) -> Rewriting | None:
+        """A text as it may go to the target now; None when there are no masks."""
+        if self.index is None:
+            return None
+        paths = [statement.search_path for statement in interpretation.statements if statement.search_path is not None]
+        schemas = self._scope.possible(paths) if paths else self._scope.schemas
+        around = Surroundings(schemas, self._scope.certain and not paths, self.own)
+        return _remembered.get(text, interpretation, self.index, around)
+
+    def still_holds(self, rewriting: Rewriting | None, text: bytes, interpretation: Interpretation) -> Rewriting | None:
+        """What was prepared, if its text would be prepared in the same way now, otherwise ``STALE``."""
+        now = self.rewrite(text, interpretation)
+        before = text if rewriting is None else rewriting.text
+        if now is None:
+            return None if before == text else STALE
+        return now if now.refusal or now.text == before else STALE
+
+
+class Creation(Change):
+    """Relations that the session makes: no mask is on them, and the catalogue may not have them yet."""
+
+    def __init__(self, masks: SessionMasks, names: frozenset[tuple[str, str]]) -> None:
+        self._masks = masks
+        self._names = names
+
+    def taken(self, idle: bool) -> None:
+        if len(self._masks.own) < MAX_OWN_NAMES:
+            self._masks.own |= self._names
+
+    def perhaps_taken(self) -> None:
+        self.taken(False)
+
+
+def created_names(accesses: Iterable[Access]) -> frozenset[tuple[str, str]]:
+    """The relations that a statement makes."""
+    return frozenset(
+        (access.path[0], access.path[1])
+        for access in accesses
+        if access.action == "create" and access.kind is ResourceKind.TABLE and len(access.path) == 2
+    )
+
+
+@lru_cache(maxsize=4096)
+def refused_meaning(meaning: Meaning, sentence: str, unknown: bool) -> Meaning:
+    """The meaning of a text that masks refuse."""
+    code = _UNDEFINED_TABLE if unknown else _INSUFFICIENT_PRIVILEGE
+    return msgspec.structs.replace(meaning, refusal=meaning.refusal or sentence, refusal_code=code)
+
+
+def _index(masking: Masking | None) -> MaskingIndex | None:
+    return index_of(masking) if masking is not None and masking.columns else None
+
+
+@lru_cache(maxsize=64)
+def index_of(masking: Masking) -> MaskingIndex:
+    """Sessions of one principal share a masking, and so its index."""
+    return MaskingIndex(masking)
+
+
+class _Remembered:
+    """Least recently used texts go first."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[bytes, MaskingIndex, Surroundings], Rewriting] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings) -> Rewriting:
+        key = (text, index, around)
+        with self._lock:
+            known = self._entries.get(key)
+            if known is not None:
+                self._entries.move_to_end(key)
+                return known
+        known = rewrite(text, interpretation, index, around)
+        self._put(key, known)
+        return known
+
+    def _put(self, key: tuple[bytes, MaskingIndex, Surroundings], rewriting: Rewriting) -> None:
+        with self._lock:
+            if key in self._entries:
+                return
+            self._entries[key] = rewriting
+            self._bytes += _size(key, rewriting)
+            while len(self._entries) > MAX_REMEMBERED or self._bytes > MAX_REMEMBERED_BYTES:
+                dropped, gone = self._entries.popitem(last=False)
+                self._bytes -= _size(dropped, gone)
+
+
+def _size(key: tuple[bytes, MaskingIndex, Surroundings], rewriting: Rewriting) -> int:
+    return len(key[0]) + len(rewriting.text)
+
+
+_remembered = _Remembered()

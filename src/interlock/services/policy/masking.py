@@ -1,0 +1,70 @@
+"""Puts together what is masked for one principal in one database: rules, lineage, configuration.
+
+Fails as a whole: there is a masking that covers everything that rules name, or an error.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from interlock.core.catalogue import Catalogue
+from interlock.core.errors import MaskingUnavailable
+from interlock.core.masking import ColumnMask, DetectorMask, Masking, MaskingOptions
+from interlock.services.policy.masks import RuleMasks
+from interlock.services.policy.propagation import propagate
+
+_VERSION_DIGITS = 16
+
+
+def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: MaskingOptions) -> Masking | None:
+    """The masking by the rules of a policy version, or None when no column is masked and nothing is looked for.
+
+    Raises ``MaskingUnavailable`` whatever went wrong; it names rules at most.
+    """
+    try:
+        columns = propagate(rules.on_columns(catalogue), catalogue)
+        detectors = _detectors(rules.on_detectors(), options.detectors)
+    except MaskingUnavailable:
+        raise
+    except Exception as error:
+        raise MaskingUnavailable("what is masked could not be determined") from error
+    if not columns and not detectors:
+        return None
+    return Masking(
+        version=_version(policy, catalogue, columns, detectors, options),
+        catalogue=catalogue,
+        columns=columns,
+        detectors=detectors,
+        reviewed=options.reviewed,
+        key=options.key,
+        show_notifications=options.show_notifications,
+    )
+
+
+def _detectors(by_rule: Mapping[str, ColumnMask], configured: Mapping[str, DetectorMask]) -> Mapping[str, DetectorMask]:
+    """What a detector masks by configuration or by a rule, it masks."""
+    found = dict(configured)
+    for name, mask in by_rule.items():
+        before = found.get(name, DetectorMask(masked=True))
+        found[name] = DetectorMask(True, tuple(sorted({*before.rules, *mask.rules})))
+    return found
+
+
+def _version(
+    policy: str,
+    catalogue: Catalogue,
+    columns: Mapping[int, Mapping[str, ColumnMask]],
+    detectors: Mapping[str, DetectorMask],
+    options: MaskingOptions,
+) -> str:
+    """A digest of everything that decides what a statement becomes; the key does not."""
+    content = (
+        policy,
+        catalogue.version,
+        sorted((oid, sorted(masks.items())) for oid, masks in columns.items()),
+        sorted(detectors.items()),
+        sorted(options.reviewed),
+        options.show_notifications,
+    )
+    return hashlib.sha256(msgspec.msgpack.encode(content)).hexdigest()[:_VERSION_DIGITS]

@@ -1,0 +1,48 @@
+"""Which of the columns that a statement names are masked by rules, for tools that have no database at hand.
+
+Looks at names alone: tags that the database gives, derived columns, and what ``*`` stands for are not known here.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
+from interlock.core.masking import ColumnMask
+from interlock.core.operation import Meaning, ResourceKind
+from interlock.services.policy.masks import RuleMasks
+
+_READING = frozenset({"select", "copy-out"})
+_ALL = "*"
+
+
+class NamedMasks(msgspec.Struct, frozen=True):
+    """Masks by ``schema.table.column``, and the tables (``schema.table``) of which all columns are read unnamed."""
+
+    columns: Mapping[str, ColumnMask]
+    unnamed: tuple[str, ...]
+
+
+def named_masks(masks: RuleMasks, meaning: Meaning) -> NamedMasks:
+    """The masks on what a meaning reads by name. Raises as ``RuleMasks.on_columns``."""
+    read = sorted(_columns_read(meaning).items())
+    relations = tuple(_relation(number, path, names) for number, (path, names) in enumerate(read))
+    found = masks.on_columns(Catalogue("", relations))
+    columns = {".".join((*read[number][0], column)): mask for (number, column), mask in sorted(found.items())}
+    unnamed = tuple(".".join(path) for path, names in read if _ALL in names)
+    return NamedMasks(columns, unnamed if masks.any else ())
+
+
+def _columns_read(meaning: Meaning) -> dict[tuple[str, str], set[str]]:
+    read: dict[tuple[str, str], set[str]] = {}
+    for access in meaning.accesses:
+        if access.kind is ResourceKind.TABLE and access.action in _READING and len(access.path) == 2:
+            schema, table = access.path
+            if schema and table:
+                read.setdefault((schema, table), set()).update(access.columns)
+    return read
+
+
+def _relation(number: int, path: tuple[str, str], names: set[str]) -> Relation:
+    columns = tuple(Column(place, name, "", "") for place, name in enumerate(sorted(names - {_ALL}), 1))
+    return Relation(number, *path, RelationKind.TABLE, columns)

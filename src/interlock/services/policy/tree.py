@@ -1,0 +1,56 @@
+"""Reading the tree of a Cedar policy: its nodes, and what of the context it looks at.
+
+Knows Cedar's syntax only, and not what a rule means to the gateway.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+from cedarpy import pst
+
+TIME = frozenset({"now", "hour", "weekday"})
+STATEMENT = frozenset({"sql"})
+CLIENT = frozenset({"client", "trace"})
+"""Attributes of the context, by what they depend on."""
+
+_CONTEXT = pst.Var("context")
+
+
+def walk(node: object) -> Iterator[object]:
+    """Every node of a policy's tree, itself included."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif dataclasses.is_dataclass(item):
+            yield item
+            stack.extend(getattr(item, field.name) for field in dataclasses.fields(item))
+
+
+def context_read(policy: pst.Template) -> frozenset[str]:
+    """Which attributes of the context a rule may read; all of them when it reads the context as a whole."""
+    uses = sum(node == _CONTEXT for node in walk(policy))
+    attributes = [
+        node.attr if isinstance(node, pst.GetAttr) else node.attrs[0]
+        for node in walk(policy)
+        if isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == _CONTEXT
+    ]
+    return frozenset(attributes) if len(attributes) == uses else TIME | STATEMENT | CLIENT
+
+
+def types_named(policy: pst.Template) -> frozenset[str]:
+    """The entity types that a rule names, by themselves (``resource is Column``) or in an id."""
+    return frozenset(str(node) for node in walk(policy) if isinstance(node, pst.EntityType))
+
+
+def tags_named(policy: pst.Template) -> frozenset[str]:
+    """The tags that a rule names, in its scope or its conditions."""
+    return frozenset(uid.id for uid in pst.entity_uids(policy) if str(uid.type) == "Tag")
+
+
+def reads_action(policy: pst.Template) -> bool:
+    """Whether a condition of the rule tells actions apart."""
+    return any(node == pst.Var("action") for node in walk(policy.clauses))

@@ -1,0 +1,79 @@
+"""Who asks, from where, about which database: what all requests of one session to Cedar have in common."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cedarpy
+import msgspec
+
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.operation import Facts
+from interlock.services.policy.resources import Resource, TagSource, entities
+from interlock.services.policy.schema import action_entities
+
+_SQL_FACTS: Facts = {"verb": "", "has_where": False, "tables": (), "functions": (), "statements": 1}
+"""What a rule reads of a statement about which a protocol says less."""
+
+
+class ClientFacts(msgspec.Struct, frozen=True):
+    """What is known of the client besides its identity.
+
+    ``address`` is the host without a port. ``application`` and ``trace`` are what the client says of itself.
+    """
+
+    address: str = ""
+    application: str = ""
+    trace: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Viewpoint:
+    """One principal on one database, with what is known of its client."""
+
+    principal: Principal
+    connection: str
+    database: str
+    client: ClientFacts
+
+    def request(self, action: str, resource: Mapping[str, str], circumstances: str) -> dict[str, Any]:
+        """One request; ``resource`` is a uid of Cedar's, ``circumstances`` come from the method of that name."""
+        return {
+            "principal": {"type": self.principal.kind.value, "id": self.principal.name},
+            "action": {"type": "Action", "id": action},
+            "resource": resource,
+            "context": circumstances,
+        }
+
+    def circumstances(self, now_s: float, facts: Facts) -> str:
+        """The context, in JSON, at a time (Unix seconds); with the protocol's part when there are facts."""
+        seconds = int(now_s)
+        context: dict[str, object] = {
+            "now": seconds,
+            "hour": seconds // 3600 % 24,
+            "weekday": (seconds // 86400 + 3) % 7 + 1,
+            "trace": self.client.trace,
+            "client": {"address": self.client.address, "application": self.client.application},
+        }
+        if facts:
+            context["sql"] = {name: facts.get(name, default) for name, default in _SQL_FACTS.items()}
+        return msgspec.json.encode(context).decode()
+
+    def entities(self, resources: Iterable[Resource], tags: TagSource) -> cedarpy.Entities:
+        """The principal, the actions, and these resources with all that they are in. Raises what Cedar raises."""
+        return self._known.with_added_json_str(json.dumps(entities(resources, tags)))
+
+    @functools.cached_property
+    def _known(self) -> cedarpy.Entities:
+        return action_entities().with_added_json_str(json.dumps([_principal_entity(self.principal)]))
+
+
+def _principal_entity(who: Principal) -> dict[str, Any]:
+    owned = who.kind is PrincipalKind.AGENT and who.owner is not None
+    return {
+        "uid": {"type": who.kind.value, "id": who.name},
+        "attrs": {"owner": who.owner} if owned else {},
+        "parents": [{"type": "Group", "id": group} for group in sorted(who.groups)],
+    }

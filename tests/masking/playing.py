@@ -1,0 +1,98 @@
+"""Plays cases of the corpus in sessions, and says what came out that must not.
+
+An attack leaks when a planted value is in the output, in any form, or when the output is another one in the other world.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from tests.masking.corpus import Case, Step
+from tests.masking.markers import Markers
+from tests.masking.servers import Outside, Worlds
+from tests.masking.session import Answer, RecordingSession, Way
+from tests.masking.world import WORLD_A, WORLD_B, World
+
+MARKERS = {world.database: Markers(world.markers()) for world in (WORLD_A, WORLD_B)}
+DIFFERS = "differs"
+
+# What names the world, and not what is in it.
+_WORLD = re.compile(rb"(shop|other)/world_[ab]|world_[ab](_template)?|connections?\W+(shop|other)\b")
+_READING = re.compile(
+    r"\s*\(*\s*(select|with|table|values|show|explain|declare|fetch|move|close|set|reset|begin|commit|rollback|savepoint"
+    r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout)\b"
+    r"(?!.*\binto\b)(?!.*;)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def applies(case: Case, worlds: Worlds) -> bool:
+    """Whether this server has what the case needs."""
+    return case.since <= worlds.version and set(case.needs) <= worlds.features
+
+
+def play(case: Case, session: RecordingSession, outside: Outside, *, rolled_back: bool, way: Way) -> list[Answer]:
+    """Send the steps of a case; what came back for each.
+
+    ``rolled_back``: in a transaction that ends with ROLLBACK, with a savepoint before each step, so that a step that
+    fails does not keep the following ones from being tried.
+    """
+    if case.pipelined:
+        return [session.pipeline([step.text for step in case.steps])]
+    if not rolled_back:
+        return [_send(step, session, outside, way) for step in case.steps]
+    session.simple("BEGIN")
+    answers = [_in_savepoint(step, session, outside, way) for step in case.steps]
+    if not session.ended:
+        session.simple("ROLLBACK")
+    return answers
+
+
+def _in_savepoint(step: Step, session: RecordingSession, outside: Outside, way: Way) -> Answer:
+    if session.ended:
+        return Answer(())
+    begun = session.simple("SAVEPOINT before_step").status == "T"
+    answer = _send(step, session, outside, way)
+    if begun and answer.status == "E":
+        session.simple("ROLLBACK TO before_step")
+    return answer
+
+
+def _send(step: Step, session: RecordingSession, outside: Outside, way: Way) -> Answer:
+    if session.ended:
+        return Answer(())
+    if step.outside:
+        outside(step.text)
+        return Answer(())
+    return session.send(step.text, way, step.parameters, step.copied)
+
+
+def leaked(answers: Iterable[Answer], world: World) -> list[str]:
+    """The planted values that came out."""
+    output = b"\n".join(answer.output + b"\n" + answer.joined_cells for answer in answers)
+    return MARKERS[world.database].found_in(output)
+
+
+def comparable(answers: Iterable[Answer]) -> list[tuple[bytes, bytes]]:
+    """The answers without what differs from run to run: process ids, and the world's name."""
+    messages = (message for answer in answers for message in answer.messages)
+    return [(kind, _WORLD.sub(b"", body[4:] if kind == b"A" else body)) for kind, body in messages]
+
+
+def only_reads(case: Case) -> bool:
+    """Whether the case is surely without effect on others and on its session's later statements."""
+    return all(_READING.match(step.text) and step.text.split()[0].lower() in _PLAIN for step in case.steps)
+
+
+_PLAIN = {"select", "with", "table", "values", "explain", "show", "(select"}
+
+
+def changes(case: Case, answers: Sequence[Answer]) -> bool:
+    """Whether anything in the database may be another after the case."""
+    if case.autocommit:
+        return True
+    return any(not _READING.match(step.text) and answer.tags for step, answer in zip(case.steps, answers, strict=False))
+
+
+def errors(answers: Iterable[Answer]) -> list[str]:
+    """The messages of all errors."""
+    return [error.get("M", "") for answer in answers for error in answer.errors]

@@ -1,0 +1,113 @@
+"""The servers of the masking tests: PostgreSQL with both worlds, and a gateway whose policy masks them.
+
+Knows how to open a session to either; never looks into what comes back.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from tests.masking import world as worlds
+from tests.masking.session import RecordingSession
+from tests.masking.world import MASKED, ROLE, WORLD_A, WORLD_B, World
+from tests.servers.gateway import AGENT, GatewayOptions, GatewayServer
+from tests.servers.postgres import PostgresServer
+
+Outside = Callable[[str], None]
+
+_OTHER = "other"
+_PERMIT = '@id("everything")\npermit (principal, action, resource);\n'
+_REDACTED = ("redact", "equality")
+
+
+def mask_rule(tag: str, mask: str, predicates: str = "equality") -> str:
+    """A rule that masks what has the tag."""
+    return (
+        f'@id("{tag}")\n@mask("{mask}") @predicates("{predicates}")\n'
+        f'forbid (principal, action == Action::"reveal", resource in Tag::"{tag}");\n'
+    )
+
+
+def policy(mask: str = "redact", predicates: str = "equality") -> str:
+    """Everything is permitted, so that nothing but masking protects."""
+    return _PERMIT + mask_rule("pii", mask, predicates)
+
+
+def tags() -> str:
+    """The settings that tag the masked columns."""
+    lines = (f'"{path}" = ["pii"]' for path in sorted(MASKED))
+    return "[policy.tags]\n" + "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """PostgreSQL with both worlds. ``features`` are its extensions, and ``xml``."""
+
+    server: PostgresServer
+    version: int
+    features: frozenset[str]
+
+    def open(self, world: World) -> RecordingSession:
+        """A session without a gateway, as the role that the gateway uses."""
+        return RecordingSession(self.server.port, ROLE, world.database)
+
+    @contextmanager
+    def outside(self, world: World) -> Iterator[Outside]:
+        """Somebody else who is not under a mask: runs a text in a session that stays open until the block ends."""
+        with psycopg.connect(**self.server.endpoint(database=world.database).parameters(), autocommit=True) as connection:
+            yield lambda text: connection.execute(text.encode()) and None
+
+
+@dataclass(frozen=True)
+class Masked:
+    """The way through a gateway."""
+
+    gateway: GatewayServer
+    token: str
+
+    def open(self, world: World) -> RecordingSession:
+        connection = {WORLD_A.database: "shop", WORLD_B.database: _OTHER}[world.database]
+        certificate = self.gateway.certificate_file
+        database = f"{connection}/{world.database}"
+        return RecordingSession(self.gateway.port, AGENT, database, self.token, certificate)
+
+
+@contextmanager
+def run_worlds() -> Iterator[Worlds]:
+    """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
+    settings = {"max_prepared_transactions": "10", "track_functions": "all"}
+    with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
+        worlds.build_schema(server)
+        for world in (WORLD_A, WORLD_B):
+            worlds.build(server, world)
+        ((version,),) = server.execute("SELECT current_setting('server_version_num')::int / 10000")
+        found = server.execute("SELECT extname FROM pg_extension", database=WORLD_A.database)
+        yield Worlds(server, version, frozenset(name for (name,) in found) | _xml(server))
+
+
+@contextmanager
+def run_gateway(server: PostgresServer, rules: str) -> Iterator[Masked]:
+    """A gateway in front of both worlds."""
+    other = f"""
+[connections.{_OTHER}]
+protocol = "postgres"
+host = "127.0.0.1"
+port = {server.port}
+user = "{ROLE}"
+databases = ["{WORLD_B.database}"]
+credential = {{ file = "target-password" }}
+tls = "disable"
+"""
+    target = server.endpoint(ROLE, ROLE, WORLD_A.database)
+    with GatewayServer(target, GatewayOptions(policy=rules, extra=other + tags())) as gateway:
+        yield Masked(gateway, gateway.token())
+
+
+def _xml(server: PostgresServer) -> frozenset[str]:
+    try:
+        server.execute("SELECT xmlelement(name a)")
+    except psycopg.errors.FeatureNotSupported:
+        return frozenset()
+    return frozenset({"xml"})
