@@ -117,6 +117,9 @@ def test_classes_of_encoded_text() -> None:
         ["jane@example.com", {"a\\": 4111111111111111}],
         {"nested": json.dumps({"card": 4111111111111111, "mail": "jane@example.com"})},
         {"lines": "first\njane@example.com\n4111111111111111\ttabbed"},
+        {"escapes": "\x07jane@example.com\rn4111@example.com", "secret": "password:\nhunter2x"},
+        {"encoded": "first\n" + base64.b64encode(b"jane@example.com").decode()},
+        {"bytea": "\\x" + b"jane@example.com".hex()},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("prefix", [b"", b"\x01"])
@@ -145,3 +148,10 @@ def test_binary_forms_keep_their_lengths() -> None:
         assert read[0].strip() == b"*" * 19
         assert not find(clean)
         assert read[2] == b"the end"
+
+
+@pytest.mark.parametrize(
+    "sample", [b"1 ", b"41 ", b"4111 ", b"a@", b"DE89 ", b"://a:b", b"password=", b"+1 ", b"\\x61"]
+)
+def test_long_texts_take_no_longer_than_their_length_asks_for(sample: bytes) -> None:
+    assert find(sample * 100_000) is not None

@@ -59,6 +59,7 @@ async def test_which_relations_are_looked_at(target: MemoryTarget) -> None:
     target.add("view", column, kind=RelationKind.VIEW)
     target.add("numbers", column, kind=RelationKind.SEQUENCE)
     target.add("typed", [("email", "int4")])
+    target.add("pg_stat_activity", column, kind=RelationKind.VIEW, schema="pg_catalog")
     report = await scan(target)
     assert [proposal.column.table for proposal in report.proposals] == ["child", "typed", "view", "whole"]
     assert [name for name, _, _ in target.asked] == ["whole", "child"]

@@ -40,6 +40,7 @@ class CatalogueRows(msgspec.Struct, frozen=True):
 
     relations: Sequence[Row]
     columns: Sequence[Row]
+    types: Sequence[Row]
     foreign_keys: Sequence[Row]
     view_sources: Sequence[Row]
     tags: Sequence[Row]
@@ -101,7 +102,7 @@ def tags_in_label(text: str) -> Iterator[str]:
 
 def _relations(rows: CatalogueRows) -> tuple[Relation, ...]:
     tags = _tags(rows.tags)
-    columns, foreign_keys = _columns(rows.columns, tags), _foreign_keys(rows.foreign_keys)
+    columns, foreign_keys = _columns(rows, tags), _foreign_keys(rows.foreign_keys)
     running_code = _running_code(rows)
     return tuple(
         Relation(
@@ -121,21 +122,31 @@ def _relations(rows: CatalogueRows) -> tuple[Relation, ...]:
     )
 
 
-def _columns(rows: Iterable[Row], tags: TagsByPlace) -> dict[int, tuple[Column, ...]]:
+def _columns(rows: CatalogueRows, tags: TagsByPlace) -> dict[int, tuple[Column, ...]]:
+    types = {row["oid"]: row for row in rows.types}
     columns: defaultdict[int, list[Column]] = defaultdict(list)
-    for row in rows:
+    for row in rows.columns:
+        base = _base_type(row["atttypid"], types)
         column = Column(
             number=row["attnum"],
             name=row["attname"],
-            type_schema=row["type_schema"],
-            type_name=row["typname"],
-            category=row["typcategory"],
+            type_schema=base["nspname"],
+            type_name=base["typname"],
+            category=base["typcategory"],
             generated=row["generated"],
             expression=row["expression"] or "",
             tags=tags.get((row["attrelid"], row["attnum"]), ()),
         )
         columns[row["attrelid"]].append(column)
     return {oid: tuple(found) for oid, found in columns.items()}
+
+
+def _base_type(oid: int, types: Mapping[int, Row]) -> Row:
+    """The type itself, or what is at the bottom of a domain."""
+    found = types[oid]
+    while found["base"]:
+        found = types[found["base"]]
+    return found
 
 
 def _foreign_keys(rows: Iterable[Row]) -> dict[int, tuple[ForeignKey, ...]]:

@@ -1,7 +1,7 @@
--- The queries that read a PostgreSQL catalogue (13 to 18), by name. They need no privilege, expect pg_catalog as the search_path,
--- and return at most $1 rows where that can matter. Relations and routines of pg_catalog, information_schema, pg_toast and of
--- temporary schemas are left out: the server reserves names that begin with pg_. A definition of more than 1,048,576 characters
--- is left out, so that what it defines counts as opaque.
+-- The queries that read a PostgreSQL catalogue (13 to 18), by name. They need no privilege, expect pg_catalog as the
+-- search_path, and return at most $1 rows. Relations and routines of pg_catalog, information_schema, pg_toast and of
+-- temporary schemas are left out (the server reserves names that begin with pg_), but for four views that show other
+-- people's values. A definition of more than 1,048,576 characters is left out, so that what it defines is opaque.
 
 -- name: relations
 SELECT c.oid, n.nspname, c.relname, c.relkind::text,
@@ -10,30 +10,29 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS triggers,
     EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN') AS rules
 FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+JOIN pg_namespace n ON n.oid = c.relnamespace AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    OR n.nspname = 'pg_catalog' AND c.relname IN ('pg_stat_activity', 'pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'))
 LEFT JOIN LATERAL (SELECT pg_get_viewdef(c.oid)) v (definition) ON c.relkind IN ('v', 'm')
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ORDER BY c.oid
 LIMIT $1;
 
 -- name: columns
-WITH RECURSIVE resolved (type, base) AS (
-    SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
-    UNION ALL
-    SELECT t.oid, r.base FROM resolved r JOIN pg_type t ON t.typbasetype = r.type AND t.typtype = 'd')
-SELECT a.attrelid, a.attnum, a.attname, tn.nspname AS type_schema, t.typname, t.typcategory::text,
-    a.attgenerated <> '' AS generated,
+SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.attgenerated <> '' AS generated,
     CASE WHEN length(g.expression) <= 1048576 THEN g.expression END AS expression
 FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+JOIN pg_namespace n ON n.oid = c.relnamespace AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    OR n.nspname = 'pg_catalog' AND c.relname IN ('pg_stat_activity', 'pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'))
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN resolved ON resolved.type = a.atttypid
-JOIN pg_type t ON t.oid = resolved.base
-JOIN pg_namespace tn ON tn.oid = t.typnamespace
 LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum AND a.attgenerated <> ''
 LEFT JOIN LATERAL (SELECT pg_get_expr(e.adbin, e.adrelid)) g (expression) ON e.oid IS NOT NULL
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ORDER BY a.attrelid, a.attnum
+LIMIT $1;
+
+-- name: types
+SELECT t.oid, n.nspname, t.typname, t.typcategory::text, t.typbasetype AS base
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LIMIT $1;
 
 -- name: foreign_keys

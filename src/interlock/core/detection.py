@@ -35,9 +35,10 @@ _ENCODED_NAME = "encoded"
 # Hints that are looked for in one pass. Each group makes a small automaton; all in one make a large and slow one.
 _GROUPS = (("email", "ssn", "phone", "secret"), ("credit-card", "iban"), (_ENCODED_NAME,))
 # PostgreSQL breaks base64 into lines; in JSON and in COPY text the breaks are escapes.
-_ENCODED = Pattern(rb"\\x[0-9A-Fa-f]{12,}|[A-Za-z0-9+/]{15,}(?:(?:\\r|\r)?(?:\\n|\n)[A-Za-z0-9+/]+)*={0,2}")
+_ENCODED = Pattern(rb"\\+x[0-9A-Fa-f]{12,}|[A-Za-z0-9+/]{15,}(?:(?:\\r|\r)?(?:\\n|\n)[A-Za-z0-9+/]+)*={0,2}")
 # In binary forms, which alone have NUL bytes, in front of each element. Its last bytes may look like text.
 _BINARY_LENGTH = re.compile(rb"\0\0[\s\S]{2}")
+_ESCAPE = re.compile(rb"[nrtbf]|u[0-9A-Fa-f]{4}")
 _LINE_BREAKS = (b"\\r", b"\\n", b"\r", b"\n")
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
@@ -116,10 +117,12 @@ class Scanner:
                 if name == _ENCODED_NAME:
                     yield from self._encoded(text)
                 else:
-                    yield from (Finding(start, end, name) for start, end in DETECTORS[name].spans(text))
+                    for start, end in DETECTORS[name].spans(text):
+                        yield Finding(_behind_escape(text, start), end, name)
 
     def _encoded(self, text: bytes) -> Iterator[Finding]:
         for start, end in _ENCODED.spans(text):
+            start = _behind_escape(text, start)
             for decoded in _decoded(text[start:end]):
                 yield from (Finding(start, end, name) for name in self._classes_in(decoded))
 
@@ -172,10 +175,19 @@ def _apart(findings: Iterable[Finding]) -> list[Finding]:
     return apart
 
 
+def _behind_escape(text: bytes, start: int) -> int:
+    """The same place, or behind the rest of an escape such as ``\\n`` that looked like a beginning: it stays whole."""
+    if start == 0 or text[start - 1] != 0x5C:
+        return start
+    escape = _ESCAPE.match(text, start)
+    return start if escape is None else escape.end()
+
+
 def _decoded(run: bytes) -> Iterator[bytes]:
     """The texts that a run of base64 or hexadecimal digits may stand for."""
-    if run.startswith(b"\\x"):
-        yield from _text(bytes.fromhex(run[2 : len(run) - len(run) % 2].decode()))
+    if run.startswith(b"\\"):
+        digits = run.lstrip(b"\\")[1:]
+        yield from _text(bytes.fromhex(digits[: len(digits) // 2 * 2].decode()))
         return
     for line_break in _LINE_BREAKS:
         run = run.replace(line_break, b"")

@@ -69,12 +69,7 @@ def _emails(text: bytes) -> Spans:
         address = text[start:end].lower()
         repository = address.startswith(b"git@") and text[end : end + 1] == b":"
         if not repository and not address.endswith(_FILE_ENDINGS):
-            yield _behind_escape(text, start), end
-
-
-def _behind_escape(text: bytes, start: int) -> int:
-    """The same place, or the next when there is the letter of an escape such as ``\\n``, which must stay whole."""
-    return start + 1 if start > 0 and text[start - 1] == 0x5C and text[start] in _ESCAPED else start
+            yield start, end
 
 
 # -------------------------------------------------------------------------------------------------- payment cards
@@ -104,6 +99,7 @@ _ISSUERS = (
     (b"6759", b"6763", (16,)),
 )
 _CARD_LAYOUTS = frozenset([(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (4, 4, 4, 2), (8, 8)])
+_CARD_MAX_GROUPS = max(map(len, _CARD_LAYOUTS))
 _DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
 
 

@@ -94,8 +94,8 @@ class OperationDecided(Record, frozen=True, tag="operation.decided"):
     """A decision on one operation, written before it takes effect.
 
     ``decision`` is ``allowed``, ``denied`` or ``held``; ``digest`` covers text and parameters; ``sealed`` holds both
-    (see ``core.recording``). ``accesses`` are ``action on resource`` lines; ``masked``, as ``schema.relation.column mask
-    (rules)``, are the columns that the operation touches and that are masked in it.
+    (see ``core.recording``). ``accesses`` are ``action on resource`` lines; ``masked``, as
+    ``schema.relation.column mask (rules)``, are the columns that the operation touches and that are masked in it.
     """
 
     session: str

@@ -136,8 +136,6 @@ BUILTIN_MASKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
             ("pg_catalog", "pg_statistic_ext_data", "stxdmcv stxdexpr"),
             ("pg_catalog", "pg_stats_ext", "most_common_vals"),
             ("pg_catalog", "pg_stats_ext_exprs", _SAMPLES),
-            # the value that rows from before ADD COLUMN … DEFAULT have
-            ("pg_catalog", "pg_attribute", "attmissingval"),
             # stored values outside of their tables
             ("pg_catalog", "pg_largeobject", "data"),
             ("pg_toast", ANY_NAME, "chunk_data"),

@@ -108,10 +108,14 @@ class _Tally:
 
 
 def _relations(catalogue: Catalogue) -> Iterator[Relation]:
-    """What is looked at: a partition is looked at through what it is a part of."""
+    """What is looked at: tables of users, and a partition through what it is a part of."""
     partitioned = {relation.oid for relation in catalogue.relations if relation.kind is RelationKind.PARTITIONED}
     for relation in catalogue.relations:
-        if relation.kind in _NAMED and not partitioned.intersection(relation.parents):
+        if (
+            relation.schema != "pg_catalog"
+            and relation.kind in _NAMED
+            and not partitioned.intersection(relation.parents)
+        ):
             yield relation
 
 

@@ -1,4 +1,4 @@
-"""The row kernel: values replaced, lengths right, nothing else touched, in every cut; what does not add up is refused."""
+"""The row kernel: values replaced, lengths right, nothing else touched, in every cut; what is malformed is refused."""
 
 import struct
 from collections.abc import Callable
@@ -227,12 +227,15 @@ def test_any_bytes_are_masked_or_refused(data: bytes, size: int) -> None:
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_malformed_rows_are_refused(bad: bytes, size: int) -> None:
-    good = data_row([b"a", b"b"])
     masker, out = full_masker(), bytearray()
+
+    def feed() -> None:
+        for chunk in chunks(data_row([b"a", b"b"]) + bad + data_row([b"c", b"d"]), [size]):
+            out.extend(masker.feed(chunk))
+
     with pytest.raises(MalformedRow):
-        for chunk in chunks(good + bad + good, [size]):
-            out += masker.feed(chunk)
-    assert good.startswith(out) or out == data_row([b"a", b"<b>"]) or size == 1
+        feed()
+    assert out in (b"", data_row([b"a", b"<b>"]))
 
 
 def test_width_as_described() -> None:
@@ -251,7 +254,7 @@ def test_malformed_binary_copy_is_refused(body: bytes) -> None:
         content_masker().feed(suspicious)
 
 
-def test_too_large_a_row_is_refused_before_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_a_row_is_refused_before_it_is_held() -> None:
     limit = rows.MAX_ROW_BYTES
     masker = full_masker()
     assert masker.feed(b"D" + struct.pack(">I", limit - 1)) == b""

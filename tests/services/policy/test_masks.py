@@ -358,7 +358,23 @@ class TestCost:
         masked(on_reveal("", principal='principal in Group::"x"'))
         assert asked == [1]
 
+    PARTICULAR = (
+        '@id("r") forbid (principal, action == Action::"reveal", resource) '
+        'unless { resource == Column::"pg/app/public/users/id" };'
+    )
+
+    def test_columns_for_which_the_same_counts_are_asked_about_together(self, asked: list[int]) -> None:
+        text = on_reveal("", rule_id="a") + on_reveal('in Tag::"pii"', "", "b")
+        found = masked(text, {"public.users.email": ["pii"], "*.*.total": ["pii"]})
+        assert {key for key, mask in found.items() if mask.kind is MaskKind.FORBID} == {(1, "email"), (2, "total")}
+        assert found.keys() == ALL
+        assert asked == [2]
+
+    def test_columns_that_a_condition_tells_apart_are_not(self, asked: list[int]) -> None:
+        assert masked(self.PARTICULAR).keys() == ALL - {(1, "id")}
+        assert asked == [5]
+
     def test_in_batches(self, asked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(masks, "_BATCH", 2)
-        assert masked(on_reveal("")).keys() == ALL
+        assert masked(self.PARTICULAR).keys() == ALL - {(1, "id")}
         assert asked == [2, 2, 1]

@@ -5,16 +5,22 @@ statements that touch real values are replaced; other sessions' notifications lo
 detection finds is masked.
 """
 
+import functools
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
-from interlock.core.masking import ColumnMask, DetectorMask
+from interlock.core.keyed_masks import hash_value, tokenise_value
+from interlock.core.masking import ColumnMask, DetectorMask, MaskKind
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.outstanding import Entry
-from interlock.protocols.postgres.rows import ContentMask, RowMasker, redact_message
+from interlock.protocols.postgres.rows import ContentMask, RowMasker, Transform, redact_message
 
+_KEYED: Final[Mapping[MaskKind, Callable[[bytes, bytes], bytes]]] = {
+    MaskKind.HASH: hash_value,
+    MaskKind.TOKENISE: tokenise_value,
+}
 _WITHHELD: Final = "the statement failed; the server's words are withheld because they could show masked values"
 _HINT: Final = "The SQLSTATE tells the kind of error. Whoever may see the masked columns is told more."
 _PLACES: Final = frozenset("PpqW")
@@ -50,22 +56,38 @@ class AnswerMasks:
         reported = frozenset(detectors) - self._redacted
         self._content = ContentMask(self._redacted, reported) if detectors else None
 
-    def masker(self) -> RowMasker | None:
-        """What rows go through, None when they pass as they are."""
+    def content_masker(self) -> RowMasker | None:
+        """What all rows go through, None when they pass as they are."""
         return RowMasker(content=self._content) if self._content is not None else None
 
-    def check_description(self, body: bytes) -> None:
-        """A RowDescription (manual, "Message Formats"). Raises ``MaskedColumnShown`` and ``struct.error``."""
+    def rows_masker(self, entry: Entry) -> RowMasker:
+        """What the rows of an entry with raw outputs go through."""
+        masking = self._masks.masking
+        if masking is None:
+            raise MaskedColumnShown
+        transforms: dict[int, Transform] = {
+            output.position: functools.partial(_KEYED[output.kind], masking.key) for output in entry.raw_outputs
+        }
+        return RowMasker(transforms, self._content, entry.width)
+
+    def check_description(self, body: bytes, raw: Container[int]) -> None:
+        """A RowDescription (manual, "Message Formats") in which columns at the places ``raw`` are masked later.
+
+        Raises ``MaskedColumnShown`` and ``struct.error``."""
         index = self._masks.index
         if index is None:
             return
         (count,) = struct.unpack_from(">H", body, 0)
         position = 2
-        for _ in range(count):
+        for place in range(count):
             position = body.index(0, position) + 1
             oid, number = struct.unpack_from(">IH", body, position)
             position += 18
-            if oid in index.masking.columns and self._is_masked(index.masking.columns[oid], oid, number):
+            if (
+                place not in raw
+                and oid in index.masking.columns
+                and self._is_masked(index.masking.columns[oid], oid, number)
+            ):
                 raise MaskedColumnShown
 
     def _is_masked(self, masks: Mapping[str, ColumnMask], oid: int, number: int) -> bool:

@@ -36,7 +36,9 @@ class Answers:
     def __init__(self, outstanding: Outstanding, masks: AnswerMasks) -> None:
         self._outstanding = outstanding
         self._masks = masks
-        self._rows = masks.masker()
+        self._content = masks.content_masker()
+        self._rows = self._content
+        """What the rows go through now, None when they pass as they are."""
         self._frames = BackendFrames()
         self._chunk = b""
         self._recorded = 0
@@ -53,8 +55,8 @@ class Answers:
     def masking_changed(self) -> None:
         """Another masking is in force. What a row is held for keeps going through what it began with."""
         self._masks.changed()
-        if self._rows is None or self._rows.pending == 0:
-            self._rows = self._masks.masker()
+        if self._content is None or self._content.pending == 0:
+            self._content = self._masks.content_masker()
 
     def receive(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
@@ -120,9 +122,18 @@ class Answers:
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
-        if entry.number and entry.number != self._number:
+        rows = self._rows_of(entry)
+        if (entry.number and entry.number != self._number) or rows is not self._rows:
             self._pass_on(start, effects)
-            self._number = entry.number
+            self._number = entry.number or self._number
+            self._rows = rows
+
+    def _rows_of(self, entry: Entry) -> RowMasker | None:
+        if not entry.raw_outputs:
+            return self._content
+        if entry.rows_masker is None:
+            entry.rows_masker = self._masks.rows_masker(entry)
+        return entry.rows_masker
 
     def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if self._rows is not None:
@@ -194,7 +205,8 @@ class Answers:
         if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force:
             if not message.whole:
                 raise LostTrack("a description is too long to be looked at")
-            self._masks.check_description(self._body(message))
+            raw = [output.position for output in head.raw_outputs]
+            self._masks.check_description(self._body(message), raw)
 
     def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.awaited is not Awaited.DESCRIPTION:

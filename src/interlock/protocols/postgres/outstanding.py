@@ -8,6 +8,9 @@ stead, and the error that comes back in its turn is replaced by the denial.
 import enum
 from collections import deque
 
+from interlock.protocols.postgres.masking.raw_outputs import RawOutput
+from interlock.protocols.postgres.rows import RowMasker
+
 
 class Awaited(enum.IntEnum):
     """Which answer ends an entry (PostgreSQL manual, "Message Flow")."""
@@ -76,6 +79,10 @@ class Entry:
         """The ErrorResponse to send in place of the target's, for what the gateway made fail under way."""
         self.copies_masked = False
         """COPY data goes into masked columns."""
+        self.raw_outputs: tuple[RawOutput, ...] = ()
+        """Columns that are masked as its rows pass, which then have ``width`` columns."""
+        self.width = -1
+        self.rows_masker: RowMasker | None = None
         self.masked_outputs = 0
         """Masked columns in each row."""
         self.masked_values = 0

@@ -300,7 +300,11 @@ class Relay:
         self._add(message, self._requests.bind(portal, statement, message[position:]), effects)
 
     def _read_describe(self, message: bytes, effects: list[Effect]) -> None:
-        self._add(message, Entry(Awaited.DESCRIPTION), effects)
+        space = _SPACES.get(message[5]) if len(message) > 5 else None
+        if space is None:
+            raise Malformed("the Describe message names neither a statement nor a portal")
+        name, _ = _name(message, 6)
+        self._add(message, self._requests.describe(space, name), effects)
 
     def _read_execute(self, message: bytes, effects: list[Effect]) -> None:
         portal, end = _name(message, 5)
@@ -309,7 +313,7 @@ class Relay:
         self._add(message, self._requests.execute(self._group, portal), effects)
 
     def _read_close(self, message: bytes, effects: list[Effect]) -> None:
-        space = _CLOSED_SPACES.get(message[5]) if len(message) > 5 else None
+        space = _SPACES.get(message[5]) if len(message) > 5 else None
         if space is None:
             raise Malformed("the Close message names neither a statement nor a portal")
         name, end = _name(message, 6)
@@ -554,7 +558,7 @@ def _denial(decision: Decision) -> bytes:
 
 _COPY_MESSAGES: Final = frozenset((messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL))
 
-_CLOSED_SPACES: Final = {ord("S"): NameSpace.PREPARED, ord("P"): NameSpace.PORTAL}
+_SPACES: Final = {ord("S"): NameSpace.PREPARED, ord("P"): NameSpace.PORTAL}
 
 _READERS: Final[dict[int, Callable[[Relay, bytes, list[Effect]], None]]] = {
     messages.QUERY: Relay._read_query,

@@ -11,7 +11,7 @@ import msgspec
 
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.protocols.postgres.masking.rewriting import Rewriting
-from interlock.protocols.postgres.masks import Creation, SessionMasks, created_names, refused_meaning
+from interlock.protocols.postgres.masks import STALE, Creation, SessionMasks, created_names, refused_meaning
 from interlock.protocols.postgres.names import NameTable, Value
 from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
 from interlock.protocols.postgres.parameters import parameter_problem
@@ -220,6 +220,14 @@ class Requests:
         entry.changes = [(0, Naming(self._names.portals, portal_name, portal))]
         return entry
 
+    def describe(self, space: NameSpace, name: str) -> Entry:
+        """A Describe of a prepared statement or portal."""
+        entry = Entry(Awaited.DESCRIPTION)
+        for prepared in self._standing_for(Name(space, name)):
+            if prepared.rewriting is not None:
+                entry.raw_outputs += prepared.rewriting.raw_outputs
+        return entry
+
     def close(self, space: NameSpace, name: str) -> Entry:
         entry = Entry(Awaited.CLOSE_COMPLETE)
         entry.changes = [(0, self._names.forgetting(space, name))]
@@ -255,6 +263,8 @@ class Requests:
         rewriting = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
         if rewriting is None or rewriting.refusal:
             return rewriting
+        if rewriting.raw_outputs and not alone:
+            return STALE
         problem = parameter_problem(rewriting, parameters, complete=alone)
         return msgspec.structs.replace(rewriting, refusal=problem) if problem else rewriting
 
@@ -326,6 +336,8 @@ class Requests:
             now = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
             if now is not None and now.refusal:
                 return now
+            if now is not None and now.raw_outputs:
+                return _EXECUTE_INSTEAD
             if now is not None and (now.array_parameters or (now.written_parameters and rewriting.gives_mask)):
                 return _BIND_INSTEAD
         return rewriting
@@ -404,6 +416,9 @@ class _Used:
 
 
 _NOTHING_USED: Final = _Used((), False)
+_EXECUTE_INSTEAD: Final = Rewriting(
+    b"", refusal="What was prepared or bound in the extended protocol shows masked columns, so it cannot be run by SQL."
+)
 _UNKNOWN: Final = Rewriting(b"", refusal="What the statement runs by name was not prepared in this session.")
 
 
@@ -411,7 +426,9 @@ def _mark(entry: Entry, rewritings: Iterable[Rewriting | None]) -> None:
     """What masks mean for the answer to a text."""
     for rewriting in rewritings:
         if rewriting is not None:
-            entry.rewritten = entry.rewritten or bool(rewriting.masked)
+            entry.rewritten = entry.rewritten or rewriting.changed
+            entry.raw_outputs = entry.raw_outputs or rewriting.raw_outputs
+            entry.width = rewriting.width if rewriting.raw_outputs else entry.width
             entry.guarded = entry.guarded or rewriting.guarded
             entry.compares = entry.compares or rewriting.compares
             entry.copies_masked = entry.copies_masked or rewriting.copies_in

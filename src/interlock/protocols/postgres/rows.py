@@ -177,7 +177,7 @@ class RowMasker:
 
     def _data_row(self, data: bytes, start: i64, end: i64) -> bytes | None:
         """The new body of a DataRow; None when it stays as it is."""
-        if self._width == 0 and self._expected < 0 and not self._suspicious(start, end):
+        if self._width == 0 and self._expected < 0 and self._content is None:
             return None
         if end < start + 7:
             raise MalformedRow("a row without a number of columns")
@@ -192,18 +192,11 @@ class RowMasker:
         if begins:
             self._copying = True
             self._binary_copy = data.startswith(_BINARY_COPY, start + 5, end)
-        if not self._suspicious(start, end):
+        if self._content is None:
             return None
         if self._binary_copy:
             return self._binary_tuple(data, start + 5, end, begins)
-        content = self._content
-        assert content is not None
-        text = data[start + 5 : end]
-        clean = content.apply(text, self.found)
-        if clean == text:
-            return None
-        self.masked_values += 1
-        return clean
+        return self._searched(data, start + 5, end)
 
     def _binary_tuple(self, data: bytes, body: i64, end: i64, begins: bool) -> bytes | None:
         """The same for binary COPY: what a DataRow has, behind a header in the first message (manual, "COPY")."""
@@ -256,6 +249,11 @@ class RowMasker:
             if transform is not None:
                 self.masked_values += 1
                 return transform(data[start:end])
+        clean = self._searched(data, start, end)
+        return None if clean is None else self._stand_ins.get(int(column), clean)
+
+    def _searched(self, data: bytes, start: i64, end: i64) -> bytes | None:
+        """These bytes without what content detection finds in them; None when there is nothing."""
         content = self._content
         if content is None or not self._suspicious(start, end):
             return None
@@ -264,7 +262,7 @@ class RowMasker:
         if clean == value:
             return None
         self.masked_values += 1
-        return self._stand_ins.get(int(column), clean)
+        return clean
 
     def _suspicious(self, start: i64, end: i64) -> bool:
         """Whether a candidate touches these bytes. To be asked from left to right."""

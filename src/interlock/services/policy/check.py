@@ -55,7 +55,7 @@ def check(
         for rule in draft.rules
         for remark in (
             *_unknown_names(rule, names),
-            *_useless_tags(rule, depths or {}, known=depths is not None),
+            *(() if depths is None else _useless_tags(rule, depths)),
             *_unmeant_reveal(rule),
             *_shadowed(rule, draft.rules),
         )
@@ -77,10 +77,10 @@ def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> It
             yield f'names the {noun} "{name}", which the configuration does not have'
 
 
-def _useless_tags(rule: Rule, depths: Mapping[str, int], *, known: bool) -> Iterator[str]:
+def _useless_tags(rule: Rule, depths: Mapping[str, int]) -> Iterator[str]:
     """Tags that nothing the rule is asked of has by the configuration. Columns may have them from the database."""
     asked_of_columns = bearing(rule.policy) is not Bearing.NONE
-    for name in sorted(tags_named(rule.policy) if known else ()):
+    for name in sorted(tags_named(rule.policy)):
         if name not in depths and asked_of_columns:
             yield f'names the tag "{name}", which the configuration does not give; only the database could'
         elif name not in depths:

@@ -99,7 +99,7 @@ class SessionPolicy:
     def masking(self, catalogue: Catalogue, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
         """What is masked for this principal in this database, None when nothing is. The last answer is kept.
 
-        Takes about 50 µs for each column that a rule's scope fits, so a large catalogue is for a thread of its own.
+        Takes about 5 µs for each column, 50 µs where a condition tells columns apart: ask aside for a large catalogue.
         Raises ``MaskingUnavailable``: then nothing may be shown, and the session is to be refused.
         """
         kept = self._masking

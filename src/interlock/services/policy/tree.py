@@ -54,3 +54,8 @@ def tags_named(policy: pst.Template) -> frozenset[str]:
 def reads_action(policy: pst.Template) -> bool:
     """Whether a condition of the rule tells actions apart."""
     return any(node == pst.Var("action") for node in walk(policy.clauses))
+
+
+def reads_resource(policy: pst.Template) -> bool:
+    """Whether a condition of the rule tells resources apart."""
+    return any(node == pst.Var("resource") for node in walk(policy.clauses))

@@ -8,11 +8,12 @@ name is refused when any routine that it could mean is not safe.
 from collections.abc import Iterator
 from typing import Any, Final
 
+from interlock.core.masking import builtin_columns
 from interlock.core.operation import Meaning, ResourceKind
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
 from interlock.protocols.postgres.masking.names import Refused
-from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA
+from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS, EFFECTS
 from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
 
@@ -31,13 +32,28 @@ _SAMPLING: Final = frozenset({"system", "bernoulli"})
 _ADVICE: Final = "Ask for the data with a plain SELECT instead."
 
 
-def check_actions(meaning: Meaning) -> None:
+def check_accesses(index: MaskingIndex, meaning: Meaning) -> None:
     """Refuse what runs code, or reads what no column's mask covers. Raises ``Refused``."""
     for access in meaning.accesses:
+        if access.kind is ResourceKind.TABLE and len(access.path) == 2:
+            _check_server_relation(index, *access.path, access.columns)
         if access.action in _ACTIONS:
             raise Refused(f"{_ACTIONS[access.action]} are refused for whom columns are masked. {_ADVICE}")
         if access.action == "server-setting" and access.kind is ResourceKind.FUNCTION:
             raise Refused(f"function {access.path[-1]} is refused for whom columns are masked. {_ADVICE}")
+
+
+def _check_server_relation(index: MaskingIndex, schema: str, name: str, columns: tuple[str, ...]) -> None:
+    """Columns of the server's own relations that show others' values, where no mask can take their place."""
+    if schema not in (CATALOG_SCHEMA, INFORMATION_SCHEMA) or index.relation(schema, name) is not None:
+        return
+    hidden = builtin_columns(schema, name)
+    shown = hidden if "*" in columns else hidden.intersection(columns)
+    if shown:
+        raise Refused(
+            f"{', '.join(sorted(shown))} of {name} can hold values of others, which are masked for you: name the columns "
+            "that you need, without that."
+        )
 
 
 def check_code(index: MaskingIndex, trees: list[Node]) -> None:

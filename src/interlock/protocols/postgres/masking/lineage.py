@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from interlock.core.catalogue import Catalogue, ColumnKey, Lineage, Relation, Routine
+from interlock.core.masking import builtin_columns
 from interlock.protocols.postgres import grammar
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS
@@ -279,9 +280,11 @@ class _Tracer:
         schema, name = body.get("schemaname", ""), body["relname"]
         if not schema and name in scope.common:
             return scope.common[name]
-        relation = self._relations.get((schema, name))
+        relation = self._relations.get((schema or CATALOG_SCHEMA, name))
         if relation is not None:
             return _own_columns(relation)
+        if builtin_columns(schema or CATALOG_SCHEMA, name):
+            raise Opaque
         if schema in ("", CATALOG_SCHEMA, INFORMATION_SCHEMA):
             return [OutputColumn(_ANY, _NOTHING)]
         raise Opaque

@@ -13,6 +13,7 @@ import msgspec
 
 from interlock.core.catalogue import Relation
 from interlock.core.masking import ColumnMask, MaskedColumn, MaskKind, Predicates
+from interlock.protocols.postgres.masking import raw_outputs
 from interlock.protocols.postgres.masking.edits import Edits, parse_expression, parse_from_item, replace
 from interlock.protocols.postgres.masking.expressions import mask_expression
 from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
@@ -31,6 +32,7 @@ from interlock.protocols.postgres.masking.levels import (
 from interlock.protocols.postgres.masking.names import Names, Refused, UnknownRelation
 from interlock.protocols.postgres.masking.predicates import MAX_COMPARED, Comparison, Reference, read_comparison
 from interlock.protocols.postgres.masking.quoting import identifier, qualified
+from interlock.protocols.postgres.masking.raw_outputs import Output, RawOutput
 from interlock.protocols.postgres.masking.sources import MaskedSource, hidden_reference, name_extent
 from interlock.protocols.postgres.masking.stars import expanded, is_star, output_names
 from interlock.protocols.postgres.statements.nodes import Node, strings
@@ -81,8 +83,12 @@ class Reading:
         """What is read becomes the definition of something."""
         self.copies_in = False
         """COPY data goes into masked columns."""
+        self.raw_outputs: tuple[RawOutput, ...] = ()
+        """What the gateway masks itself; then the answer has ``width`` columns."""
+        self.width = -1
         self._writers = writers
         self._compared = 0
+        self._hidden = 0
         self._sources: list[MaskedSource] = []
         self._references: list[Reference] = []
         self._stars: list[tuple[list[Node], Node, Level]] = []
@@ -94,6 +100,47 @@ class Reading:
 
     # ------------------------------------------------------------ queries
 
+    def answer(self, tree: Node) -> None:
+        """Read a SELECT whose rows go to the client as they come."""
+        body = tree["SelectStmt"]
+        level = self._select(body, None, None)
+        outputs = raw_outputs.plan(body, level)
+        if outputs is not None:
+            self._show_raw(body["targetList"], outputs)
+
+    def _show_raw(self, targets: list[Node], outputs: list[list[Output]]) -> None:
+        found: list[RawOutput] = []
+        position = 0
+        for target, columns in zip(list(targets), outputs, strict=True):
+            keyed = {place: column for place, column in enumerate(columns) if column.field is not None}
+            for place, column in keyed.items():
+                assert column.field is not None
+                found.append(RawOutput(position + place, column.field.mask.kind))
+            if keyed:
+                self._show_target(targets, target, columns, keyed)
+            position += len(columns)
+        self.raw_outputs, self.width = tuple(found), position
+
+    def _show_target(self, targets: list[Node], target: Node, columns: list[Output], keyed: dict[int, Output]) -> None:
+        hidden: dict[int, str] = {}
+        for place, column in keyed.items():
+            assert column.item is not None
+            assert column.field is not None
+            self._stand_beside(column.item)
+            hidden[place] = hidden_reference(column.item, column.field)
+        body, value = target["ResTarget"], target["ResTarget"]["val"]
+        if is_star(value):
+            text, nodes = raw_outputs.replacement(columns, hidden)
+            self._stars = [star for star in self._stars if star[1] is not target]
+            self._shortened.pop(id(value), None)
+            self._splice_targets(targets, target, text, nodes)
+            return
+        named = "name" in body
+        self._shortened.pop(id(value), None)
+        self.edit_column(value, hidden[0], "" if named else f" AS {identifier(columns[0].name)}")
+        if not named:
+            body["name"] = columns[0].name
+
     def query(self, tree: Node, parent: Level | None = None, common: CommonTables | None = None) -> None:
         """Read a statement that is a query, standing where ``parent`` and ``common`` can be named."""
         kind, body = next(iter(tree.items()))
@@ -104,7 +151,7 @@ class Reading:
         else:
             raise Refused("The statement contains a query that is not known to be safe under a mask.")
 
-    def _select(self, body: Node, parent: Level | None, common: CommonTables | None) -> None:
+    def _select(self, body: Node, parent: Level | None, common: CommonTables | None) -> Level:
         level = Level(parent, self.with_clause(body, parent, common))
         for branch in ("larg", "rarg"):
             if branch in body:
@@ -118,6 +165,7 @@ class Reading:
         for part in ("valuesLists", "limitOffset", "limitCount"):
             self.visit(body.get(part), level)
         self._locks += [(clause, level) for clause in body.get("lockingClause", [])]
+        return level
 
     def with_clause(self, body: Node, parent: Level | None, common: CommonTables | None) -> CommonTables | None:
         """Read the tables of a WITH clause; what is visible behind it."""
@@ -267,8 +315,14 @@ class Reading:
         for reference in comparison.references:
             self.use(reference.item, reference.field, Use.COMPARED)
             if not reference.item.target:
-                reference.item.hidden = reference.item.hidden or f"{HIDDEN_PREFIX}_{len(self._references) + 1}"
+                self._stand_beside(reference.item)
                 self._references.append(reference)
+
+    def _stand_beside(self, item: Item) -> None:
+        """Have the real relation stand hidden beside its masked form."""
+        if not item.hidden:
+            self._hidden += 1
+            item.hidden = f"{HIDDEN_PREFIX}_{self._hidden}"
 
     def _refuse_comparison(self, comparison: Comparison, node: Node) -> None:
         field = comparison.references[0].field
@@ -407,9 +461,13 @@ class Reading:
         value = target["ResTarget"]["val"]
         if len(value["ColumnRef"]["fields"]) > 1 or not any(item.hidden for item in level.items):
             return
-        text, nodes = expanded(level)
-        first = self.edits.tokens.at(value["ColumnRef"]["location"])
-        self.edits.splice(first, first + 1, text)
+        self._splice_targets(targets, target, *expanded(level))
+
+    def _splice_targets(self, targets: list[Node], target: Node, text: str, nodes: list[Node]) -> None:
+        """Put several targets in the place of a star."""
+        tokens, star = self.edits.tokens, target["ResTarget"]["val"]["ColumnRef"]
+        first = tokens.at(star["location"])
+        self.edits.splice(first, tokens.behind_name(first, len(star["fields"])), text)
         position = next(place for place, node in enumerate(targets) if node is target)
         targets[position : position + 1] = nodes
 
@@ -426,7 +484,8 @@ class Reading:
 
     def outputs(self) -> int:
         """How many masked columns the text gives out."""
-        return len({used.field for used in self.used if used.use in (Use.OUTPUT, Use.RETURNED)})
+        shown = {used.field for used in self.used if used.use in (Use.OUTPUT, Use.RETURNED)}
+        return max(0, len(shown) - len(self.raw_outputs))
 
     def masked_columns(self) -> tuple[MaskedColumn, ...]:
         """For the record: the masked columns that the text uses."""

@@ -12,6 +12,7 @@ from interlock.protocols.postgres.masking.copying import copy
 from interlock.protocols.postgres.masking.edits import Edits, Tokens
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, UnknownRelation
+from interlock.protocols.postgres.masking.raw_outputs import RawOutput
 from interlock.protocols.postgres.masking.reading import Reading, Use
 from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, WRITERS
 from interlock.protocols.postgres.statements.interpretation import Interpretation
@@ -42,13 +43,17 @@ class Rewriting(msgspec.Struct, frozen=True):
     gives_mask: bool = False
     """Arguments of EXECUTE look like what stands for a masked value."""
     outputs: int = 0
-    """Masked columns in what it gives."""
+    """Masked columns in what it gives, those that the target masks."""
+    changed: bool = False
+    raw_outputs: tuple[RawOutput, ...] = ()
+    """Columns that the gateway has to mask in each row; then a row has ``width`` columns."""
+    width: int = -1
 
 
 def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings) -> Rewriting:
     """``text``, which means ``interpretation``, as it may go to the target. Never raises."""
     try:
-        guard.check_actions(interpretation.meaning)
+        guard.check_accesses(index, interpretation.meaning)
         return _rewrite(text, index, around)
     except Refused as refused:
         return Rewriting(text, refusal=str(refused))
@@ -64,8 +69,11 @@ def _rewrite(text: bytes, index: MaskingIndex, around: Surroundings) -> Rewritin
     trees = grammar.parse(text)
     guard.check_code(index, trees)
     reading = Reading(index, Names(index, around), Edits(Tokens(text)), WRITERS)
-    for tree in trees:
-        statement(reading, tree)
+    if len(trees) == 1 and "SelectStmt" in trees[0]:
+        reading.answer(trees[0])
+    else:
+        for tree in trees:
+            statement(reading, tree)
     reading.finish()
     return Rewriting(
         reading.edits.apply(trees) if len(reading.edits) else text,
@@ -78,6 +86,9 @@ def _rewrite(text: bytes, index: MaskingIndex, around: Surroundings) -> Rewritin
         copies_in=reading.copies_in,
         gives_mask=any(map(_gives_mask, trees)),
         outputs=reading.outputs(),
+        changed=len(reading.edits) > 0,
+        raw_outputs=reading.raw_outputs,
+        width=reading.width,
     )
 
 

@@ -50,6 +50,28 @@ def expanded(level: Level) -> tuple[str, list[Node]]:
     return text, parse_targets(text)
 
 
+def star_columns(level: Level, qualifiers: list[str]) -> list[tuple[list[str], str]]:
+    """The columns of ``*`` or ``t.*`` one by one: the names of a reference to each, and its text.
+
+    Raises ``Refused`` where they cannot be told.
+    """
+    trees: list[Tree] = list(level.trees)
+    if qualifiers:
+        named = level.named(qualifiers[-1])
+        if len(named) != 1:
+            raise Refused("a star of what is not known")
+        trees = list(named)
+    columns = [column for tree in trees for column in _columns(tree)]
+    return [(_reference(name, text), text) for name, text in columns]
+
+
+def _reference(name: str, text: str) -> list[str]:
+    """What a column's text names: merged columns have no qualifier."""
+    if text == identifier(name):
+        return [name]
+    return [text[1 : -len(identifier(name)) - 2].replace('""', '"'), name]
+
+
 def _parts(tree: Tree) -> list[str]:
     if isinstance(tree, Item):
         return [f"{identifier(tree.qualifier)}.*"]
@@ -66,6 +88,8 @@ def _columns(tree: Tree) -> list[tuple[str, str]]:
         if tree.columns is None:
             raise Refused("Name the columns that you need instead of *: those of the join are not known here.")
         return [(name, qualified(tree.qualifier, name)) for name in tree.columns]
+    if tree.alias:
+        raise Refused("Name the columns that you need instead of *: the join has an alias.")
     left, right = _columns(tree.left), _columns(tree.right)
     names = {name for name, _ in right}
     merged = [name for name, _ in left if name in names] if tree.merged is None else list(tree.merged)
