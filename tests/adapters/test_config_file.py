@@ -6,7 +6,7 @@ import pytest
 
 from interlock.adapters.config_file import LineFinder, load_settings
 from interlock.core.errors import ConfigurationError
-from interlock.core.settings import Durability, PlainConnections, Settings, TlsMode
+from interlock.core.settings import Detection, Durability, Notifications, PlainConnections, Settings, TlsMode
 
 CONNECTION = """\
 [connections.crm]
@@ -51,6 +51,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 credential = { env = "CRM_PASSWORD" }
 tls = "verify-ca"
 ca_file = "ca.pem"
+masking = { refresh_s = 5, functions = ["public.slug"], detect = "report" }
 
 [gateway]
 data_dir = "/var/lib/interlock"
@@ -81,6 +82,8 @@ key = { command = ["fetch-key", "--name", "x"] }
     crm = settings.connections["crm"]
     assert crm.tls is TlsMode.VERIFY_CA
     assert crm.ca_file == str(tmp_path / "ca.pem")
+    assert (crm.masking.refresh_s, crm.masking.functions) == (5, ("public.slug",))
+    assert (crm.masking.detect, crm.masking.notifications) == (Detection.REPORT, Notifications.HIDE)
     assert crm.credential is not None
     assert crm.credential.env == "CRM_PASSWORD"
     assert settings.gateway.data_dir == "/var/lib/interlock"
@@ -148,6 +151,14 @@ WRONG = {
     "two references": (
         CONNECTION + 'credential = { env = "A", sealed = true }',
         ":6: connections.crm.credential: exactly one of env, file, sealed = true",
+    ),
+    "function": (
+        CONNECTION + 'masking = { functions = ["slug"] }',
+        ":6: connections.crm.masking.functions: ",
+    ),
+    "ages": (
+        CONNECTION + "masking = { refresh_s = 60, max_stale_s = 30 }",
+        ":6: connections.crm.masking: max_stale_s must not be less than refresh_s",
     ),
     "connection name": (
         CONNECTION.replace("crm]", '"a/b"]'),

@@ -366,6 +366,34 @@ async def test_a_server_that_speaks_something_else() -> None:
             await PostgresCatalogueReader(target_connections(target)).read("shop", "x")
 
 
+async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    hung_up: asyncio.Queue[None] = asyncio.Queue()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        hung_up.put_nowait(None)
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        target = OneTarget(Endpoint("127.0.0.1", server.sockets[0].getsockname()[1], "app", "x", "x"))
+        impatient = PostgresCatalogueReader(target_connections(target, connect_timeout_s=0.05))
+        with pytest.raises(CatalogueUnavailable, match="it does not answer in time"):
+            await impatient.read("shop", "x")
+        await hung_up.get()
+        monkeypatch.setattr(postgres_catalogue, "READ_TIMEOUT_S", 0.05)
+        with pytest.raises(CatalogueUnavailable, match="takes more than"):
+            await PostgresCatalogueReader(target_connections(target)).read("shop", "x")
+        await hung_up.get()
+
+
+async def test_a_server_that_stalls(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_catalogue, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(postgres_catalogue, "catalogue_queries", lambda _major: {"columns": "SELECT pg_sleep($1)"})
+    with pytest.raises(CatalogueUnavailable, match="takes more than"):
+        await PostgresCatalogueReader(target_connections(OneTarget(sample.endpoint(postgres)))).read("shop", "shop")
+
+
 async def test_over_tls(postgres_tls: PostgresServer) -> None:
     target = OneTarget(sample.endpoint(postgres_tls))
     read = await PostgresCatalogueReader(target_connections(target)).read("shop", "shop")

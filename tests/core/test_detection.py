@@ -155,3 +155,12 @@ def test_binary_forms_keep_their_lengths() -> None:
 )
 def test_long_texts_take_no_longer_than_their_length_asks_for(sample: bytes) -> None:
     assert find(sample * 100_000) is not None
+
+
+def test_more_than_can_be_looked_at_is_a_finding_as_a_whole() -> None:
+    text = b"a@b " * 70_000
+    assert find(text[: 4 * 65_000]) == []
+    assert find(text) == [Finding(0, len(text), "email")]
+    assert redact(base64.b64encode(text), ["ssn", "email"]) == (b"***", {"email": 1})
+    assert scanner(ALL).candidates(text) == [0, len(text)]
+    assert find(b"some words " * 100_000) == []

@@ -19,8 +19,14 @@ DIFFERS = "differs"
 _WORLD = re.compile(rb"(shop|other)/world_[ab]|world_[ab](_template)?|connections?\W+(shop|other)\b")
 _READING = re.compile(
     r"\s*\(*\s*(select|with|table|values|show|explain|declare|fetch|move|close|set|reset|begin|commit|rollback|savepoint"
-    r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout)\b"
+    r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout|create temp)\b"
     r"(?!.*\binto\b)(?!.*;)",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUERY = re.compile(
+    r"\(?(select|with|table|values|explain|show)\b"
+    r"(?!.*\b(into|insert|update|delete|merge|dblink|run|set_config|setval|nextval|lo_\w+|set_limit|\w*(notify|lock|reset)\w*)\b)"
+    r"(?!.*;)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -80,15 +86,12 @@ def comparable(answers: Iterable[Answer]) -> list[tuple[bytes, bytes]]:
 
 def only_reads(case: Case) -> bool:
     """Whether the case is surely without effect on others and on its session's later statements."""
-    return all(_READING.match(step.text) and step.text.split()[0].lower() in _PLAIN for step in case.steps)
-
-
-_PLAIN = {"select", "with", "table", "values", "explain", "show", "(select"}
+    return len(case.steps) == 1 and all(_QUERY.match(step.text) for step in case.steps)
 
 
 def changes(case: Case, answers: Sequence[Answer]) -> bool:
     """Whether anything in the database may be another after the case."""
-    if case.autocommit:
+    if any(step.outside for step in case.steps):
         return True
     return any(not _READING.match(step.text) and answer.tags for step, answer in zip(case.steps, answers, strict=False))
 

@@ -77,7 +77,7 @@ class Masked:
 @contextmanager
 def run_worlds() -> Iterator[Worlds]:
     """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
-    settings = {"max_prepared_transactions": "10", "track_functions": "all"}
+    settings = {"lock_timeout": "5s", "statement_timeout": "20s", "synchronous_commit": "off"}
     with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
         worlds.build_schema(server)
         for world in (WORLD_A, WORLD_B):

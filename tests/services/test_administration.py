@@ -281,7 +281,11 @@ async def test_hardening_that_cannot_be_recorded_is_not_done() -> None:
     await do(bench, AddConnection("crm", settings()))
     plan = await do(bench, HardenConnection("crm", COLUMNS))
     bench.ledger.broken = True
-    for command in (HardenConnection("crm", COLUMNS, agreed=plan.statements), ScanConnection("crm")):
+    commands: tuple[Command[Any], ...] = (
+        HardenConnection("crm", COLUMNS, agreed=plan.statements),
+        ScanConnection("crm"),
+    )
+    for command in commands:
         with pytest.raises(LedgerUnavailable):
             await bench.administration.execute(command, ACTOR)
     assert bench.journal == ["recorded", "changed"]

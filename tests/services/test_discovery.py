@@ -45,9 +45,10 @@ async def test_content_and_names(target: MemoryTarget) -> None:
 
 async def test_what_is_found_too_seldom_is_not_proposed(target: MemoryTarget) -> None:
     target.add("t", [("note", "text")])
-    target.rows["t"] = [(b"x",)] * 199 + [(VALUE,)]
+    plain: tuple[bytes | None, ...] = (b"x",)
+    target.rows["t"] = [plain] * 199 + [(VALUE,)]
     assert (await scan(target)).proposals == ()
-    target.rows["t"] = [(b"x",)] * 99 + [(VALUE,)]
+    target.rows["t"] = [plain] * 99 + [(VALUE,)]
     assert len((await scan(target)).proposals) == 1
 
 

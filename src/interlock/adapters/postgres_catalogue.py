@@ -27,6 +27,7 @@ from interlock.core.catalogue import (
 from interlock.core.errors import CatalogueUnavailable
 
 APPLICATION: Final = "interlock-catalogue"
+READ_TIMEOUT_S: Final = 60.0
 MAX_ROWS: Final = 200_000
 """The most columns that are read, and the most of anything else."""
 _TAGS_IN_COMMENT: Final = re.compile(r"interlock:tags=(TAG(?:,TAG)*)".replace("TAG", r"\w(?:[\w.-]*\w)?"))
@@ -57,16 +58,22 @@ class PostgresCatalogueReader:
 
     async def read(self, connection: str, database: str) -> Catalogue:
         """The catalogue as of one moment, without lineage. Raises CatalogueUnavailable."""
-        found: dict[str, Sequence[Row]] = {}
+        place = f"database {database!r} of connection {connection!r}"
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                rows = await self._fetch(connection, database)
+        except TimeoutError:
+            raise CatalogueUnavailable(f"{place} takes more than {READ_TIMEOUT_S:.0f} s to tell what it has") from None
+        for name, found in rows.items():
+            if len(found) > MAX_ROWS:
+                raise CatalogueUnavailable(f"{place} has more than {MAX_ROWS} {name.replace('_', ' ')}")
+        return await asyncio.to_thread(build_catalogue, CatalogueRows(**rows))
+
+    async def _fetch(self, connection: str, database: str) -> dict[str, Sequence[Row]]:
+        """The rows of each query. One row too many says that there are more."""
         async with self._connections.transaction(connection, database, APPLICATION) as opened:
-            for name, query in catalogue_queries(opened.get_server_version().major).items():
-                found[name] = await opened.fetch(query, MAX_ROWS + 1)
-                if len(found[name]) > MAX_ROWS:
-                    what = name.replace("_", " ")
-                    raise CatalogueUnavailable(
-                        f"database {database!r} of connection {connection!r} has more than {MAX_ROWS} {what}"
-                    )
-        return await asyncio.to_thread(build_catalogue, CatalogueRows(**found))
+            queries = catalogue_queries(opened.get_server_version().major)
+            return {name: await opened.fetch(query, MAX_ROWS + 1) for name, query in queries.items()}
 
 
 def catalogue_queries(major: int) -> dict[str, str]:

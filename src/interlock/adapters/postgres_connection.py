@@ -18,7 +18,7 @@ from interlock.services.state import ConnectionStore
 
 CONNECT_TIMEOUT_S: Final = 15.0
 STATEMENT_TIMEOUT_S: Final = 30.0
-_CLOSE_TIMEOUT_S: Final = 2.0
+_GRACE_S: Final = 2.0
 _OLDEST_MAJOR: Final = 13
 
 TlsContext = Callable[[ConnectionSettings, TargetCredential], ssl.SSLContext]
@@ -33,11 +33,13 @@ class PostgresConnections:
         vault: CredentialVault,
         tls_context: TlsContext,
         *,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
     ) -> None:
         self._connections = connections
         self._vault = vault
         self._tls_context = tls_context
+        self._connect_timeout_s = connect_timeout_s
         self._statement_timeout_s = statement_timeout_s
 
     @contextlib.asynccontextmanager
@@ -51,12 +53,10 @@ class PostgresConnections:
         """
         place = f"database {database!r} of connection {connection!r}"
         try:
-            async with (
-                self._open(connection, database, application) as opened,
-                opened.transaction(isolation="repeatable_read", readonly=read_only),
-            ):
-                await self._prepare(opened)
+            async with self._open(connection, database, application) as opened:
+                await self._begin(opened, "READ ONLY" if read_only else "READ WRITE")
                 yield opened
+                await opened.execute("COMMIT")
         except (CatalogueUnavailable, AdministrationRefused):
             raise
         except InterlockError as error:
@@ -77,23 +77,25 @@ class PostgresConnections:
             ssl=False if settings.tls is TlsMode.DISABLE else self._tls_context(settings, credential),
             direct_tls=False,
             target_session_attrs="any",
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=self._statement_timeout_s + _CLOSE_TIMEOUT_S,
+            timeout=self._connect_timeout_s,
+            command_timeout=self._statement_timeout_s + _GRACE_S,
             statement_cache_size=0,  # poolers between gateway and target may not keep prepared statements
             server_settings={"application_name": application},
         )
         try:
             _check_version(opened.get_server_version().major)
             yield opened
+            with contextlib.suppress(TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await opened.close(timeout=_GRACE_S)
         finally:
-            await _close(opened)
+            opened.terminate()  # no goodbye after an error: a target that stalls must not hold the gateway
 
-    async def _prepare(self, opened: asyncpg.Connection) -> None:
+    async def _begin(self, opened: asyncpg.Connection, mode: str) -> None:
         """Names are searched in pg_catalog first: behind a pooler somebody's temporary relations may be left over."""
         timeout_ms = int(self._statement_timeout_s * 1000)
         await opened.execute(
-            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL jit = off; "
-            f"SET LOCAL statement_timeout = {timeout_ms}"
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ, {mode}; SET LOCAL search_path = pg_catalog, pg_temp; "
+            f"SET LOCAL statement_timeout = {timeout_ms}; SET LOCAL jit = off"
         )
 
     def _settings(self, connection: str) -> ConnectionSettings:
@@ -101,14 +103,6 @@ class PostgresConnections:
         if settings is None:
             raise CatalogueUnavailable(f"there is no connection {connection!r}")
         return settings
-
-
-async def _close(opened: asyncpg.Connection) -> None:
-    """Say goodbye, or hang up when that does not work: a target that stalls must not hold the gateway."""
-    try:
-        await opened.close(timeout=_CLOSE_TIMEOUT_S)
-    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        opened.terminate()
 
 
 def _check_version(major: int) -> None:

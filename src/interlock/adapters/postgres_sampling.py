@@ -29,8 +29,8 @@ class PostgresSampler:
         """As in the port."""
         async with self._connections.transaction(connection, database, APPLICATION) as opened:
             query = _query(relation, columns, await _estimated_rows(opened, relation), rows)
-            cursor = await opened.cursor(query)
-            while batch := await cursor.fetch(BATCH_ROWS):
+            await opened.execute(f"DECLARE sample NO SCROLL CURSOR FOR {query}")
+            while batch := await opened.fetch(f"FETCH {BATCH_ROWS} FROM sample"):
                 yield [tuple(None if value is None else value.encode() for value in row) for row in batch]
 
 

@@ -10,6 +10,7 @@ it never replaces a mask that a rule puts on a column.
 
 import base64
 import functools
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -38,6 +39,7 @@ _GROUPS = (("email", "ssn", "phone", "secret"), ("credit-card", "iban"), (_ENCOD
 _ENCODED = Pattern(rb"\\+x[0-9A-Fa-f]{12,}|[A-Za-z0-9+/]{15,}(?:(?:\\r|\r)?(?:\\n|\n)[A-Za-z0-9+/]+)*={0,2}")
 # In binary forms, which alone have NUL bytes, in front of each element. Its last bytes may look like text.
 _BINARY_LENGTH = re.compile(rb"\0\0[\s\S]{2}")
+_MANY_HINTS = 1 << 16
 _ESCAPE = re.compile(rb"[nrtbf]|u[0-9A-Fa-f]{4}")
 _LINE_BREAKS = (b"\\r", b"\\n", b"\r", b"\n")
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
@@ -53,8 +55,8 @@ class _Group:
         self._any = Pattern(b"|".join(b"(?:%s)" % hint for hint in hints.values()))
 
     def spans(self, block: bytes) -> Iterator[tuple[int, int]]:
-        """Where hints are."""
-        return self._any.spans(block)
+        """Where hints are, up to one more than are looked at."""
+        return itertools.islice(self._any.spans(block), _MANY_HINTS + 1)
 
     def hinted(self, text: bytes) -> list[str]:
         """The classes whose hints are there."""
@@ -62,7 +64,11 @@ class _Group:
 
 
 class Scanner:
-    """Looks for the detector classes ``classes``. Stateless; make one with ``scanner``."""
+    """Looks for the detector classes ``classes``. Stateless; make one with ``scanner``.
+
+    A text in which more than 65,536 places of one kind would have to be looked at is a finding as a whole, of the first
+    class: so much at once would hold everybody up, and letting it pass would be a way around.
+    """
 
     def __init__(self, classes: frozenset[str]) -> None:
         hints = {name: DETECTORS[name].hint for name in DETECTORS if name in classes}
@@ -71,13 +77,19 @@ class Scanner:
         groups = ({name: hints[name] for name in names if name in hints} for names in _GROUPS)
         self._groups = [_Group(group) for group in groups if group]
         self._plain_groups = self._groups[:-1]
+        self._first = next(iter(hints), "")
 
     def candidates(self, block: bytes) -> list[int]:
         """Starts and ends, in turn, of places in ``block``, ascending and apart.
 
         They may hold something; what no candidate touches does not, even when it is looked at on its own.
         """
-        spans = sorted(span for group in self._groups for span in group.spans(block))
+        spans: list[tuple[int, int]] = []
+        for group in self._groups:
+            spans += group.spans(block)
+            if len(spans) > _MANY_HINTS:
+                return [0, len(block)]
+        spans.sort()
         apart: list[int] = []
         for start, end in spans:
             if apart and start <= apart[-1]:
@@ -110,6 +122,9 @@ class Scanner:
         return b"".join(parts), counts
 
     def _all(self, text: bytes) -> Iterator[Finding]:
+        if self._is_crowded(text):
+            yield Finding(0, len(text), self._first)
+            return
         if b"\0" in text:
             text = _BINARY_LENGTH.sub(b"\0\0\0\0", text)
         for group in self._groups:
@@ -120,6 +135,12 @@ class Scanner:
                     for start, end in DETECTORS[name].spans(text):
                         yield Finding(_behind_escape(text, start), end, name)
 
+    def _is_crowded(self, text: bytes) -> bool:
+        """Whether looking at everything in this text would take too long."""
+        if len(text) <= _MANY_HINTS:
+            return False
+        return any(sum(1 for _ in group.spans(text)) > _MANY_HINTS for group in self._groups)
+
     def _encoded(self, text: bytes) -> Iterator[Finding]:
         for start, end in _ENCODED.spans(text):
             start = _behind_escape(text, start)
@@ -127,6 +148,9 @@ class Scanner:
                 yield from (Finding(start, end, name) for name in self._classes_in(decoded))
 
     def _classes_in(self, decoded: bytes) -> Iterator[str]:
+        if self._is_crowded(decoded):
+            yield self._first
+            return
         for group in self._plain_groups:
             for name in group.hinted(decoded):
                 if any(True for _ in DETECTORS[name].spans(decoded)):

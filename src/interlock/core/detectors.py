@@ -6,6 +6,7 @@ about one value at a time. No finding has a NUL byte in it. Precision comes from
 stands next to a candidate.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -98,8 +99,19 @@ _ISSUERS = (
     (b"6304", b"6304", (16,)),
     (b"6759", b"6763", (16,)),
 )
-_CARD_LAYOUTS = frozenset([(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (4, 4, 4, 2), (8, 8)])
-_CARD_MAX_GROUPS = max(map(len, _CARD_LAYOUTS))
+# Sizes of the groups of digits, by the size of the first one.
+_CARD_LAYOUTS = defaultdict[int, tuple[tuple[int, ...], ...]](
+    tuple,
+    {
+        4: ((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (4, 4, 4, 2)),
+        6: ((6, 13),),
+        8: ((8, 8),),
+        14: ((14,),),
+        15: ((15,),),
+        16: ((16,),),
+        19: ((19,),),
+    },
+)
 _DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
 
 
@@ -124,22 +136,20 @@ def _cards(text: bytes) -> Spans:
 
 def _cards_among(text: bytes, groups: list[tuple[int, int]]) -> Spans:
     """Cards made of whole groups of digits, as they are printed on cards or in one piece."""
+    sizes = tuple(end - start for start, end in groups)
     first = 0
     while first < len(groups):
-        last = next(
-            (last for last in range(first, len(groups)) if _is_printed_card(text, groups[first : last + 1])), -1
-        )
-        if last >= 0:
-            yield groups[first][0], groups[last][1]
-        first = max(first, last) + 1
+        layouts = (layout for layout in _CARD_LAYOUTS[sizes[first]] if layout == sizes[first : first + len(layout)])
+        count = next((len(layout) for layout in layouts if _are_card(text, groups[first : first + len(layout)])), 0)
+        if count:
+            yield groups[first][0], groups[first + count - 1][1]
+        first += max(count, 1)
 
 
-def _is_printed_card(text: bytes, groups: list[tuple[int, int]]) -> bool:
-    sizes = tuple(end - start for start, end in groups)
+def _are_card(text: bytes, groups: list[tuple[int, int]]) -> bool:
     start, end = groups[0][0], groups[-1][1]
-    printed = len(sizes) == 1 or sizes in _CARD_LAYOUTS
     fraction = start > 1 and text[start - 1] == 0x2E and text[start - 2] in _DIGITS
-    if not printed or fraction or not _begins(text, start) or not _ends(text, end):
+    if fraction or not _begins(text, start) or not _ends(text, end):
         return False
     return _is_card(b"".join(text[left:right] for left, right in groups))
 

@@ -51,7 +51,8 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
 
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
     of the Cedar context. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
-    says; it is a sentence for the client, and ``refusal_code`` the protocol's own code for it, if it has one.
+    says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is given only to whom policy
+    does not deny the request anyway.
     """
 
     verb: str

@@ -15,6 +15,7 @@ import structlog
 
 from interlock.core.decision import Decision
 from interlock.core.errors import InterlockError, MaskingUnavailable
+from interlock.core.masking import Masking
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
@@ -76,6 +77,8 @@ class StreamDriver:
         self._cancel_key: bytes | None = None
         self._refusal_recorded = False
         self._killed = False
+        self._withheld: list[bytes] = []
+        """What the client sent while its masks are found out anew."""
 
     @property
     def opened(self) -> OpenSession | None:
@@ -95,17 +98,40 @@ class StreamDriver:
     # ------------------------------------------------------------ what the sockets tell
 
     def data_received(self, side: Side, data: bytes) -> None:
-        if side is Side.CLIENT and self._opened is not None and self._opened.guard.masking_is_stale:
-            self._renew_masking(self._opened)
-        self._feed(base.DataReceived(side, data))
+        opened = self._opened
+        if side is Side.TARGET or opened is None or not (self._withheld or opened.guard.masking_is_stale):
+            self._feed(base.DataReceived(side, data))
+        else:
+            self._withheld.append(data)
+            self._renew_masking(opened)
 
     def _renew_masking(self, opened: OpenSession) -> None:
         """Policy or catalogue have changed: what the client sends from here on is under the new masks."""
+        if len(self._withheld) > 1:
+            return  # it is being done
         try:
-            self._feed(base.MaskingChanged(opened.guard.renew_masking()))
+            masking = opened.guard.renew_masking()
+        except MaskingUnavailable:
+            self.peer.pause("masking")
+            self._start(self._load_masking(opened), "load masking")
+        else:
+            self._masking_renewed(masking)
+
+    async def _load_masking(self, opened: OpenSession) -> None:
+        try:
+            masking = await opened.guard.load_masking()
         except MaskingUnavailable as error:
             log.warning("session ended", session=opened.session.id, error=str(error))
             self.kill("58000", "the gateway can no longer tell what is masked for you, so it ends this session")
+            return
+        self.peer.resume("masking")
+        self._masking_renewed(masking)
+
+    def _masking_renewed(self, masking: Masking | None) -> None:
+        self._feed(base.MaskingChanged(masking))
+        data = b"".join(self._withheld)
+        self._withheld.clear()
+        self._feed(base.DataReceived(Side.CLIENT, data))
 
     def eof_received(self, side: Side) -> None:
         self._feed(base.EofReceived(side))

@@ -111,6 +111,13 @@ class SessionGuard:
         """The masking as it is now. Raises ``MaskingUnavailable``."""
         return self._masking.renew() if self._masking is not None else None
 
+    async def load_masking(self) -> Masking | None:
+        """The masking as it is now, with a catalogue that is read when there is none. Raises ``MaskingUnavailable``."""
+        if self._masking is None:
+            return None
+        await self._masking.load()
+        return self._masking.current
+
     async def refresh_masking(self) -> Masking | None:
         """The masking after the catalogue was read again. Raises ``MaskingUnavailable``."""
         return await self._masking.refresh() if self._masking is not None else None

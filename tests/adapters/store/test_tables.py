@@ -12,7 +12,7 @@ from interlock.adapters.store.sessions import SessionTable
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.session import Session, SessionStatus
-from interlock.core.settings import ConnectionSettings, CredentialReference, TlsMode
+from interlock.core.settings import ConnectionSettings, CredentialReference, Detection, MaskingSettings, TlsMode
 
 
 def settings(**changes: Any) -> ConnectionSettings:
@@ -56,7 +56,11 @@ async def test_identities(database: Database) -> None:
 async def test_connections_of_the_file_hide_those_of_commands(database: Database) -> None:
     table = ConnectionTable(database, {"crm": settings(host="file")})
     full = settings(
-        credential=CredentialReference(sealed=True), tls=TlsMode.REQUIRE, search_path=("a", "b"), tags=("pii",)
+        credential=CredentialReference(sealed=True),
+        tls=TlsMode.REQUIRE,
+        search_path=("a", "b"),
+        tags=("pii",),
+        masking=MaskingSettings(refresh_s=5, functions=("public.f",), detect=Detection.MASK),
     )
     await table.save("crm", settings(host="command"))
     await table.save("other", full)

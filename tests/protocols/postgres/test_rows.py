@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from interlock.protocols.postgres.rows import (
     redact_message,
 )
 from tests.protocols.postgres import wire
+from tests.servers.postgres import PostgresServer
 
 ALL = frozenset(DETECTOR_CLASSES)
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">II", 0, 0)
@@ -322,3 +324,26 @@ def test_any_message_is_redacted_or_refused(kind: int, body: bytes) -> None:
     except MalformedRow:
         return
     assert clean.count(b"\0") == body.count(b"\0")
+
+
+@pytest.mark.parametrize("options", ["FORMAT text", "FORMAT csv", "FORMAT binary"])
+def test_copy_of_a_real_server(postgres: PostgresServer, options: str) -> None:
+    """Each message has whole rows, and what is left can be read back by the server."""
+    query = (
+        "SELECT i, 'mail jane@example.com', ARRAY['a' || repeat('b', 47), '4111111111111111' || repeat(' ', 32)], NULL,"
+        " jsonb_build_object('ssn', '078-05-1120', 'n', i), 'jane@example.com'::bytea FROM generate_series(1, 3) i"
+    )
+    with psycopg.connect(postgres.endpoint().dsn(), autocommit=True) as connection:
+        with connection.cursor().copy(f"COPY ({query}) TO STDOUT ({options})") as copy:
+            stream = b"".join(wire.copy_data(bytes(payload)) for payload in copy)
+        masker = content_masker()
+        clean = masker.feed(stream + wire.COPY_DONE)
+        connection.execute("CREATE TEMP TABLE back (i int, mail text, cards text[], gone text, doc jsonb, raw bytea)")
+        with connection.cursor().copy(f"COPY back FROM STDIN ({options})") as copy:
+            for message in wire.split(clean)[:-1]:
+                copy.write(message[5:])
+        read = connection.execute("SELECT * FROM back ORDER BY i").fetchall()
+    stars = "***" + " " * 32 if options != "FORMAT binary" else "*" * 16 + " " * 32
+    expected = [(i, "mail ***", ["a" + "b" * 47, stars], None, {"ssn": "***", "n": i}, b"***") for i in (1, 2, 3)]
+    assert read == expected
+    assert masker.found == {"email": 6, "credit-card": 3, "ssn": 3}

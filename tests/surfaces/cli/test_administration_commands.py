@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from interlock.core.administration import AnswerT, Command
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.core.settings import ConnectionSettings, Detection, TlsMode
 from interlock.surfaces.cli import connections, identities, token
 from tests.services.administration_bench import AdministrationBench
 
@@ -62,7 +62,8 @@ def run(workbench: BenchWorkbench) -> Run:
 
 def test_a_connection_by_command(run: Run, bench: AdministrationBench, tmp_path: Path) -> None:
     options = ("--port", "6432", "--database", "b", "--tls", "require", "--schema", "s", "--tag", "pii")
-    result = run(*ADD, *options, "--credential", f"file:{tmp_path}/p")
+    masking = ("--vouch-for", "public.f", "--detect", "mask")
+    result = run(*ADD, *options, *masking, "--credential", f"file:{tmp_path}/p")
     assert (result.exit_code, result.output) == (0, "Connection 'crm' is ready for policy to permit.\n")
     settings = bench.state.connections["crm"]
     assert (settings.host, settings.port, settings.databases, settings.tls) == (
@@ -72,6 +73,7 @@ def test_a_connection_by_command(run: Run, bench: AdministrationBench, tmp_path:
         TlsMode.REQUIRE,
     )
     assert (settings.search_path, settings.tags) == (("s",), ("pii",))
+    assert (settings.masking.functions, settings.masking.detect) == (("public.f",), Detection.MASK)
     assert settings.credential is not None
     assert settings.credential.file == f"{tmp_path}/p"
 
@@ -128,6 +130,11 @@ def test_removing_and_trying_connections(run: Run) -> None:
     result = run("connections", "remove", "crm")
     assert (result.exit_code, result.output) == (1, "error: there is no connection 'crm'\n")
     assert "change it there" in run("connections", "remove", "reports").output
+
+
+def test_functions_are_named_in_full(run: Run, bench: AdministrationBench) -> None:
+    assert run(*ADD, "--vouch-for", "f").exit_code == 1
+    assert bench.state.connections == {}
 
 
 def test_settings_that_contradict_one_another(run: Run) -> None:

@@ -302,7 +302,8 @@ class Relay:
     def _read_describe(self, message: bytes, effects: list[Effect]) -> None:
         space = _SPACES.get(message[5]) if len(message) > 5 else None
         if space is None:
-            raise Malformed("the Describe message names neither a statement nor a portal")
+            self._add(message, Entry(Awaited.DESCRIPTION), effects)  # the target refuses it
+            return
         name, _ = _name(message, 6)
         self._add(message, self._requests.describe(space, name), effects)
 

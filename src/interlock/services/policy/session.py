@@ -124,12 +124,14 @@ class SessionPolicy:
 
     def _decide_anew(self, meaning: Meaning, now_s: float) -> Verdict:
         try:
-            if meaning.refusal is not None:
-                return self._denied(wording.unsupported(meaning.refusal, self.version, meaning.refusal_code))
+            if meaning.refusal is not None and not meaning.refusal_code:
+                return self._denied(wording.unsupported(meaning.refusal, self.version))
             count = len(distinct_accesses(meaning))
             if count > MAX_ACCESSES:
                 return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
             verdict = self._strictest(self.examine(meaning, now_s))
+            if verdict.denial is None and meaning.refusal is not None:
+                return self._denied(wording.unsupported(meaning.refusal, self.version, meaning.refusal_code))
             if verdict.denial is not None and "error" in meaning.facts:
                 return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"])))
             return verdict

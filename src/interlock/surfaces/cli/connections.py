@@ -17,7 +17,7 @@ from interlock.core.administration import (
     ShowConnection,
     TestConnection,
 )
-from interlock.core.settings import ConnectionSettings, CredentialReference, TlsMode
+from interlock.core.settings import ConnectionSettings, CredentialReference, Detection, MaskingSettings, TlsMode
 from interlock.surfaces.cli.answers import (
     REFUSED,
     JsonOption,
@@ -94,6 +94,11 @@ def add_connection(
     client_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     schema: Annotated[list[str] | None, typer.Option(help="A schema of the search path; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word that policy can refer to; may be repeated.")] = None,
+    vouch_for: Annotated[
+        list[str] | None,
+        typer.Option(help="A function, as schema.name, that shows nothing to others; may be repeated."),
+    ] = None,
+    detect: Annotated[Detection, typer.Option(help="Sensitive content in what no rule names.")] = Detection.OFF,
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the one of this name.")] = False,
 ) -> None:
     """Add a connection. Its password is set afterwards, with set-credential."""
@@ -111,6 +116,7 @@ def add_connection(
             client_key=_absolute(client_key),
             search_path=tuple(schema or ("public",)),
             tags=tuple(tag or ()),
+            masking=MaskingSettings(functions=tuple(vouch_for or ()), detect=detect),
         )
     except ValueError as error:
         stop(str(error), REFUSED)

@@ -51,8 +51,8 @@ def _check_server_relation(index: MaskingIndex, schema: str, name: str, columns:
     shown = hidden if "*" in columns else hidden.intersection(columns)
     if shown:
         raise Refused(
-            f"{', '.join(sorted(shown))} of {name} can hold values of others, which are masked for you: name the columns "
-            "that you need, without that."
+            f"{', '.join(sorted(shown))} of {name} can hold values of others, which are masked for you: name the "
+            "columns that you need, without that."
         )
 
 

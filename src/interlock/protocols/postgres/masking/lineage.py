@@ -54,6 +54,10 @@ PURE_EXTENSIONS: Final = frozenset(
 """Extensions whose routines read no tables that their arguments name."""
 
 
+_FIRST_NORMAL_OID: Final = 16_384
+"""Below it are the server's own objects (access/transam.h)."""
+
+
 class Opaque(Exception):
     """A query that cannot be followed."""
 
@@ -85,6 +89,7 @@ def _safe_routines(routines: Iterable[Routine]) -> frozenset[int]:
     """Those of pure extensions, and those in SQL that read no relation and call nothing but safe ones."""
     listed = list(routines)
     safe = {routine.oid for routine in listed if routine.extension in PURE_EXTENSIONS}
+    safe |= {oid for routine in listed for oid in routine.supports if oid < _FIRST_NORMAL_OID}
     calls = {routine.oid: _calls(routine) for routine in listed if routine.oid not in safe}
     by_name: dict[str, list[int]] = {}
     for routine in listed:

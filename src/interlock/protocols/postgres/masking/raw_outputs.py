@@ -20,9 +20,8 @@ from interlock.protocols.postgres.statements.nodes import Node, strings
 
 KEYED: Final = frozenset((MaskKind.HASH, MaskKind.TOKENISE))
 _PLAIN: Final = frozenset(
-    ("targetList", "fromClause", "whereClause", "sortClause", "limitOffset", "limitCount", "limitOption", "lockingClause",
-     "withClause", "op")
-)  # fmt: skip
+    "targetList fromClause whereClause sortClause limitOffset limitCount limitOption lockingClause withClause op".split()
+)
 
 
 class RawOutput(msgspec.Struct, frozen=True):
