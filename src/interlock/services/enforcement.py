@@ -209,7 +209,7 @@ class SessionGuard:
         """Whether the operation was made under the masking that is in force now. May raise: that is a denial."""
         if self._masking is None:
             return not operation.masking
-        if _DEFINING.intersection(access.action for access in operation.meaning.accesses):
+        if _defines(operation.meaning):
             self._definitions.add(operation.number)
         if not self._masking.is_stale:
             return operation.masking == self._masking.version
@@ -240,6 +240,12 @@ def _access_lines(meaning: Meaning) -> tuple[str, ...]:
     return tuple(
         f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
     )
+
+
+@lru_cache(maxsize=4096)
+def _defines(meaning: Meaning) -> bool:
+    """Whether it changes what the database contains."""
+    return not _DEFINING.isdisjoint(access.action for access in meaning.accesses)
 
 
 @lru_cache(maxsize=4096)

@@ -333,7 +333,7 @@ def test_copy_of_a_real_server(postgres: PostgresServer, options: str) -> None:
         "SELECT i, 'mail jane@example.com', ARRAY['a' || repeat('b', 47), '4111111111111111' || repeat(' ', 32)], NULL,"
         " jsonb_build_object('ssn', '078-05-1120', 'n', i), 'jane@example.com'::bytea FROM generate_series(1, 3) i"
     )
-    with psycopg.connect(postgres.endpoint().dsn(), autocommit=True) as connection:
+    with psycopg.connect(**postgres.endpoint().parameters(), autocommit=True) as connection:
         with connection.cursor().copy(f"COPY ({query}) TO STDOUT ({options})") as copy:
             stream = b"".join(wire.copy_data(bytes(payload)) for payload in copy)
         masker = content_masker()

@@ -202,7 +202,7 @@ class Answers:
             self._outstanding.pop()
         elif head.awaited is not Awaited.READY_AFTER_QUERY:
             raise LostTrack("a description that nobody asked for")
-        if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force:
+        if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force and not head.gives_nothing:
             if not message.whole:
                 raise LostTrack("a description is too long to be looked at")
             raw = [output.position for output in head.raw_outputs]

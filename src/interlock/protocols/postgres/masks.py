@@ -23,6 +23,7 @@ from interlock.protocols.postgres.statements.interpretation import Interpretatio
 MAX_REMEMBERED: Final = 2_000
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 MAX_OWN_NAMES: Final = 10_000
+_MAX_RECENT: Final = 256
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 _UNDEFINED_TABLE: Final = "42P01"
 _CHANGED: Final = (
@@ -39,6 +40,9 @@ class SessionMasks:
         self.masking = masking
         self.index = _index(masking)
         self.own: frozenset[tuple[str, str]] = frozenset()
+        self._around = Surroundings(scope.schemas, scope.certain, self.own)
+        self._recent: dict[bytes, Rewriting] = {}
+        """Of this session, for the masking and the surroundings in force."""
 
     @property
     def version(self) -> str:
@@ -47,6 +51,7 @@ class SessionMasks:
 
     def change(self, masking: Masking | None) -> None:
         """Another masking is in force."""
+        self._recent.clear()
         self.masking = masking
         self.index = _index(masking)
 
@@ -55,9 +60,25 @@ class SessionMasks:
         if self.index is None:
             return None
         paths = [statement.search_path for statement in interpretation.statements if statement.search_path is not None]
-        schemas = self._scope.possible(paths) if paths else self._scope.schemas
-        around = Surroundings(schemas, self._scope.certain and not paths, self.own)
-        return _remembered.get(text, interpretation, self.index, around)
+        if paths:
+            around = Surroundings(self._scope.possible(paths), False, self.own)
+            return _remembered.get(text, interpretation, self.index, around)
+        around = self._surroundings()
+        known = self._recent.get(text)
+        if known is None:
+            known = _remembered.get(text, interpretation, self.index, around)
+            if len(self._recent) >= _MAX_RECENT:
+                self._recent.clear()
+            self._recent[text] = known
+        return known
+
+    def _surroundings(self) -> Surroundings:
+        """What names mean in the session now; when that has changed, what was found before is forgotten."""
+        around, scope = self._around, self._scope
+        if around.own is not self.own or around.path is not scope.schemas or around.path_is_certain != scope.certain:
+            around = self._around = Surroundings(scope.schemas, scope.certain, self.own)
+            self._recent.clear()
+        return around
 
     def still_holds(self, rewriting: Rewriting | None, text: bytes, interpretation: Interpretation) -> Rewriting | None:
         """What was prepared, if its text would be prepared in the same way now, otherwise ``STALE``."""

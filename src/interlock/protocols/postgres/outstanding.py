@@ -82,6 +82,8 @@ class Entry:
         self.raw_outputs: tuple[RawOutput, ...] = ()
         """Columns that are masked as its rows pass, which then have ``width`` columns."""
         self.width = -1
+        self.gives_nothing = False
+        """It describes what will not be run."""
         self.rows_masker: RowMasker | None = None
         self.masked_outputs = 0
         """Masked columns in each row."""

@@ -224,8 +224,10 @@ class Requests:
         """A Describe of a prepared statement or portal."""
         entry = Entry(Awaited.DESCRIPTION)
         for prepared in self._standing_for(Name(space, name)):
-            if prepared.rewriting is not None:
-                entry.raw_outputs += prepared.rewriting.raw_outputs
+            now = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
+            if now is not None:
+                entry.raw_outputs += now.raw_outputs
+                entry.gives_nothing = entry.gives_nothing or bool(now.refusal)
         return entry
 
     def close(self, space: NameSpace, name: str) -> Entry:
