@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from tests.masking.corpus import Case, Step
 from tests.masking.markers import Markers
 from tests.masking.servers import Outside, Worlds
-from tests.masking.session import Answer, RecordingSession, Way
+from tests.masking.session import Answer, RecordingSession, Way, columns
 from tests.masking.world import WORLD_A, WORLD_B, World
 
 MARKERS = {world.database: Markers(world.markers()) for world in (WORLD_A, WORLD_B)}
@@ -23,6 +23,7 @@ _READING = re.compile(
     r"(?!.*\binto\b)(?!.*;)",
     re.IGNORECASE | re.DOTALL,
 )
+_MINOR = re.compile(rf"{_READING.pattern}|\s*(insert|update|merge|copy)\b(?!.*;)", re.IGNORECASE | re.DOTALL)
 _QUERY = re.compile(
     r"\(?(select|with|table|values|explain|show)\b"
     r"(?!.*\b(into|insert|update|delete|merge|dblink|run|set_config|setval|nextval|lo_\w+|set_limit|\w*(notify|lock|reset)\w*)\b)"
@@ -79,9 +80,15 @@ def leaked(answers: Iterable[Answer], world: World) -> list[str]:
 
 
 def comparable(answers: Iterable[Answer]) -> list[tuple[bytes, bytes]]:
-    """The answers without what differs from run to run: process ids, and the world's name."""
+    """The answers without what differs from run to run: process ids, oids of new tables, the world's name."""
     messages = (message for answer in answers for message in answer.messages)
-    return [(kind, _WORLD.sub(b"", body[4:] if kind == b"A" else body)) for kind, body in messages]
+    return [(kind, _WORLD.sub(b"", _lasting(kind, body))) for kind, body in messages]
+
+
+def _lasting(kind: bytes, body: bytes) -> bytes:
+    if kind == b"A":
+        return body[4:]
+    return repr(columns(body)).encode() if kind == b"T" else body
 
 
 def only_reads(case: Case) -> bool:
@@ -91,9 +98,17 @@ def only_reads(case: Case) -> bool:
 
 def changes(case: Case, answers: Sequence[Answer]) -> bool:
     """Whether anything in the database may be another after the case."""
-    if any(step.outside for step in case.steps):
-        return True
-    return any(not _READING.match(step.text) and answer.tags for step, answer in zip(case.steps, answers, strict=False))
+    return _wrote(case, answers, _READING)
+
+
+def harms(case: Case, answers: Sequence[Answer]) -> bool:
+    """Whether the case may have changed what later cases depend on: more than some rows of tables."""
+    return any(step.outside for step in case.steps) or _wrote(case, answers, _MINOR)
+
+
+def _wrote(case: Case, answers: Sequence[Answer], harmless: re.Pattern[str]) -> bool:
+    pairs = zip(case.steps, answers, strict=False)
+    return any(not harmless.match(step.text) and answer.tags for step, answer in pairs)
 
 
 def errors(answers: Iterable[Answer]) -> list[str]:

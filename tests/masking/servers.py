@@ -41,22 +41,34 @@ def tags() -> str:
     return "[policy.tags]\n" + "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Worlds:
-    """PostgreSQL with both worlds. ``features`` are its extensions, and ``xml``."""
+    """PostgreSQL with both worlds. ``features`` are its extensions, and ``xml``.
+
+    ``restored`` counts how often the worlds were put back, each time ending all sessions.
+    """
 
     server: PostgresServer
     version: int
     features: frozenset[str]
+    restored: int = 0
 
     def open(self, world: World) -> RecordingSession:
         """A session without a gateway, as the role that the gateway uses."""
         return RecordingSession(self.server.port, ROLE, world.database)
 
+    def restore(self) -> None:
+        """Put both worlds back."""
+        self.restored += 1
+        for world in (WORLD_A, WORLD_B):
+            worlds.restore(self.server, world)
+
     @contextmanager
     def outside(self, world: World) -> Iterator[Outside]:
         """Somebody else who is not under a mask: runs a text in a session that stays open until the block ends."""
-        with psycopg.connect(**self.server.endpoint(database=world.database).parameters(), autocommit=True) as connection:
+        with psycopg.connect(
+            **self.server.endpoint(database=world.database).parameters(), autocommit=True
+        ) as connection:
             yield lambda text: connection.execute(text.encode()) and None
 
 

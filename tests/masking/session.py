@@ -53,7 +53,7 @@ class Answer:
     def columns(self) -> list[tuple[str, int]]:
         """Name and type oid of each column, as the last RowDescription has them."""
         described = [body for kind, body in self.messages if kind == b"T"]
-        return _columns(described[-1]) if described else []
+        return columns(described[-1]) if described else []
 
     @property
     def tags(self) -> list[str]:
@@ -148,7 +148,8 @@ def cells(row: bytes) -> tuple[bytes | None, ...]:
     return tuple(found)
 
 
-def _columns(body: bytes) -> list[tuple[str, int]]:
+def columns(body: bytes) -> list[tuple[str, int]]:
+    """Name and type oid of each column of a RowDescription."""
     found = []
     position = 2
     for _ in range(int.from_bytes(body[:2], "big")):

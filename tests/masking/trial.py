@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.masking.corpus import Case
-from tests.masking.playing import DIFFERS, changes, comparable, errors, leaked, only_reads, play
+from tests.masking.playing import DIFFERS, changes, comparable, errors, harms, leaked, only_reads, play
 from tests.masking.servers import Masked, Worlds
 from tests.masking.session import Answer, RecordingSession, Way
-from tests.masking.world import WORLD_A, WORLD_B, World, restore
+from tests.masking.world import WORLD_A, WORLD_B, World
 
 _WORLDS = (WORLD_A, WORLD_B)
 _OTHER_WAYS = (Way.BINARY, Way.PREPARED, Way.PORTAL)
@@ -25,6 +25,7 @@ class Trial:
     worlds: Worlds
     entrance: Worlds | Masked
     _kept: dict[str, RecordingSession] = field(default_factory=dict)
+    _restored: int = 0
 
     def close(self) -> None:
         for session in self._kept.values():
@@ -32,26 +33,25 @@ class Trial:
         self._kept.clear()
 
     def answers(self, case: Case, way: Way, *, rolled_back: bool) -> Answers:
-        """What the case brings in each world."""
+        """What the case brings in each world. What it may have harmed is put back."""
         found = {world.database: self._answers(case, world, way, rolled_back) for world in _WORLDS}
-        if not rolled_back and any(changes(case, answers) for answers in found.values()):
-            self.restore()
+        if not rolled_back and any(harms(case, answers) for answers in found.values()):
+            self.worlds.restore()
         return found
-
-    def restore(self) -> None:
-        """Put both worlds back."""
-        self.close()
-        for world in _WORLDS:
-            restore(self.worlds.server, world)
 
     def _answers(self, case: Case, world: World, way: Way, rolled_back: bool) -> list[Answer]:
         if only_reads(case):
-            session = self._kept.get(world.database)
-            if session is None or session.ended:
-                session = self._kept[world.database] = self.entrance.open(world)
-            return play(case, session, _nobody, rolled_back=rolled_back, way=way)
+            return play(case, self._session(world), _nobody, rolled_back=rolled_back, way=way)
         with self.entrance.open(world) as session, self.worlds.outside(world) as outside:
             return play(case, session, outside, rolled_back=rolled_back, way=way)
+
+    def _session(self, world: World) -> RecordingSession:
+        if self._restored != self.worlds.restored or any(session.ended for session in self._kept.values()):
+            self.close()
+            self._restored = self.worlds.restored
+        if world.database not in self._kept:
+            self._kept[world.database] = self.entrance.open(world)
+        return self._kept[world.database]
 
 
 def fails_to_leak(case: Case, direct: Trial) -> str:
@@ -72,23 +72,33 @@ def leaks(case: Case, masked: Trial, *, alike: bool = True) -> Iterator[str]:
     A value that the case itself names is no news. With ``alike`` both worlds must answer alike.
     """
     sent = " ".join(step.text for step in case.steps)
-    for way, rolled_back in _attempts(case):
-        answers = masked.answers(case, way, rolled_back=rolled_back)
+    for name, answers in _attempts(case, masked):
         for world in _WORLDS:
             planted = world.markers()
-            found = [name for name in leaked(answers[world.database], world) if planted[name] not in sent]
+            found = [marker for marker in leaked(answers[world.database], world) if planted[marker] not in sent]
             if found:
-                yield f"{_named(way, rolled_back)}: {found} comes out"
+                yield f"{name}: {found} comes out"
         if alike and _differ(answers):
-            yield f"{_named(way, rolled_back)}: the answers differ: {_difference(answers)}"
+            yield f"{name}: the answers differ: {_difference(answers)}"
 
 
-def _attempts(case: Case) -> Iterator[tuple[Way, bool]]:
-    if not case.autocommit and not only_reads(case):
-        yield case.way, True
-    yield case.way, False
-    if only_reads(case) and len(case.steps) == 1 and case.way is Way.SIMPLE:
-        yield from ((way, False) for way in _OTHER_WAYS)
+def _attempts(case: Case, masked: Trial) -> Iterator[tuple[str, Answers]]:
+    """The answers of every way to try the case.
+
+    What only changes rows is not tried again outside of a transaction: nothing is known of it that could make a
+    difference, and much would have to be put back.
+    """
+    if case.autocommit or only_reads(case):
+        yield case.way.value, masked.answers(case, case.way, rolled_back=False)
+    else:
+        answers = masked.answers(case, case.way, rolled_back=True)
+        yield f"{case.way.value} in a transaction", answers
+        found = answers[WORLD_A.database]
+        if harms(case, found) or not changes(case, found):
+            yield case.way.value, masked.answers(case, case.way, rolled_back=False)
+    if only_reads(case) and case.way is Way.SIMPLE:
+        for way in _OTHER_WAYS:
+            yield way.value, masked.answers(case, way, rolled_back=False)
 
 
 def _nobody(text: str) -> None:
@@ -104,7 +114,3 @@ def _difference(answers: Answers) -> str:
     first, second = (comparable(answers[world.database]) for world in _WORLDS)
     pairs = [pair for pair in zip(first, second, strict=False) if pair[0] != pair[1]]
     return f"{pairs[0][0]!r} and {pairs[0][1]!r}" if pairs else f"{len(first)} and {len(second)} messages"
-
-
-def _named(way: Way, rolled_back: bool) -> str:
-    return f"{way.value}{' in a transaction' if rolled_back else ''}"

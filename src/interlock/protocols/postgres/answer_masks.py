@@ -5,29 +5,47 @@ statements that touch real values are replaced; other sessions' notifications lo
 detection finds is masked.
 """
 
-import functools
 import struct
 from collections.abc import Callable, Container, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
-from interlock.core.keyed_masks import hash_value, tokenise_value
+from interlock.core.keyed_masks import hasher, tokeniser
 from interlock.core.masking import ColumnMask, DetectorMask, MaskKind
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.outstanding import Entry
 from interlock.protocols.postgres.rows import ContentMask, RowMasker, Transform, redact_message
 
-_KEYED: Final[Mapping[MaskKind, Callable[[bytes, bytes], bytes]]] = {
-    MaskKind.HASH: hash_value,
-    MaskKind.TOKENISE: tokenise_value,
-}
+_KEYED: Final[Mapping[MaskKind, Callable[[bytes], Transform]]] = {MaskKind.HASH: hasher, MaskKind.TOKENISE: tokeniser}
 _WITHHELD: Final = "the statement failed; the server's words are withheld because they could show masked values"
 _HINT: Final = "The SQLSTATE tells the kind of error. Whoever may see the masked columns is told more."
+_NUMBERS: Final = frozenset((20, 21, 23, 26, 700, 701, 790, 1700))
+"""int8, int2, int4, oid, float4, float8, money, numeric."""
 _PLACES: Final = frozenset("PpqW")
 """Fields that speak of places in the text, which is not the one that the client sent."""
 _OF_THE_TEXT: Final = "42"
 """Class of errors that are found in a text before any value is looked at."""
 _HIDDEN_PAYLOAD: Final = b"\0"
+
+
+class DescribedColumn(NamedTuple):
+    """What a RowDescription says of a column: the column of a relation that it is, both 0 for none, and its type."""
+
+    relation_oid: int
+    number: int
+    type_oid: int
+
+
+def described_columns(body: bytes) -> list[DescribedColumn]:
+    """The columns of a RowDescription (manual, "Message Formats"). Raises ``ValueError`` and ``struct.error``."""
+    (count,) = struct.unpack_from(">H", body, 0)
+    position = 2
+    columns = []
+    for _ in range(count):
+        position = body.index(0, position) + 1
+        columns.append(DescribedColumn._make(struct.unpack_from(">IHI", body, position)))
+        position += 18
+    return columns
 
 
 class MaskedColumnShown(Exception):
@@ -56,9 +74,17 @@ class AnswerMasks:
         reported = frozenset(detectors) - self._redacted
         self._content = ContentMask(self._redacted, reported) if detectors else None
 
-    def content_masker(self) -> RowMasker | None:
-        """What all rows go through, None when they pass as they are."""
-        return RowMasker(content=self._content) if self._content is not None else None
+    def content_masker(self, description: bytes = b"") -> RowMasker | None:
+        """What all rows go through, None when they pass as they are.
+
+        ``description`` is the RowDescription that came last: in its columns of numbers, a number stands for what is
+        found. Should the rows be another's, the wrong thing stands there, and nothing is shown.
+        """
+        if self._content is None:
+            return None
+        columns = described_columns(description) if description else ()
+        numbers = {place: b"0" for place, column in enumerate(columns) if column.type_oid in _NUMBERS}
+        return RowMasker(content=self._content, stand_ins=numbers)
 
     def rows_masker(self, entry: Entry) -> RowMasker:
         """What the rows of an entry with raw outputs go through."""
@@ -66,28 +92,21 @@ class AnswerMasks:
         if masking is None:
             raise MaskedColumnShown
         transforms: dict[int, Transform] = {
-            output.position: functools.partial(_KEYED[output.kind], masking.key) for output in entry.raw_outputs
+            output.position: _KEYED[output.kind](masking.key) for output in entry.raw_outputs
         }
         return RowMasker(transforms, self._content, entry.width)
 
     def check_description(self, body: bytes, raw: Container[int]) -> None:
-        """A RowDescription (manual, "Message Formats") in which columns at the places ``raw`` are masked later.
+        """A RowDescription in which columns at the places ``raw`` are masked later.
 
-        Raises ``MaskedColumnShown`` and ``struct.error``."""
+        Raises ``MaskedColumnShown``, ``ValueError`` and ``struct.error``.
+        """
         index = self._masks.index
         if index is None:
             return
-        (count,) = struct.unpack_from(">H", body, 0)
-        position = 2
-        for place in range(count):
-            position = body.index(0, position) + 1
-            oid, number = struct.unpack_from(">IH", body, position)
-            position += 18
-            if (
-                place not in raw
-                and oid in index.masking.columns
-                and self._is_masked(index.masking.columns[oid], oid, number)
-            ):
+        for place, column in enumerate(described_columns(body)):
+            masks = index.masking.columns.get(column.relation_oid)
+            if masks and place not in raw and self._is_masked(masks, column.relation_oid, column.number):
                 raise MaskedColumnShown
 
     def _is_masked(self, masks: Mapping[str, ColumnMask], oid: int, number: int) -> bool:

@@ -4,6 +4,7 @@ Rows pass as whole chunks; only messages that end something are looked at. An an
 means that the gateway has lost track, and ends the session: it must never guess whose rows it is passing on.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -205,8 +206,17 @@ class Answers:
         if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force and not head.gives_nothing:
             if not message.whole:
                 raise LostTrack("a description is too long to be looked at")
-            raw = [output.position for output in head.raw_outputs]
-            self._masks.check_description(self._body(message), raw)
+            self._mask_described(self._body(message), head)
+
+    def _mask_described(self, description: bytes, head: Entry) -> None:
+        try:
+            self._masks.check_description(description, [output.position for output in head.raw_outputs])
+            if self._content is not None:
+                was_in_use = self._rows is self._content
+                self._content = self._masks.content_masker(description)
+                self._rows = self._content if was_in_use else self._rows
+        except (ValueError, struct.error):
+            raise LostTrack("a description that does not add up") from None
 
     def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.awaited is not Awaited.DESCRIPTION:

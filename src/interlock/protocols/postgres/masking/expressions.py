@@ -49,17 +49,17 @@ def type_of(column: Column) -> str:
 
 
 def _partial_text(reference: str) -> str:
-    """The domain of an e-mail address; the last four characters of what has eight to 64."""
+    """The domain of an e-mail address; the last four characters of anything else that has eight to 64."""
     text = f"{reference}::pg_catalog.text"
-    plain = f'({text} COLLATE pg_catalog."C")'
-    address = " AND ".join(
-        f"{plain} OPERATOR(pg_catalog.{operator}) '{pattern}'"
-        for operator, pattern in (("~~", "_%@_%"), ("!~~", "%@%@%"), ("!~~", "% %"))
+    parts = f"({text} COLLATE pg_catalog.\"C\"), '@'"
+    domain = f"pg_catalog.split_part({parts}, 2)"
+    is_address = (
+        f"{domain} OPERATOR(pg_catalog.<>) '' AND pg_catalog.split_part({parts}, 3) OPERATOR(pg_catalog.=) ''"
+        f" AND pg_catalog.strpos(({text} COLLATE pg_catalog.\"C\"), ' ') OPERATOR(pg_catalog.=) 0"
     )
     return (
         f"CASE WHEN {reference} IS NULL THEN NULL"
-        f" WHEN {address} THEN '***' OPERATOR(pg_catalog.||)"
-        f" pg_catalog.substr({text}, pg_catalog.strpos({text}, '@'))"
+        f" WHEN {is_address} THEN '***@' OPERATOR(pg_catalog.||) {domain}"
         f" WHEN pg_catalog.char_length({text}) BETWEEN 8 AND 64 THEN '***' OPERATOR(pg_catalog.||)"
         f" pg_catalog.right({text}, 4) ELSE '***' END"
     )
