@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.masking.servers import Masked, Worlds, policy, run_gateway, run_worlds
+from tests.masking.servers import Masked, Worlds, run_gateway, run_worlds
 from tests.masking.trial import Trial
 
 
@@ -18,7 +18,7 @@ def worlds() -> Iterator[Worlds]:
 @pytest.fixture(scope="session")
 def redacting(worlds: Worlds) -> Iterator[Masked]:
     """A gateway that redacts and lets equality with constants be asked, which is what policy says by default."""
-    with run_gateway(worlds.server, policy()) as masked:
+    with run_gateway(worlds.server) as masked:
         yield masked
 
 

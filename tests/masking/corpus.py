@@ -9,8 +9,9 @@ A file has sections (``# heading``) of cases. A case is one or more steps and en
         -> email 1
 
 A line that is not indented begins a step; indented ones go on with it. ``root>`` in front is said by somebody else who
-is not under a mask, in a session of its own; such a case is ``autocommit``. ``    $ a | b`` are parameters of the step before, ``    < text`` is what
-it copies in; in it, and in every step of a case with ``escaped``, backslash escapes count. Options are:
+is not under a mask, in a session of its own; such a case is ``autocommit``. ``    $ a | b`` are parameters of the step
+before, ``    < text`` is what it copies in. There, and in a case with ``escaped``, backslash escapes count.
+Options are:
 
 * a way to send every step (see ``Way``), or ``pipeline``: all of them before one Sync;
 * ``autocommit``: not in a transaction that is rolled back, and the database is made anew afterwards;
@@ -86,7 +87,9 @@ def sections(*names: str) -> dict[str, list[Case]]:
 
 def read(name: str) -> Iterator[Case]:
     """The cases of ``corpus/NAME.txt``. Raises ValueError for a line that has no meaning where it is."""
-    section, options, steps, begun = "", (), [], 0
+    section, begun = "", 0
+    options: tuple[str, ...] = ()
+    steps: list[Step] = []
     for number, line in enumerate((_CORPUS / f"{name}.txt").read_text(encoding="utf-8").split("\n"), 1):
         if line.startswith("# "):
             section = line[2:]

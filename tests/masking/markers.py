@@ -4,10 +4,10 @@ import base64
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from urllib.parse import quote
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _SHORTEST_BYTES = 4
 _SHORTEST_IN_BASE64_BYTES = 6
 

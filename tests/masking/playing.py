@@ -1,6 +1,6 @@
 """Plays cases of the corpus in sessions, and says what came out that must not.
 
-An attack leaks when a planted value is in the output, in any form, or when the output is another one in the other world.
+An attack leaks when a planted value is in the output, in any form, or when the other world's output is another one.
 """
 
 import re
@@ -16,10 +16,11 @@ MARKERS = {world.database: Markers(world.markers()) for world in (WORLD_A, WORLD
 DIFFERS = "differs"
 
 # What names the world, and not what is in it.
-_WORLD = re.compile(rb"(shop|other)/world_[ab]|world_[ab](_template)?|connections?\W+(shop|other)\b")
+_WORLD = re.compile(rb"((shop|world_[ab]|random_\d+_[ab])/)?(world|random_\d+)_[ab](_template)?")
 _READING = re.compile(
     r"\s*\(*\s*(select|with|table|values|show|explain|declare|fetch|move|close|set|reset|begin|commit|rollback|savepoint"
-    r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout|create temp)\b"
+    r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout"
+    r"|create temp)\b"
     r"(?!.*\binto\b)(?!.*;)",
     re.IGNORECASE | re.DOTALL,
 )

@@ -3,23 +3,23 @@
 Knows how to open a session to either; never looks into what comes back.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 
 from tests.masking import world as worlds
 from tests.masking.session import RecordingSession
 from tests.masking.world import MASKED, ROLE, WORLD_A, WORLD_B, World
-from tests.servers.gateway import AGENT, GatewayOptions, GatewayServer
+from tests.servers.gateway import AGENT, CONNECTION, GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
 
 Outside = Callable[[str], None]
 
-_OTHER = "other"
 _PERMIT = '@id("everything")\npermit (principal, action, resource);\n'
-_REDACTED = ("redact", "equality")
 
 
 def mask_rule(tag: str, mask: str, predicates: str = "equality") -> str:
@@ -35,9 +35,9 @@ def policy(mask: str = "redact", predicates: str = "equality") -> str:
     return _PERMIT + mask_rule("pii", mask, predicates)
 
 
-def tags() -> str:
-    """The settings that tag the masked columns."""
-    lines = (f'"{path}" = ["pii"]' for path in sorted(MASKED))
+def tags(columns: Iterable[str]) -> str:
+    """The settings that tag columns, each given by a pattern."""
+    lines = (f"{json.dumps(path, ensure_ascii=False)} = ['pii']" for path in sorted(columns))
     return "[policy.tags]\n" + "\n".join(lines) + "\n"
 
 
@@ -55,7 +55,7 @@ class Worlds:
 
     def open(self, world: World) -> RecordingSession:
         """A session without a gateway, as the role that the gateway uses."""
-        return RecordingSession(self.server.port, ROLE, world.database)
+        return open_directly(self.server, world.database)
 
     def restore(self) -> None:
         """Put both worlds back."""
@@ -66,30 +66,37 @@ class Worlds:
     @contextmanager
     def outside(self, world: World) -> Iterator[Outside]:
         """Somebody else who is not under a mask: runs a text in a session that stays open until the block ends."""
-        with psycopg.connect(
-            **self.server.endpoint(database=world.database).parameters(), autocommit=True
-        ) as connection:
-            yield lambda text: connection.execute(text.encode()) and None
+        endpoint = self.server.endpoint(database=world.database)
+        with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
+
+            def run(text: str) -> None:
+                connection.execute(text.encode())
+
+            yield run
 
 
 @dataclass(frozen=True)
 class Masked:
-    """The way through a gateway."""
+    """The way through a gateway, whose connections are named after their databases."""
 
     gateway: GatewayServer
     token: str
 
-    def open(self, world: World) -> RecordingSession:
-        connection = {WORLD_A.database: "shop", WORLD_B.database: _OTHER}[world.database]
-        certificate = self.gateway.certificate_file
-        database = f"{connection}/{world.database}"
-        return RecordingSession(self.gateway.port, AGENT, database, self.token, certificate)
+    def open(self, world: World | str) -> RecordingSession:
+        database = world if isinstance(world, str) else world.database
+        connection = f"{CONNECTION if database == self.gateway.target.database else database}/{database}"
+        return RecordingSession(self.gateway.port, AGENT, connection, self.token, self.gateway.certificate_file)
+
+
+def open_directly(server: PostgresServer, database: str) -> RecordingSession:
+    """A session without a gateway, as the role that the gateway uses."""
+    return RecordingSession(server.port, ROLE, database)
 
 
 @contextmanager
 def run_worlds() -> Iterator[Worlds]:
     """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
-    settings = {"lock_timeout": "5s", "statement_timeout": "20s", "synchronous_commit": "off"}
+    settings = {"lock_timeout": "5s", "statement_timeout": "20s"}
     with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
         worlds.build_schema(server)
         for world in (WORLD_A, WORLD_B):
@@ -100,21 +107,30 @@ def run_worlds() -> Iterator[Worlds]:
 
 
 @contextmanager
-def run_gateway(server: PostgresServer, rules: str) -> Iterator[Masked]:
-    """A gateway in front of both worlds."""
-    other = f"""
-[connections.{_OTHER}]
+def run_gateway(
+    server: PostgresServer,
+    rules: str = policy(),
+    databases: Sequence[str] = (WORLD_A.database, WORLD_B.database),
+    secrets: Iterable[str] = MASKED,
+) -> Iterator[Masked]:
+    """A gateway in front of databases, with the tag ``pii`` on the secret columns."""
+    target = server.endpoint(ROLE, ROLE, databases[0])
+    others = "".join(map(partial(_connection, server.port), databases[1:]))
+    with GatewayServer(target, GatewayOptions(policy=rules, extra=others + tags(secrets))) as gateway:
+        yield Masked(gateway, gateway.token())
+
+
+def _connection(port: int, database: str) -> str:
+    return f"""
+[connections.{database}]
 protocol = "postgres"
 host = "127.0.0.1"
-port = {server.port}
+port = {port}
 user = "{ROLE}"
-databases = ["{WORLD_B.database}"]
+databases = ["{database}"]
 credential = {{ file = "target-password" }}
 tls = "disable"
 """
-    target = server.endpoint(ROLE, ROLE, WORLD_A.database)
-    with GatewayServer(target, GatewayOptions(policy=rules, extra=other + tags())) as gateway:
-        yield Masked(gateway, gateway.token())
 
 
 def _xml(server: PostgresServer) -> frozenset[str]:

@@ -153,8 +153,14 @@ _PLACES = (
     "weird select",
     "odd",
 )
-_WORDS_A = ("cobaltwren", "gildedstoat", "mira@peoplebox.test", "joss@agencybox.test", "vault-tangerine", "rex@weirdbox.test", "mochaswirl", "pluckedstring", "una@oddbox.test")  # fmt: skip
-_WORDS_B = ("amberlynx", "ruddyotter", "theo@peoplebox.test", "fern@agencybox.test", "vault-persimmon", "max@weirdbox.test", "lattefoams", "bowedcellos", "kit@oddbox.test")  # fmt: skip
+_WORDS_A = (
+    *("cobaltwren", "gildedstoat", "mira@peoplebox.test", "joss@agencybox.test", "vault-tangerine"),
+    *("rex@weirdbox.test", "mochaswirl", "pluckedstring", "una@oddbox.test"),
+)
+_WORDS_B = (
+    *("amberlynx", "ruddyotter", "theo@peoplebox.test", "fern@agencybox.test", "vault-persimmon"),
+    *("max@weirdbox.test", "lattefoams", "bowedcellos", "kit@oddbox.test"),
+)
 
 WORLD_A = World("world_a", _A, dict(zip(_PLACES, _WORDS_A, strict=True)))
 WORLD_B = World("world_b", _B, dict(zip(_PLACES, _WORDS_B, strict=True)))
@@ -215,11 +221,13 @@ def _fill(connection: psycopg.Connection[tuple[object, ...]], world: World) -> N
     cursor.execute("UPDATE users SET city = city WHERE id = 4")
     cursor.execute(
         "INSERT INTO orders (user_id, total, status, items, note) SELECT 1 + n % 4, n * 1.25,"
-        " (ARRAY['new', 'open', 'paid'])[1 + n % 3], jsonb_build_array(jsonb_build_object('sku', 'sku' || n, 'count', n)),"
+        " (ARRAY['new', 'open', 'paid'])[1 + n % 3],"
+        " jsonb_build_array(jsonb_build_object('sku', 'sku' || n, 'count', n)),"
         " CASE WHEN n % 5 = 0 THEN NULL ELSE 'order ' || n END FROM generate_series(1, 40) n"
     )
     cursor.execute(
-        "INSERT INTO products (name, price, tags, details, picture) SELECT 'product ' || n, n * 0.75, ARRAY['t' || n % 3, 'x'],"
+        "INSERT INTO products (name, price, tags, details, picture)"
+        " SELECT 'product ' || n, n * 0.75, ARRAY['t' || n % 3, 'x'],"
         " jsonb_build_object('weight', n, 'colour', (ARRAY['red', 'blue'])[1 + n % 2]), decode('0aff', 'hex')"
         " FROM generate_series(1, 12) n"
     )

@@ -91,7 +91,9 @@ def build_catalogue(rows: CatalogueRows) -> Catalogue:
         relations=_relations(rows),
         routines=tuple(map(_routine, rows.routines)),
         operators=tuple(Operator(row["nspname"], row["oprname"], row["routine"]) for row in rows.operators),
-        type_code=tuple(TypeCode(row["nspname"], row["typname"], row["routine"]) for row in rows.type_code),
+        type_code=tuple(
+            TypeCode(row["nspname"], row["typname"], row["routine"], row["source"]) for row in rows.type_code
+        ),
     )
     return msgspec.structs.replace(catalogue, version=content_version(catalogue))
 
@@ -159,7 +161,8 @@ def _base_type(oid: int, types: Mapping[int, Row]) -> Row:
 def _foreign_keys(rows: Iterable[Row]) -> dict[int, tuple[ForeignKey, ...]]:
     keys: defaultdict[int, list[ForeignKey]] = defaultdict(list)
     for row in rows:
-        keys[row["conrelid"]].append(ForeignKey(tuple(row["columns"]), row["confrelid"], tuple(row["targets"])))
+        key = ForeignKey(tuple(row["columns"]), row["confrelid"], tuple(row["targets"]), row["cascades"])
+        keys[row["conrelid"]].append(key)
     return {oid: tuple(found) for oid, found in keys.items()}
 
 

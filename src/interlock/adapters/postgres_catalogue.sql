@@ -99,17 +99,18 @@ checks (type, class, object) AS (
     SELECT k.contypid, d.refclassid, d.refobjid
     FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
     WHERE k.contypid <> 0),
-direct (type, routine) AS (
-    SELECT casttarget, castfunc FROM pg_cast
-    UNION SELECT type, object FROM checks WHERE class = 'pg_proc'::regclass
-    UNION SELECT h.type, o.oprcode::oid FROM checks h
+direct (type, source, routine) AS (
+    SELECT casttarget, castsource, castfunc FROM pg_cast
+    UNION SELECT type, 0, object FROM checks WHERE class = 'pg_proc'::regclass
+    UNION SELECT h.type, 0, o.oprcode::oid FROM checks h
         JOIN pg_operator o ON h.class = 'pg_operator'::regclass AND o.oid = h.object),
-code (type, routine) AS (
-    SELECT direct.type, outside.oid FROM direct JOIN outside ON outside.oid = direct.routine
+code (type, source, routine) AS (
+    SELECT direct.type, direct.source, outside.oid FROM direct JOIN outside ON outside.oid = direct.routine
     UNION
-    SELECT t.oid, code.routine FROM code JOIN pg_type t
+    SELECT t.oid, code.source, code.routine FROM code JOIN pg_type t
         ON (t.typtype = 'd' AND t.typbasetype = code.type) OR (t.typcategory = 'A' AND t.typelem = code.type))
-SELECT n.nspname, t.typname, code.routine
+SELECT n.nspname, t.typname, code.routine, coalesce(s.typname, '') AS source
 FROM code JOIN pg_type t ON t.oid = code.type JOIN pg_namespace n ON n.oid = t.typnamespace
-ORDER BY t.oid, code.routine
+LEFT JOIN pg_type s ON s.oid = code.source
+ORDER BY t.oid, code.source, code.routine
 LIMIT $1;

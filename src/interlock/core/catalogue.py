@@ -45,11 +45,15 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class ForeignKey(msgspec.Struct, frozen=True):
-    """Columns of a relation that refer to columns of the relation ``target`` (an oid), pairwise."""
+    """Columns of a relation that refer to columns of the relation ``target`` (an oid), pairwise.
+
+    ``cascades`` says that deleting or updating there writes here.
+    """
 
     columns: tuple[str, ...]
     target: int
     target_columns: tuple[str, ...]
+    cascades: bool = False
 
 
 class Relation(msgspec.Struct, frozen=True, eq=False):
@@ -106,11 +110,15 @@ class Operator(msgspec.Struct, frozen=True):
 
 
 class TypeCode(msgspec.Struct, frozen=True):
-    """A type whose values cannot be made without running routines: a cast to it, or a domain's check."""
+    """A type whose values cannot be made without running routines: a cast to it, or a domain's check.
+
+    ``source`` is the name of the type that a cast is from, empty for a check.
+    """
 
     schema: str
     name: str
     routine: int
+    source: str = ""
 
 
 ColumnKey = tuple[int, str]

@@ -21,6 +21,9 @@ from interlock.services.ports import CatalogueReader, Clock
 TICK_S: Final = 1.0
 """How often ``tick`` is to be called."""
 
+_REST: Final = 10
+"""How many times as long as a read took it is not repeated by the timer."""
+
 Spawn = Callable[[Coroutine[Any, Any, "_Outcome"], str], "asyncio.Task[_Outcome]"]
 _Outcome = Catalogue | CatalogueUnavailable
 _Key = tuple[str, str]
@@ -39,6 +42,7 @@ class _Entry:
     used_at_s: float
     tried_at_s: float = 0.0
     read_at_s: float = 0.0
+    took_s: float = 0.0
     catalogue: Catalogue | None = None
     last: Catalogue | None = None
     running: "asyncio.Task[_Outcome] | None" = None
@@ -108,7 +112,7 @@ class Catalogues:
                 log.warning("catalogue given up", connection=key[0], database=key[1], age_s=now_s - entry.read_at_s)
                 self._put(entry, None)
             in_use = now_s - entry.used_at_s <= masking.max_stale_s
-            due = now_s - entry.tried_at_s >= masking.refresh_s
+            due = now_s - entry.tried_at_s >= max(masking.refresh_s, _REST * entry.took_s)
             if in_use and due and entry.running is None and entry.last is not None:
                 self._begin(key, entry)
 
@@ -161,6 +165,7 @@ class Catalogues:
         read = await self._reader.read(*key)
         catalogue = await asyncio.to_thread(self._complete, read, entry.last)
         entry.read_at_s = begun_s
+        entry.took_s = self._clock.monotonic_s() - begun_s
         self._put(entry, catalogue)
         return catalogue
 

@@ -316,9 +316,39 @@ def test_set_in_a_transaction_that_may_be_rolled_back() -> None:
     book.client(wire.query("BEGIN")).target(complete("BEGIN"), ready("T"))
     book.client(wire.query("SET search_path TO other")).target(complete("SET"), ready("T"))
     book.client(wire.query("SELECT * FROM t"))
-    assert last_tables(book) == {PUBLIC, "other.t"}
+    assert last_tables(book) == {"other.t"}
     book.target(complete("SELECT 0"), ready("T"))
     book.client(wire.query("ROLLBACK")).target(complete("ROLLBACK"), ready())
+    book.client(wire.query("SELECT * FROM t"))
+    assert last_tables(book) == {PUBLIC}
+
+
+def test_set_in_a_transaction_of_which_a_part_is_rolled_back() -> None:
+    book = Playbook()
+    for sql, tag in (("BEGIN", "BEGIN"), ("SAVEPOINT s", "SAVEPOINT"), ("SET search_path TO other", "SET")):
+        book.client(wire.query(sql)).target(complete(tag), ready("T"))
+    book.client(wire.query("ROLLBACK TO s")).target(complete("ROLLBACK"), ready("T"))
+    book.client(wire.query("SELECT * FROM t")).target(complete("SELECT 0"), ready("T"))
+    assert PUBLIC in last_tables(book)
+    book.client(wire.query("COMMIT")).target(complete("COMMIT"), ready())
+    book.client(wire.query("SELECT * FROM t"))
+    assert PUBLIC in last_tables(book)
+
+
+def test_set_before_an_error_in_its_transaction() -> None:
+    book = Playbook()
+    for sql, tag in (("BEGIN", "BEGIN"), ("SET search_path TO other", "SET")):
+        book.client(wire.query(sql)).target(complete(tag), ready("T"))
+    book.client(wire.query("SELECT 1/0")).target(error(), ready("E"))
+    book.client(wire.query("COMMIT")).target(complete("ROLLBACK"), ready())
+    book.client(wire.query("SELECT * FROM t"))
+    assert PUBLIC in last_tables(book)
+
+
+def test_local_set_is_over_when_a_transaction_is_chained() -> None:
+    book = Playbook()
+    for sql, tag in (("BEGIN", "BEGIN"), ("SET LOCAL search_path TO other", "SET"), ("COMMIT AND CHAIN", "COMMIT")):
+        book.client(wire.query(sql)).target(complete(tag), ready("T"))
     book.client(wire.query("SELECT * FROM t"))
     assert PUBLIC in last_tables(book)
 
@@ -348,7 +378,7 @@ def test_local_set_is_over_with_the_transaction() -> None:
     book.client(wire.query("BEGIN")).target(complete("BEGIN"), ready("T"))
     book.client(wire.query("SET LOCAL search_path TO other")).target(complete("SET"), ready("T"))
     book.client(wire.query("SELECT * FROM t")).target(complete("SELECT 0"), ready("T"))
-    assert last_tables(book) == {PUBLIC, "other.t"}
+    assert last_tables(book) == {"other.t"}
     book.client(wire.query("COMMIT")).target(complete("COMMIT"), ready())
     book.client(wire.query("SELECT * FROM t"))
     assert last_tables(book) == {PUBLIC}

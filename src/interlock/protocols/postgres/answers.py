@@ -48,6 +48,8 @@ class Answers:
         self.status: int = IDLE
         self.copying: Entry | None = None
         """The entry for which the target takes COPY data now."""
+        self.failed = False
+        """An error has come since this was last set to false."""
         self.skipping = False
         """The target passes over everything up to the next Sync, which is not forwarded yet."""
         self.mid_message = False
@@ -239,6 +241,7 @@ class Answers:
         if head is None:
             return  # of the server itself, such as that it shuts down
         self.copying = None
+        self.failed = True
         if head.denial and not message.whole:
             raise LostTrack("the answer to a refused statement is too long")
         if head.denial and not head.code:

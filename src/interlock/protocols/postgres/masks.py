@@ -24,8 +24,6 @@ MAX_REMEMBERED: Final = 2_000
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 MAX_OWN_NAMES: Final = 10_000
 _MAX_RECENT: Final = 256
-_INSUFFICIENT_PRIVILEGE: Final = "42501"
-_UNDEFINED_TABLE: Final = "42P01"
 _CHANGED: Final = (
     "The statement was prepared under other masks, or while its names meant something else: prepare it again."
 )
@@ -114,9 +112,8 @@ def created_names(accesses: Iterable[Access]) -> frozenset[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def refused_meaning(meaning: Meaning, sentence: str, unknown: bool) -> Meaning:
+def refused_meaning(meaning: Meaning, sentence: str, code: str) -> Meaning:
     """The meaning of a text that masks refuse."""
-    code = _UNDEFINED_TABLE if unknown else _INSUFFICIENT_PRIVILEGE
     return msgspec.structs.replace(meaning, refusal=meaning.refusal or sentence, refusal_code=code)
 
 

@@ -44,6 +44,7 @@ OUTSTANDING_MAX: Final = 16_384
 UNREAD_MAX_BYTES: Final = 1 << 18
 COMPUTED_HERE_MAX_BYTES: Final = 1 << 14
 """Longer texts are interpreted aside: a hostile one can take seconds."""
+_IN_TRANSACTION: Final = 0x54  # T: in a transaction block that has not failed
 _KEPT_PARAMETER_BYTES: Final = 1 << 16
 _MAX_NAME_BYTES: Final = 63
 
@@ -144,11 +145,22 @@ class Relay:
             self._discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
+        if self._answers.failed:
+            self._answers.failed = False
+            self._scope.doubt()
+        self._rest()
+        self._read_requests(effects)
+
+    def _rest(self) -> None:
+        """When nothing is on its way, what names mean is known better."""
         waiting = self._deciding is not None or self._computing is not None or self._refreshing is not None
-        if self._at_rest() and not self._group.messages and not waiting:
+        if self._group.messages or waiting:
+            return
+        if self._at_rest():
             self._names.end_transaction()
             self._scope.settle()
-        self._read_requests(effects)
+        elif self._answers.status == _IN_TRANSACTION and not self._busy():
+            self._scope.rest_in_transaction()
 
     @property
     def may_speak(self) -> bool:
@@ -161,8 +173,11 @@ class Relay:
 
     def _at_rest(self) -> bool:
         """Whether the target has no transaction open, and nothing to do or to say."""
-        in_transaction = self._answers.status != IDLE or self._unsynced or self._discarding
-        return not in_transaction and not len(self._outstanding)
+        return self._answers.status == IDLE and not self._busy()
+
+    def _busy(self) -> bool:
+        """Whether the target has something to do, or to say, or waits for a Sync."""
+        return self._unsynced or self._discarding or len(self._outstanding) > 0
 
     def _barrier_is_over(self, entry: Entry) -> bool:
         return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)

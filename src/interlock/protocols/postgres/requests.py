@@ -17,7 +17,13 @@ from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, Pos
 from interlock.protocols.postgres.parameters import parameter_problem
 from interlock.protocols.postgres.scope import UNKNOWN_NAME, SchemaScope, combine, resolve
 from interlock.protocols.postgres.statements.interpretation import Definition as SqlDefinition
-from interlock.protocols.postgres.statements.interpretation import Interpretation, Name, NameSpace, SearchPath
+from interlock.protocols.postgres.statements.interpretation import (
+    Interpretation,
+    Name,
+    NameSpace,
+    SearchPath,
+    TransactionControl,
+)
 
 MAX_NAMES: Final = 20_000
 MAX_NAMED_BYTES: Final = 1 << 26
@@ -104,22 +110,37 @@ class Forgetting(Change, Generic[Value]):
 
 
 class PathChange(Change):
-    """The search path changes. Only of a statement that was ``alone`` it is known that nothing rolled it back."""
+    """The search path changes."""
 
-    def __init__(self, scope: SchemaScope, path: SearchPath, alone: bool) -> None:
+    def __init__(self, scope: SchemaScope, path: SearchPath) -> None:
         self._scope = scope
         self._path = path
-        self._alone = alone
         scope.may_become(path)
 
     def taken(self, idle: bool) -> None:
-        if idle and self._alone and not self._path.local:
-            self._scope.became(self._path)
-        else:
-            self._scope.changed(self._path)
+        self._scope.changed(self._path)
 
     def perhaps_taken(self) -> None:
-        self._scope.changed(self._path)
+        self._scope.perhaps_changed(self._path)
+
+
+class TransactionStep(Change):
+    """A statement that ends a transaction or undoes a part of it, and with it changes of the search path."""
+
+    def __init__(self, scope: SchemaScope, control: TransactionControl) -> None:
+        self._scope = scope
+        self._control = control
+
+    def taken(self, idle: bool) -> None:
+        if self._control is TransactionControl.ROLLBACK:
+            self._scope.rolled_back()
+        elif self._control is TransactionControl.COMMIT:
+            self._scope.committed()
+        else:
+            self._scope.doubt()
+
+    def perhaps_taken(self) -> None:
+        self._scope.doubt()
 
 
 class SessionNames:
@@ -180,7 +201,7 @@ class Requests:
         self, group: Group, interpretation: Interpretation, text: bytes, rewriting: Rewriting | None = None
     ) -> Entry:
         """A simple query: the operation and the entry for it."""
-        paths = self._path_changes(interpretation, alone=len(interpretation.statements) == 1)
+        paths = self._path_changes(interpretation)
         used = self._used(interpretation)
         problem = self._problem(rewriting, used)
         meaning = self._meaning(interpretation, used, problem)
@@ -253,7 +274,7 @@ class Requests:
         used = [other.rewriting for one in prepared for other in self._used(one.interpretation).known]
         _mark(entry, (*rewritings, *used))
         for one in prepared:
-            changes = self._path_changes(one.interpretation, alone=False)
+            changes = self._path_changes(one.interpretation)
             changes += self._name_changes(one.interpretation, one.text, one.rewriting)
             if len(prepared) > 1:
                 changes = [(index, PossibleChange(change)) for index, change in changes]
@@ -325,7 +346,7 @@ class Requests:
             meaning = combine((meaning, *others))
         meaning = resolve(meaning, self._scope.schemas)
         if rewriting is not None and rewriting.refusal:
-            return refused_meaning(meaning, rewriting.refusal, bool(rewriting.unknown))
+            return refused_meaning(meaning, rewriting.refusal, rewriting.code)
         return meaning
 
     def _problem(self, rewriting: Rewriting | None, used: "_Used") -> Rewriting | None:
@@ -368,13 +389,15 @@ class Requests:
         portals = self._names.portals.candidates(name.name, self.segment)
         return tuple(one for portal in portals for one in portal.prepared)
 
-    def _path_changes(self, interpretation: Interpretation, alone: bool) -> list[tuple[int, Change]]:
+    def _path_changes(self, interpretation: Interpretation) -> list[tuple[int, Change]]:
         """To be made before the text's own meaning is resolved: a change counts for the rest of its text."""
-        return [
-            (index, PathChange(self._scope, statement.search_path, alone))
-            for index, statement in enumerate(interpretation.statements)
-            if statement.search_path is not None
-        ]
+        changes: list[tuple[int, Change]] = []
+        for index, statement in enumerate(interpretation.statements):
+            if statement.search_path is not None:
+                changes.append((index, PathChange(self._scope, statement.search_path)))
+            if statement.transaction in _UNDOING:
+                changes.append((index, TransactionStep(self._scope, statement.transaction)))
+        return changes
 
     def _name_changes(
         self, interpretation: Interpretation, text: bytes, rewriting: Rewriting | None
@@ -402,6 +425,7 @@ class Requests:
         return Naming(self._names.portals, name, portal)
 
 
+_UNDOING: Final = frozenset((TransactionControl.ROLLBACK, TransactionControl.ROLLBACK_TO, TransactionControl.PREPARE))
 _BIND_INSTEAD: Final = Rewriting(
     b"",
     refusal="EXECUTE cannot be checked here, since a parameter is compared with or written to a masked column: send "

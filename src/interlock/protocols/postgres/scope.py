@@ -61,13 +61,21 @@ def _strings(value: object) -> tuple[str, ...]:
 
 
 class SchemaScope:
-    """The schemas that unqualified names may mean in one session."""
+    """The schemas that unqualified names may mean in one session.
+
+    A change that the target has made is in force from the next moment of rest on, until the transaction ends. What
+    remains of it then depends on how that ends: with doubt, both what was and what is may be.
+    """
 
     def __init__(self, default: tuple[str, ...], user: str) -> None:
         self._user = user
         self._default = self._named(default)
         self._lasting = self._default
         self._lasting_certain = True
+        self._made: list[SearchPath] = []
+        """Changes of the transaction that is open, oldest first."""
+        self._doubtful = False
+        """Some of them may have been undone."""
         self.schemas = self._default
         self.certain = True
         """Whether the search path is exactly ``schemas``, in that order."""
@@ -83,20 +91,49 @@ class SchemaScope:
         return tuple(dict.fromkeys((*self.schemas, *wanted)))
 
     def changed(self, path: SearchPath) -> None:
-        """A change was made; it may be rolled back, and a local one will be."""
-        if not path.local:
-            self._lasting = tuple(dict.fromkeys(self._lasting + self._wanted(path)))
-            self._lasting_certain = False
+        """A change was made."""
+        self._made.append(path)
 
-    def became(self, path: SearchPath) -> None:
-        """A change was made and committed."""
-        self._lasting = self._wanted(path)
-        self._lasting_certain = True
+    def perhaps_changed(self, path: SearchPath) -> None:
+        """A change was made, or another statement ran."""
+        self._made.append(path)
+        self._doubtful = True
+
+    def doubt(self) -> None:
+        """Something failed or was undone in part."""
+        self._doubtful = bool(self._made)
+
+    def rolled_back(self) -> None:
+        """The transaction was undone as a whole."""
+        self._made, self._doubtful = [], False
+
+    def committed(self) -> None:
+        """The transaction was ended, or an aborted one given up; another may follow at once. Local changes are over."""
+        if any(path.local for path in self._made):
+            self._doubtful = True
+
+    def rest_in_transaction(self) -> None:
+        """A transaction is open, and no change is on its way."""
+        if not self._made:
+            self.schemas, self.certain = self._lasting, self._lasting_certain
+        elif not self._doubtful:
+            self.schemas, self.certain = self._wanted(self._made[-1]), True
+        else:
+            self.schemas, self.certain = self._with_lasting(self._made), False
 
     def settle(self) -> None:
         """No transaction is open and no change is on its way."""
-        self.schemas = self._lasting
-        self.certain = self._lasting_certain
+        lasting = [path for path in self._made if not path.local]
+        if lasting and lasting[-1] is self._made[-1] and not self._doubtful:
+            self._lasting, self._lasting_certain = self._wanted(lasting[-1]), True
+        elif lasting:
+            self._lasting, self._lasting_certain = self._with_lasting(lasting), False
+        self._made, self._doubtful = [], False
+        self.schemas, self.certain = self._lasting, self._lasting_certain
+
+    def _with_lasting(self, paths: list[SearchPath]) -> tuple[str, ...]:
+        wanted = (schema for path in paths for schema in self._wanted(path))
+        return tuple(dict.fromkeys((*self._lasting, *wanted)))
 
     def _wanted(self, path: SearchPath) -> tuple[str, ...]:
         return self._default if path.schemas is None else self._named(path.schemas)

@@ -29,7 +29,7 @@ def _copy_in(reading: Reading, body: Node) -> None:
         reading.qualify(body["relation"], relation)
     item = reading.item_of(relation, body["relation"], target=True)
     columns = strings(body.get("attlist")) or item.columns or ()
-    if item.fields or relation.runs_code or relation.oid in reading.index.linked:
+    if reading.index.is_guarded(relation):
         reading.guarded = True
     if any(column in item.fields for column in columns):
         reading.copies_in = True

@@ -12,7 +12,7 @@ from interlock.core.masking import builtin_columns
 from interlock.core.operation import Meaning, ResourceKind
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
-from interlock.protocols.postgres.masking.names import Refused
+from interlock.protocols.postgres.masking.names import Refused, unknown_function
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS, EFFECTS
 from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
@@ -90,7 +90,7 @@ def _check_function(index: MaskingIndex, schema: str, name: str) -> None:
         built_in = not schema and (name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config")
         known = built_in or name in _SAMPLING or index.has_routine(schema, name)
     if not known:
-        raise Refused(f"function {name} is not known to be safe, so it is refused for whom columns are masked.")
+        raise unknown_function(f"{schema}.{name}" if schema else name)
 
 
 def _named(trees: list[Node]) -> Iterator[tuple[str, list[str]]]:

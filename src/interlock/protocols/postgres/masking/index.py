@@ -1,12 +1,12 @@
 """A principal's masking, prepared for look-ups by the names that statements use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from interlock.core.catalogue import Column, Relation, Routine
+from interlock.core.catalogue import Column, Relation, Routine, TypeCode
 from interlock.core.masking import ColumnMask, Masking
 
 NO_MASKS: Final[Mapping[str, ColumnMask]] = MappingProxyType({})
@@ -40,8 +40,15 @@ class MaskingIndex:
         self.unsafe_operators = frozenset(
             operator.name for operator in catalogue.operators if operator.routine in unsafe_oids
         )
-        self.unsafe_types = frozenset(code.name for code in catalogue.type_code if code.routine in unsafe_oids)
-        self.linked = frozenset(self._linked(catalogue.relations))
+        unsafe_code = [code for code in catalogue.type_code if code.routine in unsafe_oids]
+        self.unsafe_types = frozenset(name for code in unsafe_code for name in _unsafe_names(code))
+        sources = {code.source for code in unsafe_code if code.source}
+        self._coded = {
+            relation.oid
+            for relation in catalogue.relations
+            if any(column.type_name in sources and column.type_schema != "pg_catalog" for column in relation.columns)
+        }
+        self._linked = _linked(catalogue.relations, masking.columns)
 
     def relation(self, schema: str, name: str) -> Relation | None:
         """The relation of exactly this name."""
@@ -70,9 +77,29 @@ class MaskingIndex:
         reviewed = f"{routine.schema}.{routine.name}" in self.masking.reviewed
         return reviewed or routine.oid in self.masking.catalogue.lineage.safe_routines
 
-    def _linked(self, relations: Iterable[Relation]) -> Iterable[int]:
-        """Relations whose foreign keys lead to masked ones or from them: their errors can quote masked rows."""
-        for relation in relations:
-            for key in relation.foreign_keys:
-                if key.target in self.masking.columns or relation.oid in self.masking.columns:
-                    yield from (relation.oid, key.target)
+    def runs_casts(self, relation: Relation) -> bool:
+        """Whether a value of the relation may run code as soon as it is cast."""
+        return relation.oid in self._coded
+
+    def is_guarded(self, relation: Relation) -> bool:
+        """Whether the target's words about a write to the relation could quote a masked row, or what code says."""
+        return self.is_masked(relation) or relation.runs_code or relation.oid in self._linked
+
+
+def _unsafe_names(code: TypeCode) -> Iterator[str]:
+    """A cast to a built-in type is known by where it comes from: everything is cast to text."""
+    if code.source:
+        yield code.source
+    if code.schema != "pg_catalog":
+        yield code.name
+
+
+def _linked(relations: Iterable[Relation], masked: Container[int]) -> set[int]:
+    """Relations of which a delete or update goes on into masked ones."""
+    keys = [(relation.oid, key.target) for relation in relations for key in relation.foreign_keys if key.cascades]
+    found: set[int] = set()
+    while True:
+        reached = {target for oid, target in keys if oid in masked or oid in found}
+        if reached <= found:
+            return found
+        found |= reached

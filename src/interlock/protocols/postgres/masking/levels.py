@@ -14,6 +14,8 @@ from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
 HIDDEN_PREFIX: Final = "_interlock"
 """Names that begin like this are the gateway's own; statements that use one are refused."""
 
+SYSTEM_COLUMNS: Final = frozenset(("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"))
+
 Columns = tuple[str, ...] | None
 """Names of columns in order; None when they are not known."""
 Fields = Mapping[str, MaskedField]
@@ -47,6 +49,8 @@ class Item:
         self.only_qualified = only_qualified
         self.hidden = ""
         """The name under which the real relation stands beside the masked one, once a comparison needs it."""
+        self.system_columns: set[str] = set()
+        """Those that it shows there, under their own names."""
 
     def has(self, column: str) -> bool:
         """Whether the bare name of the column can mean this item's, for all that is known."""

@@ -31,12 +31,20 @@ class Refused(Exception):
     """The statement cannot be carried out under the principal's masks; the text is a sentence for the client."""
 
 
-class UnknownRelation(Exception):
-    """A relation that the catalogue does not have: it may be new."""
+class Unknown(Exception):
+    """Something that the catalogue does not have: it may be new. The text and ``code`` are as the target would say."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def unknown_relation(name: str) -> Unknown:
+    return Unknown(f'relation "{name}" does not exist', "42P01")
+
+
+def unknown_function(name: str) -> Unknown:
+    return Unknown(f"function {name} does not exist", "42883")
 
 
 class Names:
@@ -50,7 +58,7 @@ class Names:
         """What a RangeVar's body means, and whether it must be written with its schema to mean it for certain.
 
         None is a relation without rows of others: the server's own or the session's. Raises ``Refused`` and
-        ``UnknownRelation``.
+        ``Unknown``.
         """
         schema, name = body.get("schemaname", ""), body.get("relname", "")
         if schema:
@@ -68,7 +76,7 @@ class Names:
         server = schema in (CATALOG_SCHEMA, INFORMATION_SCHEMA)
         if server or schema.startswith(TEMPORARY) or (schema, name) in self._around.own:
             return None
-        raise UnknownRelation(f"{schema}.{name}")
+        raise unknown_relation(f"{schema}.{name}")
 
     def _built_in(self, name: str) -> Relation | None:
         found = self._index.relation(CATALOG_SCHEMA, name)
@@ -97,4 +105,4 @@ class Names:
         own = self._around.own
         if ("", name) in own or any((schema, name) in own for schema in self._around.path):
             return
-        raise UnknownRelation(name)
+        raise unknown_relation(name)

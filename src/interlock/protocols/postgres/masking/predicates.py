@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from interlock.core.masking import Predicates
+from interlock.protocols.postgres.masking.expressions import is_text
 from interlock.protocols.postgres.masking.index import MaskedField
 from interlock.protocols.postgres.masking.levels import Item, Level, definite
 from interlock.protocols.postgres.statements.nodes import Node, strings
@@ -83,9 +84,14 @@ def read_comparison(node: Node, level: Level) -> Comparison | None:
     strictest = max(reference.field.mask.predicates for reference in references)
     constants = [_in_array(side) if body["kind"] in _ARRAYS else _constants(side) for side in others]
     joins = len(references) > 1 or any(map(_names_columns, others))
-    permitted = _has_shape(body, strictest) and all(
-        count is not None or (strictest is Predicates.ALLOW and "ColumnRef" in side)
-        for side, count in zip(others, constants, strict=True)
+    of_array = body["kind"] in _ARRAYS and columns[-1] is not None
+    permitted = (
+        _has_shape(body, strictest)
+        and not of_array
+        and all(
+            count is not None or (strictest is Predicates.ALLOW and "ColumnRef" in side)
+            for side, count in zip(others, constants, strict=True)
+        )
     )
     if len(references) > 1 and strictest is not Predicates.ALLOW:
         permitted = False
@@ -112,7 +118,8 @@ def _column(node: Node | None, level: Level) -> Reference | None:
             found = definite(level, strings(fields)) if all("String" in field for field in fields) else None
             return Reference(node, *found) if found else None
         if kind == "FuncCall" and strings(body.get("funcname")) in _CASE_FUNCTIONS and len(body.get("args", [])) == 1:
-            node = body["args"][0]
+            reference = _column(body["args"][0], level)
+            return reference if reference is not None and is_text(reference.field.column) else None
         elif (kind == "TypeCast" and _is_text(body.get("typeName", {}))) or kind == "CollateClause":
             node = body.get("arg")
         else:

@@ -20,7 +20,18 @@ from interlock.protocols.postgres.statements.nodes import Node, strings
 
 KEYED: Final = frozenset((MaskKind.HASH, MaskKind.TOKENISE))
 _PLAIN: Final = frozenset(
-    "targetList fromClause whereClause sortClause limitOffset limitCount limitOption lockingClause withClause op".split()
+    (
+        "targetList",
+        "fromClause",
+        "whereClause",
+        "sortClause",
+        "limitOffset",
+        "limitCount",
+        "limitOption",
+        "lockingClause",
+        "withClause",
+        "op",
+    )
 )
 
 

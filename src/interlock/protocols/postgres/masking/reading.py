@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.core.catalogue import Relation
+from interlock.core.catalogue import Relation, RelationKind
 from interlock.core.masking import ColumnMask, MaskedColumn, MaskKind, Predicates
 from interlock.protocols.postgres.masking import raw_outputs
 from interlock.protocols.postgres.masking.edits import Edits, parse_expression, parse_from_item, replace
@@ -19,6 +19,7 @@ from interlock.protocols.postgres.masking.expressions import mask_expression
 from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
 from interlock.protocols.postgres.masking.levels import (
     HIDDEN_PREFIX,
+    SYSTEM_COLUMNS,
     Columns,
     CommonTables,
     Item,
@@ -29,7 +30,7 @@ from interlock.protocols.postgres.masking.levels import (
     may_mean,
     visible_fields,
 )
-from interlock.protocols.postgres.masking.names import Names, Refused, UnknownRelation
+from interlock.protocols.postgres.masking.names import Names, Refused, Unknown
 from interlock.protocols.postgres.masking.predicates import MAX_COMPARED, Comparison, Reference, read_comparison
 from interlock.protocols.postgres.masking.quoting import identifier, qualified
 from interlock.protocols.postgres.masking.raw_outputs import Output, RawOutput
@@ -91,6 +92,7 @@ class Reading:
         self._hidden = 0
         self._sources: list[MaskedSource] = []
         self._references: list[Reference] = []
+        self._system: list[tuple[Node, Item, str]] = []
         self._stars: list[tuple[list[Node], Node, Level]] = []
         self._locks: list[tuple[Node, Level]] = []
         self._shortened: dict[int, tuple[Node, list[str]]] = {}
@@ -239,6 +241,8 @@ class Reading:
 
     def item_of(self, relation: Relation, body: Node, *, target: bool = False) -> Item:
         """A relation where the RangeVar with this body names it."""
+        if self.index.runs_casts(relation):
+            raise Refused(f"{relation.name} has values that run code of this database when they are cast.")
         columns = _renamed(tuple(column.name for column in relation.columns), body) or ()
         alias = _alias(body)
         fields = visible_fields(self.index, relation, columns)
@@ -368,7 +372,7 @@ class Reading:
     def _stray_relation(self, body: Node) -> None:
         try:
             relation, _ = self.names.resolve(body)
-        except UnknownRelation:
+        except Unknown:
             return  # it is about to be made
         if relation is not None and self.index.is_masked(relation):
             raise Refused(_misplaced(relation))
@@ -376,6 +380,8 @@ class Reading:
     def _column(self, node: Node, body: Node, level: Level) -> None:
         fields = body.get("fields", [])
         names = ["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields]
+        if names[-1] in SYSTEM_COLUMNS:
+            self._system_column(node, names, level)
         for item, columns in may_mean(level, names):
             for column in columns:
                 self.use(item, item.fields[column], self.context)
@@ -384,6 +390,19 @@ class Reading:
                 return
             if len(names) > 2 and item.schema and not item.target and item.relation and item.fields:
                 self._shortened[id(node)] = (node, names)
+
+    def _system_column(self, node: Node, names: list[str], level: Level) -> None:
+        """``ctid`` and the like, which only the real relation has."""
+        items = level.named(names[-2]) if len(names) > 1 else level.items
+        if len(items) != 1 or not items[0].fields or items[0].target or items[0].has(names[-1]):
+            return
+        (item,) = items
+        if item.relation is None or item.relation.kind in (RelationKind.VIEW, RelationKind.MATERIALIZED_VIEW):
+            return
+        self._stand_beside(item)
+        item.system_columns.add(names[-1])
+        if len(names) > 1:
+            self._system.append((node, item, names[-1]))
 
     def _return_masked(self, node: Node, names: list[str], level: Level) -> None:
         """A masked column of what was written, inside an expression of RETURNING."""
@@ -429,6 +448,9 @@ class Reading:
             text = hidden_reference(reference.item, reference.field)
             self._shortened.pop(id(reference.node), None)
             self.edit_column(reference.node, text)
+        for node, item, name in self._system:
+            self._shortened.pop(id(node), None)
+            self.edit_column(node, qualified(item.hidden, name))
         for node, names in self._shortened.values():
             star = names[-1] == "*"
             self.edit_column(node, identifier(names[-2]) + "." + ("*" if star else identifier(names[-1])))

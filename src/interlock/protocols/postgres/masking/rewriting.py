@@ -11,7 +11,7 @@ from interlock.protocols.postgres.masking import guard
 from interlock.protocols.postgres.masking.copying import copy
 from interlock.protocols.postgres.masking.edits import Edits, Tokens
 from interlock.protocols.postgres.masking.index import MaskingIndex
-from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, UnknownRelation
+from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, Unknown
 from interlock.protocols.postgres.masking.raw_outputs import RawOutput
 from interlock.protocols.postgres.masking.reading import Reading, Use
 from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, WRITERS
@@ -22,16 +22,17 @@ from interlock.protocols.postgres.statements.nodes import Node, literal
 class Rewriting(msgspec.Struct, frozen=True):
     """What becomes of one text.
 
-    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may. ``unknown`` is a relation that the
-    catalogue does not have, so that it must be read again first. ``masked`` is for the record. ``guarded`` says that
-    it writes where the target's errors and notices could show a masked value, ``compares`` that the target compares
-    real values for it. The sets are numbers of parameters: arrays of
-    constants to compare, values to be written to masked columns, and those of them that must not be NULL.
+    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE. ``unknown`` says that
+    it names what the catalogue does not have, so that that must be read again first. ``masked`` is for the record.
+    ``guarded`` says that it writes where the target's errors and notices could show a masked value, ``compares`` that
+    the target compares real values for it. The sets are numbers of parameters: arrays of constants to compare, values
+    to be written to masked columns, and those of them that must not be NULL.
     """
 
     text: bytes
     refusal: str = ""
-    unknown: str = ""
+    code: str = "42501"
+    unknown: bool = False
     masked: tuple[MaskedColumn, ...] = ()
     guarded: bool = False
     compares: bool = False
@@ -53,20 +54,22 @@ class Rewriting(msgspec.Struct, frozen=True):
 def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings) -> Rewriting:
     """``text``, which means ``interpretation``, as it may go to the target. Never raises."""
     try:
+        trees = grammar.parse(text)
         guard.check_accesses(index, interpretation.meaning)
-        return _rewrite(text, index, around)
+        return _rewrite(text, trees, index, around)
     except Refused as refused:
         return Rewriting(text, refusal=str(refused))
-    except UnknownRelation as unknown:
-        return Rewriting(text, f'relation "{unknown.name}" does not exist', unknown.name)
+    except Unknown as unknown:
+        return Rewriting(text, str(unknown), unknown.code, unknown=True)
+    except grammar.SyntaxRejected as rejected:
+        return Rewriting(text, rejected.message, "42601")
     except RecursionError:
         return Rewriting(text, "The statement is nested too deeply to be masked.")
     except Exception:  # noqa: BLE001 - fail closed: what cannot be masked is not forwarded
         return Rewriting(text, "The statement could not be masked, so it is refused.")
 
 
-def _rewrite(text: bytes, index: MaskingIndex, around: Surroundings) -> Rewriting:
-    trees = grammar.parse(text)
+def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surroundings) -> Rewriting:
     guard.check_code(index, trees)
     reading = Reading(index, Names(index, around), Edits(Tokens(text)), WRITERS)
     if len(trees) == 1 and "SelectStmt" in trees[0]:

@@ -50,7 +50,8 @@ class MaskedSource:
 
     def _beside(self, relation: str, alias: str) -> str:
         columns = self.item.relation.columns if self.item.relation else ()
-        real = ", ".join(f"{identifier(column.name)} AS {_hidden(column.number)}" for column in columns)
+        shown = [f"{identifier(column.name)} AS {_hidden(column.number)}" for column in columns]
+        real = ", ".join([*shown, *map(identifier, sorted(self.item.system_columns))])
         hidden = identifier(self.item.hidden)
         masked = masked_select(self.item, self.item.hidden)
         return f"((SELECT {real} FROM {relation}) AS {hidden} CROSS JOIN LATERAL ({masked}) {alias})"  # noqa: S608 - quoted names only

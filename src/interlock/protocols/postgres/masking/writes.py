@@ -104,7 +104,7 @@ def _target(reading: Reading, body: Node, level: Level) -> Item:
         item = reading.item_of(relation, body, target=True)
         if must_qualify:
             reading.qualify(body, relation)
-        if item.fields or relation.runs_code or relation.oid in reading.index.linked:
+        if reading.index.is_guarded(relation):
             reading.guarded = True
     level.items.append(item)
     return item
