@@ -425,7 +425,12 @@ class Requests:
         return Naming(self._names.portals, name, portal)
 
 
-_UNDOING: Final = frozenset((TransactionControl.ROLLBACK, TransactionControl.ROLLBACK_TO, TransactionControl.PREPARE))
+_UNDOING: Final = (
+    TransactionControl.COMMIT,
+    TransactionControl.ROLLBACK,
+    TransactionControl.ROLLBACK_TO,
+    TransactionControl.PREPARE,
+)
 _BIND_INSTEAD: Final = Rewriting(
     b"",
     refusal="EXECUTE cannot be checked here, since a parameter is compared with or written to a masked column: send "
