@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.masking.random_schema import RandomRelation, RandomSchema, quoted
 
 _DEEPEST = 3
+_MOST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class QueryWriter:
         listed = ", ".join(f"c{number}" for number, _ in enumerate(columns))
         renamed = tuple((f"c{number}", kind) for number, (_, kind) in enumerate(columns))
         outer, found = self._select(depth + 1, _Source(name, renamed))
-        return f"WITH {quoted(name)}({listed}) AS {hint} ({inner}) {outer}", found
+        few = f"SELECT * FROM ({inner}) AS few LIMIT {_MOST_ROWS}"
+        return f"WITH {quoted(name)}({listed}) AS {hint} ({few}) {outer}", found
 
     def _select(self, depth: int, given: _Source | None = None) -> tuple[str, tuple[tuple[str, str], ...]]:
         source, sources = (quoted(given.alias), [given]) if given else self._from(depth)
@@ -126,7 +128,7 @@ class QueryWriter:
         alias = self._alias()
         if depth < _DEEPEST and self._dice.random() < 0.3:
             inner, columns = self._query(depth + 1)
-            return f"({inner}) AS {quoted(alias)}", _Source(alias, columns)
+            return f"(SELECT * FROM ({inner}) AS few LIMIT {_MOST_ROWS}) AS {quoted(alias)}", _Source(alias, columns)
         relation = self._dice.choice(self._schema.relations)
         columns = tuple((column.name, column.kind) for column in relation.columns)
         if self._dice.random() < 0.2:

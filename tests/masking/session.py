@@ -74,7 +74,8 @@ class RecordingSession:
 
     def __init__(self, port: int, user: str, database: str, token: str = "", certificate: Path | None = None) -> None:
         self._wire = WireClient(port, certificate)
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._position = 0
         self.ended = False
         self._wire.send(startup(user, database))
         if token:
@@ -130,10 +131,12 @@ class RecordingSession:
         return head[:1], self._read(int.from_bytes(head[1:], "big") - 4)
 
     def _read(self, size: int) -> bytes:
-        while len(self._buffer) < size:
+        while len(self._buffer) - self._position < size:
+            del self._buffer[: self._position]
+            self._position = 0
             self._buffer += self._wire.receive_some()
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
-        return data
+        self._position += size
+        return bytes(self._buffer[self._position - size : self._position])
 
 
 def cells(row: bytes) -> tuple[bytes | None, ...]:

@@ -68,6 +68,9 @@ class PostgresTranscriber:
         values = tuple(read_parameters(request.parameters)) if request.parameters else ()
         _remember(self._asked, number, _Asked(request.text, tuple(read_result_formats(request.parameters))))
         yield TranscriptLine(at_us, number, TranscriptKind.REQUEST, text, values)
+        if request.forwarded:
+            forwarded = printable(request.forwarded.decode(errors="replace"))
+            yield TranscriptLine(at_us, number, TranscriptKind.NOTICE, f"masked on its way to the target: {forwarded}")
         cut = request.text_bytes - len(request.text) + request.parameter_bytes - len(request.parameters)
         if cut > 0:
             yield TranscriptLine(at_us, number, TranscriptKind.GAP, f"{cut} bytes of the request were not kept")

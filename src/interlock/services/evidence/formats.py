@@ -40,10 +40,14 @@ def operation_fields(view: OperationView) -> dict[str, object]:
         "text": request.text.decode(errors="replace"),
         "text_bytes": request.text_bytes,
         "parameter_bytes": request.parameter_bytes,
+        "forwarded": request.forwarded.decode(errors="replace"),
+        "masked": decided.masked,
         "status": completed.status if completed else None,
         "tag": completed.tag if completed else None,
         "code": completed.code if completed else None,
         "rows": completed.rows if completed else None,
+        "masked_values": completed.masked_values if completed else None,
+        "found": dict(completed.found) if completed else None,
     }
 
 
@@ -75,6 +79,8 @@ def session_sql(evidence: EvidenceService, session: str) -> Iterator[str]:
         decided, request = view.decided, view.request
         outcome = f", {one_line(view.completed.tag or view.completed.code)}" if view.completed else ""
         yield f"\n-- {decided.number} at {timestamp(view.at_ns)}: {decided.decision}{outcome}\n"
+        for column in decided.masked:
+            yield f"-- masked: {one_line(column)}\n"
         if request.parameter_bytes:
             yield f"-- with {request.parameter_bytes} bytes of parameters\n"
         original = request.text.decode(errors="replace")
