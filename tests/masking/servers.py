@@ -96,7 +96,7 @@ def open_directly(server: PostgresServer, database: str) -> RecordingSession:
 @contextmanager
 def run_worlds() -> Iterator[Worlds]:
     """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
-    settings = {"lock_timeout": "5s", "statement_timeout": "20s"}
+    settings = {"lock_timeout": "5s", "statement_timeout": "20s", "jit": "off"}
     with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
         worlds.build_schema(server)
         for world in (WORLD_A, WORLD_B):

@@ -34,7 +34,7 @@ class Tally:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"]) as running:
+    with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings={"jit": "off"}) as running:
         running.execute(f"CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{ROLE}'")
         yield running
 

@@ -321,7 +321,11 @@ def _manifest(package: PackageReader) -> Manifest:
 def _opener(package: PackageReader, session: str, keys: SessionKeys) -> SessionOpener | None:
     if not package.has(SESSION_KEY):
         return None
+    text = package.part(SESSION_KEY, _MAX_KEY_BYTES).strip()
     try:
-        return keys.opener(session, base64.b64decode(package.part(SESSION_KEY, _MAX_KEY_BYTES).strip(), validate=True))
+        key = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise EvidenceError("the session key cannot be read") from None
+    if base64.b64encode(key) != text:  # the last character has bits that decode to nothing
+        raise EvidenceError("the session key was changed")
+    return keys.opener(session, key)
