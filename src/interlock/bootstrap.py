@@ -243,6 +243,7 @@ class Gateway:
             reviewed=frozenset(masking.functions),
             key=self._node.sealer.derive(b"masks of connection " + connection.encode()),
             show_notifications=masking.notifications is Notifications.SHOW,
+            documents=masking.documents,
         )
 
     def _reception(self, issuer: DevelopmentIssuer | None) -> Reception:

@@ -1,11 +1,13 @@
 """What scenarios share: a schema of their own, made anew each time, and a way to know that a statement is running.
 
-All of it goes through the endpoint under test, so that a scenario needs nothing else.
+All of it goes through the endpoint under test, so that a scenario needs nothing else, unless ``prepared_through`` names
+another one for what that endpoint may not do.
 """
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -58,10 +60,25 @@ INSERT INTO scratch.parts SELECT n, n, 'part ' || n FROM generate_series(1, {ROW
 """
 
 
+_PREPARATIONS: dict[int, tuple[Endpoint, str]] = {}
+"""By the port of an endpoint: what prepares in its place, and what is done to the schema afterwards."""
+
+
+@contextmanager
+def prepared_through(endpoint: Endpoint, other: Endpoint, and_then: str = "") -> Iterator[None]:
+    """Until the block ends, what scenarios on ``endpoint`` need is made through ``other``, then ``and_then`` is run."""
+    _PREPARATIONS[endpoint.port] = (other, and_then)
+    try:
+        yield
+    finally:
+        del _PREPARATIONS[endpoint.port]
+
+
 def fresh_schema(endpoint: Endpoint) -> None:
     """Drop and make the schema ``scratch`` with its sample rows."""
-    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
-        connection.execute(_SCHEMA.encode())
+    other, and_then = _PREPARATIONS.get(endpoint.port, (endpoint, ""))
+    with psycopg.connect(**other.parameters(), autocommit=True) as connection:
+        connection.execute(f"{_SCHEMA}{and_then}".encode())
 
 
 def sleep_statement(marker: str) -> str:
@@ -76,7 +93,8 @@ def wait_until_sleeping(endpoint: Endpoint, marker: str) -> None:
         " WHERE wait_event = 'PgSleep' AND query LIKE '%%/* ' || %s || ' */%%' AND pid <> pg_backend_pid()"
     )
     deadline = time.monotonic() + _DEADLINE_S
-    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
+    watcher, _ = _PREPARATIONS.get(endpoint.port, (endpoint, ""))
+    with psycopg.connect(**watcher.parameters(), autocommit=True) as connection:
         while connection.execute(query.encode(), [marker]).fetchone() == (0,):
             assert time.monotonic() < deadline, f"statement {marker!r} never started"
             time.sleep(0.02)

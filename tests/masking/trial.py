@@ -66,7 +66,7 @@ def fails_to_leak(case: Case, direct: Trial) -> str:
         return f"{sorted(missing)} does not come out directly; {errors(first)}"
     if expected and any(step.outside for step in case.steps):
         return ""  # What others say may be the same in both worlds.
-    return "" if _differ(answers) else f"both worlds answer alike directly; {errors(first)}"
+    return "" if differ(answers) else f"both worlds answer alike directly; {errors(first)}"
 
 
 def leaks(case: Case, masked: Trial, *, alike: bool = True) -> Iterator[str]:
@@ -81,7 +81,7 @@ def leaks(case: Case, masked: Trial, *, alike: bool = True) -> Iterator[str]:
             found = [marker for marker in leaked(answers[world.database], world) if planted[marker] not in sent]
             if found:
                 yield f"{name}: {found} comes out"
-        if alike and _differ(answers):
+        if alike and differ(answers):
             yield f"{name}: the answers differ: {_difference(answers)}"
 
 
@@ -108,7 +108,8 @@ def _nobody(text: str) -> None:
     raise AssertionError("nobody else is in this case")
 
 
-def _differ(answers: Answers) -> bool:
+def differ(answers: Answers) -> bool:
+    """Whether the worlds answer differently."""
     first, second = (comparable(answers[world.database]) for world in _WORLDS)
     return first != second
 

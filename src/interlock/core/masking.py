@@ -87,7 +87,9 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     ``columns`` has, by relation oid and column name, every column that is masked: those that rules name and those that
     are derived from them. ``detectors`` are the content detectors that look at everything else, by class.
     ``reviewed`` are routines (``schema.name``) that the operator vouches for. ``key`` is secret: it keys hashes and
-    tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through.
+    tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through. ``documents`` has,
+    by ``schema.relation.column``, the JSON Pointers (RFC 6901) at which a masked JSON column is masked; without them it
+    is as a whole.
     """
 
     version: str
@@ -97,6 +99,7 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     reviewed: frozenset[str] = frozenset()
     key: bytes = b""
     show_notifications: bool = False
+    documents: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __repr__(self) -> str:
         return f"Masking(version={self.version!r}, relations={len(self.columns)}, detectors={len(self.detectors)})"
@@ -112,6 +115,7 @@ class MaskingOptions(msgspec.Struct, frozen=True):
     reviewed: frozenset[str] = frozenset()
     key: bytes = b""
     show_notifications: bool = False
+    documents: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __repr__(self) -> str:
         return f"MaskingOptions(detectors={sorted(self.detectors)}, reviewed={sorted(self.reviewed)})"

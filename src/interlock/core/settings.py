@@ -16,6 +16,7 @@ PATH: Final = {"path": True}
 """Marks a field whose value is a path (or a list of paths), through ``Meta(extra=PATH)``."""
 
 RoutineName = Annotated[str, Meta(pattern=r"^[^.]+\.[^.]+$")]
+JsonPointer = Annotated[str, Meta(pattern="^(/([^~/]|~[01])+)+$")]
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -331,6 +332,14 @@ class MaskingSettings(Table, frozen=True):
             "counted in the record, or masked."
         ),
     ] = Detection.OFF
+    documents: Annotated[
+        dict[str, tuple[JsonPointer, ...]],
+        Meta(
+            description="Of masked `json` and `jsonb` columns, what is to be masked in them, as JSON Pointers: "
+            '`{ "public.users.profile" = ["/contact/email"] }`. Arrays on the way are gone through. '
+            "A column that is not named here is masked as a whole."
+        ),
+    ] = {}
     notifications: Annotated[
         Notifications,
         Meta(description="Payloads of other sessions' NOTIFY for identities under a mask: hidden or shown."),

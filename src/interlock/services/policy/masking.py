@@ -39,6 +39,7 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
         reviewed=options.reviewed,
         key=options.key,
         show_notifications=options.show_notifications,
+        documents=options.documents,
     )
 
 
@@ -66,5 +67,6 @@ def _version(
         sorted(detectors.items()),
         sorted(options.reviewed),
         options.show_notifications,
+        sorted(options.documents.items()),
     )
     return hashlib.sha256(msgspec.msgpack.encode(content)).hexdigest()[:_VERSION_DIGITS]

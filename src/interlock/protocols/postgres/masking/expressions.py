@@ -9,6 +9,7 @@ from typing import Final
 
 from interlock.core.catalogue import Column
 from interlock.core.masking import MaskKind
+from interlock.protocols.postgres.masking.documents import Path, masked_document
 from interlock.protocols.postgres.masking.quoting import qualified
 
 PLACEHOLDER: Final = "***"
@@ -32,9 +33,12 @@ def shows_nothing(column: Column, kind: MaskKind) -> bool:
     return not (is_text(column) or partly or column.type_name in ("json", "jsonb"))
 
 
-def mask_expression(column: Column, kind: MaskKind, reference: str) -> str:
-    """SQL for ``column``, which ``reference`` names, masked with ``kind``."""
+def mask_expression(column: Column, kind: MaskKind, reference: str, paths: tuple[Path, ...] = ()) -> str:
+    """SQL for ``column``, which ``reference`` names, masked with ``kind``: at ``paths`` only where there are some."""
     type_name = type_of(column)
+    if paths and kind is not MaskKind.FORBID:
+        document = masked_document(f"{reference}::pg_catalog.jsonb", paths)
+        return f"(CASE WHEN {reference} IS NULL THEN NULL ELSE {document} END)::{type_name}"
     if shows_nothing(column, kind):
         return f"NULL::{type_name}"
     if kind is MaskKind.PARTIAL and column.type_name in _PARTIAL:

@@ -8,16 +8,18 @@ import msgspec
 
 from interlock.core.catalogue import Column, Relation, Routine, TypeCode
 from interlock.core.masking import ColumnMask, Masking
+from interlock.protocols.postgres.masking.documents import Path, pointed
 
 NO_MASKS: Final[Mapping[str, ColumnMask]] = MappingProxyType({})
 
 
 class MaskedField(msgspec.Struct, frozen=True):
-    """A masked column of a relation."""
+    """A masked column of a relation; ``paths`` are those in its documents that are masked, none for all of it."""
 
     relation: Relation
     column: Column
     mask: ColumnMask
+    paths: tuple[Path, ...] = ()
 
 
 class MaskingIndex:
@@ -61,6 +63,11 @@ class MaskingIndex:
     def masks(self, relation: Relation) -> Mapping[str, ColumnMask]:
         """The masked columns of a relation, by name."""
         return self.masking.columns.get(relation.oid, NO_MASKS)
+
+    def paths(self, relation: Relation, column: Column) -> tuple[Path, ...]:
+        """Where a masked JSON column is masked; empty: as a whole."""
+        pointers = self.masking.documents.get(f"{relation.schema}.{relation.name}.{column.name}", ())
+        return tuple(map(pointed, pointers)) if column.type_name in ("json", "jsonb") else ()
 
     def is_masked(self, relation: Relation) -> bool:
         return relation.oid in self.masking.columns

@@ -133,7 +133,7 @@ def visible_fields(index: MaskingIndex, relation: Relation, names: tuple[str, ..
     if not masks:
         return _NO_FIELDS
     return {
-        name: MaskedField(relation, column, masks[column.name])
+        name: MaskedField(relation, column, masks[column.name], index.paths(relation, column))
         for name, column in zip(names, relation.columns, strict=True)
         if column.name in masks
     }

@@ -410,7 +410,7 @@ class Reading:
         if found is None:
             raise Refused("Name the columns to return one by one, each with its table: some of them are masked.")
         field = found[1]
-        self.edit_column(node, mask_expression(field.column, field.mask.kind, qualified(*names)))
+        self.edit_column(node, mask_expression(field.column, field.mask.kind, qualified(*names), field.paths))
 
     def use(self, item: Item, field: MaskedField, use: Use) -> None:
         """Note a use of a masked column."""

@@ -70,15 +70,15 @@ def masked_select(item: Item, hidden: str) -> str:
     """``SELECT`` of a relation's columns, the masked ones as expressions and forbidden ones left out."""
     relation = item.relation
     assert relation is not None
-    masks = {field.column.number: field.mask for field in item.fields.values()}
+    fields = {field.column.number: field for field in item.fields.values()}
     shown = []
     for column in relation.columns:
-        mask = masks.get(column.number)
-        if mask is not None and mask.kind is MaskKind.FORBID:
+        field = fields.get(column.number)
+        if field is not None and field.mask.kind is MaskKind.FORBID:
             continue
         name = identifier(column.name)
         reference = f"{identifier(hidden)}.{_hidden(column.number)}" if hidden else name
-        expression = reference if mask is None else mask_expression(column, mask.kind, reference)
+        expression = reference if field is None else mask_expression(column, field.mask.kind, reference, field.paths)
         shown.append(expression if expression == name else f"{expression} AS {name}")
     return f"SELECT {', '.join(shown)}"
 

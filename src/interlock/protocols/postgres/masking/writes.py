@@ -155,7 +155,7 @@ def _returned_column(reading: Reading, target: Node, level: Level) -> bool:
         return False
     item, field = found
     reading.use(item, field, Use.RETURNED)
-    expression = mask_expression(field.column, field.mask.kind, qualified(*names))
+    expression = mask_expression(field.column, field.mask.kind, qualified(*names), field.paths)
     named = "name" in target
     reading.edit_column(target["val"], expression, "" if named else f" AS {identifier(names[-1])}")
     if not named:
@@ -190,7 +190,7 @@ def _shown(item: Item, name: str) -> str:
     field = item.fields.get(name)
     if field is None:
         return reference
-    return f"{mask_expression(field.column, field.mask.kind, reference)} AS {identifier(name)}"
+    return f"{mask_expression(field.column, field.mask.kind, reference, field.paths)} AS {identifier(name)}"
 
 
 # ---------------------------------------------------------------- what is written
@@ -223,7 +223,7 @@ def _guard_row(reading: Reading, target: Item, names: list[str], values: list[No
 
 def _guard(reading: Reading, field: MaskedField, node: Any, *, over: bool) -> None:
     """What a masked column becomes must not be what stands for its value. ``over``: there is a value already."""
-    nothing = over and shows_nothing(field.column, field.mask.kind)
+    nothing = over and shows_nothing(field.column, field.mask.kind) and not field.paths
     pending: list[Any] = [node]
     while pending:
         part = pending.pop()
