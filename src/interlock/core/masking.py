@@ -87,9 +87,9 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     ``columns`` has, by relation oid and column name, every column that is masked: those that rules name and those that
     are derived from them. ``detectors`` are the content detectors that look at everything else, by class.
     ``reviewed`` are routines (``schema.name``) that the operator vouches for. ``key`` is secret: it keys hashes and
-    tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through. ``documents`` has,
-    by ``schema.relation.column``, the JSON Pointers (RFC 6901) at which a masked JSON column is masked; without them it
-    is as a whole.
+    tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through. ``documents``
+    has, by ``schema.relation.column``, the JSON Pointers (RFC 6901) at which a masked JSON column is masked; without
+    them it is as a whole.
     """
 
     version: str
