@@ -26,7 +26,7 @@ def _copy_in(reading: Reading, body: Node) -> None:
     if relation is None:
         return
     if must_qualify:
-        reading.qualify(body["relation"], relation)
+        reading.changes.qualify(body["relation"], relation)
     item = reading.item_of(relation, body["relation"], target=True)
     columns = strings(body.get("attlist")) or item.columns or ()
     if reading.index.is_guarded(relation):
@@ -47,7 +47,7 @@ def _copy_out(reading: Reading, body: Node) -> None:
     item = reading.item_of(relation, body["relation"])
     if not item.fields:
         if must_qualify:
-            reading.qualify(body["relation"], relation)
+            reading.changes.qualify(body["relation"], relation)
         return
     columns = strings(body.get("attlist"))
     wanted = columns or [column.name for column in relation.columns if not column.generated]
@@ -67,11 +67,11 @@ def _masked(item: Item) -> str:
 
 
 def _splice(reading: Reading, body: Node, text: str) -> None:
-    tokens = reading.edits.tokens
+    tokens = reading.changes.edits.tokens
     first, behind = name_extent(body["relation"], tokens)
     if "attlist" in body:
         behind = tokens.behind_brackets(behind)
-    reading.edits.splice(first, behind, text)
+    reading.changes.edits.splice(first, behind, text)
     (statement,) = grammar.parse(f"COPY {text} TO STDOUT".encode())
     del body["relation"]
     body.pop("attlist", None)

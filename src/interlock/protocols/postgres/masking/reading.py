@@ -14,11 +14,11 @@ import msgspec
 from interlock.core.catalogue import Relation, RelationKind
 from interlock.core.masking import ColumnMask, MaskedColumn, MaskKind, Predicates
 from interlock.protocols.postgres.masking import raw_outputs
-from interlock.protocols.postgres.masking.edits import Edits, parse_expression, parse_from_item, replace
+from interlock.protocols.postgres.masking.changes import Changes
+from interlock.protocols.postgres.masking.edits import Edits
 from interlock.protocols.postgres.masking.expressions import mask_expression
 from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
 from interlock.protocols.postgres.masking.levels import (
-    HIDDEN_PREFIX,
     SYSTEM_COLUMNS,
     Columns,
     CommonTables,
@@ -31,11 +31,10 @@ from interlock.protocols.postgres.masking.levels import (
     visible_fields,
 )
 from interlock.protocols.postgres.masking.names import Names, Refused, Unknown
-from interlock.protocols.postgres.masking.predicates import MAX_COMPARED, Comparison, Reference, read_comparison
-from interlock.protocols.postgres.masking.quoting import identifier, qualified
-from interlock.protocols.postgres.masking.raw_outputs import Output, RawOutput
-from interlock.protocols.postgres.masking.sources import MaskedSource, hidden_reference, name_extent
-from interlock.protocols.postgres.masking.stars import expanded, is_star, output_names
+from interlock.protocols.postgres.masking.predicates import MAX_COMPARED, Comparison, read_comparison
+from interlock.protocols.postgres.masking.quoting import qualified
+from interlock.protocols.postgres.masking.raw_outputs import RawOutput
+from interlock.protocols.postgres.masking.stars import is_star, output_names
 from interlock.protocols.postgres.statements.nodes import Node, strings
 
 
@@ -65,7 +64,7 @@ class Reading:
     def __init__(self, index: MaskingIndex, names: Names, edits: Edits, writers: Mapping[str, Handler]) -> None:
         self.index = index
         self.names = names
-        self.edits = edits
+        self.changes = Changes(edits)
         self.used: dict[Used, None] = {}
         self.context = Use.OUTPUT
         self.keeps_output = False
@@ -89,16 +88,6 @@ class Reading:
         self.width = -1
         self._writers = writers
         self._compared = 0
-        self._hidden = 0
-        self._sources: list[MaskedSource] = []
-        self._references: list[Reference] = []
-        self._system: list[tuple[Node, Item, str]] = []
-        self._stars: list[tuple[list[Node], Node, Level]] = []
-        self._locks: list[tuple[Node, Level]] = []
-        self._shortened: dict[int, tuple[Node, list[str]]] = {}
-        self._qualified: list[tuple[Node, Relation]] = []
-        self._covered: list[Item] = []
-        """Items whose names a join's alias hides: their real columns must not stand beside them."""
 
     # ------------------------------------------------------------ queries
 
@@ -108,40 +97,7 @@ class Reading:
         level = self._select(body, None, None)
         outputs = raw_outputs.plan(body, level)
         if outputs is not None:
-            self._show_raw(body["targetList"], outputs)
-
-    def _show_raw(self, targets: list[Node], outputs: list[list[Output]]) -> None:
-        found: list[RawOutput] = []
-        position = 0
-        for target, columns in zip(list(targets), outputs, strict=True):
-            keyed = {place: column for place, column in enumerate(columns) if column.field is not None}
-            for place, column in keyed.items():
-                assert column.field is not None
-                found.append(RawOutput(position + place, column.field.mask.kind))
-            if keyed:
-                self._show_target(targets, target, columns, keyed)
-            position += len(columns)
-        self.raw_outputs, self.width = tuple(found), position
-
-    def _show_target(self, targets: list[Node], target: Node, columns: list[Output], keyed: dict[int, Output]) -> None:
-        hidden: dict[int, str] = {}
-        for place, column in keyed.items():
-            assert column.item is not None
-            assert column.field is not None
-            self._stand_beside(column.item)
-            hidden[place] = hidden_reference(column.item, column.field)
-        body, value = target["ResTarget"], target["ResTarget"]["val"]
-        if is_star(value):
-            text, nodes = raw_outputs.replacement(columns, hidden)
-            self._stars = [star for star in self._stars if star[1] is not target]
-            self._shortened.pop(id(value), None)
-            self._splice_targets(targets, target, text, nodes)
-            return
-        named = "name" in body
-        self._shortened.pop(id(value), None)
-        self.edit_column(value, hidden[0], "" if named else f" AS {identifier(columns[0].name)}")
-        if not named:
-            body["name"] = columns[0].name
+            self.raw_outputs, self.width = self.changes.show_raw(body["targetList"], outputs)
 
     def query(self, tree: Node, parent: Level | None = None, common: CommonTables | None = None) -> None:
         """Read a statement that is a query, standing where ``parent`` and ``common`` can be named."""
@@ -166,7 +122,8 @@ class Reading:
             self.visit_as(Use.CONDITION, body.get(part), level)
         for part in ("valuesLists", "limitOffset", "limitCount"):
             self.visit(body.get(part), level)
-        self._locks += [(clause, level) for clause in body.get("lockingClause", [])]
+        for clause in body.get("lockingClause", []):
+            self.changes.lock(clause, level)
         return level
 
     def with_clause(self, body: Node, parent: Level | None, common: CommonTables | None) -> CommonTables | None:
@@ -187,7 +144,7 @@ class Reading:
         for target in targets:
             value = target.get("ResTarget", {}).get("val", {})
             if is_star(value):
-                self._stars.append((targets, target, level))
+                self.changes.star(targets, target, level)
             self.visit(value, level)
 
     # ------------------------------------------------------------ FROM
@@ -229,15 +186,11 @@ class Reading:
         if item.fields and self.defines:
             raise Refused(_misplaced(relation))
         if item.fields:
-            self._sources.append(MaskedSource(node, item))
+            self.changes.source(node, item)
             self._refuse_shifted_names(body, item)
         elif must_qualify:
-            self.qualify(body, relation)
+            self.changes.qualify(body, relation)
         return self._add(level, item)
-
-    def qualify(self, body: Node, relation: Relation) -> None:
-        """Write a relation's schema, so that it means what was decided about."""
-        self._qualified.append((body, relation))
 
     def item_of(self, relation: Relation, body: Node, *, target: bool = False) -> Item:
         """A relation where the RangeVar with this body names it."""
@@ -274,7 +227,7 @@ class Reading:
     def _cover(self, level: Level, before: int, alias: str) -> None:
         """A join's alias hides the items in it; their masked columns are still the alias's."""
         covered = level.items[before:]
-        self._covered += covered
+        self.changes.cover(covered)
         fields = {name: field for item in covered for name, field in item.fields.items()}
         level.items[before:] = [Item(alias, None, fields)]
 
@@ -319,14 +272,7 @@ class Reading:
         for reference in comparison.references:
             self.use(reference.item, reference.field, Use.COMPARED)
             if not reference.item.target:
-                self._stand_beside(reference.item)
-                self._references.append(reference)
-
-    def _stand_beside(self, item: Item) -> None:
-        """Have the real relation stand hidden beside its masked form."""
-        if not item.hidden:
-            self._hidden += 1
-            item.hidden = f"{HIDDEN_PREFIX}_{self._hidden}"
+                self.changes.show_real(reference)
 
     def _refuse_comparison(self, comparison: Comparison, node: Node) -> None:
         field = comparison.references[0].field
@@ -389,7 +335,7 @@ class Reading:
                 self._return_masked(node, names, level)
                 return
             if len(names) > 2 and item.schema and not item.target and item.relation and item.fields:
-                self._shortened[id(node)] = (node, names)
+                self.changes.shorten(node, names)
 
     def _system_column(self, node: Node, names: list[str], level: Level) -> None:
         """``ctid`` and the like, which only the real relation has."""
@@ -399,10 +345,7 @@ class Reading:
         (item,) = items
         if item.relation is None or item.relation.kind in (RelationKind.VIEW, RelationKind.MATERIALIZED_VIEW):
             return
-        self._stand_beside(item)
-        item.system_columns.add(names[-1])
-        if len(names) > 1:
-            self._system.append((node, item, names[-1]))
+        self.changes.show_system_column(node, item, names[-1], has_qualifier=len(names) > 1)
 
     def _return_masked(self, node: Node, names: list[str], level: Level) -> None:
         """A masked column of what was written, inside an expression of RETURNING."""
@@ -410,7 +353,7 @@ class Reading:
         if found is None:
             raise Refused("Name the columns to return one by one, each with its table: some of them are masked.")
         field = found[1]
-        self.edit_column(node, mask_expression(field.column, field.mask.kind, qualified(*names), field.paths))
+        self.changes.edit_column(node, mask_expression(field.column, field.mask.kind, qualified(*names), field.paths))
 
     def use(self, item: Item, field: MaskedField, use: Use) -> None:
         """Note a use of a masked column."""
@@ -432,35 +375,13 @@ class Reading:
         self.used[Used(field, Use.OUTPUT, False)] = None
         return field.mask
 
-    # ------------------------------------------------------------ the edits
+    # ------------------------------------------------------------ the end
 
     def finish(self) -> None:
-        """Check what belongs to the whole text, and make the edits."""
-        if any(item.hidden for item in self._covered):
-            raise Refused("Leave out the alias of the join: a comparison in it needs a masked column.")
+        """Check what belongs to the whole text, and make the changes."""
         if self.keeps_output:
             self._refuse_laundering()
-        for targets, target, level in self._stars:
-            self._edit_star(targets, target, level)
-        for clause, level in self._locks:
-            self._edit_lock(clause["LockingClause"], level)
-        for reference in self._references:
-            text = hidden_reference(reference.item, reference.field)
-            self._shortened.pop(id(reference.node), None)
-            self.edit_column(reference.node, text)
-        for node, item, name in self._system:
-            self._shortened.pop(id(node), None)
-            self.edit_column(node, qualified(item.hidden, name))
-        for node, names in self._shortened.values():
-            star = names[-1] == "*"
-            self.edit_column(node, identifier(names[-2]) + "." + ("*" if star else identifier(names[-1])))
-        for source in self._sources:
-            source.edit(self.edits)
-        for body, relation in self._qualified:
-            first, behind = name_extent(body, self.edits.tokens)
-            only = "" if body.get("inh") else "ONLY "
-            self.edits.splice(first, behind, only + qualified(relation.schema, relation.name))
-            body["schemaname"] = relation.schema
+        self.changes.make()
 
     def _refuse_laundering(self) -> None:
         for used in self.used:
@@ -469,40 +390,6 @@ class Reading:
                 raise Refused(
                     f"{column} is masked and may not be copied to another place: name the columns to copy, without it."
                 )
-
-    def edit_column(self, node: Node, text: str, behind: str = "") -> None:
-        """Put an expression in the place of a ColumnRef, with what the text needs ``behind`` it."""
-        tokens = self.edits.tokens
-        body = node["ColumnRef"]
-        first = tokens.at(body["location"])
-        self.edits.splice(first, tokens.behind_name(first, len(body["fields"])), text + behind)
-        replace(node, parse_expression(text))
-
-    def _edit_star(self, targets: list[Node], target: Node, level: Level) -> None:
-        """A bare star must not show what stands hidden."""
-        value = target["ResTarget"]["val"]
-        if len(value["ColumnRef"]["fields"]) > 1 or not any(item.hidden for item in level.items):
-            return
-        self._splice_targets(targets, target, *expanded(level))
-
-    def _splice_targets(self, targets: list[Node], target: Node, text: str, nodes: list[Node]) -> None:
-        """Put several targets in the place of a star."""
-        tokens, star = self.edits.tokens, target["ResTarget"]["val"]["ColumnRef"]
-        first = tokens.at(star["location"])
-        self.edits.splice(first, tokens.behind_name(first, len(star["fields"])), text)
-        position = next(place for place, node in enumerate(targets) if node is target)
-        targets[position : position + 1] = nodes
-
-    def _edit_lock(self, clause: Node, level: Level) -> None:
-        """FOR UPDATE OF a masked relation that has the real one beside it."""
-        for locked in clause.get("lockedRels", []):
-            body = locked["RangeVar"]
-            item = next((item for item in level.items if item.qualifier == body["relname"]), None)
-            if item is None or not item.hidden:
-                continue
-            first = self.edits.tokens.at(body["location"])
-            self.edits.splice(first, self.edits.tokens.behind_identifier(first), identifier(item.hidden))
-            replace(locked, parse_from_item(identifier(item.hidden)))
 
     def outputs(self) -> int:
         """How many masked columns the text gives out."""

@@ -79,7 +79,7 @@ def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surrou
             statement(reading, tree)
     reading.finish()
     return Rewriting(
-        reading.edits.apply(trees) if len(reading.edits) else text,
+        reading.changes.edits.apply(trees) if len(reading.changes.edits) else text,
         masked=reading.masked_columns(),
         guarded=reading.guarded,
         compares=reading.compares,
@@ -89,7 +89,7 @@ def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surrou
         copies_in=reading.copies_in,
         gives_mask=any(map(_gives_mask, trees)),
         outputs=reading.outputs(),
-        changed=len(reading.edits) > 0,
+        changed=len(reading.changes.edits) > 0,
         raw_outputs=reading.raw_outputs,
         width=reading.width,
     )

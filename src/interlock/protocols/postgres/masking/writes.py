@@ -103,7 +103,7 @@ def _target(reading: Reading, body: Node, level: Level) -> Item:
             raise Refused(f"Writing to {relation.name} runs rules, which cannot be seen through under a mask.")
         item = reading.item_of(relation, body, target=True)
         if must_qualify:
-            reading.qualify(body, relation)
+            reading.changes.qualify(body, relation)
         if reading.index.is_guarded(relation):
             reading.guarded = True
     level.items.append(item)
@@ -157,7 +157,7 @@ def _returned_column(reading: Reading, target: Node, level: Level) -> bool:
     reading.use(item, field, Use.RETURNED)
     expression = mask_expression(field.column, field.mask.kind, qualified(*names), field.paths)
     named = "name" in target
-    reading.edit_column(target["val"], expression, "" if named else f" AS {identifier(names[-1])}")
+    reading.changes.edit_column(target["val"], expression, "" if named else f" AS {identifier(names[-1])}")
     if not named:
         target["name"] = names[-1]
     return True
@@ -169,12 +169,7 @@ def _returned_star(reading: Reading, targets: list[Node], target: Node, items: l
     if not any(item.fields or item.hidden for item in starred):
         return
     text = ", ".join(part for item in starred for part in _star_of(reading, item))
-    tokens = reading.edits.tokens
-    fields = target["ResTarget"]["val"]["ColumnRef"]
-    first = tokens.at(fields["location"])
-    reading.edits.splice(first, tokens.behind_name(first, len(fields["fields"])), text)
-    position = next(place for place, node in enumerate(targets) if node is target)
-    targets[position : position + 1] = parse_targets(text)
+    reading.changes.edit_targets(targets, target, text, parse_targets(text))
 
 
 def _star_of(reading: Reading, item: Item) -> list[str]:
