@@ -29,13 +29,16 @@ class RunningGateway:
 
 
 @contextmanager
-def start_gateway(target: Endpoint, *, durability: Durability, tls: bool) -> Iterator[RunningGateway]:
-    """Run a gateway in front of ``target`` until the block ends.
+def start_gateway(
+    target: Endpoint, *, durability: Durability, tls: bool, rules: str = "", settings: str = ""
+) -> Iterator[RunningGateway]:
+    """Run a gateway in front of ``target`` until the block ends, with further policy rules and settings.
 
     Clients log in with SCRAM and a generated secret, as on the other ways; with ``tls`` over TLS, else in plain text,
     which the gateway's settings have to allow.
     """
-    options = GatewayOptions(policy=_POLICY, durability=durability, plain="refuse" if tls else "scram-only")
+    plain = "refuse" if tls else "scram-only"
+    options = GatewayOptions(policy=_POLICY + rules, durability=durability, plain=plain, extra=settings)
     with GatewayServer(target, options) as server:
         server.command("identities", "add", _IDENTITY, "--group", "benchmarks")
         secret = server.command("identities", "secret", _IDENTITY).stdout.strip()

@@ -38,13 +38,13 @@ class Fixtures:
 @contextmanager
 def sample_data(direct: Endpoint, directory: Path, *, scale: int, rows: int) -> Iterator[Fixtures]:
     """Fill the database: pgbench's tables, and a table of ``rows`` rows that is also written to a file."""
-    _run(direct, "pgbench", "--initialize", "--quiet", f"--scale={scale}")
-    _run(direct, "psql", "-Xqc", _BIG_TABLE % rows)
+    run(direct, "pgbench", "--initialize", "--quiet", f"--scale={scale}")
+    run(direct, "psql", "-Xqc", _BIG_TABLE % rows)
     fixtures = Fixtures(directory / "rows.txt", directory / "select.sql")
     with fixtures.rows_file.open("wb") as output:
-        _run(direct, "psql", "-Xqc", "COPY big TO STDOUT", output=output)
+        run(direct, "psql", "-Xqc", "COPY big TO STDOUT", output=output)
     fixtures.select_script.write_text("SELECT * FROM big;\n")
-    _run(direct, "psql", "-Xqc", "VACUUM ANALYZE")
+    run(direct, "psql", "-Xqc", "VACUUM ANALYZE")
     yield fixtures
 
 
@@ -58,29 +58,34 @@ def transactions_per_s(endpoint: Endpoint, mode: str, clients: int, seconds: int
         f"--jobs={min(clients, 2)}",
         f"--time={seconds}",
     ]
-    return _number(_TPS, _run(endpoint, "pgbench", *options))
+    return _number(_TPS, run(endpoint, "pgbench", *options))
 
 
 def select_s(endpoint: Endpoint, fixtures: Fixtures) -> float:
     """Time to fetch the whole big table with one extended query."""
-    options = ["-n", "--protocol=extended", "--transactions=1", f"--file={fixtures.select_script}"]
-    return _number(_LATENCY, _run(endpoint, "pgbench", *options)) / 1000
+    return script_s(endpoint, fixtures.select_script)
 
 
-def copy_out_s(endpoint: Endpoint) -> float:
-    """Time to COPY the big table out, the client's start included."""
+def script_s(endpoint: Endpoint, script: Path, mode: str = "extended") -> float:
+    """Time to run pgbench's ``script`` once in a protocol mode."""
+    options = ["-n", f"--protocol={mode}", "--transactions=1", f"--file={script}"]
+    return _number(_LATENCY, run(endpoint, "pgbench", *options)) / 1000
+
+
+def copy_out_s(endpoint: Endpoint, statement: str = "COPY big TO STDOUT") -> float:
+    """Time to COPY a table out, the client's start included."""
     started = time.perf_counter()
     with Path(os.devnull).open("wb") as output:
-        _run(endpoint, "psql", "-Xqc", "COPY big TO STDOUT", output=output)
+        run(endpoint, "psql", "-Xqc", statement, output=output)
     return time.perf_counter() - started
 
 
 def copy_in_s(endpoint: Endpoint, fixtures: Fixtures) -> float:
     """Time to COPY the file into an empty table."""
-    _run(endpoint, "psql", "-Xqc", "TRUNCATE big_copy")
+    run(endpoint, "psql", "-Xqc", "TRUNCATE big_copy")
     with fixtures.rows_file.open("rb") as rows:
         started = time.perf_counter()
-        _run(endpoint, "psql", "-Xqc", "COPY big_copy FROM STDIN", source=rows)
+        run(endpoint, "psql", "-Xqc", "COPY big_copy FROM STDIN", source=rows)
         return time.perf_counter() - started
 
 
@@ -114,13 +119,14 @@ def _resident_kib(pid: int) -> int:
     return (int(found[1]) if found else 0) + sum(_resident_kib(int(child)) for child in children)
 
 
-def _run(
+def run(
     endpoint: Endpoint,
     program: str,
     *arguments: str,
     source: IO[bytes] | int = subprocess.DEVNULL,
     output: IO[bytes] | int = subprocess.PIPE,
 ) -> bytes:
+    """Run one of PostgreSQL's programs to its end; its output. Raises RuntimeError when it fails."""
     environment = {"PATH": os.defpath, "LC_ALL": "C"} | endpoint.environment()
     command: list[str | Path] = [client_program(program), *arguments]
     result = subprocess.run(command, stdin=source, stdout=output, stderr=subprocess.PIPE, env=environment, check=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.servers.endpoint import Endpoint
 
-from benchmarks import measures, ways
+from benchmarks import masking, measures, ways
 from benchmarks.report import Figures, print_table, summary
 from interlock.protocols.postgres import frames
 
@@ -36,7 +36,8 @@ def main() -> None:
     _measure_speed(options, figures)
     medians = figures.medians()
     print_table(medians)
-    print(json.dumps(summary(medians)))
+    masks = masking.measure(options.rounds, options.seconds, options.rows)
+    print(json.dumps(summary(medians) | {"masking": masks}))
 
 
 def _measure_memory(options: argparse.Namespace, figures: Figures) -> None:

@@ -6,8 +6,9 @@ another one for what that endpoint may not do.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -20,6 +21,8 @@ Scenario = Callable[[Endpoint], Any]
 ROWS = 20
 _DEADLINE_S = 30
 
+PAYLOAD = "jsonb_build_object('n', n, 'text', 'ü' || n)"
+RAW = "decode(lpad(to_hex(n), 8, '0'), 'hex')"
 _SCHEMA = f"""
 DROP SCHEMA IF EXISTS scratch CASCADE;
 CREATE SCHEMA scratch;
@@ -51,8 +54,8 @@ CREATE FUNCTION scratch.complain(text) RETURNS integer LANGUAGE plpgsql AS
 INSERT INTO scratch.items (label, price, mood, home, tags, payload, seen_at, born, raw, uid, flag, ratio)
     SELECT 'item ' || n, n * 0.5, (ARRAY['sad', 'ok', 'happy'])[1 + n % 3]::scratch.mood,
         ROW('Street "' || n || '"', n)::scratch.place, ARRAY['a' || n, NULL, 'c,"d'],
-        jsonb_build_object('n', n, 'text', 'ü' || n), timestamptz '2026-01-01 00:00:00+00' + n * interval '1 hour',
-        date '2000-01-01' + n, decode(lpad(to_hex(n), 8, '0'), 'hex'),
+        {PAYLOAD}, timestamptz '2026-01-01 00:00:00+00' + n * interval '1 hour',
+        date '2000-01-01' + n, {RAW},
         ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, n % 2 = 0, n / 8.0
     FROM generate_series(1, {ROWS}) n;
 INSERT INTO scratch.items (label) VALUES ('nothing but null');
@@ -60,14 +63,17 @@ INSERT INTO scratch.parts SELECT n, n, 'part ' || n FROM generate_series(1, {ROW
 """
 
 
-_PREPARATIONS: dict[int, tuple[Endpoint, str]] = {}
-"""By the port of an endpoint: what prepares in its place, and what is done to the schema afterwards."""
+Values = Mapping[str, str]
+"""What is inserted in the place of ``PAYLOAD`` and ``RAW``."""
+
+_PREPARATIONS: dict[int, tuple[Endpoint, Values]] = {}
+"""By the port of an endpoint: what prepares in its place, and other values."""
 
 
 @contextmanager
-def prepared_through(endpoint: Endpoint, other: Endpoint, and_then: str = "") -> Iterator[None]:
-    """Until the block ends, what scenarios on ``endpoint`` need is made through ``other``, then ``and_then`` is run."""
-    _PREPARATIONS[endpoint.port] = (other, and_then)
+def prepared_through(endpoint: Endpoint, other: Endpoint, values: Values = MappingProxyType({})) -> Iterator[None]:
+    """Until the block ends, what scenarios on ``endpoint`` need is made through ``other``, with other ``values``."""
+    _PREPARATIONS[endpoint.port] = (other, values)
     try:
         yield
     finally:
@@ -76,9 +82,12 @@ def prepared_through(endpoint: Endpoint, other: Endpoint, and_then: str = "") ->
 
 def fresh_schema(endpoint: Endpoint) -> None:
     """Drop and make the schema ``scratch`` with its sample rows."""
-    other, and_then = _PREPARATIONS.get(endpoint.port, (endpoint, ""))
+    other, values = _PREPARATIONS.get(endpoint.port, (endpoint, {}))
+    schema = _SCHEMA
+    for expression, value in values.items():
+        schema = schema.replace(expression, value)
     with psycopg.connect(**other.parameters(), autocommit=True) as connection:
-        connection.execute(f"{_SCHEMA}{and_then}".encode())
+        connection.execute(schema.encode())
 
 
 def sleep_statement(marker: str) -> str:
@@ -93,7 +102,7 @@ def wait_until_sleeping(endpoint: Endpoint, marker: str) -> None:
         " WHERE wait_event = 'PgSleep' AND query LIKE '%%/* ' || %s || ' */%%' AND pid <> pg_backend_pid()"
     )
     deadline = time.monotonic() + _DEADLINE_S
-    watcher, _ = _PREPARATIONS.get(endpoint.port, (endpoint, ""))
+    watcher, _ = _PREPARATIONS.get(endpoint.port, (endpoint, {}))
     with psycopg.connect(**watcher.parameters(), autocommit=True) as connection:
         while connection.execute(query.encode(), [marker]).fetchone() == (0,):
             assert time.monotonic() < deadline, f"statement {marker!r} never started"

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _SHORTEST_BYTES = 4
+_FEWEST_DIFFERENT_BYTES = 2
 _SHORTEST_IN_BASE64_BYTES = 6
 
 
@@ -32,7 +33,8 @@ def _forms(name: str, value: str) -> Iterator[bytes]:
         yield text.encode("utf-16-le")
         yield text.encode("utf-16-be")
     for raw in _binary(name, value):
-        yield from _encodings(raw)
+        if len(set(raw) - {0, 255}) >= _FEWEST_DIFFERENT_BYTES:
+            yield from _encodings(raw)
 
 
 def _spellings(name: str, value: str) -> Iterator[str]:

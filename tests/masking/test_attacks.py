@@ -14,6 +14,7 @@ FILES = (
     "attacks_writes",
     "attacks_session",
     "attacks_inference",
+    "attacks_schemes",
 )
 ATTACKS = sections(*FILES)
 

@@ -61,7 +61,7 @@ def test_answers_do_not_depend_on_what_is_masked(seed: int, server: PostgresServ
         for session in direct + sessions:
             session.close()
     assert not problems, f"seed {seed}:\n" + "\n".join(problems[:20])
-    assert tally.telling > _QUERIES / 4, f"seed {seed}: only {tally.telling} of {_QUERIES} queries tell anything"
+    assert tally.telling > _QUERIES / 6, f"seed {seed}: only {tally.telling} of {_QUERIES} queries tell anything"
     assert tally.answered > _QUERIES / 3, f"seed {seed}: only {tally.answered} of {_QUERIES} queries were answered"
 
 

@@ -147,6 +147,7 @@ _PLACES = (
     "payload 2026",
     "people",
     "contractor",
+    "agent",
     "code",
     "weird mail",
     "weird coffee",
@@ -154,11 +155,11 @@ _PLACES = (
     "odd",
 )
 _WORDS_A = (
-    *("cobaltwren", "gildedstoat", "mira@peoplebox.test", "joss@agencybox.test", "vault-tangerine"),
+    *("cobaltwren", "gildedstoat", "mira@peoplebox.test", "joss@agencybox.test", "kim@agentbox.test", "vault-tangerine"),
     *("rex@weirdbox.test", "mochaswirl", "pluckedstring", "una@oddbox.test"),
 )
 _WORDS_B = (
-    *("amberlynx", "ruddyotter", "theo@peoplebox.test", "fern@agencybox.test", "vault-persimmon"),
+    *("amberlynx", "ruddyotter", "theo@peoplebox.test", "fern@agencybox.test", "lou@agentbox.test", "vault-persimmon"),
     *("max@weirdbox.test", "lattefoams", "bowedcellos", "kit@oddbox.test"),
 )
 
@@ -243,5 +244,7 @@ def _fill(connection: psycopg.Connection[tuple[object, ...]], world: World) -> N
     weird = [words["weird mail"], words["weird coffee"], words["weird select"]]
     cursor.execute('INSERT INTO "Weird Table" VALUES (1, %s, %s, %s)', weird)
     cursor.execute('INSERT INTO "Odd Schema".users VALUES (1, %s)', [words["odd"]])
+    cursor.execute("INSERT INTO agents VALUES (3, 'Kim', %s, 'Temps', 'k')", [words["agent"]])
     cursor.execute("REFRESH MATERIALIZED VIEW mv_contacts")
+    cursor.execute("REFRESH MATERIALIZED VIEW mv_called")
     cursor.execute("REFRESH MATERIALIZED VIEW mv_cities")

@@ -423,3 +423,27 @@ def test_set_by_an_uncertain_portal_is_only_possible() -> None:
     book.target(error(), ready(), BOUND, complete("SELECT 1"), ready())
     book.client(wire.query("SELECT * FROM t"))
     assert PUBLIC in last_tables(book)
+
+
+@pytest.mark.parametrize("setting", ["SET search_path TO other", "SET LOCAL search_path TO other"])
+@pytest.mark.parametrize(
+    "undoing", ["ROLLBACK", "COMMIT", "ROLLBACK TO s", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'x'"]
+)
+@pytest.mark.parametrize("form", ["one text", "two queries", "extended", "prepared before"])
+def test_path_that_may_be_undone_before_a_statement(setting: str, undoing: str, form: str) -> None:
+    """What is read behind the end of a transaction may be looked up as before it began, long before that is known."""
+    book = Playbook()
+    for sql, tag in (("BEGIN", "BEGIN"), ("SAVEPOINT s", "SAVEPOINT"), (setting, "SET")):
+        book.client(wire.query(sql)).target(complete(tag), ready("T"))
+    if form == "prepared before":
+        book.client(wire.parse("SELECT * FROM t", "p"), SYNC).target(PARSED, ready("T"))
+    match form:
+        case "one text":
+            book.client(wire.query(f"{undoing}; SELECT * FROM t"))
+        case "two queries":
+            book.client(wire.query(undoing), wire.query("SELECT * FROM t"))
+        case "extended":
+            book.client(wire.extended(undoing), wire.extended("SELECT * FROM t"))
+        case _:
+            book.client(wire.query(undoing), wire.bind("p"), wire.execute(), SYNC)
+    assert PUBLIC in last_tables(book)

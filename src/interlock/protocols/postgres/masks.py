@@ -18,8 +18,15 @@ from interlock.protocols.postgres.masking.names import Surroundings
 from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
 from interlock.protocols.postgres.outstanding import Change
 from interlock.protocols.postgres.scope import SchemaScope
-from interlock.protocols.postgres.statements.interpretation import Interpretation
+from interlock.protocols.postgres.statements.interpretation import Interpretation, TransactionControl
 
+UNDOING: Final = (
+    TransactionControl.COMMIT,
+    TransactionControl.ROLLBACK,
+    TransactionControl.ROLLBACK_TO,
+    TransactionControl.PREPARE,
+)
+"""What ends a transaction or undoes a part of it, and with it changes of the search path."""
 MAX_REMEMBERED: Final = 2_000
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 MAX_OWN_NAMES: Final = 10_000
@@ -58,8 +65,11 @@ class SessionMasks:
         if self.index is None:
             return None
         paths = [statement.search_path for statement in interpretation.statements if statement.search_path is not None]
-        if paths:
-            around = Surroundings(self._scope.possible(paths), False, self.own)
+        undone = self._scope.changed_in_transaction and any(
+            statement.transaction in UNDOING for statement in interpretation.statements
+        )
+        if paths or undone:
+            around = Surroundings(self._scope.possible(paths, undone), False, self.own)
             return _remembered.get(text, interpretation, self.index, around)
         around = self._surroundings()
         known = self._recent.get(text)

@@ -9,21 +9,19 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from interlock.core.decision import Decision, Denial, Hold, Permit
+from interlock.core.decision import Decision, Permit
 from interlock.core.masking import Masking
-from interlock.core.operation import Access, Meaning, Outcome, OutcomeStatus, ResourceKind
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answer_masks import AnswerMasks
-from interlock.protocols.postgres.answers import IDLE, Answers
+from interlock.protocols.postgres.answers import Answers
 from interlock.protocols.postgres.copy_guard import CopyGuard
 from interlock.protocols.postgres.denials import (
-    BIND_PLACEHOLDER,
     PLACEHOLDER_STATEMENT,
-    QUERY_PLACEHOLDER,
-    denial_response,
 )
+from interlock.protocols.postgres.forwarding import Forwarded, Forwarding
 from interlock.protocols.postgres.frames import FrontendFrames
 from interlock.protocols.postgres.masking.rewriting import Rewriting
 from interlock.protocols.postgres.masking.writes import written_back
@@ -81,6 +79,7 @@ class Relay:
         self._requests = Requests(self._names, scope, self._masks)
         self._outstanding = Outstanding()
         self._answers = Answers(self._outstanding, AnswerMasks(self._masks, process_id))
+        self._forwarding = Forwarding(self._outstanding, self._answers)
         self._frames = FrontendFrames(max(STREAMED_MIN_BYTES, max_statement_bytes))
         self._group = Group()
         self._deciding: Group | None = None
@@ -92,9 +91,6 @@ class Relay:
         """The message that waits for the catalogue to be read again."""
         self._refreshed = False
         self._barrier: Entry | None = None
-        self._discarding = False
-        self._unsynced = False
-        """The target has had messages of the extended protocol since the last Sync: it may be in a transaction."""
         self._stream: Callable[[bytes, list[Effect]], None] = self._drop
         self._paused = False
         self._last_number = 0
@@ -142,7 +138,7 @@ class Relay:
         self._answers.receive(data, effects)
         if self._answers.skipping:
             self._answers.skipping = False
-            self._discarding = True
+            self._forwarding.discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
         if self._answers.failed:
@@ -156,10 +152,10 @@ class Relay:
         waiting = self._deciding is not None or self._computing is not None or self._refreshing is not None
         if self._group.messages or waiting:
             return
-        if self._at_rest():
+        if self._forwarding.at_rest:
             self._names.end_transaction()
             self._scope.settle()
-        elif self._answers.status == _IN_TRANSACTION and not self._busy():
+        elif self._answers.status == _IN_TRANSACTION and not self._forwarding.busy:
             self._scope.rest_in_transaction()
 
     @property
@@ -170,14 +166,6 @@ class Relay:
     def interrupted(self) -> list[Entry]:
         """The session ends: what was still owed."""
         return self._outstanding.drain()
-
-    def _at_rest(self) -> bool:
-        """Whether the target has no transaction open, and nothing to do or to say."""
-        return self._answers.status == IDLE and not self._busy()
-
-    def _busy(self) -> bool:
-        """Whether the target has something to do, or to say, or waits for a Sync."""
-        return self._unsynced or self._discarding or len(self._outstanding) > 0
 
     def _barrier_is_over(self, entry: Entry) -> bool:
         return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)
@@ -233,7 +221,7 @@ class Relay:
             return  # of a COPY that has failed: the target would read over it as well
         elif kind not in _READERS:
             raise Fatal("08P01", f"invalid frontend message type {kind}")
-        elif not self._discarding or kind == messages.SYNC:
+        elif not self._forwarding.discarding or kind == messages.SYNC:
             reader = _READERS[kind]
             if self._frames.streaming:
                 self._read_long(kind, message, effects)
@@ -457,88 +445,11 @@ class Relay:
             self._forward(group, (), effects)
 
     def _forward(self, group: Group, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
-        if self._discarding and self._boundary != messages.SYNC:
-            self._pass_over(group, decisions, effects)
-            return
-        refused = next((i for i, decision in enumerate(decisions) if not isinstance(decision, Permit)), None)
-        if self._discarding or refused is not None:
-            self._forward_cut(group, decisions, None if self._discarding else refused, effects)
-            return
-        if self._boundary == messages.SYNC and group.operations:
-            last = group.entries[-1]
-            assert last is not None
-            last.number = group.operations[-1].number
-        for entry in group.entries:
-            if entry is not None:
-                self._outstanding.add(entry)
-        self._barrier = group.copy_in
-        self._unsynced = self._boundary not in (messages.SYNC, messages.QUERY)
-        if self._frames.streaming:
-            effects.append(base.RecordRequest(self._last_number, group.messages[-1]))
-        data = group.messages[0] if len(group.messages) == 1 else b"".join(group.messages)
-        effects.append(base.Send(Side.TARGET, data))
-
-    def _pass_over(self, group: Group, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
-        """The target would skip the whole group, so it does not get it."""
-        self._withdraw(group, 0, decisions, effects)
-        self._stream = self._drop
-
-    def _forward_cut(
-        self, group: Group, decisions: tuple[Decision, ...], refused: int | None, effects: list[Effect]
-    ) -> None:
-        """Forward what comes before the refused operation, then its placeholder, then the group's end.
-
-        With ``refused`` None the target is skipping: only the Sync goes out.
-        """
-        cut = 0 if refused is None else group.cuts[refused]
-        self._withdraw(group, cut, decisions, effects)
-        ends_with_sync = self._boundary == messages.SYNC
-        is_query = self._boundary == messages.QUERY and cut == len(group.messages) - 1
-        forwarded = group.messages[:cut]
-        for entry in group.entries[:cut]:
-            if entry is not None:
-                self._outstanding.add(entry)
-        if refused is not None:
-            denial = _denial(decisions[refused])
-            number = group.operations[refused].number
-            if not forwarded and (ends_with_sync or is_query) and self._answer_here(number, denial, effects):
-                return
-            forwarded = [*forwarded, self._placeholder(number, denial, is_query)]
-        if ends_with_sync:
-            forwarded = [*forwarded, messages.SYNC_MESSAGE]
-            self._outstanding.add(Entry(Awaited.READY_AFTER_SYNC))
-        elif self._boundary == messages.FLUSH:
-            forwarded = [*forwarded, messages.FLUSH_MESSAGE]
-        self._discarding = self._unsynced = not ends_with_sync and not is_query
-        self._stream = self._drop
-        effects.append(base.Send(Side.TARGET, b"".join(forwarded)))
-
-    def _placeholder(self, number: int, denial: bytes, is_query: bool) -> bytes:
-        if is_query:
-            self._outstanding.add(Entry(Awaited.READY_AFTER_QUERY, number, denial))
-            return QUERY_PLACEHOLDER
-        self._outstanding.add(Entry(Awaited.BIND_COMPLETE, number, denial))
-        return BIND_PLACEHOLDER
-
-    def _answer_here(self, number: int, denial: bytes, effects: list[Effect]) -> bool:
-        """Answer a refused group without the target, when there is no transaction and nothing is outstanding."""
-        if not self._at_rest() or not self.may_speak:
-            return False
-        data = denial + messages.ready_for_query(IDLE)
-        effects.append(base.RecordAnswer(number, data))
-        effects.append(base.Send(Side.CLIENT, data))
-        return True
-
-    def _withdraw(self, group: Group, cut: int, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
-        """Undo what the messages from ``cut`` on would have changed; report what was permitted and did not go out."""
-        held_back: set[int] = set()
-        for entry in group.entries[cut:]:
-            if entry is not None:
-                entry.settle()
-                held_back.add(entry.number)
-        for operation, decision in zip(group.operations, decisions, strict=True):
-            if isinstance(decision, Permit) and operation.number in held_back:
-                effects.append(base.Report(Outcome(operation.number, OutcomeStatus.SKIPPED)))
+        begun = base.RecordRequest(self._last_number, group.messages[-1]) if self._frames.streaming else None
+        if self._forwarding.forward(group, decisions, self._boundary, begun, effects) is Forwarded.WHOLE:
+            self._barrier = group.copy_in
+        else:
+            self._stream = self._drop
 
 
 def _text(message: bytes, start: int) -> tuple[bytes, int]:
@@ -565,11 +476,6 @@ def _carries_refused(group: Group, decisions: tuple[Decision, ...]) -> bool:
     """Whether there is a permit for what the gateway cannot carry: such messages are not whole or not readable."""
     pairs = zip(group.operations, decisions, strict=True)
     return any(operation.meaning.refusal is not None and isinstance(decision, Permit) for operation, decision in pairs)
-
-
-def _denial(decision: Decision) -> bytes:
-    assert isinstance(decision, Denial | Hold)
-    return denial_response(decision)
 
 
 _COPY_MESSAGES: Final = frozenset((messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL))

@@ -11,7 +11,7 @@ import msgspec
 
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.protocols.postgres.masking.rewriting import Rewriting
-from interlock.protocols.postgres.masks import STALE, Creation, SessionMasks, created_names, refused_meaning
+from interlock.protocols.postgres.masks import STALE, UNDOING, Creation, SessionMasks, created_names, refused_meaning
 from interlock.protocols.postgres.names import NameTable, Value
 from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
 from interlock.protocols.postgres.parameters import parameter_problem
@@ -130,6 +130,7 @@ class TransactionStep(Change):
     def __init__(self, scope: SchemaScope, control: TransactionControl) -> None:
         self._scope = scope
         self._control = control
+        scope.may_be_undone()
 
     def taken(self, idle: bool) -> None:
         if self._control is TransactionControl.ROLLBACK:
@@ -395,7 +396,7 @@ class Requests:
         for index, statement in enumerate(interpretation.statements):
             if statement.search_path is not None:
                 changes.append((index, PathChange(self._scope, statement.search_path)))
-            if statement.transaction in _UNDOING:
+            if statement.transaction in UNDOING:
                 changes.append((index, TransactionStep(self._scope, statement.transaction)))
         return changes
 
@@ -425,12 +426,6 @@ class Requests:
         return Naming(self._names.portals, name, portal)
 
 
-_UNDOING: Final = (
-    TransactionControl.COMMIT,
-    TransactionControl.ROLLBACK,
-    TransactionControl.ROLLBACK_TO,
-    TransactionControl.PREPARE,
-)
 _BIND_INSTEAD: Final = Rewriting(
     b"",
     refusal="EXECUTE cannot be checked here, since a parameter is compared with or written to a masked column: send "

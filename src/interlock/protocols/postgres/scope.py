@@ -4,7 +4,7 @@ The search path is tracked as the set of schemas that may be on it. A change tha
 the set, so that an unqualified name is decided for every table that it could stand for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -85,10 +85,18 @@ class SchemaScope:
         self.schemas = self.possible((path,))
         self.certain = False
 
-    def possible(self, paths: Iterable[SearchPath]) -> tuple[str, ...]:
-        """The schemas that may be on the search path when these changes may be made as well."""
-        wanted = (schema for path in paths for schema in self._wanted(path))
-        return tuple(dict.fromkeys((*self.schemas, *wanted)))
+    def may_be_undone(self) -> None:
+        """A statement is on its way that ends the transaction or undoes a part of it."""
+        if self._made:
+            self.schemas, self.certain = self.possible((), undone=True), False
+
+    def possible(self, paths: Iterable[SearchPath], undone: bool = False) -> tuple[str, ...]:
+        """The schemas that may be on the search path when these changes may be made as well.
+
+        ``undone``: or when changes of the transaction may be undone.
+        """
+        before = (*self._lasting, *self._of(self._made)) if undone else ()
+        return tuple(dict.fromkeys((*self.schemas, *before, *self._of(paths))))
 
     def changed(self, path: SearchPath) -> None:
         """A change was made."""
@@ -131,9 +139,17 @@ class SchemaScope:
         self._made, self._doubtful = [], False
         self.schemas, self.certain = self._lasting, self._lasting_certain
 
+    @property
+    def changed_in_transaction(self) -> bool:
+        """Whether the open transaction has changed the path, so that its end may change it back."""
+        return bool(self._made)
+
     def _with_lasting(self, paths: list[SearchPath]) -> tuple[str, ...]:
-        wanted = (schema for path in paths for schema in self._wanted(path))
-        return tuple(dict.fromkeys((*self._lasting, *wanted)))
+        return tuple(dict.fromkeys((*self._lasting, *self._of(paths))))
+
+    def _of(self, paths: Iterable[SearchPath]) -> Iterator[str]:
+        for path in paths:
+            yield from self._wanted(path)
 
     def _wanted(self, path: SearchPath) -> tuple[str, ...]:
         return self._default if path.schemas is None else self._named(path.schemas)

@@ -31,6 +31,7 @@ class Changes:
         self._shortened: dict[int, tuple[Node, list[str]]] = {}
         self._qualified: list[tuple[Node, Relation]] = []
         self._covered: list[Item] = []
+        self._matched: list[tuple[list[Item], list[Item]]] = []
 
     # ------------------------------------------------------------ noted
 
@@ -57,6 +58,10 @@ class Changes:
     def cover(self, items: list[Item]) -> None:
         """Items whose names a join's alias hides, and all of whose columns are the alias's."""
         self._covered += items
+
+    def match_by_name(self, left: list[Item], right: list[Item]) -> None:
+        """The sides of a NATURAL JOIN, which matches what stands hidden as well."""
+        self._matched.append((left, right))
 
     def show_real(self, reference: Reference) -> None:
         """A reference that may see the real value."""
@@ -129,6 +134,8 @@ class Changes:
         """Make what was noted."""
         if any(item.hidden for item in self._covered):
             raise Refused("Leave out the alias of the join: a comparison in it needs a masked column.")
+        if any(all(any(item.hidden for item in side) for side in sides) for sides in self._matched):
+            raise Refused("Name the columns to join on with ON: both sides of the join need masked columns.")
         for targets, target, level in list(self._stars):
             self._edit_star(targets, target, level)
         for clause, level in self._locks:

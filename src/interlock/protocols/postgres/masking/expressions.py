@@ -75,8 +75,12 @@ def _partial_number(reference: str) -> str:
 
 
 def _partial_date(reference: str) -> str:
-    """The year."""
-    return f"pg_catalog.date_trunc('year', {reference})"
+    """The year, of what ``date_trunc`` takes without an error."""
+    return (
+        f"CASE WHEN {reference} OPERATOR(pg_catalog.>=) pg_catalog.make_date(-4700, 1, 1)"
+        f" AND {reference} OPERATOR(pg_catalog.<) pg_catalog.make_date(290000, 1, 1)"
+        f" THEN pg_catalog.date_trunc('year', {reference}) END"
+    )
 
 
 _PARTIAL: Final[dict[str, Callable[[str], str]]] = {

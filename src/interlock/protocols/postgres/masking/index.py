@@ -1,12 +1,12 @@
 """A principal's masking, prepared for look-ups by the names that statements use."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from interlock.core.catalogue import Column, Relation, Routine, TypeCode
+from interlock.core.catalogue import Catalogue, Column, Relation, Routine, TypeCode
 from interlock.core.masking import ColumnMask, Masking
 from interlock.protocols.postgres.masking.documents import Path, pointed
 
@@ -50,7 +50,7 @@ class MaskingIndex:
             for relation in catalogue.relations
             if any(column.type_name in sources and column.type_schema != "pg_catalog" for column in relation.columns)
         }
-        self._linked = _linked(catalogue.relations, masking.columns)
+        self._guarded = _guarded(masking)
 
     def relation(self, schema: str, name: str) -> Relation | None:
         """The relation of exactly this name."""
@@ -90,7 +90,7 @@ class MaskingIndex:
 
     def is_guarded(self, relation: Relation) -> bool:
         """Whether the target's words about a write to the relation could quote a masked row, or what code says."""
-        return self.is_masked(relation) or relation.runs_code or relation.oid in self._linked
+        return relation.oid in self._guarded
 
 
 def _unsafe_names(code: TypeCode) -> Iterator[str]:
@@ -101,12 +101,23 @@ def _unsafe_names(code: TypeCode) -> Iterator[str]:
         yield code.name
 
 
-def _linked(relations: Iterable[Relation], masked: Container[int]) -> set[int]:
-    """Relations of which a delete or update goes on into masked ones."""
-    keys = [(relation.oid, key.target) for relation in relations for key in relation.foreign_keys if key.cascades]
-    found: set[int] = set()
+def _guarded(masking: Masking) -> set[int]:
+    """Masked relations, those that run code, and all that a write goes on from into such."""
+    relations = masking.catalogue.relations
+    found = {*masking.columns, *masking.catalogue.lineage.opaque}
+    found |= {relation.oid for relation in relations if relation.runs_code}
+    writes = list(_writes(masking.catalogue))
     while True:
-        reached = {target for oid, target in keys if oid in masked or oid in found}
+        reached = {oid for oid, target in writes if target in found}
         if reached <= found:
             return found
         found |= reached
+
+
+def _writes(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
+    """Pairs of relations: what is written to the first one may be written to the second."""
+    for (oid, _), sources in catalogue.lineage.sources.items():
+        yield from ((oid, source) for source, _ in sources)
+    for relation in catalogue.relations:
+        yield from ((parent, relation.oid) for parent in relation.parents)
+        yield from ((key.target, relation.oid) for key in relation.foreign_keys if key.cascades)

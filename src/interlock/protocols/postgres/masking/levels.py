@@ -178,7 +178,9 @@ def _certain(items: list[Item], column: str) -> tuple[Item, MaskedField] | None:
 
 
 def _of(item: Item, column: str) -> tuple[Item, tuple[str, ...]]:
-    if column == "*":
+    """What is no column may be a function that is called with the whole row."""
+    known = column in SYSTEM_COLUMNS or (item.columns is not None and column in item.columns)
+    if column == "*" or (item.target and not known):
         return item, tuple(item.fields)
     return item, (column,) if column in item.fields else ()
 

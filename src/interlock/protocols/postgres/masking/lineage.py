@@ -165,6 +165,8 @@ class _Tracer:
 
     def of(self, relation: Relation) -> list[tuple[str, OutputColumn]]:
         """A relation's derived columns by name. Raises ``Opaque`` and what a strange tree can cause."""
+        if relation.schema == CATALOG_SCHEMA:  # what of the server's own is masked, is so by name
+            return [(column.name, OutputColumn(column.name, _NOTHING)) for column in relation.columns]
         if relation.definition:
             (tree,) = grammar.parse(relation.definition.strip().rstrip(";").encode())
             output = self._query(tree, _Scope(None, {}))
@@ -314,7 +316,7 @@ class _Tracer:
                 raise Opaque
         for kind, body in node.items():
             if kind == "ColumnRef":
-                found |= _referred(strings(body["fields"]), scope)
+                found |= _referred(body["fields"], scope)
             elif kind == "SelectStmt":
                 inner = _Scope(scope, scope.common)
                 found |= _all_sources(self._select(body, inner))
@@ -347,11 +349,13 @@ def _united(left: Output, right: Output) -> Output:
     ]
 
 
-def _referred(names: list[str], scope: _Scope) -> Sources:
+def _referred(fields: list[Node], scope: _Scope) -> Sources:
     """What a reference is made of. Raises ``Opaque`` when nothing known has that name."""
+    names = strings(fields)
+    at_level = _rows_at_level if "A_Star" in fields[-1] else _at_level
     level: _Scope | None = scope
     while level is not None:
-        found = _at_level(names, level)
+        found = at_level(names, level)
         if found is not None:
             return _all_sources(found)
         level = level.parent
@@ -370,8 +374,13 @@ def _at_level(names: list[str], level: _Scope) -> Output | None:
         items = [columns for name, columns in level.items if name == names[-2]]
     else:
         items = [columns for _, columns in level.items]
-    matching = [found for columns in items for found in columns if found.name in (column, _ANY) or not names]
-    if matching:
+    matching = [found for columns in items for found in columns if found.name in (column, _ANY)]
+    if any(found.name != _ANY for found in matching):
         return matching
-    whole = [columns for name, columns in level.items if name in names]
-    return [column for columns in whole for column in columns] if whole else None
+    return [*matching, *(_rows_at_level(names, level) or ())] or None
+
+
+def _rows_at_level(names: list[str], level: _Scope) -> Output | None:
+    """The whole rows of the items that a name may mean, all without one."""
+    rows = [columns for name, columns in level.items if not names or name in names]
+    return [column for columns in rows for column in columns] if rows else None

@@ -5,6 +5,7 @@ whether a value that the client knows already is the one. With ``allow`` it may 
 compared with other columns. Whatever has another shape sees the mask.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -39,6 +40,7 @@ _ANYTHING: Final = {
     "AEXPR_NOT_BETWEEN_SYM": frozenset({"NOT BETWEEN SYMMETRIC"}),
 }
 _TEXT_TYPES: Final = (["text"], ["pg_catalog", "varchar"], ["varchar"], ["citext"])
+_PLAIN_COLLATIONS: Final = frozenset({"C", "POSIX", "default", "ucs_basic"})
 _CASE_FUNCTIONS: Final = (["lower"], ["upper"], ["pg_catalog", "lower"], ["pg_catalog", "upper"])
 _PATTERN_FUNCTIONS: Final = ("like_escape", "similar_to_escape")
 
@@ -95,7 +97,7 @@ def read_comparison(node: Node, level: Level) -> Comparison | None:
     )
     if len(references) > 1 and strictest is not Predicates.ALLOW:
         permitted = False
-    arrays = tuple(number for side in others if body["kind"] in _ARRAYS and (number := _parameter(side)))
+    arrays = tuple(number for side in others if body["kind"] in _ARRAYS for number in _parameters(side))
     return Comparison(references, permitted, sum(count or 0 for count in constants), arrays, joins)
 
 
@@ -120,7 +122,9 @@ def _column(node: Node | None, level: Level) -> Reference | None:
         if kind == "FuncCall" and strings(body.get("funcname")) in _CASE_FUNCTIONS and len(body.get("args", [])) == 1:
             reference = _column(body["args"][0], level)
             return reference if reference is not None and is_text(reference.field.column) else None
-        elif (kind == "TypeCast" and _is_text(body.get("typeName", {}))) or kind == "CollateClause":
+        elif (kind == "TypeCast" and _is_text(body.get("typeName", {}))) or (
+            kind == "CollateClause" and _is_plain(body)
+        ):
             node = body.get("arg")
         else:
             return None
@@ -128,7 +132,14 @@ def _column(node: Node | None, level: Level) -> Reference | None:
 
 
 def _is_text(type_name: Node) -> bool:
-    return strings(type_name.get("names")) in _TEXT_TYPES and "arrayBounds" not in type_name
+    """A length would cut values off, and compare their beginnings."""
+    return strings(type_name.get("names")) in _TEXT_TYPES and type_name.keys().isdisjoint(("arrayBounds", "typmods"))
+
+
+def _is_plain(clause: Node) -> bool:
+    """Whether a COLLATE takes nothing for equal that is not: a collation of somebody's own can."""
+    *schema, name = strings(clause.get("collname"))
+    return schema in ([], ["pg_catalog"]) and name in _PLAIN_COLLATIONS
 
 
 def _names_columns(node: Node | None) -> bool:
@@ -154,8 +165,10 @@ def _constants(node: Node | None) -> int | None:
             return 1
         case "ParamRef":
             return 1
-        case "TypeCast" | "CollateClause":
+        case "TypeCast":
             return _constants(body.get("arg"))
+        case "CollateClause":
+            return _constants(body.get("arg")) if _is_plain(body) else None
         case "List":
             return _sum(body.get("items", []))
         case "A_ArrayExpr":
@@ -176,14 +189,28 @@ def _sum(nodes: list[Node]) -> int | None:
 
 
 def _in_array(node: Node) -> int | None:
-    """As ``_constants`` for an array; a literal one is counted by its commas."""
-    while "TypeCast" in node:
-        node = node["TypeCast"].get("arg", {})
-    literal = node.get("A_Const", {}).get("sval")
-    return str(literal.get("sval", "")).count(",") + 1 if literal is not None else _constants(node)
+    """As ``_constants`` for an array, which may hold others; a literal one is counted by its commas."""
+    kind, body = next(iter(node.items()))
+    match kind:
+        case "A_Const":
+            return str(body.get("sval", {}).get("sval", "")).count(",") + 1
+        case "ParamRef":
+            return 1
+        case "TypeCast":
+            return _in_array(body.get("arg", {}))
+        case "A_ArrayExpr":
+            counts = [_in_array(element) for element in body.get("elements", [])]
+            return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
+    return None
 
 
-def _parameter(node: Node) -> int:
-    while "TypeCast" in node:
-        node = node["TypeCast"].get("arg", {})
-    return int(node.get("ParamRef", {}).get("number", 0))
+def _parameters(node: Node) -> Iterator[int]:
+    """The numbers of the parameters in an array of constants."""
+    kind, body = next(iter(node.items()))
+    if kind == "ParamRef":
+        yield int(body.get("number", 0))
+    elif kind == "TypeCast":
+        yield from _parameters(body.get("arg", {}))
+    elif kind == "A_ArrayExpr":
+        for element in body.get("elements", []):
+            yield from _parameters(element)

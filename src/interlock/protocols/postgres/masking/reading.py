@@ -159,7 +159,7 @@ class Reading:
             case "RangeVar":
                 return self._relation(node, body, level)
             case "RangeTableSample":
-                self.visit([body.get("args"), body.get("repeatable")], level)
+                self.visit([body.get("args"), body.get("repeatable")], Level(level.parent, level.common))
                 return self._relation(node, body["relation"]["RangeVar"], level)
             case "JoinExpr":
                 return self._join(body, level)
@@ -216,7 +216,9 @@ class Reading:
         right = self._from_item(body["rarg"], level)
         using = strings(body.get("usingClause"))
         self._refuse_merged(body, level.items[before:middle], level.items[middle:], using)
-        self.condition(body.get("quals"), level)
+        if body.get("isNatural"):
+            self.changes.match_by_name(level.items[before:middle], level.items[middle:])
+        self.condition(body.get("quals"), _inside(level, before))
         alias = _alias(body)
         if alias:
             self._cover(level, before, alias)
@@ -408,6 +410,13 @@ class Reading:
 
 
 _QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+
+
+def _inside(level: Level, first: int) -> Level:
+    """What ON can name: the items of its own join, and what is around the query."""
+    inside = Level(level.parent, level.common)
+    inside.items = level.items[first:]
+    return inside
 
 
 def _joined(field: MaskedField, advice: str) -> str:

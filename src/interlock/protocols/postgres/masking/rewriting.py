@@ -78,6 +78,8 @@ def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surrou
         for tree in trees:
             statement(reading, tree)
     reading.finish()
+    if (reading.array_parameters or reading.written_parameters) and any(map(_executes, trees)):
+        raise Refused("Send PREPARE and EXECUTE one after the other: the values are looked at for a masked column.")
     return Rewriting(
         reading.changes.edits.apply(trees) if len(reading.changes.edits) else text,
         masked=reading.masked_columns(),
@@ -135,6 +137,10 @@ def _execute(reading: Reading, body: Node) -> None:
     reading.arguments(body.get("params"))
 
 
+def _executes(tree: Node) -> bool:
+    return "ExecuteStmt" in tree or "ExecuteStmt" in tree.get("ExplainStmt", {}).get("query", {})
+
+
 def _gives_mask(tree: Node) -> bool:
     arguments = tree.get("ExecuteStmt", {}).get("params")
     return any(text is None or STANDS_FOR_VALUE.search(text.encode()) for text in map(literal, arguments or ()))
@@ -154,9 +160,17 @@ def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
         names = set(_texts(body))
         if any(reading.index.is_masked(relation) and relation.name in names for relation in reading.index.relations):
             raise Refused("comments and labels of what has masked columns cannot be changed under a mask.")
+    if body.get("kind") == "OBJECT_COLLATION":
+        raise Refused("CREATE COLLATION is refused for whom columns are masked: it decides what counts as equal.")
+    if body.get("renameType") == "OBJECT_SCHEMA" and _holds_masked(reading.index, body.get("subname", "")):
+        raise Refused("a schema that has tables with masked columns cannot be renamed under a mask.")
     reading.defines = True
     reading.arguments(body)
     reading.defines = False
+
+
+def _holds_masked(index: MaskingIndex, schema: str) -> bool:
+    return any(relation.schema == schema and index.is_masked(relation) for relation in index.relations)
 
 
 def _texts(node: Any) -> list[str]:
