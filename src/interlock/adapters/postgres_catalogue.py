@@ -121,6 +121,7 @@ def _relations(rows: CatalogueRows) -> tuple[Relation, ...]:
             kind=RelationKind(row["relkind"]),
             columns=columns.get(row["oid"], ()),
             parents=tuple(row["parents"]),
+            key=tuple(row["key"]),
             foreign_keys=foreign_keys.get(row["oid"], ()),
             definition=row["definition"] or "",
             runs_code=row["oid"] in running_code,

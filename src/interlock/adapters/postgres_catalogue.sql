@@ -6,6 +6,8 @@
 -- name: relations
 SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
+    ARRAY(SELECT a.attname FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
+        WHERE k.conrelid = c.oid AND k.contype = 'p' ORDER BY a.attnum) AS key,
     CASE WHEN length(v.definition) <= 1048576 THEN v.definition END AS definition,
     EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS triggers,
     EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN') AS rules

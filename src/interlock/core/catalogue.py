@@ -57,7 +57,7 @@ class ForeignKey(msgspec.Struct, frozen=True):
 
 
 class Relation(msgspec.Struct, frozen=True, eq=False):
-    """One relation.
+    """One relation. ``key`` are the columns of its primary key.
 
     ``parents`` are the oids of what it inherits from or is a partition of. ``definition`` is the query of a view, with
     all names qualified. ``runs_code`` says that writing to it runs triggers or rules. ``rewrites`` says that rules
@@ -77,6 +77,7 @@ class Relation(msgspec.Struct, frozen=True, eq=False):
     rewrites: bool = False
     tags: tuple[str, ...] = ()
     known_as: tuple[tuple[str, str], ...] = ()
+    key: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

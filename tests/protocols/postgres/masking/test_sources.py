@@ -7,6 +7,7 @@ from interlock.protocols.postgres import grammar
 from interlock.protocols.postgres.masking.edits import Tokens
 from interlock.protocols.postgres.masking.levels import Item, visible_fields
 from interlock.protocols.postgres.masking.sources import hidden_reference, masked_select, name_extent, range_var
+from interlock.protocols.postgres.statements.nodes import Node
 from tests.protocols.postgres.masking.shop import INDEX, SECRETS, USERS, forwarded, index, masks, refused, rewritten
 
 NAMES = ("id", "name", "email", "salary")
@@ -37,7 +38,7 @@ def test_what_may_not_be_revealed_is_left_out() -> None:
     assert masked_select(secrets, "") == 'SELECT "id", "label"'
 
 
-def from_item(text: str) -> tuple[grammar.Node, Tokens]:
+def from_item(text: str) -> tuple[Node, Tokens]:
     data = f"SELECT FROM {text}".encode()
     (tree,) = grammar.parse(data)
     return tree["SelectStmt"]["fromClause"][0], Tokens(data)

@@ -128,6 +128,16 @@ class Changes:
         if not named:
             body["name"] = columns[0].name
 
+    def group_by(self, groups: list[Node], columns: list[str]) -> None:
+        """Put columns in front of a GROUP BY list that begins with a column or a number."""
+        tokens = self.edits.tokens
+        body = next(iter(groups[0].values()))
+        first = tokens.at(body.get("location", -1))
+        if tokens.word(first - 1) not in ("by", "distinct", "all"):
+            raise Refused("Begin the GROUP BY with a column: the table's other columns have to be added to it.")
+        self.edits.splice(first, first, ", ".join(columns) + ",")
+        groups[0:0] = [parse_expression(column) for column in columns]
+
     # ------------------------------------------------------------ made at the end
 
     def make(self) -> None:

@@ -17,6 +17,7 @@ from interlock.protocols.postgres.masking import raw_outputs
 from interlock.protocols.postgres.masking.changes import Changes
 from interlock.protocols.postgres.masking.edits import Edits
 from interlock.protocols.postgres.masking.expressions import mask_expression
+from interlock.protocols.postgres.masking.grouping import added_columns
 from interlock.protocols.postgres.masking.index import MaskedField, MaskingIndex
 from interlock.protocols.postgres.masking.levels import (
     SYSTEM_COLUMNS,
@@ -122,6 +123,9 @@ class Reading:
             self.visit_as(Use.CONDITION, body.get(part), level)
         for part in ("valuesLists", "limitOffset", "limitCount"):
             self.visit(body.get(part), level)
+        added = added_columns(body, level)
+        if added:
+            self.changes.group_by(body["groupClause"], added)
         for clause in body.get("lockingClause", []):
             self.changes.lock(clause, level)
         return level
