@@ -5,7 +5,7 @@ Knows how to open a session to either; never looks into what comes back.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,12 +65,16 @@ class Worlds:
 
     @contextmanager
     def outside(self, world: World) -> Iterator[Outside]:
-        """Somebody else who is not under a mask: runs a text in a session that stays open until the block ends."""
+        """Somebody else who is not under a mask: runs a text in a session that stays open until the block ends.
+
+        What fails, because a step before it was refused, is passed over.
+        """
         endpoint = self.server.endpoint(database=world.database)
         with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
 
             def run(text: str) -> None:
-                connection.execute(text.encode())
+                with suppress(psycopg.Error):
+                    connection.execute(text.encode())
 
             yield run
 

@@ -43,6 +43,8 @@ class Denial(msgspec.Struct, frozen=True):
     policy: str = ""
     code: str = ""
     """The protocol's own code, where the reason does not say it all."""
+    position: int = 0
+    """The character of the request, counted from 1, that it is about; 0 for none."""
 
 
 class ApprovalDemand(msgspec.Struct, frozen=True):

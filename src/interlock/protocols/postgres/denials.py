@@ -13,6 +13,8 @@ _CODES: Final = {
     DenialReason.UNSUPPORTED: "0A000",
     DenialReason.UNRECORDED: "58030",
 }
+_SERVERS_OWN: Final = frozenset({"42601", "42P01", "42883"})
+"""What the server would say as well, and in the same words: syntax errors, things that do not exist."""
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 PLACEHOLDER_STATEMENT: Final = "interlock: this statement was refused"
@@ -35,7 +37,8 @@ def denial_response(decision: Denial | Hold) -> bytes:
             policy=decision.policy,
         )
     code = decision.code or _CODES.get(decision.reason, _INSUFFICIENT_PRIVILEGE)
-    return messages.error_response("ERROR", code, decision.message, _detail(decision), decision.hint)
+    detail = "" if code in _SERVERS_OWN else _detail(decision)
+    return messages.error_response("ERROR", code, decision.message, detail, decision.hint, decision.position)
 
 
 def _detail(denial: Denial) -> str:

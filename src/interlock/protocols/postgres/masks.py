@@ -122,9 +122,11 @@ def created_names(accesses: Iterable[Access]) -> frozenset[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def refused_meaning(meaning: Meaning, sentence: str, code: str) -> Meaning:
+def refused_meaning(meaning: Meaning, sentence: str, code: str, position: int) -> Meaning:
     """The meaning of a text that masks refuse."""
-    return msgspec.structs.replace(meaning, refusal=meaning.refusal or sentence, refusal_code=code)
+    return msgspec.structs.replace(
+        meaning, refusal=meaning.refusal or sentence, refusal_code=code, refusal_position=position
+    )
 
 
 def _index(masking: Masking | None) -> MaskingIndex | None:

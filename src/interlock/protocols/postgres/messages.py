@@ -136,9 +136,10 @@ def negotiate_protocol_version(minor: int, unknown_options: list[str]) -> bytes:
     return message(NEGOTIATE_PROTOCOL_VERSION, struct.pack(">HHI", 3, minor, len(unknown_options)) + names)
 
 
-def error_response(severity: str, code: str, text: str, detail: str = "", hint: str = "") -> bytes:
-    """An ErrorResponse. Texts are cut at a NUL, which the format cannot carry."""
+def error_response(severity: str, code: str, text: str, detail: str = "", hint: str = "", position: int = 0) -> bytes:
+    """An ErrorResponse. Texts are cut at a NUL, which the format cannot carry. ``position`` counts from 1, 0 for none."""
     fields = [("S", severity), ("V", severity), ("C", code), ("M", text), ("D", detail), ("H", hint)]
+    fields.append(("P", str(position) if position else ""))
     body = b"".join(kind.encode() + cstring(value.replace("\0", " ")) for kind, value in fields if value)
     return message(ERROR_RESPONSE, body + b"\0")
 

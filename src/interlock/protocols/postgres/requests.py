@@ -347,7 +347,7 @@ class Requests:
             meaning = combine((meaning, *others))
         meaning = resolve(meaning, self._scope.schemas)
         if rewriting is not None and rewriting.refusal:
-            return refused_meaning(meaning, rewriting.refusal, rewriting.code)
+            return refused_meaning(meaning, rewriting.refusal, rewriting.code, rewriting.position)
         return meaning
 
     def _problem(self, rewriting: Rewriting | None, used: "_Used") -> Rewriting | None:

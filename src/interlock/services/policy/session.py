@@ -131,7 +131,8 @@ class SessionPolicy:
                 return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
             verdict = self._strictest(self.examine(meaning, now_s))
             if verdict.denial is None and meaning.refusal is not None:
-                return self._denied(wording.unsupported(meaning.refusal, self.version, meaning.refusal_code))
+                code, position = meaning.refusal_code, meaning.refusal_position
+                return self._denied(wording.unsupported(meaning.refusal, self.version, code, position))
             if verdict.denial is not None and "error" in meaning.facts:
                 return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"])))
             return verdict

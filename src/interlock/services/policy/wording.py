@@ -111,9 +111,9 @@ def too_many(count: int, limit: int, policy: str) -> Denial:
     )
 
 
-def unsupported(sentence: str, policy: str, code: str = "") -> Denial:
+def unsupported(sentence: str, policy: str, code: str = "", position: int = 0) -> Denial:
     hint = "" if code else "Send the request in another form."
-    return Denial(DenialReason.UNSUPPORTED, sentence, hint, policy=policy, code=code)
+    return Denial(DenialReason.UNSUPPORTED, sentence, hint, policy=policy, code=code, position=position)
 
 
 def held(

@@ -8,7 +8,7 @@ name is refused when any routine that it could mean is not safe.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from interlock.core.masking import builtin_columns
+from interlock.core.masking import ANY_NAME, builtin_columns
 from interlock.core.operation import Meaning, ResourceKind
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
@@ -39,8 +39,14 @@ def check_accesses(index: MaskingIndex, meaning: Meaning) -> None:
             _check_server_relation(index, *access.path, access.columns)
         if access.action in _ACTIONS:
             raise Refused(f"{_ACTIONS[access.action]} are refused for whom columns are masked. {_ADVICE}")
+        if access.action == "set-role" and _may_have_schema(index, access.path[0]):
+            raise Refused("a role that has a schema of its name cannot be taken on under a mask: names would change.")
         if access.action == "server-setting" and access.kind is ResourceKind.FUNCTION:
             raise Refused(f"function {access.path[-1]} is refused for whom columns are masked. {_ADVICE}")
+
+
+def _may_have_schema(index: MaskingIndex, role: str) -> bool:
+    return role == ANY_NAME or any(relation.schema == role for relation in index.relations)
 
 
 def _check_server_relation(index: MaskingIndex, schema: str, name: str, columns: tuple[str, ...]) -> None:
@@ -79,16 +85,16 @@ def _check_function(index: MaskingIndex, schema: str, name: str) -> None:
         effect.action not in _HARMLESS_EFFECTS for effect in EFFECTS.get(name, ())
     ):
         raise Refused(f"function {name} is refused for whom columns are masked. {_ADVICE}")
+    built_in = name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config" or name in _SAMPLING
     if schema == CATALOG_SCHEMA:
-        known = name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config"
+        known = built_in
     elif index.is_unsafe(name):
         raise Refused(
             f"function {name} may do more than compute from its arguments, so it is refused for whom columns are "
             "masked. Whoever administers the gateway can list it among the connection's reviewed functions."
         )
     else:
-        built_in = not schema and (name in BUILTIN_FUNCTIONS or name in EFFECTS or name == "set_config")
-        known = built_in or name in _SAMPLING or index.has_routine(schema, name)
+        known = (not schema and built_in) or index.has_routine(schema, name)
     if not known:
         raise unknown_function(f"{schema}.{name}" if schema else name)
 

@@ -179,8 +179,8 @@ def _certain(items: list[Item], column: str) -> tuple[Item, MaskedField] | None:
 
 def _of(item: Item, column: str) -> tuple[Item, tuple[str, ...]]:
     """What is no column may be a function that is called with the whole row."""
-    known = column in SYSTEM_COLUMNS or (item.columns is not None and column in item.columns)
-    if column == "*" or (item.target and not known):
+    known = item.columns is None or column in item.columns or column in SYSTEM_COLUMNS
+    if column == "*" or not known:
         return item, tuple(item.fields)
     return item, (column,) if column in item.fields else ()
 

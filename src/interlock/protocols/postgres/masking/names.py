@@ -32,11 +32,15 @@ class Refused(Exception):
 
 
 class Unknown(Exception):
-    """Something that the catalogue does not have: it may be new. The text and ``code`` are as the target would say."""
+    """Something that the catalogue does not have: it may be new. The text and ``code`` are as the target would say.
+
+    ``location`` is the byte of the text that it is about, -1 for none.
+    """
 
     def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
         self.code = code
+        self.location = -1
 
 
 def unknown_relation(name: str) -> Unknown:
@@ -60,7 +64,13 @@ class Names:
         None is a relation without rows of others: the server's own or the session's. Raises ``Refused`` and
         ``Unknown``.
         """
-        schema, name = body.get("schemaname", ""), body.get("relname", "")
+        try:
+            return self._resolve(body.get("schemaname", ""), body.get("relname", ""))
+        except Unknown as unknown:
+            unknown.location = body.get("location", -1)
+            raise
+
+    def _resolve(self, schema: str, name: str) -> tuple[Relation | None, bool]:
         if schema:
             return self._qualified(schema, name), False
         if name in BUILTIN_RELATIONS:

@@ -66,6 +66,8 @@ def plan(body: Node, level: Level) -> list[list[Output]] | None:
 def _outputs(target: Node, level: Level) -> list[Output]:
     value = target.get("val", {})
     if is_star(value):
+        if value["ColumnRef"].get("location", 0) < 0:
+            raise Refused("TABLE has no star that could be replaced")
         return [
             _column(text, names, level) for names, text in star_columns(level, strings(value["ColumnRef"]["fields"]))
         ]

@@ -22,7 +22,7 @@ from interlock.protocols.postgres.statements.nodes import Node, literal
 class Rewriting(msgspec.Struct, frozen=True):
     """What becomes of one text.
 
-    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE. ``unknown`` says that
+    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE and place. ``unknown`` says that
     it names what the catalogue does not have, so that that must be read again first. ``masked`` is for the record.
     ``guarded`` says that it writes where the target's errors and notices could show a masked value, ``compares`` that
     the target compares real values for it. The sets are numbers of parameters: arrays of constants to compare, values
@@ -32,6 +32,7 @@ class Rewriting(msgspec.Struct, frozen=True):
     text: bytes
     refusal: str = ""
     code: str = "42501"
+    position: int = 0
     unknown: bool = False
     masked: tuple[MaskedColumn, ...] = ()
     guarded: bool = False
@@ -60,9 +61,10 @@ def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, ar
     except Refused as refused:
         return Rewriting(text, refusal=str(refused))
     except Unknown as unknown:
-        return Rewriting(text, str(unknown), unknown.code, unknown=True)
+        position = len(text[: unknown.location].decode()) + 1 if unknown.location >= 0 else 0
+        return Rewriting(text, str(unknown), unknown.code, position, unknown=True)
     except grammar.SyntaxRejected as rejected:
-        return Rewriting(text, rejected.message, "42601")
+        return Rewriting(text, rejected.message, "42601", rejected.position)
     except RecursionError:
         return Rewriting(text, "The statement is nested too deeply to be masked.")
     except Exception:  # noqa: BLE001 - fail closed: what cannot be masked is not forwarded
