@@ -52,7 +52,7 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
     of the Cedar context. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
     says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is given only to whom policy
-    does not deny the request anyway; ``refusal_position`` then counts characters from 1 to where in the text it is about.
+    does not deny the request anyway; ``refusal_position`` is then the character, from 1, that it is about (0: none).
     """
 
     verb: str

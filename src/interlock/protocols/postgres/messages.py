@@ -137,7 +137,7 @@ def negotiate_protocol_version(minor: int, unknown_options: list[str]) -> bytes:
 
 
 def error_response(severity: str, code: str, text: str, detail: str = "", hint: str = "", position: int = 0) -> bytes:
-    """An ErrorResponse. Texts are cut at a NUL, which the format cannot carry. ``position`` counts from 1, 0 for none."""
+    """An ErrorResponse. A NUL, which the format cannot carry, becomes a blank. ``position`` is 0 for none."""
     fields = [("S", severity), ("V", severity), ("C", code), ("M", text), ("D", detail), ("H", hint)]
     fields.append(("P", str(position) if position else ""))
     body = b"".join(kind.encode() + cstring(value.replace("\0", " ")) for kind, value in fields if value)

@@ -22,11 +22,11 @@ from interlock.protocols.postgres.statements.nodes import Node, literal
 class Rewriting(msgspec.Struct, frozen=True):
     """What becomes of one text.
 
-    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE and place. ``unknown`` says that
-    it names what the catalogue does not have, so that that must be read again first. ``masked`` is for the record.
-    ``guarded`` says that it writes where the target's errors and notices could show a masked value, ``compares`` that
-    the target compares real values for it. The sets are numbers of parameters: arrays of constants to compare, values
-    to be written to masked columns, and those of them that must not be NULL.
+    ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE and the character that
+    it is about. ``unknown`` says that it names what the catalogue does not have, so that that must be read again first.
+    ``masked`` is for the record. ``guarded`` says that it writes where the target's errors and notices could show a
+    masked value, ``compares`` that the target compares real values for it. The sets are numbers of parameters: arrays of
+    constants to compare, values to be written to masked columns, and those of them that must not be NULL.
     """
 
     text: bytes
