@@ -38,7 +38,6 @@ def places(text: str) -> tuple[list[tuple[int, MaskKind]], int]:
         ("WITH w AS (SELECT 1) SELECT email FROM users", [(0, HASH)], 1),
         ("SELECT email FROM users FOR UPDATE", [(0, HASH)], 1),
         ("SELECT * FROM users u JOIN orders o USING (id)", [(1, TOKENISE), (2, HASH)], 7),
-        ("TABLE users", [(1, TOKENISE), (2, HASH)], 4),
         ("SELECT public.users.email FROM public.users", [(0, HASH)], 1),
     ],
 )
@@ -81,6 +80,7 @@ def test_plain_columns_come_as_they_are(text: str, outputs: list[tuple[int, Mask
         "SELECT email FROM users; SELECT 1",
         "SELECT (SELECT email) FROM users",
         "SELECT FROM users",
+        "TABLE users",
         "VALUES ((SELECT email FROM users LIMIT 1))",
     ],
 )

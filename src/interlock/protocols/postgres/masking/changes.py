@@ -83,13 +83,18 @@ class Changes:
 
     # ------------------------------------------------------------ made at once
 
-    def edit_column(self, node: Node, text: str, behind: str = "") -> None:
-        """Put an expression in the place of a ColumnRef, with what the text needs ``behind`` it."""
+    def edit_column(self, node: Node, text: str, alias: str = "") -> None:
+        """Put an expression in the place of a ColumnRef; as a target of its own it may need an alias."""
         self._shortened.pop(id(node), None)
         tokens = self.edits.tokens
         body = node["ColumnRef"]
         first = tokens.at(body["location"])
-        self.edits.splice(first, tokens.behind_name(first, len(body["fields"])), text + behind)
+        behind = tokens.behind_name(first, len(body["fields"]))
+        self.edits.splice(first, behind, text)
+        if alias:
+            while tokens.word(first - 1) == "(" and tokens.word(behind) == ")":
+                first, behind = first - 1, behind + 1
+            self.edits.append(behind, f"AS {identifier(alias)}")
         replace(node, parse_expression(text))
 
     def edit_targets(self, targets: list[Node], target: Node, text: str, nodes: list[Node]) -> None:
@@ -124,7 +129,7 @@ class Changes:
             self.edit_targets(targets, target, *raw_outputs.replacement(columns, hidden))
             return
         named = "name" in body
-        self.edit_column(body["val"], hidden[0], "" if named else f" AS {identifier(columns[0].name)}")
+        self.edit_column(body["val"], hidden[0], "" if named else columns[0].name)
         if not named:
             body["name"] = columns[0].name
 

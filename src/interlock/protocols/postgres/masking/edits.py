@@ -93,6 +93,11 @@ class Edits:
         end = tokens.end(behind) if behind > first else start
         self._splices.append((start, end, f" {replacement} ".encode()))
 
+    def append(self, behind: int, addition: str) -> None:
+        """Put ``addition`` behind the token before ``behind``."""
+        end = self.tokens.end(behind)
+        self._splices.append((end, end, f" {addition} ".encode()))
+
     def apply(self, trees: list[Node]) -> bytes:
         """The new text, which parses to ``trees``. Raises ``Refused`` when it does not."""
         text, pieces, position = self.tokens.text, [], 0

@@ -25,8 +25,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE and the character that
     it is about. ``unknown`` says that it names what the catalogue does not have, so that that must be read again first.
     ``masked`` is for the record. ``guarded`` says that it writes where the target's errors and notices could show a
-    masked value, ``compares`` that the target compares real values for it. The sets are numbers of parameters: arrays of
-    constants to compare, values to be written to masked columns, and those of them that must not be NULL.
+    masked value, ``compares`` that the target compares real values for it. The sets are numbers of parameters: arrays
+    of constants to compare, values to be written to masked columns, and those of them that must not be NULL.
     """
 
     text: bytes

@@ -157,7 +157,7 @@ def _returned_column(reading: Reading, target: Node, level: Level) -> bool:
     reading.use(item, field, Use.RETURNED)
     expression = mask_expression(field.column, field.mask.kind, qualified(*names), field.paths)
     named = "name" in target
-    reading.changes.edit_column(target["val"], expression, "" if named else f" AS {identifier(names[-1])}")
+    reading.changes.edit_column(target["val"], expression, "" if named else names[-1])
     if not named:
         target["name"] = names[-1]
     return True
