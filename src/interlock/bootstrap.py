@@ -47,7 +47,6 @@ from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.operation import Meaning
 from interlock.core.settings import Detection, Notifications, Settings
-from interlock.protocols.postgres.masking.lineage import trace
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.admin_socket import AdminSocket, user_name
 from interlock.runtime.cancellation import CancelKeys
@@ -227,7 +226,7 @@ class Gateway:
         return recordings
 
     def _open_maskings(self) -> Maskings:
-        catalogues = self._node.catalogues(trace)
+        catalogues = self._node.catalogues(PROTOCOLS["postgres"].trace)
         self._background(_every(CATALOGUE_TICK_S, catalogues.tick), "catalogues tick")
         return Maskings(self.policies, catalogues, self._masking_options)
 

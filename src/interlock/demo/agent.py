@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 
 from interlock.demo.narrator import Narrator
-from interlock.demo.script import Lines, Refusal, Step
+from interlock.demo.script import Lines, Refusal, Rows, Step
 
 
 def act(connection: psycopg.Connection, step: Step, narrator: Narrator) -> Iterator[str]:
@@ -44,7 +44,9 @@ def _run(connection: psycopg.Connection, step: Step, narrator: Narrator) -> str:
     cursor = connection.execute(step.statement.encode(), step.parameters or None)
     rows = cursor.fetchall() if cursor.description else []
     narrator.rows([column.name for column in cursor.description or ()], rows)
-    return str(len(rows))
+    hidden = step.expected.hidden if isinstance(step.expected, Rows) else ""
+    shown = bool(hidden) and hidden in str(rows).lower()
+    return f"{len(rows)} with {hidden}" if shown else str(len(rows))
 
 
 def _copy(connection: psycopg.Connection, step: Step, narrator: Narrator) -> str:

@@ -128,6 +128,7 @@ listen = "{_HOST}:{port}"
 
 [policy]
 files = ["policy.cedar"]
+tags = {{ "public.customers.card" = ["payment"] }}
 
 [development]
 issuer = "{_HOST}:{issuer_port}"

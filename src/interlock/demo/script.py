@@ -6,9 +6,10 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Rows:
-    """So many rows come back."""
+    """So many rows come back, and ``hidden`` is in none of them."""
 
     count: int
+    hidden: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ STEPS: Final = (
         Rows(3),
         "Rule ci-reads permits the group ci-bots to read.",
         ("PT",),
+    ),
+    Step(
+        "A look-up by what is masked",
+        "SELECT name, upper(email) AS email, card, row_to_json(c) FROM customers AS c WHERE email = %s",
+        Rows(1, hidden="rui.carvalho"),
+        "E-mail addresses and card numbers are tagged: whatever is done with them, their values never enter the answer.",
+        ("rui.carvalho@example.com",),
     ),
     Step(
         "A DROP",

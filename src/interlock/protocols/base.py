@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from interlock.core.catalogue import Catalogue
 from interlock.core.decision import Decision
 from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation, Outcome
@@ -310,6 +311,9 @@ class ProtocolModule(Protocol):
 
     def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
         """What a request would mean, for the tools around policy."""
+
+    def trace(self, catalogue: Catalogue) -> Catalogue:
+        """A catalogue of a target with the lineage of its columns. It may take its time, and never raises."""
 
     def new_transcript(self) -> Transcript:
         """A reader for one session's recording."""

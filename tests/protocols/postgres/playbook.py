@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Self
 
 from interlock.core.decision import Decision, Denial, DenialReason, Permit
+from interlock.core.masking import Masking
 from interlock.core.operation import Operation, Outcome
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Event, Side
@@ -53,7 +54,9 @@ def refuse_tables(*tables: str) -> Policy:
     return decide
 
 
-def gateway(policy: Policy, search_path: tuple[str, ...] = ("public",)) -> Callable[[Effect], Event | None]:
+def gateway(
+    policy: Policy, search_path: tuple[str, ...] = ("public",), masking: Masking | None = None
+) -> Callable[[Effect], Event | None]:
     """The surroundings of a session whose caller is known and whose target can be reached without TLS."""
 
     def answer(effect: Effect) -> Event | None:
@@ -63,7 +66,7 @@ def gateway(policy: Policy, search_path: tuple[str, ...] = ("public",)) -> Calla
             case base.DescribeLogin():
                 return base.LoginDescribed(None)
             case base.Authenticate():
-                return base.Authenticated("session", search_path)
+                return base.Authenticated("session", search_path, masking)
             case base.ConnectTarget():
                 return base.TargetConnected("app", "target-password", "shop", "disable")
             case base.Authorize():
@@ -93,6 +96,7 @@ class Playbook:
         limits: PostgresLimits | None = None,
         search_path: tuple[str, ...] = ("public",),
         startup: dict[str, str] | None = None,
+        masking: Masking | None = None,
     ) -> None:
         self.session = PostgresSession(limits or PostgresLimits(), ENTROPY)
         self.observed = Observed()
@@ -100,7 +104,7 @@ class Playbook:
         self.policy = policy
         self.waiting: deque[tuple[Operation, ...]] = deque()
         self._deciding = deciding
-        self._answer = gateway(self._decide_now, search_path)
+        self._answer = gateway(self._decide_now, search_path, masking)
         self._heard = dict.fromkeys(Side, 0)
         self._asked = self._reported = 0
         if logged_in:

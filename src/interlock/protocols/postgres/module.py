@@ -1,9 +1,11 @@
 """PostgreSQL as a protocol of this gateway (see ``protocols.base.ProtocolModule``)."""
 
+from interlock.core.catalogue import Catalogue
 from interlock.core.operation import Meaning
 from interlock.core.settings import PlainConnections, Settings
 from interlock.protocols.base import ProtocolSession
 from interlock.protocols.postgres.client_login import PlainText
+from interlock.protocols.postgres.masking.lineage import trace
 from interlock.protocols.postgres.scope import resolve
 from interlock.protocols.postgres.session import ENTROPY_BYTES, PostgresLimits, PostgresSession
 from interlock.protocols.postgres.statements import interpret
@@ -25,6 +27,9 @@ class PostgresModule:
 
     def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
         return resolve(interpret(text.encode()).meaning, search_path)
+
+    def trace(self, catalogue: Catalogue) -> Catalogue:
+        return trace(catalogue)
 
     def new_transcript(self) -> PostgresTranscriber:
         return PostgresTranscriber()

@@ -1,10 +1,12 @@
 """What goes to the target in the place of a statement: exact texts, refusals with their SQLSTATE, and what is noted."""
 
+from collections.abc import Set
+
 import pytest
 
 from interlock.core.catalogue import Operator, Routine, TypeCode
 from interlock.core.masking import MaskedColumn
-from interlock.protocols.postgres.masking import rewriting as module
+from interlock.protocols.postgres.masking import guard
 from interlock.protocols.postgres.masking.names import Surroundings
 from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
 from interlock.protocols.postgres.statements import interpret
@@ -283,7 +285,7 @@ def test_what_the_targets_words_could_show(text: str, guarded: bool, compares: b
         ),
     ],
 )
-def test_parameters(text: str, arrays: set[int], written: set[int], kept: set[int]) -> None:
+def test_parameters(text: str, arrays: Set[int], written: Set[int], kept: Set[int]) -> None:
     found = rewritten(text)
     assert not found.refusal, found.refusal
     assert (found.array_parameters, found.written_parameters, found.kept_parameters) == (arrays, written, kept)
@@ -379,7 +381,7 @@ def test_what_breaks_is_a_refusal(monkeypatch: pytest.MonkeyPatch, error: type[E
     def explode(*_: object) -> None:
         raise error("alice@example.com")
 
-    monkeypatch.setattr(module.guard, "check_code", explode)
+    monkeypatch.setattr(guard, "check_code", explode)
     found = rewritten("SELECT email FROM users")
     assert found.refusal == "The statement could not be masked, so it is refused."
     assert found.text == b"SELECT email FROM users"

@@ -1,6 +1,6 @@
 """A principal's masking, prepared for look-ups by the names that statements use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -33,6 +33,7 @@ class MaskingIndex:
         self._relations = {(relation.schema, relation.name): relation for relation in catalogue.relations}
         self.by_oid = {relation.oid: relation for relation in catalogue.relations}
         self._names = {relation.name for relation in catalogue.relations}
+        self._masked_names = {relation.name for relation in catalogue.relations if self.is_masked(relation)}
         unsafe = [routine for routine in catalogue.routines if not self._is_safe(routine)]
         unsafe_oids = {routine.oid for routine in unsafe}
         self._routines = {(routine.schema, routine.name) for routine in catalogue.routines}
@@ -51,6 +52,7 @@ class MaskingIndex:
             if any(column.type_name in sources and column.type_schema != "pg_catalog" for column in relation.columns)
         }
         self._guarded = _guarded(masking)
+        self._holding = _leading_to(masking.columns, _parents(catalogue))
 
     def relation(self, schema: str, name: str) -> Relation | None:
         """The relation of exactly this name."""
@@ -59,6 +61,10 @@ class MaskingIndex:
     def knows(self, name: str) -> bool:
         """Whether any schema has a relation of this name."""
         return name in self._names
+
+    def has_masked(self, name: str) -> bool:
+        """Whether any schema has a masked relation of this name: the search path can lead there unseen (SET ROLE)."""
+        return name in self._masked_names
 
     def masks(self, relation: Relation) -> Mapping[str, ColumnMask]:
         """The masked columns of a relation, by name."""
@@ -88,6 +94,14 @@ class MaskingIndex:
         """Whether a value of the relation may run code as soon as it is cast."""
         return relation.oid in self._coded
 
+    def is_opaque(self, relation: Relation) -> bool:
+        """Whether it could not be followed what the relation is made of."""
+        return relation.oid in self.masking.catalogue.lineage.opaque
+
+    def holds_masked(self, relation: Relation) -> bool:
+        """Whether the relation is masked, or shows the rows of one that is: it may get that one's columns."""
+        return relation.oid in self._holding
+
     def is_guarded(self, relation: Relation) -> bool:
         """Whether the target's words about a write to the relation could quote a masked row, or what code says."""
         return relation.oid in self._guarded
@@ -103,12 +117,16 @@ def _unsafe_names(code: TypeCode) -> Iterator[str]:
 
 def _guarded(masking: Masking) -> set[int]:
     """Masked relations, those that run code, and all that a write goes on from into such."""
-    relations = masking.catalogue.relations
-    found = {*masking.columns, *masking.catalogue.lineage.opaque}
-    found |= {relation.oid for relation in relations if relation.runs_code}
-    writes = list(_writes(masking.catalogue))
+    catalogue = masking.catalogue
+    code = {relation.oid for relation in catalogue.relations if relation.runs_code}
+    return _leading_to({*masking.columns, *catalogue.lineage.opaque, *code}, _writes(catalogue))
+
+
+def _leading_to(oids: Iterable[int], links: Iterable[tuple[int, int]]) -> set[int]:
+    """The relations, and all from which ``links`` lead to them."""
+    found, pairs = set(oids), list(links)
     while True:
-        reached = {oid for oid, target in writes if target in found}
+        reached = {oid for oid, target in pairs if target in found}
         if reached <= found:
             return found
         found |= reached
@@ -119,5 +137,11 @@ def _writes(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
     for (oid, _), sources in catalogue.lineage.sources.items():
         yield from ((oid, source) for source, _ in sources)
     for relation in catalogue.relations:
-        yield from ((parent, relation.oid) for parent in relation.parents)
         yield from ((key.target, relation.oid) for key in relation.foreign_keys if key.cascades)
+    yield from _parents(catalogue)
+
+
+def _parents(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
+    """Pairs of relations: the first one shows the rows of the second."""
+    for relation in catalogue.relations:
+        yield from ((parent, relation.oid) for parent in relation.parents)

@@ -109,7 +109,7 @@ class Names:
             return None, False
         if len(found) > 1 and masked and not self._around.path_is_certain:
             raise Refused(f'Write the schema of "{name}": while the search path changes it can mean several tables.')
-        return found[0], masked
+        return found[0], self._index.has_masked(name)
 
     def _require_own(self, name: str) -> None:
         own = self._around.own

@@ -200,11 +200,18 @@ class Reading:
         """A relation where the RangeVar with this body names it."""
         if self.index.runs_casts(relation):
             raise Refused(f"{relation.name} has values that run code of this database when they are cast.")
+        self._note_view(relation)
         columns = _renamed(tuple(column.name for column in relation.columns), body) or ()
         alias = _alias(body)
         fields = visible_fields(self.index, relation, columns)
         schema = "" if alias else relation.schema
         return Item(alias or relation.name, columns, fields, schema=schema, relation=relation, target=target)
+
+    def _note_view(self, relation: Relation) -> None:
+        """A view may compute with real values, and fail at one."""
+        if relation.kind is RelationKind.VIEW and self.index.is_guarded(relation):
+            self.compares = True
+            self.guarded = self.guarded or self.index.is_opaque(relation)
 
     def _refuse_shifted_names(self, body: Node, item: Item) -> None:
         forbidden = any(field.mask.kind is MaskKind.FORBID for field in item.fields.values())
@@ -326,7 +333,7 @@ class Reading:
             relation, _ = self.names.resolve(body)
         except Unknown:
             return  # it is about to be made
-        if relation is not None and self.index.is_masked(relation):
+        if relation is not None and self.index.holds_masked(relation):
             raise Refused(_misplaced(relation))
 
     def _column(self, node: Node, body: Node, level: Level) -> None:

@@ -143,6 +143,15 @@ def _executes(tree: Node) -> bool:
     return "ExecuteStmt" in tree or "ExecuteStmt" in tree.get("ExplainStmt", {}).get("query", {})
 
 
+def _refresh(reading: Reading, body: Node) -> None:
+    """The view's query sees real values, and may fail at one."""
+    relation, must_qualify = reading.names.resolve(body["relation"])
+    if relation is not None:
+        reading.guarded = reading.guarded or reading.index.is_guarded(relation)
+        if must_qualify:
+            reading.changes.qualify(body["relation"], relation)
+
+
 def _gives_mask(tree: Node) -> bool:
     arguments = tree.get("ExecuteStmt", {}).get("params")
     return any(text is None or STANDS_FOR_VALUE.search(text.encode()) for text in map(literal, arguments or ()))
@@ -164,6 +173,8 @@ def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
             raise Refused("comments and labels of what has masked columns cannot be changed under a mask.")
     if body.get("kind") == "OBJECT_COLLATION":
         raise Refused("CREATE COLLATION is refused for whom columns are masked: it decides what counts as equal.")
+    if kind == "CreateDomainStmt" and "collClause" in body:
+        raise Refused("COLLATE in CREATE DOMAIN is refused for whom columns are masked: it decides what is equal.")
     if body.get("renameType") == "OBJECT_SCHEMA" and _holds_masked(reading.index, body.get("subname", "")):
         raise Refused("a schema that has tables with masked columns cannot be renamed under a mask.")
     reading.defines = True
@@ -197,5 +208,6 @@ _STATEMENTS: Final[Mapping[str, Callable[[Reading, Node], None]]] = {
     "CopyStmt": copy,
     "ExecuteStmt": _execute,
     "CallStmt": _call,
+    "RefreshMatViewStmt": _refresh,
 }
-_HARMLESS: Final = frozenset(("LockStmt", "TruncateStmt", "DropStmt", "VacuumStmt", "GrantStmt", "RefreshMatViewStmt"))
+_HARMLESS: Final = frozenset(("LockStmt", "TruncateStmt", "DropStmt", "VacuumStmt", "GrantStmt"))
