@@ -15,6 +15,7 @@ Options are:
 
 * a way to send every step (see ``Way``), or ``pipeline``: all of them before one Sync;
 * ``autocommit``: not in a transaction that is rolled back, and the database is made anew afterwards;
+* ``hostile``: in the database where built-in names and operators have further meanings;
 * ``needs NAME``: an extension, or ``xml``; ``since 16``: the oldest server that has it.
 """
 
@@ -57,6 +58,10 @@ class Case:
     @property
     def autocommit(self) -> bool:
         return "autocommit" in self.options or any(step.outside for step in self.steps)
+
+    @property
+    def hostile(self) -> bool:
+        return "hostile" in self.options
 
     @property
     def pipelined(self) -> bool:

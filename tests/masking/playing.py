@@ -10,13 +10,13 @@ from tests.masking.corpus import Case, Step
 from tests.masking.markers import Markers
 from tests.masking.servers import Outside, Worlds
 from tests.masking.session import Answer, RecordingSession, Way, columns
-from tests.masking.world import WORLD_A, WORLD_B, World
+from tests.masking.world import ALL_WORLDS, World
 
-MARKERS = {world.database: Markers(world.markers()) for world in (WORLD_A, WORLD_B)}
+MARKERS = {world.database: Markers(world.markers()) for world in ALL_WORLDS}
 DIFFERS = "differs"
 
 # What names the world, and not what is in it.
-_WORLD = re.compile(rb"((shop|world_[ab]|random_\d+_[ab])/)?(world|random_\d+)_[ab](_template)?")
+_WORLD = re.compile(rb"(shop/)?((world|hostile|random_\d+)_[ab]/)?(world|hostile|random_\d+)_[ab](_template)?")
 _READING = re.compile(
     r"\s*\(*\s*(select|with|table|values|show|explain|declare|fetch|move|close|set|reset|begin|commit|rollback|savepoint"
     r"|release|prepare|execute|deallocate|listen|unlisten|notify|discard|lock|start|abort|end|copy [^;]* to stdout"

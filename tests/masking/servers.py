@@ -13,7 +13,7 @@ import psycopg
 
 from tests.masking import world as worlds
 from tests.masking.session import RecordingSession
-from tests.masking.world import MASKED, ROLE, WORLD_A, WORLD_B, World
+from tests.masking.world import ALL_WORLDS, MASKED, ROLE, WORLD_A, World
 from tests.servers.gateway import AGENT, CONNECTION, GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
 
@@ -57,10 +57,10 @@ class Worlds:
         """A session without a gateway, as the role that the gateway uses."""
         return open_directly(self.server, world.database)
 
-    def restore(self) -> None:
-        """Put both worlds back."""
+    def restore(self, changed: Iterable[World]) -> None:
+        """Put worlds back."""
         self.restored += 1
-        for world in (WORLD_A, WORLD_B):
+        for world in changed:
             worlds.restore(self.server, world)
 
     @contextmanager
@@ -102,8 +102,8 @@ def run_worlds() -> Iterator[Worlds]:
     """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
     settings = {"lock_timeout": "5s", "statement_timeout": "20s", "jit": "off"}
     with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
-        worlds.build_schema(server)
-        for world in (WORLD_A, WORLD_B):
+        worlds.build_schemas(server)
+        for world in ALL_WORLDS:
             worlds.build(server, world)
         ((version,),) = server.execute("SELECT current_setting('server_version_num')::int / 10000")
         found = server.execute("SELECT extname FROM pg_extension", database=WORLD_A.database)
@@ -114,13 +114,14 @@ def run_worlds() -> Iterator[Worlds]:
 def run_gateway(
     server: PostgresServer,
     rules: str = policy(),
-    databases: Sequence[str] = (WORLD_A.database, WORLD_B.database),
+    databases: Sequence[str] = tuple(world.database for world in ALL_WORLDS),
     secrets: Iterable[str] = MASKED,
+    settings: str = "",
 ) -> Iterator[Masked]:
-    """A gateway in front of databases, with the tag ``pii`` on the secret columns."""
+    """A gateway in front of databases, with the tag ``pii`` on the secret columns and further settings."""
     target = server.endpoint(ROLE, ROLE, databases[0])
     others = "".join(map(partial(_connection, server.port), databases[1:]))
-    with GatewayServer(target, GatewayOptions(policy=rules, extra=others + tags(secrets))) as gateway:
+    with GatewayServer(target, GatewayOptions(policy=rules, extra=others + tags(secrets) + settings)) as gateway:
         yield Masked(gateway, gateway.token())
 
 

@@ -8,8 +8,8 @@ from tests.masking.corpus import Case, sections
 from tests.masking.playing import applies, leaked, only_reads
 from tests.masking.servers import Masked, Worlds, policy, run_gateway
 from tests.masking.session import Way
-from tests.masking.trial import Answers, Trial, differ
-from tests.masking.world import WORLD_A, WORLD_B
+from tests.masking.trial import Answers, Trial, differ, worlds_of
+from tests.masking.world import WORLD_A
 
 _READS = sections("attacks_queries", "attacks_derived", "attacks_errors")
 _LOOK_UPS = sections("benign")["Looked up by a known value"]
@@ -110,7 +110,7 @@ def _leaked(case: Case, answers: Answers) -> list[str]:
     sent = " ".join(f"{step.text} {step.parameters}" for step in case.steps)
     return [
         f"{name} comes out"
-        for world in (WORLD_A, WORLD_B)
+        for world in worlds_of(case)
         for name in leaked(answers[world.database], world)
         if world.markers()[name] not in sent
     ]

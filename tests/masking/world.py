@@ -5,7 +5,7 @@ What a client is told in one *world* must equal what it is told in the other: th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -90,11 +90,15 @@ class Person:
 
 @dataclass(frozen=True)
 class World:
-    """One version of the secrets. ``words`` are the single secrets of the other tables, by where they are."""
+    """One version of the secrets. ``words`` are the single secrets of the other tables, by where they are.
+
+    ``schema`` is the empty database that it is made from.
+    """
 
     database: str
     people: Sequence[Person]
     words: dict[str, str]
+    schema: str = "sample_schema"
 
     def markers(self) -> dict[str, str]:
         """Every planted value and the name of its place: ``email 1``, ``payload``."""
@@ -157,7 +161,14 @@ _PLACES = (
     "odd",
 )
 _WORDS_A = (
-    *("cobaltwren", "gildedstoat", "mira@peoplebox.test", "joss@agencybox.test", "kim@agentbox.test", "vault-tangerine"),
+    *(
+        "cobaltwren",
+        "gildedstoat",
+        "mira@peoplebox.test",
+        "joss@agencybox.test",
+        "kim@agentbox.test",
+        "vault-tangerine",
+    ),
     *("rex@weirdbox.test", "mochaswirl", "pluckedstring", "una@oddbox.test"),
 )
 _WORDS_B = (
@@ -167,6 +178,9 @@ _WORDS_B = (
 
 WORLD_A = World("world_a", _A, dict(zip(_PLACES, _WORDS_A, strict=True)))
 WORLD_B = World("world_b", _B, dict(zip(_PLACES, _WORDS_B, strict=True)))
+HOSTILE_A = replace(WORLD_A, database="hostile_a", schema="hostile_schema")
+HOSTILE_B = replace(WORLD_B, database="hostile_b", schema="hostile_schema")
+ALL_WORLDS = (WORLD_A, WORLD_B, HOSTILE_A, HOSTILE_B)
 
 
 def template_of(world: World) -> str:
@@ -176,7 +190,7 @@ def template_of(world: World) -> str:
 def build(server: PostgresServer, world: World) -> None:
     """Make the world's database and the template that ``restore`` makes it from again."""
     template = template_of(world)
-    server.execute(f"CREATE DATABASE {template} TEMPLATE sample_schema OWNER {ROLE}")
+    server.execute(f"CREATE DATABASE {template} TEMPLATE {world.schema} OWNER {ROLE}")
     with psycopg.connect(**server.endpoint(database=template).parameters(), autocommit=True) as connection:
         connection.execute("SET search_path = public")
         with connection.transaction():
@@ -186,8 +200,8 @@ def build(server: PostgresServer, world: World) -> None:
     restore(server, world)
 
 
-def build_schema(server: PostgresServer) -> None:
-    """The empty database that all worlds are made from, so that their objects have the same oids."""
+def build_schemas(server: PostgresServer) -> None:
+    """The empty databases that worlds are made from, so that the objects of both have the same oids."""
     server.execute(f"CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{ROLE}'")
     server.execute("CREATE ROLE clerk")
     server.execute(f"GRANT clerk TO {ROLE}")
@@ -200,6 +214,10 @@ def build_schema(server: PostgresServer) -> None:
                 connection.execute(f"CREATE EXTENSION {extension}".encode())
         connection.execute(_SCHEMA.read_bytes())
         connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk")
+    server.execute(f"CREATE DATABASE hostile_schema TEMPLATE sample_schema OWNER {ROLE}")
+    with psycopg.connect(**server.endpoint(database="hostile_schema").parameters(), autocommit=True) as connection:
+        connection.execute(f"SET ROLE {ROLE}".encode())
+        connection.execute(_SCHEMA.with_name("hostile.sql").read_bytes())
 
 
 def restore(server: PostgresServer, world: World) -> None:

@@ -4,12 +4,27 @@
 -- people's values. A definition of more than 1,048,576 characters is left out, so that what it defines is opaque.
 
 -- name: relations
+WITH outside (oid) AS (
+    SELECT p.oid FROM pg_proc p
+    JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    WHERE NOT EXISTS (SELECT FROM pg_depend x
+        WHERE x.classid = 'pg_proc'::regclass AND x.objid = p.oid AND x.deptype = 'e')),
+used (class, object) AS (
+    SELECT d.classid, d.objid FROM pg_depend d JOIN outside ON outside.oid = d.refobjid
+    WHERE d.refclassid = 'pg_proc'::regclass),
+coded (oid) AS (
+    SELECT e.adrelid FROM pg_attrdef e JOIN used ON used.class = 'pg_attrdef'::regclass AND used.object = e.oid
+    UNION SELECT k.conrelid FROM pg_constraint k
+        JOIN used ON used.class = 'pg_constraint'::regclass AND used.object = k.oid
+    UNION SELECT i.indrelid FROM pg_index i JOIN used ON used.class = 'pg_class'::regclass AND used.object = i.indexrelid
+    UNION SELECT p.polrelid FROM pg_policy p JOIN used ON used.class = 'pg_policy'::regclass AND used.object = p.oid)
 SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
     ARRAY(SELECT a.attname FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
         WHERE k.conrelid = c.oid AND k.contype = 'p' ORDER BY a.attnum) AS key,
     CASE WHEN length(v.definition) <= 1048576 THEN v.definition END AS definition,
-    EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS triggers,
+    EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+        OR c.oid IN (SELECT coded.oid FROM coded) AS triggers,
     EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN') AS rules
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -60,9 +60,9 @@ class Relation(msgspec.Struct, frozen=True, eq=False):
     """One relation. ``key`` are the columns of its primary key.
 
     ``parents`` are the oids of what it inherits from or is a partition of. ``definition`` is the query of a view, with
-    all names qualified. ``runs_code`` says that writing to it runs triggers or rules. ``rewrites`` says that rules
-    other than a view's own replace or follow what is written to it. ``known_as`` are schemas and names that it had
-    before (see ``Column``).
+    all names qualified. ``runs_code`` says that writing to it runs triggers, rules, or routines of users in defaults,
+    checks, indexes or policies. ``rewrites`` says that rules other than a view's own replace or follow what is written
+    to it. ``known_as`` are schemas and names that it had before (see ``Column``).
     """
 
     oid: int

@@ -13,6 +13,8 @@ from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, writte
 from interlock.protocols.postgres.messages import Malformed
 
 _TEXT: Final = 0
+_MAX_DIMENSIONS: Final = 6
+"""Of an array (utils/array.h): what has more is a single value, or the target refuses it."""
 
 
 def parameter_problem(rewriting: Rewriting, bind: bytes, *, complete: bool) -> str:
@@ -59,6 +61,8 @@ def _length(format_code: int, value: bytes) -> int:
     if len(value) < 12:
         return 0
     (dimensions,) = struct.unpack_from(">I", value)
+    if dimensions > _MAX_DIMENSIONS:
+        return 1
     if len(value) < 12 + 8 * dimensions:
         return MAX_COMPARED + 1
     length = 1

@@ -16,6 +16,7 @@ from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import LostTrack, interrupted
 from interlock.protocols.postgres.client_login import ClientLogin, LoginRejected, PlainText
 from interlock.protocols.postgres.frames import FramingError
+from interlock.protocols.postgres.masking.guard import steers_planner
 from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.messages import PINNED_PARAMETERS
 from interlock.protocols.postgres.relay import Fatal, Relay
@@ -112,7 +113,12 @@ class PostgresSession:
         assert request is not None
         self._masking = event.masking
         self._search_path = request.search_path if request.search_path is not None else event.search_path
-        settings = dict(request.settings) | {
+        wanted = {
+            name: value
+            for name, value in request.settings.items()
+            if event.masking is None or not steers_planner(name)  # as a SET of it would be refused
+        }
+        settings = wanted | {
             **PINNED_PARAMETERS,
             "search_path": ", ".join(_quoted(schema) for schema in self._search_path),
         }

@@ -156,7 +156,7 @@ class Changes:
         for clause, level in self._locks:
             self._edit_lock(clause, level)
         for reference in self._references:
-            self.edit_column(reference.node, hidden_reference(reference.item, reference.field))
+            self.edit_column(reference.node, reference.shown(hidden_reference(reference.item, reference.field)))
         for node, item, name in self._system:
             self.edit_column(node, qualified(item.hidden, name))
         for node, names in list(self._shortened.values()):

@@ -15,6 +15,7 @@ from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
 from interlock.protocols.postgres.masking.names import Refused, unknown_function
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS, EFFECTS
+from interlock.protocols.postgres.statements.interpretation import Interpretation
 from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
 
 _ACTIONS: Final = {
@@ -60,6 +61,25 @@ def _check_server_relation(index: MaskingIndex, schema: str, name: str, columns:
             f"{', '.join(sorted(shown))} of {name} can hold values of others, which are masked for you: name the "
             "columns that you need, without that."
         )
+
+
+def check_settings(interpretation: Interpretation) -> None:
+    """Refuse what steers the planner: made to use an index, it gives rows in the order of a masked column's values.
+
+    Raises ``Refused``.
+    """
+    for statement in interpretation.statements:
+        for setting in statement.settings:
+            if steers_planner(setting.name) and setting.value is not None:
+                raise Refused(f"{setting.name} cannot be set by whom columns are masked for.")
+
+
+def steers_planner(name: str) -> bool:
+    """Whether a run-time parameter (PostgreSQL manual, "Query Planning") can decide which plan is used."""
+    return name.startswith(("enable_", "cpu_", "geqo", "min_parallel_")) or name in _PLANNER
+
+
+_PLANNER: Final = frozenset({"seq_page_cost", "random_page_cost", "effective_cache_size", "cursor_tuple_fraction"})
 
 
 def check_code(index: MaskingIndex, trees: list[Node]) -> None:

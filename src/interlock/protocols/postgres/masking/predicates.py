@@ -46,11 +46,19 @@ _PATTERN_FUNCTIONS: Final = ("like_escape", "similar_to_escape")
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A ColumnRef (its wrapped node) that means one masked column."""
+    """A ColumnRef (its wrapped node) that means one masked column. ``is_null_test``: asked is only whether it is NULL."""
 
     node: Node
     item: Item
     field: MaskedField
+    is_null_test: bool = False
+
+    def shown(self, real: str) -> str:
+        """What the comparison sees: the real column, or nothing but whether it is NULL.
+
+        ``IS NOT NULL`` of the column itself could be read off its index, and rows would come in the order of its values.
+        """
+        return f"(CASE WHEN {real} IS NULL THEN NULL ELSE 1 END)" if self.is_null_test else real
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -71,10 +79,12 @@ def read_comparison(node: Node, level: Level) -> Comparison | None:
     """What a condition compares, None when no side of it is a masked column."""
     kind, body = next(iter(node.items()))
     if kind == "NullTest":
-        reference = _column(body.get("arg"), level)
+        argument = body.get("arg", {})
+        reference = _column(argument, level) if "ColumnRef" in argument else None
         if reference is None:
             return None
-        return Comparison((reference,), reference.field.mask.predicates is not Predicates.DENY)
+        asked = msgspec.structs.replace(reference, is_null_test=True)
+        return Comparison((asked,), reference.field.mask.predicates is not Predicates.DENY)
     if kind != "A_Expr":
         return None
     sides = [side for side in (body.get("lexpr"), body.get("rexpr")) if side]

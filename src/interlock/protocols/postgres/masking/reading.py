@@ -286,6 +286,9 @@ class Reading:
             self.use(reference.item, reference.field, Use.COMPARED)
             if not reference.item.target:
                 self.changes.show_real(reference)
+            elif reference.is_null_test:
+                names = strings(reference.node["ColumnRef"]["fields"])
+                self.changes.edit_column(reference.node, reference.shown(qualified(*names)))
 
     def _refuse_comparison(self, comparison: Comparison, node: Node) -> None:
         field = comparison.references[0].field

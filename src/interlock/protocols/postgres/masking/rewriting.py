@@ -57,6 +57,7 @@ def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, ar
     try:
         trees = grammar.parse(text)
         guard.check_accesses(index, interpretation.meaning)
+        guard.check_settings(interpretation)
         return _rewrite(text, trees, index, around)
     except Refused as refused:
         return Rewriting(text, refusal=str(refused))
