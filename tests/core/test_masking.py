@@ -9,7 +9,7 @@ from interlock.core.masking import ANY_NAME, BUILTIN_MASKS, ColumnMask, MaskKind
 from tests.servers.postgres import PostgresServer
 
 MASKS = [ColumnMask(kind, predicates, (kind.word,)) for kind, predicates in product(MaskKind, Predicates)]
-SINCE_17 = {"range_length_histogram", "range_bounds_histogram"}
+SINCE_17 = {"range_length_histogram", "range_bounds_histogram", "range_empty_frac"}
 
 
 @pytest.mark.parametrize("one", MASKS, ids=repr)

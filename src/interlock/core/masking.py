@@ -130,15 +130,30 @@ ANY_NAME = "*"
 
 _SAMPLES = "most_common_vals histogram_bounds most_common_elems range_length_histogram range_bounds_histogram"
 
+_SAMPLES = (
+    "null_frac avg_width n_distinct most_common_vals most_common_freqs histogram_bounds correlation most_common_elems"
+    " most_common_elem_freqs elem_count_histogram range_bounds_histogram range_length_histogram range_empty_frac"
+)
+
+
+def _numbered(names: str) -> str:
+    return " ".join(f"{name}{number}" for name in names.split() for number in range(1, 6))
+
+
 BUILTIN_MASKS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
         (schema, relation): frozenset(columns.split())
         for schema, relation, columns in (
-            # sampled values of user columns (PostgreSQL 13 to 18)
-            ("pg_catalog", "pg_statistic", "stavalues1 stavalues2 stavalues3 stavalues4 stavalues5"),
+            # sampled values of user columns, and figures that depend on them (PostgreSQL 13 to 18)
+            ("pg_catalog", "pg_statistic", f"stanullfrac stawidth stadistinct {_numbered('stanumbers stavalues')}"),
             ("pg_catalog", "pg_stats", _SAMPLES),
-            ("pg_catalog", "pg_statistic_ext_data", "stxdmcv stxdexpr"),
-            ("pg_catalog", "pg_stats_ext", "most_common_vals"),
+            ("pg_catalog", "pg_statistic_ext_data", "stxdndistinct stxddependencies stxdmcv stxdexpr"),
+            (
+                "pg_catalog",
+                "pg_stats_ext",
+                "n_distinct dependencies most_common_vals most_common_val_nulls most_common_freqs"
+                " most_common_base_freqs",
+            ),
             ("pg_catalog", "pg_stats_ext_exprs", _SAMPLES),
             # stored values outside of their tables
             ("pg_catalog", "pg_largeobject", "data"),

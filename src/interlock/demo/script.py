@@ -57,7 +57,7 @@ STEPS: Final = (
         "A look-up by what is masked",
         "SELECT name, upper(email) AS email, card, row_to_json(c) FROM customers AS c WHERE email = %s",
         Rows(1, hidden="rui.carvalho"),
-        "E-mail addresses and card numbers are tagged: whatever is done with them, their values never enter the answer.",
+        "E-mail addresses and card numbers are masked: whatever is done with them, their values never come out.",
         ("rui.carvalho@example.com",),
     ),
     Step(

@@ -16,6 +16,7 @@ from interlock.protocols.postgres.answer_masks import AnswerMasks, MaskedColumnS
 from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 from interlock.protocols.postgres.rows import RowError, RowMasker
+from interlock.protocols.postgres.scope import SchemaScope
 
 IDLE: Final = 0x49  # I: not in a transaction block
 
@@ -34,8 +35,9 @@ class LostTrack(Exception):
 class Answers:
     """State of the target's side. ``status`` is the last transaction status that the target reported."""
 
-    def __init__(self, outstanding: Outstanding, masks: AnswerMasks) -> None:
+    def __init__(self, outstanding: Outstanding, masks: AnswerMasks, scope: SchemaScope) -> None:
         self._outstanding = outstanding
+        self._scope = scope
         self._masks = masks
         self._content = masks.content_masker()
         self._rows = self._content
@@ -48,8 +50,6 @@ class Answers:
         self.status: int = IDLE
         self.copying: Entry | None = None
         """The entry for which the target takes COPY data now."""
-        self.failed = False
-        """An error has come since this was last set to false."""
         self.skipping = False
         """The target passes over everything up to the next Sync, which is not forwarded yet."""
         self.mid_message = False
@@ -193,6 +193,8 @@ class Answers:
     def _finish(self, status: OutcomeStatus, effects: list[Effect]) -> None:
         entry = self._outstanding.pop()
         entry.settle(idle=entry.awaited is Awaited.READY_AFTER_QUERY and self.status == IDLE)
+        if entry.code:
+            self._scope.doubt()
         if entry is self.copying:
             self.copying = None
         if not entry.denial:
@@ -236,12 +238,14 @@ class Answers:
             self._outstanding.pop()
         else:
             raise LostTrack("the target is ready although an answer is missing")
+        if self.status == IDLE:
+            self._scope.transaction_over()
 
     def _error(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None:
             return  # of the server itself, such as that it shuts down
         self.copying = None
-        self.failed = True
+        self._scope.doubt()
         if head.denial and not message.whole:
             raise LostTrack("the answer to a refused statement is too long")
         if head.denial and not head.code:

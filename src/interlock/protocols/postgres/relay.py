@@ -78,7 +78,7 @@ class Relay:
         self._masks = masks or SessionMasks(scope)
         self._requests = Requests(self._names, scope, self._masks)
         self._outstanding = Outstanding()
-        self._answers = Answers(self._outstanding, AnswerMasks(self._masks, process_id))
+        self._answers = Answers(self._outstanding, AnswerMasks(self._masks, process_id), scope)
         self._forwarding = Forwarding(self._outstanding, self._answers)
         self._frames = FrontendFrames(max(STREAMED_MIN_BYTES, max_statement_bytes))
         self._group = Group()
@@ -141,9 +141,6 @@ class Relay:
             self._forwarding.discarding = True
         if self._barrier is not None and self._barrier_is_over(self._barrier):
             self._barrier = None
-        if self._answers.failed:
-            self._answers.failed = False
-            self._scope.doubt()
         self._rest()
         self._read_requests(effects)
 

@@ -136,7 +136,7 @@ class TransactionStep(Change):
         if self._control is TransactionControl.ROLLBACK:
             self._scope.rolled_back()
         elif self._control is TransactionControl.COMMIT:
-            self._scope.committed()
+            self._scope.transaction_over()
         else:
             self._scope.doubt()
 

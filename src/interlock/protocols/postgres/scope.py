@@ -115,10 +115,14 @@ class SchemaScope:
         """The transaction was undone as a whole."""
         self._made, self._doubtful = [], False
 
-    def committed(self) -> None:
-        """The transaction was ended, or an aborted one given up; another may follow at once. Local changes are over."""
-        if any(path.local for path in self._made):
-            self._doubtful = True
+    def transaction_over(self) -> None:
+        """The transaction has ended; another may follow at once. What is not local stays, unless it was undone."""
+        lasting = [path for path in self._made if not path.local]
+        if lasting and lasting[-1] is self._made[-1] and not self._doubtful:
+            self._lasting, self._lasting_certain = self._wanted(lasting[-1]), True
+        elif lasting:
+            self._lasting, self._lasting_certain = self._with_lasting(lasting), False
+        self._made, self._doubtful = [], False
 
     def rest_in_transaction(self) -> None:
         """A transaction is open, and no change is on its way."""
@@ -131,12 +135,7 @@ class SchemaScope:
 
     def settle(self) -> None:
         """No transaction is open and no change is on its way."""
-        lasting = [path for path in self._made if not path.local]
-        if lasting and lasting[-1] is self._made[-1] and not self._doubtful:
-            self._lasting, self._lasting_certain = self._wanted(lasting[-1]), True
-        elif lasting:
-            self._lasting, self._lasting_certain = self._with_lasting(lasting), False
-        self._made, self._doubtful = [], False
+        self.transaction_over()
         self.schemas, self.certain = self._lasting, self._lasting_certain
 
     @property

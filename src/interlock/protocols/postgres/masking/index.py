@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from interlock.core.catalogue import Catalogue, Column, Relation, Routine, TypeCode
+from interlock.core.catalogue import Catalogue, Column, Relation, Routine
 from interlock.core.masking import ColumnMask, Masking
 from interlock.protocols.postgres.masking.documents import Path, pointed
+from interlock.protocols.postgres.masking.lineage import names_of_code
 
 NO_MASKS: Final[Mapping[str, ColumnMask]] = MappingProxyType({})
 
@@ -44,7 +45,7 @@ class MaskingIndex:
             operator.name for operator in catalogue.operators if operator.routine in unsafe_oids
         )
         unsafe_code = [code for code in catalogue.type_code if code.routine in unsafe_oids]
-        self.unsafe_types = frozenset(name for code in unsafe_code for name in _unsafe_names(code))
+        self.unsafe_types = frozenset(name for code in unsafe_code for name in names_of_code(code))
         sources = {code.source for code in unsafe_code if code.source}
         self._coded = {
             relation.oid
@@ -105,14 +106,6 @@ class MaskingIndex:
     def is_guarded(self, relation: Relation) -> bool:
         """Whether the target's words about a write to the relation could quote a masked row, or what code says."""
         return relation.oid in self._guarded
-
-
-def _unsafe_names(code: TypeCode) -> Iterator[str]:
-    """A cast to a built-in type is known by where it comes from: everything is cast to text."""
-    if code.source:
-        yield code.source
-    if code.schema != "pg_catalog":
-        yield code.name
 
 
 def _guarded(masking: Masking) -> set[int]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from interlock.core.catalogue import Catalogue, ColumnKey, Lineage, Relation, Routine
+from interlock.core.catalogue import Catalogue, ColumnKey, Lineage, Relation, Routine, TypeCode
 from interlock.core.masking import builtin_columns
 from interlock.protocols.postgres import grammar
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
@@ -64,12 +64,10 @@ class Opaque(Exception):
 
 def trace(catalogue: Catalogue) -> Catalogue:
     """The catalogue with its lineage. Takes about as long as parsing all views and routines."""
-    safe = _safe_routines(catalogue.routines)
-    behind = {routine.oid: routine.name for routine in catalogue.routines}
+    safe = _safe_routines(catalogue)
     unsafe = {routine.name for routine in catalogue.routines if routine.oid not in safe}
-    operators = {operator.name for operator in catalogue.operators if behind.get(operator.routine) in unsafe}
-    types = {code.name for code in catalogue.type_code if behind.get(code.routine) in unsafe}
-    tracer = _Tracer(catalogue.relations, frozenset(unsafe | operators | types))
+    unsafe |= {name for name, routine in _codes(catalogue) if routine not in safe}
+    tracer = _Tracer(catalogue.relations, frozenset(unsafe))
     derived: dict[ColumnKey, OutputColumn] = {}
     opaque: set[int] = set()
     for relation in catalogue.relations:
@@ -85,18 +83,53 @@ def trace(catalogue: Catalogue) -> Catalogue:
 # ---------------------------------------------------------------- routines
 
 
-def _safe_routines(routines: Iterable[Routine]) -> frozenset[int]:
+class _Calls(NamedTuple):
+    """What a routine in SQL calls, by name: ``others`` are operators, types and fields, which may call routines."""
+
+    functions: frozenset[str]
+    others: frozenset[str]
+
+
+def names_of_code(code: TypeCode) -> Iterator[str]:
+    """A cast to a built-in type is known by where it comes from: everything is cast to text."""
+    if code.source:
+        yield code.source
+    if code.schema != CATALOG_SCHEMA:
+        yield code.name
+
+
+def _codes(catalogue: Catalogue) -> Iterator[tuple[str, int]]:
+    """Names of operators and types that users have made, with the oids of the routines behind them."""
+    known = {routine.oid for routine in catalogue.routines}
+    for operator in catalogue.operators:
+        yield from [(operator.name, operator.routine)] if operator.routine in known else ()
+    for code in catalogue.type_code:
+        yield from ((name, code.routine) for name in names_of_code(code) if code.routine in known)
+
+
+def _safe_routines(catalogue: Catalogue) -> frozenset[int]:
     """Those of pure extensions, and those in SQL that read no relation and call nothing but safe ones."""
-    listed = list(routines)
+    listed = catalogue.routines
     safe = {routine.oid for routine in listed if routine.extension in PURE_EXTENSIONS}
     safe |= {oid for routine in listed for oid in routine.supports if oid < _FIRST_NORMAL_OID}
     calls = {routine.oid: _calls(routine) for routine in listed if routine.oid not in safe}
-    by_name: dict[str, list[int]] = {}
+    functions: dict[str, list[int]] = {}
+    others: dict[str, list[int]] = {}
     for routine in listed:
-        by_name.setdefault(routine.name, []).append(routine.oid)
+        functions.setdefault(routine.name, []).append(routine.oid)
+        if routine.arguments == 1:
+            others.setdefault(routine.name, []).append(routine.oid)
+    for name, oid in _codes(catalogue):
+        others.setdefault(name, []).append(oid)
     grown = True
     while grown:
-        found = {oid for oid, names in calls.items() if names is not None and _all_safe(names, by_name, safe)}
+        found = {
+            oid
+            for oid, called in calls.items()
+            if called is not None
+            and _all_safe(called.functions, functions, safe)
+            and all(safe.issuperset(others.get(name, ())) for name in called.others)
+        }
         found |= {routine.oid for routine in listed if routine.supports and safe.issuperset(routine.supports)}
         grown = not found <= safe
         safe |= found
@@ -109,8 +142,8 @@ def _all_safe(names: frozenset[str], by_name: dict[str, list[int]], safe: set[in
     )
 
 
-def _calls(routine: Routine) -> frozenset[str] | None:
-    """The names of what a routine in SQL calls; None when it does anything else, or is in another language."""
+def _calls(routine: Routine) -> _Calls | None:
+    """What a routine in SQL calls; None when it does anything else, or is in another language."""
     if routine.language != "sql" or not routine.body or routine.kind != "f":
         return None
     body = routine.body.strip()
@@ -118,13 +151,21 @@ def _calls(routine: Routine) -> frozenset[str] | None:
         trees = grammar.parse(_plain_body(body).encode())
     except grammar.GrammarError:
         return None
-    names: set[str] = set()
+    functions: set[str] = set()
+    others: set[str] = set()
     for node in _nodes(trees):
         if "relname" in node or "withClause" in node or not _QUERIES.isdisjoint(node):
             return None
         if "funcname" in node:
-            names.add(schema_and_name(strings(node["funcname"]))[1])
-    return frozenset(names) if all("SelectStmt" in tree for tree in trees) else None
+            functions.add(schema_and_name(strings(node["funcname"]))[1])
+        others.update(_other_names(node))
+    return _Calls(frozenset(functions), frozenset(others)) if all("SelectStmt" in tree for tree in trees) else None
+
+
+def _other_names(node: Node) -> Iterator[str]:
+    for key in ("name", "operName", "useOp", "names", "fields", "indirection"):
+        if isinstance(node.get(key), list):
+            yield from strings(node[key])
 
 
 _QUERIES: Final = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))

@@ -46,7 +46,7 @@ _PATTERN_FUNCTIONS: Final = ("like_escape", "similar_to_escape")
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A ColumnRef (its wrapped node) that means one masked column. ``is_null_test``: asked is only whether it is NULL."""
+    """A ColumnRef (its wrapped node) that means one masked column; ``is_null_test``: asked is whether it is NULL."""
 
     node: Node
     item: Item
@@ -56,7 +56,7 @@ class Reference(msgspec.Struct, frozen=True):
     def shown(self, real: str) -> str:
         """What the comparison sees: the real column, or nothing but whether it is NULL.
 
-        ``IS NOT NULL`` of the column itself could be read off its index, and rows would come in the order of its values.
+        ``IS NOT NULL`` of the column itself could be read off its index, and rows would come in their values' order.
         """
         return f"(CASE WHEN {real} IS NULL THEN NULL ELSE 1 END)" if self.is_null_test else real
 

@@ -174,6 +174,8 @@ def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
             raise Refused("comments and labels of what has masked columns cannot be changed under a mask.")
     if body.get("kind") == "OBJECT_COLLATION":
         raise Refused("CREATE COLLATION is refused for whom columns are masked: it decides what counts as equal.")
+    if kind in ("AlterRoleSetStmt", "AlterDatabaseSetStmt"):
+        raise Refused("settings of roles and databases are not changed under a mask: later sessions would have them.")
     if kind == "CreateDomainStmt" and "collClause" in body:
         raise Refused("COLLATE in CREATE DOMAIN is refused for whom columns are masked: it decides what is equal.")
     if body.get("renameType") == "OBJECT_SCHEMA" and _holds_masked(reading.index, body.get("subname", "")):
