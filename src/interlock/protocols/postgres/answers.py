@@ -173,6 +173,9 @@ class Answers:
     def _command_complete(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.denial:
             raise LostTrack("a command completed that nobody asked for")
+        if head.notice and not head.completions:
+            self._pass_on(message.start, effects)
+            self._say(head.number, head.notice, effects)
         head.tag = self._body(message)[:-1].decode("utf-8", "replace")
         head.completions += 1
         if head.awaited is Awaited.EXECUTION:

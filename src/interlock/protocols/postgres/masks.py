@@ -13,6 +13,7 @@ import msgspec
 
 from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.names import Surroundings
 from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
@@ -126,6 +127,17 @@ def refused_meaning(meaning: Meaning, sentence: str, code: str, position: int) -
     """The meaning of a text that masks refuse."""
     return msgspec.structs.replace(
         meaning, refusal=meaning.refusal or sentence, refusal_code=code, refusal_position=position
+    )
+
+
+@lru_cache(maxsize=1024)
+def masked_condition_notice(columns: tuple[str, ...]) -> bytes:
+    """What a client is told when its condition, order or group sees a mask in the place of values."""
+    return messages.notice_response(
+        "WARNING",
+        "01000",
+        f"conditions, order and groups see the mask of {', '.join(columns)} here, not its values",
+        "Where policy permits it, WHERE and ON may test such a column for equality with constants and parameters.",
     )
 
 

@@ -140,8 +140,17 @@ def error_response(severity: str, code: str, text: str, detail: str = "", hint: 
     """An ErrorResponse. A NUL, which the format cannot carry, becomes a blank. ``position`` is 0 for none."""
     fields = [("S", severity), ("V", severity), ("C", code), ("M", text), ("D", detail), ("H", hint)]
     fields.append(("P", str(position) if position else ""))
-    body = b"".join(kind.encode() + cstring(value.replace("\0", " ")) for kind, value in fields if value)
-    return message(ERROR_RESPONSE, body + b"\0")
+    return message(ERROR_RESPONSE, _fields(fields))
+
+
+def notice_response(severity: str, code: str, text: str, hint: str = "") -> bytes:
+    """A NoticeResponse, as ``error_response``."""
+    fields = [("S", severity), ("V", severity), ("C", code), ("M", text), ("H", hint)]
+    return message(NOTICE_RESPONSE, _fields(fields))
+
+
+def _fields(fields: list[tuple[str, str]]) -> bytes:
+    return b"".join(kind.encode() + cstring(value.replace("\0", " ")) for kind, value in fields if value) + b"\0"
 
 
 def error_fields(body: bytes) -> dict[str, str]:

@@ -77,6 +77,8 @@ class Entry:
         """The target compares real values of masked columns."""
         self.failure = b""
         """The ErrorResponse to send in place of the target's, for what the gateway made fail under way."""
+        self.notice = b""
+        """A NoticeResponse to send when it completes."""
         self.copies_masked = False
         """COPY data goes into masked columns."""
         self.raw_outputs: tuple[RawOutput, ...] = ()

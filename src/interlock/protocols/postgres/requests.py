@@ -11,7 +11,15 @@ import msgspec
 
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.protocols.postgres.masking.rewriting import Rewriting
-from interlock.protocols.postgres.masks import STALE, UNDOING, Creation, SessionMasks, created_names, refused_meaning
+from interlock.protocols.postgres.masks import (
+    STALE,
+    UNDOING,
+    Creation,
+    SessionMasks,
+    created_names,
+    masked_condition_notice,
+    refused_meaning,
+)
 from interlock.protocols.postgres.names import NameTable, Value
 from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
 from interlock.protocols.postgres.parameters import parameter_problem
@@ -457,6 +465,8 @@ def _mark(entry: Entry, rewritings: Iterable[Rewriting | None]) -> None:
             entry.width = rewriting.width if rewriting.raw_outputs else entry.width
             entry.guarded = entry.guarded or rewriting.guarded
             entry.compares = entry.compares or rewriting.compares
+            if rewriting.judged_by_mask:
+                entry.notice = masked_condition_notice(rewriting.judged_by_mask)
             entry.copies_masked = entry.copies_masked or rewriting.copies_in
             entry.masked_outputs = max(entry.masked_outputs, rewriting.outputs)
 

@@ -34,6 +34,7 @@ def beside(alias: str, number: int = 1, system: str = "") -> str:
 BESIDE, BESIDE_U = beside('AS "users"'), beside("u")
 WITH_CTID, WITH_XMIN = beside('AS "users"', system=', "ctid"'), beside("u", system=', "xmin"')
 H = '"_interlock_1"."_interlock_c3"'
+IS_NULL = f"(CASE WHEN {H} IS NULL THEN NULL ELSE 1 END)"
 RETURNED = f"""RETURNING "users"."id", "users"."name", {RETURNED_EMAIL}, {NULL}"""
 USERS = '"public"."users"'
 
@@ -67,7 +68,7 @@ TEXTS = {
     "SELECT name FROM users WHERE email = 'a'": f"SELECT name FROM {BESIDE} WHERE {H} = 'a'",
     "SELECT name FROM users WHERE lower(email) = 'a'": (f"SELECT name FROM {BESIDE} WHERE lower( {H} ) = 'a'"),
     "SELECT * FROM users u WHERE u.email = $1": f'SELECT "u".* FROM {BESIDE_U} WHERE {H} = $1',
-    "SELECT * FROM users u WHERE email IS NOT NULL": f'SELECT "u".* FROM {BESIDE_U} WHERE {H} IS NOT NULL',
+    "SELECT * FROM users u WHERE email IS NOT NULL": f'SELECT "u".* FROM {BESIDE_U} WHERE {IS_NULL} IS NOT NULL',
     "SELECT name FROM users u WHERE email = 'a' FOR UPDATE OF u": (
         f"SELECT name FROM {BESIDE_U} WHERE {H} = 'a' FOR UPDATE OF \"_interlock_1\""
     ),

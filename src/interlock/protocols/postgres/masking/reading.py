@@ -407,6 +407,11 @@ class Reading:
                     f"{column} is masked and may not be copied to another place: name the columns to copy, without it."
                 )
 
+    def columns_judged_by_mask(self) -> tuple[str, ...]:
+        """The columns of which a condition, an order or a group sees the mask."""
+        fields = dict.fromkeys(used.field for used in self.used if used.use is Use.CONDITION)
+        return tuple(f"{field.relation.name}.{field.column.name}" for field in fields)
+
     def outputs(self) -> int:
         """How many masked columns the text gives out."""
         shown = {used.field for used in self.used if used.use in (Use.OUTPUT, Use.RETURNED)}

@@ -47,6 +47,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     outputs: int = 0
     """Masked columns in what it gives, those that the target masks."""
     changed: bool = False
+    judged_by_mask: tuple[str, ...] = ()
+    """Columns of which a condition, an order or a group sees the mask: people should be told."""
     raw_outputs: tuple[RawOutput, ...] = ()
     """Columns that the gateway has to mask in each row; then a row has ``width`` columns."""
     width: int = -1
@@ -94,6 +96,7 @@ def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surrou
         copies_in=reading.copies_in,
         gives_mask=any(map(_gives_mask, trees)),
         outputs=reading.outputs(),
+        judged_by_mask=reading.columns_judged_by_mask(),
         changed=len(reading.changes.edits) > 0,
         raw_outputs=reading.raw_outputs,
         width=reading.width,
