@@ -6,7 +6,7 @@ Knows how to open a session to either; never looks into what comes back.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -52,16 +52,22 @@ class Worlds:
     version: int
     features: frozenset[str]
     restored: int = 0
+    _pristine: dict[str, str] = field(default_factory=dict)
 
     def open(self, world: World) -> RecordingSession:
         """A session without a gateway, as the role that the gateway uses."""
         return open_directly(self.server, world.database)
 
-    def restore(self, changed: Iterable[World]) -> None:
-        """Put worlds back."""
-        self.restored += 1
-        for world in changed:
-            worlds.restore(self.server, world)
+    def restore(self, changed: Sequence[World]) -> None:
+        """Put worlds back, all of them together, when one is not as it was built."""
+        if any(worlds.state(self.server, world) != self._pristine[world.database] for world in changed):
+            self.restored += 1
+            for world in changed:
+                worlds.restore(self.server, world)
+
+    def remember(self) -> None:
+        """Take the worlds as they are for how they were built."""
+        self._pristine = {world.database: worlds.state(self.server, world) for world in ALL_WORLDS}
 
     @contextmanager
     def outside(self, world: World) -> Iterator[Outside]:
@@ -100,14 +106,16 @@ def open_directly(server: PostgresServer, database: str) -> RecordingSession:
 @contextmanager
 def run_worlds() -> Iterator[Worlds]:
     """Start PostgreSQL and build both worlds on it. The gateway's role needs no password."""
-    settings = {"lock_timeout": "5s", "statement_timeout": "20s", "jit": "off"}
+    settings = {"lock_timeout": "5s", "statement_timeout": "20s", "jit": "off", "autovacuum": "off"}
     with PostgresServer(hba_lines=[f"host all {ROLE} 127.0.0.1/32 trust"], settings=settings) as server:
         worlds.build_schemas(server)
         for world in ALL_WORLDS:
             worlds.build(server, world)
         ((version,),) = server.execute("SELECT current_setting('server_version_num')::int / 10000")
         found = server.execute("SELECT extname FROM pg_extension", database=WORLD_A.database)
-        yield Worlds(server, version, frozenset(name for (name,) in found) | _xml(server))
+        running = Worlds(server, version, frozenset(name for (name,) in found) | _xml(server))
+        running.remember()
+        yield running
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What an identity under a mask must not destroy, and what it must not be shown for long when others change the schema."""
+"""What an identity under a mask must not destroy, and must not be shown for long when others change the schema."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import pytest
 
 from tests.masking.servers import Masked, Worlds, policy, run_gateway
 from tests.masking.session import Answer, Way
-from tests.masking.world import WORLD_A
+from tests.masking.world import WORLD_A, WORLD_B
 
 _DEADLINE_S = 30
 _FINGERPRINT = "SELECT md5(string_agg(u::text, '' ORDER BY id)) FROM users u"
@@ -26,7 +26,7 @@ MASKED_WRITES = (
     ("UPDATE users SET (email, ssn) = (SELECT v.email, v.ssn FROM v_users v WHERE v.id = users.id)", ()),
     ("UPDATE v_users SET ssn = '***'", ()),
     ("UPDATE v_contacts SET contact = '***' WHERE id = 1", ()),
-    ("INSERT INTO users (id, name, email) VALUES (1, 'x', '***') ON CONFLICT (id) DO UPDATE SET email = excluded.email", ()),
+    ("INSERT INTO users (id, name, ssn) VALUES (1, 'x', '***') ON CONFLICT (id) DO UPDATE SET ssn = excluded.ssn", ()),
     ("INSERT INTO users (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET email = users.email || 'x'", ()),
     ("INSERT INTO users (id, name, email) SELECT id + 50, name, email FROM users", ()),
     ("MERGE INTO users u USING users v ON u.id = v.id WHEN MATCHED THEN UPDATE SET ssn = v.ssn", ()),
@@ -41,9 +41,8 @@ MASKED_WRITES = (
 
 @pytest.fixture
 def pristine(worlds: Worlds) -> Iterator[Worlds]:
-    worlds.restore([WORLD_A])
     yield worlds
-    worlds.restore([WORLD_A])
+    worlds.restore([WORLD_A, WORLD_B])
 
 
 @pytest.mark.parametrize(("statement", "parameters"), MASKED_WRITES)

@@ -31,6 +31,7 @@ EXTENSIONS = (
 # Not those of the system, whose statistics would differ between the worlds.
 _ANALYZED = "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND oid >= 16384"
 _SCHEMA = Path(__file__).with_name("sample.sql")
+_STATE = _SCHEMA.with_name("state.sql")
 
 MASKED = {
     "public.users.email",
@@ -225,6 +226,15 @@ def restore(server: PostgresServer, world: World) -> None:
     server.execute(f"ALTER ROLE {ROLE} RESET ALL")
     server.execute(f"DROP DATABASE IF EXISTS {world.database} WITH (FORCE)")
     server.execute(f"CREATE DATABASE {world.database} TEMPLATE {template_of(world)} OWNER {ROLE}")
+
+
+def state(server: PostgresServer, world: World) -> str:
+    """A value that is another one when the world has changed."""
+    try:
+        ((found,),) = server.execute(_STATE.read_text(encoding="utf-8"), database=world.database)
+    except psycopg.Error:
+        return "a table is missing"
+    return str(found)
 
 
 def _fill(connection: psycopg.Connection[tuple[object, ...]], world: World) -> None:

@@ -49,7 +49,7 @@ def test_columns_of_a_description() -> None:
     assert described_columns(description()) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"\0", b"\0\1", b"\0\1abc", b"\0\1abc\0\0\0", description((1, 3))[:-5]])
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\1", b"\0\1abc", b"\0\1abc\0\0\0", description((1, 3))[:-10]])
 def test_a_description_that_does_not_add_up(body: bytes) -> None:
     with pytest.raises((ValueError, struct.error)):
         described_columns(body)

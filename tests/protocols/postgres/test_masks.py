@@ -6,15 +6,14 @@ from interlock.core.masking import Masking, MaskKind
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.protocols.postgres import masks as module
 from interlock.protocols.postgres.masking import MaskingIndex
-from interlock.protocols.postgres.masking.names import Surroundings
+from interlock.protocols.postgres.masking.names import Surroundings, relation_names
 from interlock.protocols.postgres.masking.rewriting import Rewriting
 from interlock.protocols.postgres.masking.rewriting import rewrite as original
 from interlock.protocols.postgres.masks import (
     MAX_OWN_NAMES,
     STALE,
-    Creation,
+    Definition,
     SessionMasks,
-    created_names,
     index_of,
     refused_meaning,
 )
@@ -197,7 +196,8 @@ def test_an_own_table_is_known_from_the_next_text_on(counted: list[bytes]) -> No
     unknown = rewrite(masks, "SELECT 1 FROM made")
     assert unknown is not None
     assert unknown.unknown
-    Creation(masks, frozenset({("", "made")})).taken(idle=True)
+    Definition(masks, accesses("CREATE TABLE made (a int)")).taken(idle=True)
+    assert masks.has_defined
     known = rewrite(masks, "SELECT 1 FROM made")
     assert known is not None
     assert not known.refusal
@@ -224,24 +224,31 @@ def test_only_so_much_is_remembered(counted: list[bytes], monkeypatch: pytest.Mo
 # ---------------------------------------------------------------- what the session makes
 
 
-def test_created_names() -> None:
-    accesses = interpret(b"CREATE TEMP TABLE t (a int); CREATE TABLE hr.u (a int); CREATE VIEW v AS SELECT 1").meaning
-    names = created_names(accesses.accesses)
-    assert ("hr", "u") in names
-    assert ("pg_temp", "t") in names
-    assert ("", "v") in names
-    assert created_names((Access("create", ResourceKind.DATABASE, ("x",)),)) == frozenset()
+def accesses(text: str) -> tuple[Access, ...]:
+    return interpret(text.encode()).meaning.accesses
+
+
+def test_names_of_what_is_made_and_removed() -> None:
+    made = accesses("CREATE TEMP TABLE t (a int); CREATE TABLE hr.u (a int); CREATE VIEW v AS SELECT 1")
+    assert relation_names(made, "create") >= {("hr", "u"), ("pg_temp", "t"), ("", "v")}
+    assert relation_names(accesses("DROP TABLE hr.u, v"), "drop") == {("hr", "u"), ("", "v")}
+    assert relation_names((Access("create", ResourceKind.DATABASE, ("x",)),), "create") == frozenset()
 
 
 def test_own_names_are_bounded() -> None:
     masks, _ = session(masking())
     masks.own = frozenset(("", str(number)) for number in range(MAX_OWN_NAMES))
-    Creation(masks, frozenset({("", "more")})).taken(idle=True)
+    Definition(masks, accesses("CREATE TABLE more (a int)")).taken(idle=True)
     assert len(masks.own) == MAX_OWN_NAMES
-    masks.own = frozenset()
-    Creation(masks, frozenset({("", "one")})).perhaps_taken()
-    Creation(masks, frozenset({("", "two")})).refused()
+
+
+def test_what_is_removed_is_no_longer_the_sessions_own() -> None:
+    masks, _ = session(masking())
+    Definition(masks, accesses("CREATE TABLE one (a int)")).perhaps_taken()
+    Definition(masks, accesses("CREATE TABLE two (a int)")).refused()
     assert masks.own == {("", "one")}
+    Definition(masks, accesses("DROP TABLE one")).taken(idle=True)
+    assert masks.own == frozenset()
 
 
 def test_a_refusal_of_the_meaning_goes_before_that_of_masks() -> None:

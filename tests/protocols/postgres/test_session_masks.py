@@ -1,4 +1,4 @@
-"""A session under masks as a dialogue: what is forwarded, refreshed and refused, and which answers are not passed on."""
+"""A session under masks as a dialogue: what is forwarded, what is refused, and which answers are not passed on."""
 
 import struct
 from typing import Final
@@ -31,8 +31,8 @@ def rewritten_text(text: str) -> str:
     return rewritten(text).text.decode()
 
 
-def book(on: Masking | None = None, **options: bool) -> Playbook:
-    return Playbook(masking=on or masking(), **options)
+def book() -> Playbook:
+    return Playbook(masking=masking())
 
 
 def shown(relation: int, number: int, name: str = "email") -> bytes:

@@ -5,17 +5,16 @@ Rewritten texts are remembered, for all sessions together, by everything that th
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from interlock.core.masking import Masking
-from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.operation import Access, Meaning
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.masking.index import MaskingIndex
-from interlock.protocols.postgres.masking.names import Surroundings
+from interlock.protocols.postgres.masking.names import Surroundings, relation_names
 from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
 from interlock.protocols.postgres.outstanding import Change
 from interlock.protocols.postgres.scope import SchemaScope
@@ -46,6 +45,8 @@ class SessionMasks:
         self.masking = masking
         self.index = _index(masking)
         self.own: frozenset[tuple[str, str]] = frozenset()
+        self.has_defined = False
+        """The session has changed what the database contains since the masking was determined."""
         self._around = Surroundings(scope.schemas, scope.certain, self.own)
         self._recent: dict[bytes, Rewriting] = {}
         """Of this session, for the masking and the surroundings in force."""
@@ -58,6 +59,7 @@ class SessionMasks:
     def change(self, masking: Masking | None) -> None:
         """Another masking is in force."""
         self._recent.clear()
+        self.has_defined = False
         self.masking = masking
         self.index = _index(masking)
 
@@ -98,28 +100,25 @@ class SessionMasks:
         return now if now.refusal or now.text == before else STALE
 
 
-class Creation(Change):
-    """Relations that the session makes: no mask is on them, and the catalogue may not have them yet."""
+class Definition(Change):
+    """The session changes what the database contains: no mask is on what it makes, and the catalogue is behind."""
 
-    def __init__(self, masks: SessionMasks, names: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, masks: SessionMasks, accesses: tuple[Access, ...]) -> None:
         self._masks = masks
-        self._names = names
+        self._made = relation_names(accesses, "create")
+        self._gone = relation_names(accesses, "drop")
 
     def taken(self, idle: bool) -> None:
-        if len(self._masks.own) < MAX_OWN_NAMES:
-            self._masks.own |= self._names
+        masks = self._masks
+        masks.has_defined = True
+        if len(masks.own) < MAX_OWN_NAMES:
+            masks.own = (masks.own - self._gone) | self._made
 
     def perhaps_taken(self) -> None:
         self.taken(False)
 
 
-def created_names(accesses: Iterable[Access]) -> frozenset[tuple[str, str]]:
-    """The relations that a statement makes."""
-    return frozenset(
-        (access.path[0], access.path[1])
-        for access in accesses
-        if access.action == "create" and access.kind is ResourceKind.TABLE and len(access.path) == 2
-    )
+DEFINING: Final = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
 @lru_cache(maxsize=4096)

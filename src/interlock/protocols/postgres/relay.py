@@ -16,7 +16,7 @@ from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answer_masks import AnswerMasks
-from interlock.protocols.postgres.answers import Answers
+from interlock.protocols.postgres.answers import IDLE, Answers
 from interlock.protocols.postgres.copy_guard import CopyGuard
 from interlock.protocols.postgres.denials import (
     PLACEHOLDER_STATEMENT,
@@ -278,8 +278,14 @@ class Relay:
         self._add(message, entry, effects)
 
     def _must_refresh(self, message: bytes, rewriting: Rewriting | None, effects: list[Effect]) -> bool:
-        """Whether the message waits for the catalogue: it names a relation that may be new."""
-        if rewriting is None or not rewriting.unknown or self._refreshed:
+        """Whether the message waits for the catalogue: it names what may be new, or the session has changed things.
+
+        What an open transaction has changed can be seen by nobody else, so that is looked up when it is over.
+        """
+        if rewriting is None or self._refreshed:
+            return False
+        behind = self._masks.has_defined and self._answers.status == IDLE
+        if not rewriting.unknown and not rewriting.looks_first and not behind:
             return False
         self._refreshing = message
         effects.append(base.RefreshCatalogue())

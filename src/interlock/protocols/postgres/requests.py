@@ -12,11 +12,11 @@ import msgspec
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.protocols.postgres.masking.rewriting import Rewriting
 from interlock.protocols.postgres.masks import (
+    DEFINING,
     STALE,
     UNDOING,
-    Creation,
+    Definition,
     SessionMasks,
-    created_names,
     masked_condition_notice,
     refused_meaning,
 )
@@ -416,9 +416,9 @@ class Requests:
         for index, statement in enumerate(interpretation.statements):
             if statement.defines is not None:
                 changes.append((index, self._sql_definition(statement.defines, text, rewriting)))
-            created = created_names(statement.meaning.accesses) if rewriting is not None else None
-            if created:
-                changes.append((index, Creation(self._masks, created)))
+            accesses = statement.meaning.accesses
+            if rewriting is not None and any(access.action in DEFINING for access in accesses):
+                changes.append((index, Definition(self._masks, accesses)))
             changes += [(index, self._names.forgetting(name.space, name.name)) for name in statement.forgets]
             changes += [(index, self._names.forgetting(space, None)) for space in statement.forgets_all]
         return changes

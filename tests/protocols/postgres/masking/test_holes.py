@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from interlock.core.catalogue import Catalogue, ForeignKey, Lineage, Operator, Relation, RelationKind, Routine, TypeCode
-from interlock.core.masking import Masking
+from interlock.core.masking import Masking, MaskKind
 from interlock.protocols.postgres.masking import MaskingIndex, trace
 from interlock.protocols.postgres.masking.rewriting import Rewriting
 from interlock.protocols.postgres.parameters import parameter_problem
@@ -44,6 +44,24 @@ ON_THE_TARGET = [
 def test_the_real_row_of_what_is_written_shows_nothing(text: str) -> None:
     """The stand-in has no real values; the target of a write has."""
     assert rewritten(text, index(masks("email"))).refusal
+
+
+STALE = index(masks("email"), relations=(USERS, ORDERS, table(4, "users", "id int4, email text, users text", "hr")))
+
+
+def test_bare_names_inside_a_write_stay_those_of_their_own_table() -> None:
+    """If that has lost the column since it was read, the server would go on to the target's."""
+    found = forwarded("UPDATE users SET name = (SELECT email FROM hr.users h WHERE email > 'a' LIMIT 1)", STALE)
+    assert found.count('"h"."email"') == 2
+    assert '"h"."users"' in forwarded("UPDATE users SET name = (SELECT users FROM hr.users h)", STALE)
+    assert '"o"' not in forwarded("UPDATE users SET name = (SELECT note FROM orders o)", STALE)
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT email FROM hr.users a, hr.users b", "SELECT id AS email FROM hr.users h ORDER BY email"]
+)
+def test_bare_names_inside_a_write_that_could_mean_several_things_are_refused(query: str) -> None:
+    assert "with its table" in refused(f"UPDATE users SET name = ({query})", STALE)
 
 
 def test_a_function_called_like_a_column_is_given_the_whole_row() -> None:
@@ -234,3 +252,25 @@ def _bound(rewriting: Rewriting, *values: bytes) -> str:
 def test_what_is_prepared_for_a_masked_column_is_not_executed_in_the_same_text(text: str) -> None:
     """The values of EXECUTE are looked at with what was prepared before."""
     assert "one after the other" in refused(text)
+
+
+# ---------------------------------------------------------------- columns that the gateway masks
+
+
+HASHED = index(masks("email", kind=MaskKind.HASH))
+
+
+def test_how_many_columns_stand_before_a_raw_one_does_not_depend_on_the_target() -> None:
+    """A table that has got another column meanwhile would move it to a place that is not masked."""
+    text = forwarded("SELECT o.*, u.email, h.* FROM orders o, users u, hr.users h", HASHED)
+    targets = text.partition(" FROM ")[0]
+    assert "*" not in targets
+    assert '"o"."note"' in targets
+    assert '"h"."email"' in targets
+
+
+@pytest.mark.parametrize("target", ["(o).*", "(SELECT o).*", "(ROW(1, 2)).*"])
+def test_nothing_is_raw_beside_a_row_of_unknown_width(target: str) -> None:
+    found = rewritten(f"SELECT {target}, u.email FROM orders o, users u", HASHED)
+    assert not found.refusal
+    assert found.raw_outputs == ()

@@ -118,7 +118,7 @@ UNCHANGED = [
     "UPDATE orders SET note = 'x' WHERE id = 1 RETURNING *",
     "SELECT relname FROM pg_class WHERE relname = 'users'",
     "WITH users AS (SELECT 1 AS email) SELECT email FROM users",
-    "SELECT most_common_freqs FROM pg_stats WHERE tablename = 'users'",
+    "SELECT attname FROM pg_stats WHERE tablename = 'users'",
     "BEGIN; LOCK users; TRUNCATE users; COMMIT",
     "SELECT '***', 'users'",
     "",

@@ -118,7 +118,7 @@ class Changes:
                     self.stand_beside(column.item)
                     hidden[place] = hidden_reference(column.item, column.field)
                     found.append(RawOutput(width + place, column.field.mask.kind))
-            if hidden:
+            if hidden or is_star(target["ResTarget"]["val"]):  # how many columns a star gives must not change
                 self._show_target(targets, target, columns, hidden)
             width += len(columns)
         return tuple(found), width

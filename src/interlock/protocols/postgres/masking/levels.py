@@ -114,6 +114,8 @@ class Level:
         self.parent = parent
         self.common = common
         self.trees: list[Tree] = []
+        self.aliases: frozenset[str] = frozenset()
+        """What the query calls its own output columns."""
         self.items: list[Item] = []
 
     def outwards(self) -> Iterator["Level"]:
@@ -153,6 +155,20 @@ def may_mean(level: Level, names: list[str]) -> list[tuple[Item, tuple[str, ...]
             return [found for item in items if (found := _of(item, column))[1]]
     # What has no such item may be a column of composite type, or a name that the server will not find.
     return _unqualified(level, qualifier)
+
+
+def hiding(level: Level, name: str) -> list[Item]:
+    """The items that a bare name means, where without them it would mean a masked column, or the row, of a target.
+
+    The catalogue may be behind: should the column be gone by now, the server takes the next one outwards.
+    """
+    levels = list(level.outwards())
+    for depth, around in enumerate(levels):
+        having = [item for item in around.items if item.has(name)]
+        if having:
+            outer = (item for outside in levels[depth + 1 :] for item in outside.items if item.target)
+            return having if any(item.fields and name in (item.qualifier, *item.fields) for item in outer) else []
+    return []
 
 
 def definite(level: Level, names: list[str]) -> tuple[Item, MaskedField] | None:

@@ -1,8 +1,11 @@
 """Which relation a name in a statement means: by schema, along the search path, or one of the session's own."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from interlock.core.catalogue import Relation
+from interlock.core.operation import Access, ResourceKind
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.statements.catalogue import (
     BUILTIN_RELATIONS,
@@ -57,6 +60,10 @@ class Names:
     def __init__(self, index: MaskingIndex, surroundings: Surroundings) -> None:
         self._index = index
         self._around = surroundings
+
+    def made(self, names: frozenset[tuple[str, str]]) -> None:
+        """Relations that an earlier statement of the text makes are the session's own for the later ones."""
+        self._around = msgspec.structs.replace(self._around, own=self._around.own | names)
 
     def resolve(self, body: Node) -> tuple[Relation | None, bool]:
         """What a RangeVar's body means, and whether it must be written with its schema to mean it for certain.
@@ -116,3 +123,12 @@ class Names:
         if ("", name) in own or any((schema, name) in own for schema in self._around.path):
             return
         raise unknown_relation(name)
+
+
+def relation_names(accesses: Iterable[Access], action: str) -> frozenset[tuple[str, str]]:
+    """The relations that a statement makes (``create``) or removes (``drop``)."""
+    return frozenset(
+        (access.path[0], access.path[1])
+        for access in accesses
+        if access.action == action and access.kind is ResourceKind.TABLE and len(access.path) == 2
+    )

@@ -71,6 +71,8 @@ def _outputs(target: Node, level: Level) -> list[Output]:
         return [
             _column(text, names, level) for names, text in star_columns(level, strings(value["ColumnRef"]["fields"]))
         ]
+    if any("A_Star" in part for part in value.get("A_Indirection", {}).get("indirection", ())):
+        raise Refused("how many columns a row has is not known")
     names = strings(value.get("ColumnRef", {}).get("fields"))
     if not names or len(names) != len(value["ColumnRef"]["fields"]):
         return [Output("", "")]

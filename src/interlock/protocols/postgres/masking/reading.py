@@ -28,6 +28,7 @@ from interlock.protocols.postgres.masking.levels import (
     Level,
     Tree,
     definite,
+    hiding,
     may_mean,
     visible_fields,
 )
@@ -117,7 +118,9 @@ class Reading:
                 self._select(body[branch], parent, level.common)
         self.from_clause(body.get("fromClause", []), level)
         self.keeps_output = self.keeps_output or "intoClause" in body
-        self.targets(body.get("targetList", []), level)
+        targets = body.get("targetList", [])
+        level.aliases = frozenset(target.get("ResTarget", {}).get("name", "") for target in targets)
+        self.targets(targets, level)
         self.condition(body.get("whereClause"), level)
         for part in ("groupClause", "havingClause", "windowClause", "sortClause", "distinctClause"):
             self.visit_as(Use.CONDITION, body.get(part), level)
@@ -344,6 +347,8 @@ class Reading:
         names = ["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields]
         if names[-1] in SYSTEM_COLUMNS:
             self._system_column(node, names, level)
+        if len(names) == 1:
+            self._write_table(node, names[0], level)
         for item, columns in may_mean(level, names):
             for column in columns:
                 self.use(item, item.fields[column], self.context)
@@ -352,6 +357,15 @@ class Reading:
                 return
             if len(names) > 2 and item.schema and not item.target and item.relation and item.fields:
                 self.changes.shorten(node, names)
+
+    def _write_table(self, node: Node, name: str, level: Level) -> None:
+        """A bare name that would mean a masked column of a write's target, were its own table to lose the column."""
+        hidden_by = hiding(level, name)
+        if not hidden_by:
+            return
+        if len(hidden_by) > 1 or not hidden_by[0].qualifier or name in level.aliases:
+            raise Refused(f"Write {name} with its table: what is written has a masked column of that name.")
+        self.changes.edit_column(node, qualified(hidden_by[0].qualifier, name))
 
     def _system_column(self, node: Node, names: list[str], level: Level) -> None:
         """``ctid`` and the like, which only the real relation has."""

@@ -11,7 +11,7 @@ from interlock.protocols.postgres.masking import guard
 from interlock.protocols.postgres.masking.copying import copy
 from interlock.protocols.postgres.masking.edits import Edits, Tokens
 from interlock.protocols.postgres.masking.index import MaskingIndex
-from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, Unknown
+from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, Unknown, relation_names
 from interlock.protocols.postgres.masking.raw_outputs import RawOutput
 from interlock.protocols.postgres.masking.reading import Reading, Use
 from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, WRITERS
@@ -34,6 +34,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     code: str = "42501"
     position: int = 0
     unknown: bool = False
+    looks_first: bool = False
+    """What it makes may be there already (IF NOT EXISTS), so that the catalogue must be read first."""
     masked: tuple[MaskedColumn, ...] = ()
     guarded: bool = False
     compares: bool = False
@@ -60,7 +62,7 @@ def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, ar
         trees = grammar.parse(text)
         guard.check_accesses(index, interpretation.meaning)
         guard.check_settings(interpretation)
-        return _rewrite(text, trees, index, around)
+        return _rewrite(text, trees, interpretation, index, around)
     except Refused as refused:
         return Rewriting(text, refusal=str(refused))
     except Unknown as unknown:
@@ -74,14 +76,18 @@ def rewrite(text: bytes, interpretation: Interpretation, index: MaskingIndex, ar
         return Rewriting(text, "The statement could not be masked, so it is refused.")
 
 
-def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surroundings) -> Rewriting:
+def _rewrite(
+    text: bytes, trees: list[Node], interpretation: Interpretation, index: MaskingIndex, around: Surroundings
+) -> Rewriting:
     guard.check_code(index, trees)
-    reading = Reading(index, Names(index, around), Edits(Tokens(text)), WRITERS)
+    names = Names(index, around)
+    reading = Reading(index, names, Edits(Tokens(text)), WRITERS)
     if len(trees) == 1 and "SelectStmt" in trees[0]:
         reading.answer(trees[0])
     else:
-        for tree in trees:
+        for tree, read in zip(trees, interpretation.statements, strict=True):
             statement(reading, tree)
+            names.made(relation_names(read.meaning.accesses, "create"))
     reading.finish()
     if (reading.array_parameters or reading.written_parameters) and any(map(_executes, trees)):
         raise Refused("Send PREPARE and EXECUTE one after the other: the values are looked at for a masked column.")
@@ -98,6 +104,7 @@ def _rewrite(text: bytes, trees: list[Node], index: MaskingIndex, around: Surrou
         outputs=reading.outputs(),
         judged_by_mask=reading.columns_judged_by_mask(),
         changed=len(reading.changes.edits) > 0,
+        looks_first=any(_looks_first(tree) for tree in trees),
         raw_outputs=reading.raw_outputs,
         width=reading.width,
     )
@@ -113,6 +120,10 @@ def statement(reading: Reading, tree: Node) -> None:
         _resolve_all(reading, body)
     else:
         _refuse_masked(reading, kind, body)
+
+
+def _looks_first(tree: Node) -> bool:
+    return any(body.get("if_not_exists") for body in tree.values())
 
 
 def _query(kind: str) -> Callable[[Reading, Node], None]:
