@@ -4,6 +4,7 @@ What is hidden by a mask looks as if the mask were the value. So what a client i
 with what it is told directly by a database in which the masks *are* the values.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ forbid (principal, action == Action::"reveal", resource in Tag::"pii");
 """
 _MASKING = "\n[connections.shop.masking]\nnotifications = 'show'\nfunctions = ['scratch.complain']\n"
 _MASKS_ARE_THE_VALUES = {PAYLOAD: """'"***"'::jsonb""", RAW: "NULL::bytea"}
+_SOURCE_LINES = re.compile(r"\\nLOCATION:  \w+, \w+\.\w+:\d+|, 'F': '[^']*', 'L': '\d+', 'R': '\w+'")
 _INSTALLS_CODE = "restores a function, and whoever is under a mask installs no code"
 _REFUSED = {"pg_dump-custom": _INSTALLS_CODE, "pg_dump-directory_in_parallel": _INSTALLS_CODE}
 _REWRITTEN = {"psycopg-prepared": "shows the texts in pg_prepared_statements, which are those that were rewritten"}
@@ -57,7 +59,7 @@ def within(direct_endpoint: Endpoint) -> Iterator[Endpoint]:
 def test_masks_elsewhere_change_nothing(scenario: Scenario, direct_endpoint: Endpoint, elsewhere: Endpoint) -> None:
     _skip(scenario, _REFUSED)
     expected = scenario(direct_endpoint)
-    assert scenario(elsewhere) == expected
+    assert _told(scenario(elsewhere)) == _told(expected)
 
 
 @pytest.mark.parametrize("scenario", MATRIX)
@@ -65,7 +67,12 @@ def test_masked_columns_look_like_their_masks(scenario: Scenario, direct_endpoin
     _skip(scenario, _REFUSED | _REWRITTEN)
     with prepared_through(direct_endpoint, direct_endpoint, _MASKS_ARE_THE_VALUES):
         expected = scenario(direct_endpoint)
-    assert scenario(within) == expected
+    assert _told(scenario(within)) == _told(expected)
+
+
+def _told(result: object) -> str:
+    """A result without the lines of the server's source that errors name: those of the gateway have none."""
+    return _SOURCE_LINES.sub("", repr(result))
 
 
 def _skip(scenario: Scenario, reasons: dict[str, str]) -> None:

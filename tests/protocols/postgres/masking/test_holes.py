@@ -254,6 +254,37 @@ def test_what_is_prepared_for_a_masked_column_is_not_executed_in_the_same_text(t
     assert "one after the other" in refused(text)
 
 
+# ---------------------------------------------------------------- masks that are written back
+
+RETURNED = "WITH u AS (UPDATE users SET name = 'x' RETURNING id, email)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{RETURNED} UPDATE users t SET email = u.email FROM u WHERE u.id = t.id",
+        f"{RETURNED} INSERT INTO users (email) SELECT email FROM u",
+        f"{RETURNED} MERGE INTO users t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET email = u.email",
+        f"{RETURNED}, v AS (UPDATE users t SET email = u.email FROM u WHERE u.id = t.id RETURNING 1) SELECT * FROM v",
+    ],
+)
+def test_a_mask_that_a_write_returns_is_not_written(text: str) -> None:
+    """It would take the place of the real value."""
+    assert "may not be written by another" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{RETURNED} SELECT * FROM u",
+        f"{RETURNED.replace(', email', '')} UPDATE users t SET name = 'y' FROM u WHERE u.id = t.id",
+        "UPDATE users SET name = 'x' RETURNING email; UPDATE users SET name = 'y'",
+    ],
+)
+def test_a_mask_that_a_write_returns_may_be_seen(text: str) -> None:
+    assert not rewritten(text).refusal
+
+
 # ---------------------------------------------------------------- columns that the gateway masks
 
 

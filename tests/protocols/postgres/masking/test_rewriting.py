@@ -406,3 +406,24 @@ def test_a_name_that_could_become_a_masked_relations_is_written_with_its_schema(
     assert forwarded("SELECT email FROM users", around=around) == 'SELECT email FROM "hr"."users"'
     assert forwarded("SELECT note FROM orders", around=around) == "SELECT note FROM orders"
     assert '"hr"."users"' in forwarded("SELECT email FROM users", index(masks("email", oid=4)), around)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("ALTER TABLE fresh RENAME COLUMN email TO x", True),
+        ("ALTER TABLE orders RENAME TO x", True),
+        ("ALTER TABLE orders SET SCHEMA hr", True),
+        ("COMMENT ON COLUMN fresh.email IS 'x'", True),
+        ("SELECT 1; ALTER TABLE fresh ADD c int", True),
+        ("CREATE TABLE IF NOT EXISTS t (a int)", True),
+        ("CREATE TABLE t (a int)", False),
+        ("SELECT 1", False),
+        ("DROP TABLE orders", False),
+    ],
+)
+def test_what_could_take_a_tag_away_from_what_is_new_is_decided_with_a_new_catalogue(text: str, first: bool) -> None:
+    """A table that the catalogue does not have yet must not lose its names before it is known to be masked."""
+    found = rewritten(text)
+    assert not found.refusal
+    assert found.looks_first is first

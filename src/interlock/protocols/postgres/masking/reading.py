@@ -71,6 +71,8 @@ class Reading:
         self.context = Use.OUTPUT
         self.keeps_output = False
         """What a query gives is written somewhere."""
+        self.returns_masked = False
+        """The statement that is read has returned masks from a write, which a further write could take."""
         self.guarded = False
         """It writes where the target's own words could show a masked value."""
         self.compares = False
@@ -394,6 +396,7 @@ class Reading:
                 "name the columns you need, without it."
             )
         self.used[Used(field, use, item.target)] = None
+        self.returns_masked = self.returns_masked or use is Use.RETURNED
 
     def arguments(self, node: Any) -> None:
         """Expressions that stand outside of any query; what they read is part of no answer."""

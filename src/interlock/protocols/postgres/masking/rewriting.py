@@ -35,7 +35,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     position: int = 0
     unknown: bool = False
     looks_first: bool = False
-    """What it makes may be there already (IF NOT EXISTS), so that the catalogue must be read first."""
+    """What it makes may be there already (IF NOT EXISTS), or it could take a tag away from what is new: the catalogue
+    must be read first."""
     masked: tuple[MaskedColumn, ...] = ()
     guarded: bool = False
     compares: bool = False
@@ -112,6 +113,7 @@ def _rewrite(
 
 def statement(reading: Reading, tree: Node) -> None:
     """Read one statement of a text."""
+    reading.returns_masked = False
     kind, body = next(iter(tree.items()))
     reader = _STATEMENTS.get(kind)
     if reader is not None:
@@ -123,7 +125,7 @@ def statement(reading: Reading, tree: Node) -> None:
 
 
 def _looks_first(tree: Node) -> bool:
-    return any(body.get("if_not_exists") for body in tree.values())
+    return any(kind in _RETAGGING or body.get("if_not_exists") for kind, body in tree.items())
 
 
 def _query(kind: str) -> Callable[[Reading, Node], None]:
@@ -227,4 +229,6 @@ _STATEMENTS: Final[Mapping[str, Callable[[Reading, Node], None]]] = {
     "CallStmt": _call,
     "RefreshMatViewStmt": _refresh,
 }
+_RETAGGING: Final = frozenset(("RenameStmt", "AlterObjectSchemaStmt", "AlterTableStmt", "CommentStmt", "SecLabelStmt"))
+"""What changes names, comments and labels, by which columns are tagged."""
 _HARMLESS: Final = frozenset(("LockStmt", "TruncateStmt", "DropStmt", "VacuumStmt", "GrantStmt"))

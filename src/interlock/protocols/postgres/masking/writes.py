@@ -27,7 +27,7 @@ assert STANDS_FOR_VALUE.search(PLACEHOLDER.encode())
 def insert(reading: Reading, body: Node, parent: Level | None, common: CommonTables | None) -> None:
     level = Level(parent, reading.with_clause(body, parent, common))
     target = _target(reading, body["relation"], level)
-    reading.keeps_output = True
+    _keep(reading)
     select = body.get("selectStmt")
     if select:
         reading.query(select, parent, level.common)
@@ -46,7 +46,7 @@ def insert(reading: Reading, body: Node, parent: Level | None, common: CommonTab
 def update(reading: Reading, body: Node, parent: Level | None, common: CommonTables | None) -> None:
     level = Level(parent, reading.with_clause(body, parent, common))
     target = _target(reading, body["relation"], level)
-    reading.keeps_output = True
+    _keep(reading)
     reading.from_clause(body.get("fromClause", []), level)
     _assignments(reading, body.get("targetList", []), target, level)
     reading.condition(body.get("whereClause"), level)
@@ -66,7 +66,7 @@ def delete(reading: Reading, body: Node, parent: Level | None, common: CommonTab
 def merge(reading: Reading, body: Node, parent: Level | None, common: CommonTables | None) -> None:
     level = Level(parent, reading.with_clause(body, parent, common))
     target = _target(reading, body["relation"], level)
-    reading.keeps_output = True
+    _keep(reading)
     reading.from_clause([body["sourceRelation"]], level)
     reading.condition(body.get("joinCondition"), level)
     for node in body.get("mergeWhenClauses", []):
@@ -87,6 +87,16 @@ WRITERS: Final[Mapping[str, Handler]] = {
     "DeleteStmt": delete,
     "MergeStmt": merge,
 }
+
+
+def _keep(reading: Reading) -> None:
+    """What the statement's queries give is written, and what the writes in its WITH have returned."""
+    reading.keeps_output = True
+    if reading.returns_masked:
+        raise Refused(
+            "Masked columns that one part of a statement returns may not be written by another: name the columns to "
+            "return, without them."
+        )
 
 
 def strings_of_targets(targets: list[Node] | None) -> list[str]:
