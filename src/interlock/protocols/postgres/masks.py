@@ -16,6 +16,7 @@ from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masking.names import Surroundings, relation_names
 from interlock.protocols.postgres.masking.rewriting import Rewriting, rewrite
+from interlock.protocols.postgres.masking.untouched import passes
 from interlock.protocols.postgres.outstanding import Change
 from interlock.protocols.postgres.scope import SchemaScope
 from interlock.protocols.postgres.statements.interpretation import Interpretation, TransactionControl
@@ -77,6 +78,8 @@ class SessionMasks:
         around = self._surroundings()
         known = self._recent.get(text)
         if known is None:
+            if passes(text, interpretation, self.index, around):
+                return Rewriting(text)
             known = _remembered.get(text, interpretation, self.index, around)
             if len(self._recent) >= _MAX_RECENT:
                 self._recent.clear()

@@ -87,7 +87,7 @@ def check_code(index: MaskingIndex, trees: list[Node]) -> None:
     for kind, names in _named(trees):
         name = names[-1] if names else ""
         if kind == "function":
-            _check_function(index, *schema_and_name(names))
+            check_function(index, *schema_and_name(names))
         elif kind == "operator" and name in index.unsafe_operators:
             raise Refused(f"operator {name} may run code of this database, which is refused under a mask.")
         elif kind == "type" and name in index.unsafe_types:
@@ -100,7 +100,8 @@ def check_code(index: MaskingIndex, trees: list[Node]) -> None:
             raise Refused(f'names that begin with "{HIDDEN_PREFIX}" are the gateway\'s own: use another.')
 
 
-def _check_function(index: MaskingIndex, schema: str, name: str) -> None:
+def check_function(index: MaskingIndex, schema: str, name: str) -> None:
+    """Refuse a function that is not known to be safe. Raises ``Refused``, and ``Unknown`` where there is none."""
     if schema in ("", CATALOG_SCHEMA) and any(
         effect.action not in _HARMLESS_EFFECTS for effect in EFFECTS.get(name, ())
     ):

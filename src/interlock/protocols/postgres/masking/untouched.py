@@ -1,0 +1,73 @@
+"""Texts that pass under masks as they are, known by what they mean: the short way for what no mask is about.
+
+Texts that differ in their constants only share a meaning, so a client that writes its values into each text need not
+have each one read. Nothing takes this way that ``rewrite`` would change or refuse.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.protocols.postgres.masking.guard import check_function
+from interlock.protocols.postgres.masking.index import MaskingIndex
+from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
+from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, Unknown
+from interlock.protocols.postgres.statements.interpretation import Interpretation
+
+_VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_ACTIONS: Final = frozenset({"select", "insert", "update", "update-all", "delete", "delete-all", "lock"})
+_OTHER_SPELLINGS: Final = (HIDDEN_PREFIX.encode(), b"u&")
+"""The gateway's own names, and escapes that could spell any name."""
+_WORD: Final = re.compile(rb"[a-z0-9_$]+")
+
+
+def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings) -> bool:
+    """Whether ``rewrite`` would give the text back as it is; False when that is not known without reading it."""
+    if len(interpretation.statements) != 1 or not _passes(interpretation.meaning, index, around):
+        return False
+    if interpretation.statements[0].settings or not text.isascii():
+        return False
+    folded = text.lower()
+    if any(spelling in folded for spelling in _OTHER_SPELLINGS):
+        return False
+    if b'"' in folded and interpretation.meaning.facts["functions"]:
+        return False  # The names of functions are known in lower case only.
+    return not index.unsafe_attributes or _unsafe_words(index).isdisjoint(_WORD.findall(folded))
+
+
+@lru_cache(maxsize=64)
+def _unsafe_words(index: MaskingIndex) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in index.unsafe_attributes)
+
+
+@lru_cache(maxsize=4096)
+def _passes(meaning: Meaning, index: MaskingIndex, around: Surroundings) -> bool:
+    if meaning.verb not in _VERBS or meaning.refusal or index.unsafe_operators or index.unsafe_types:
+        return False
+    if not all(_WORD.fullmatch(name.encode()) for name in index.unsafe_attributes):
+        return False
+    names = Names(index, around)
+    functions = meaning.facts["functions"]
+    try:
+        for function in functions if isinstance(functions, tuple) else ():
+            schema, _, name = function.rpartition(".")
+            check_function(index, schema, name)
+        return all(_is_untouched(access, index, names) for access in meaning.accesses)
+    except (Refused, Unknown):
+        return False
+
+
+def _is_untouched(access: Access, index: MaskingIndex, names: Names) -> bool:
+    """A known relation of others, without masks on it or behind it and without code."""
+    if access.kind is not ResourceKind.TABLE or access.action not in _ACTIONS:
+        return False
+    schema, name = access.path
+    relation, must_qualify = names.resolve({"schemaname": schema, "relname": name})
+    return (
+        relation is not None
+        and not must_qualify
+        and not relation.rewrites
+        and not index.is_guarded(relation)
+        and not index.runs_casts(relation)
+    )
