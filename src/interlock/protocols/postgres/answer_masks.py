@@ -6,7 +6,7 @@ detection finds is masked.
 """
 
 import struct
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from interlock.core.keyed_masks import hasher, tokeniser
@@ -25,6 +25,8 @@ _PLACES: Final = frozenset("PpqW")
 """Fields that speak of places in the text, which is not the one that the client sent."""
 _OF_THE_TEXT: Final = "42"
 """Class of errors that are found in a text before any value is looked at."""
+_MAX_CHECKED: Final = 64
+_MAX_CHECKED_BYTES: Final = 2048
 _HIDDEN_PAYLOAD: Final = b"\0"
 
 
@@ -60,6 +62,8 @@ class AnswerMasks:
         self._process_id = process_id
         self._content: ContentMask | None = None
         self._redacted: frozenset[str] = frozenset()
+        self._checked: set[bytes] = set()
+        """Descriptions that show no masked column."""
         self.changed()
 
     @property
@@ -70,6 +74,7 @@ class AnswerMasks:
         """Another masking is in force."""
         masking = self._masks.masking
         detectors: Mapping[str, DetectorMask] = masking.detectors if masking is not None else {}
+        self._checked.clear()
         self._redacted = frozenset(name for name, detector in detectors.items() if detector.masked)
         reported = frozenset(detectors) - self._redacted
         self._content = ContentMask(self._redacted, reported) if detectors else None
@@ -96,18 +101,22 @@ class AnswerMasks:
         }
         return RowMasker(transforms, self._content, entry.width)
 
-    def check_description(self, body: bytes, raw: Container[int]) -> None:
+    def check_description(self, body: bytes, raw: Collection[int]) -> None:
         """A RowDescription in which columns at the places ``raw`` are masked later.
 
         Raises ``MaskedColumnShown``, ``ValueError`` and ``struct.error``.
         """
         index = self._masks.index
-        if index is None:
+        if index is None or body in self._checked:
             return
         for place, column in enumerate(described_columns(body)):
             masks = index.masking.columns.get(column.relation_oid)
             if masks and place not in raw and self._is_masked(masks, column.relation_oid, column.number):
                 raise MaskedColumnShown
+        if not raw and len(body) <= _MAX_CHECKED_BYTES:
+            if len(self._checked) >= _MAX_CHECKED:
+                self._checked.clear()
+            self._checked.add(body)
 
     def _is_masked(self, masks: Mapping[str, ColumnMask], oid: int, number: int) -> bool:
         """``number`` 0 is the whole row."""

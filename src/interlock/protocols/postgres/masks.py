@@ -32,6 +32,7 @@ MAX_REMEMBERED: Final = 2_000
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 MAX_OWN_NAMES: Final = 10_000
 _MAX_RECENT: Final = 256
+_MAX_RECENT_BYTES: Final = 4096
 _CHANGED: Final = (
     "The statement was prepared under other masks, or while its names meant something else: prepare it again."
 )
@@ -78,13 +79,19 @@ class SessionMasks:
         around = self._surroundings()
         known = self._recent.get(text)
         if known is None:
-            if passes(text, interpretation, self.index, around):
-                return Rewriting(text)
-            known = _remembered.get(text, interpretation, self.index, around)
+            known = self._found(text, interpretation, self.index, around)
             if len(self._recent) >= _MAX_RECENT:
                 self._recent.clear()
-            self._recent[text] = known
+            if len(text) <= _MAX_RECENT_BYTES:
+                self._recent[text] = known
         return known
+
+    def _found(
+        self, text: bytes, interpretation: Interpretation, index: MaskingIndex, around: Surroundings
+    ) -> Rewriting:
+        if passes(text, interpretation, index, around):
+            return Rewriting(text)
+        return _remembered.get(text, interpretation, index, around)
 
     def _surroundings(self) -> Surroundings:
         """What names mean in the session now; when that has changed, what was found before is forgotten."""

@@ -152,6 +152,13 @@ def _create_table_as(reading: Reading, body: Node) -> None:
     statement(reading, inner)
 
 
+def _view(reading: Reading, body: Node) -> None:
+    """The view is made of the masks. It may show what is readable, and decide by nothing else: others would see it."""
+    _create_table_as(reading, body)
+    if reading.used:
+        raise Refused("a view of masked columns cannot be made under a mask: name the columns it needs, without them.")
+
+
 def _execute(reading: Reading, body: Node) -> None:
     reading.arguments(body.get("params"))
 
@@ -224,6 +231,7 @@ _STATEMENTS: Final[Mapping[str, Callable[[Reading, Node], None]]] = {
     "DeclareCursorStmt": _inside,
     "ExplainStmt": _explain,
     "CreateTableAsStmt": _create_table_as,
+    "ViewStmt": _view,
     "CopyStmt": copy,
     "ExecuteStmt": _execute,
     "CallStmt": _call,

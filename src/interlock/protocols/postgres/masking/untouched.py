@@ -17,8 +17,9 @@ from interlock.protocols.postgres.statements.interpretation import Interpretatio
 
 _VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _ACTIONS: Final = frozenset({"select", "insert", "update", "update-all", "delete", "delete-all", "lock"})
-_OTHER_SPELLINGS: Final = (HIDDEN_PREFIX.encode(), b"u&")
-"""The gateway's own names, and escapes that could spell any name."""
+_HIDDEN: Final = HIDDEN_PREFIX.encode()
+_ESCAPED: Final = b"u&"
+"""An escape that could spell any name."""
 _WORD: Final = re.compile(rb"[a-z0-9_$]+")
 
 
@@ -29,7 +30,7 @@ def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, aro
     if interpretation.statements[0].settings or not text.isascii():
         return False
     folded = text.lower()
-    if any(spelling in folded for spelling in _OTHER_SPELLINGS):
+    if _HIDDEN in folded or _ESCAPED in folded:
         return False
     if b'"' in folded and interpretation.meaning.facts["functions"]:
         return False  # The names of functions are known in lower case only.
