@@ -204,9 +204,8 @@ def test_an_own_table_is_known_from_the_next_text_on(counted: list[bytes]) -> No
     assert len(counted) == 2
 
 
-def test_only_so_much_is_remembered(counted: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 3)
-    remembered = module._Remembered()
+def test_only_so_much_is_remembered() -> None:
+    remembered = module._Remembered(max_texts=3)
     texts = [f"SELECT {number} FROM users".encode() for number in range(5)]
     for text in texts:
         remembered.get(text, interpret(text), INDEX, PATH)
@@ -215,7 +214,10 @@ def test_only_so_much_is_remembered(counted: list[bytes], monkeypatch: pytest.Mo
     remembered.get(texts[2], interpret(texts[2]), INDEX, PATH)
     remembered.get(b"SELECT 9 FROM users", interpret(b"SELECT 9 FROM users"), INDEX, PATH)
     assert texts[2] in [key[0] for key in remembered._entries]
-    monkeypatch.setattr(module, "MAX_REMEMBERED_BYTES", 10)
+
+
+def test_what_is_too_large_is_not_remembered() -> None:
+    remembered = module._Remembered(max_bytes=10)
     remembered.get(b"SELECT 8 FROM users", interpret(b"SELECT 8 FROM users"), INDEX, PATH)
     assert remembered._entries == {}
     assert remembered._bytes == 0

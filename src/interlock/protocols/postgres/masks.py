@@ -163,7 +163,8 @@ def index_of(masking: Masking) -> MaskingIndex:
 class _Remembered:
     """Least recently used texts go first."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_texts: int = MAX_REMEMBERED, max_bytes: int = MAX_REMEMBERED_BYTES) -> None:
+        self._max_texts, self._max_bytes = max_texts, max_bytes
         self._entries: OrderedDict[tuple[bytes, MaskingIndex, Surroundings], Rewriting] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -185,7 +186,7 @@ class _Remembered:
                 return
             self._entries[key] = rewriting
             self._bytes += _size(key, rewriting)
-            while len(self._entries) > MAX_REMEMBERED or self._bytes > MAX_REMEMBERED_BYTES:
+            while len(self._entries) > self._max_texts or self._bytes > self._max_bytes:
                 dropped, gone = self._entries.popitem(last=False)
                 self._bytes -= _size(dropped, gone)
 
