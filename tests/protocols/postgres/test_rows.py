@@ -278,6 +278,23 @@ def test_what_is_held_is_bounded_by_the_message() -> None:
     assert len(rows_of(out)) == 2
 
 
+def test_a_long_row_in_many_parts_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a row of the allowed length, slowly sent, would keep the gateway busy for minutes."""
+    looked_at = 0
+
+    class Counting:
+        def candidates(self, block: bytes) -> list[int]:
+            nonlocal looked_at
+            looked_at += len(block)
+            return []
+
+    monkeypatch.setattr(rows, "scanner", lambda classes: Counting())
+    row = data_row([b"x" * 1_000_000])
+    masker = RowMasker(content=ContentMask(frozenset(DETECTOR_CLASSES)))
+    assert b"".join(masker.feed(part) for part in chunks(row, [1000])) == row
+    assert looked_at < 2 * len(row)
+
+
 def test_other_messages_pass_in_parts() -> None:
     masker, notice = content_masker(), wire.notice("x" * 100)
     assert masker.feed(notice[:50]) == notice[:50]

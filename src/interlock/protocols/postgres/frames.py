@@ -12,6 +12,8 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from interlock.protocols.postgres.held import HeldTail
+
 _ROW: Final = 0x44  # DataRow, frontend Describe
 _COPY_DATA: Final = 0x64
 
@@ -48,9 +50,7 @@ class BackendFrames:
     """Scans the target's stream. Call ``scan`` with each chunk, then read ``chunk`` and ``rows_after``."""
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
-        self._held_bytes: i64 = 0
-        self._wanted: i64 = 0
+        self._held = HeldTail()
         self._remaining: i64 = 0
         self.chunk: bytes = b""
         self.rows_after: int = 0
@@ -69,8 +69,8 @@ class BackendFrames:
         that is not this protocol; nothing more may be scanned then.
         """
         found: list[BackendMessage] = []
-        if self._held_bytes > 0:
-            data = self._join(data)
+        if self._held.size > 0:
+            data = self._held.join(data)
         size: i64 = len(data)
         position: i64 = self._remaining
         rows: i64 = 0
@@ -104,27 +104,11 @@ class BackendFrames:
         self._cut(data, position, size, wanted)
         return found
 
-    def _join(self, data: bytes) -> bytes:
-        """What was held with ``data`` behind it, or nothing while the held message is still incomplete."""
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes < self._wanted:
-            return b""
-        joined = b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
-        return joined
-
     def _cut(self, data: bytes, position: i64, size: i64, wanted: i64) -> None:
         """Keep what was not understood yet; remember how much of a body is still to come."""
         self._remaining = max(position - size, 0)
-        self.chunk = data
-        if position < size:
-            tail = data[position:]
-            self._held.append(tail)
-            self._held_bytes = len(tail)
-            self._wanted = wanted
-            self.chunk = data[:position]
+        self._held.keep(data, position, wanted)
+        self.chunk = data[:position] if position < size else data
 
 
 class FrontendFrames:

@@ -16,6 +16,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from interlock.core.detection import scanner
+from interlock.protocols.postgres.held import HeldTail
 
 _ROW: Final = 0x44
 _COPY_DATA: Final = 0x64
@@ -97,9 +98,7 @@ class RowMasker:
         self._content = content
         self._expected: i64 = expected_columns
         self._stand_ins: dict[int, bytes] = stand_ins or {}
-        self._held: list[bytes] = []
-        self._held_bytes: i64 = 0
-        self._wanted: i64 = 0
+        self._held = HeldTail()
         self._passing: i64 = 0
         self._copying = False
         self._binary_copy = False
@@ -111,17 +110,17 @@ class RowMasker:
     @property
     def pending(self) -> int:
         """How many bytes are held because their message is not whole."""
-        return self._held_bytes
+        return self._held.size
 
     def finish(self) -> None:
         """The answer is over. Raises ``MalformedRow`` when a message is not."""
-        if self._held_bytes > 0 or self._passing > 0:
+        if self._held.size > 0 or self._passing > 0:
             raise MalformedRow("the answer ended within a message")
 
     def feed(self, data: bytes) -> bytes:
         """What may go to the client now. Raises ``RowTooLarge`` and ``MalformedRow``."""
-        if self._held_bytes > 0:
-            data = self._join(data)
+        if self._held.size > 0:
+            data = self._held.join(data)
         if self._content is not None:
             self._candidates = self._content.candidates(data)
             self._next = 0
@@ -129,7 +128,7 @@ class RowMasker:
         position: i64 = min(self._passing, size)
         copied: i64 = 0
         self._passing -= position
-        self._wanted = 5
+        wanted: i64 = 5
         parts: list[bytes] = []
         while position + 5 <= size:
             kind: i64 = data[position]
@@ -140,7 +139,7 @@ class RowMasker:
                 if end - position > MAX_ROW_BYTES:
                     raise RowTooLarge(f"a row of {int(end - position)} bytes; at most {MAX_ROW_BYTES} can be masked")
                 if end > size:
-                    self._wanted = end - position
+                    wanted = end - position
                     break
                 body = self._data_row(data, position, end) if kind == _ROW else self._copy_data(data, position, end)
                 if body is not None:
@@ -152,28 +151,11 @@ class RowMasker:
             elif kind == _COPY_DONE:
                 self._copying = False
             position = end
-        self._hold(data, position, size)
+        self._held.keep(data, position, wanted)
         if copied == 0:
             return data if position == size else data[:position]
         parts.append(data[copied:position])
         return b"".join(parts)
-
-    def _join(self, data: bytes) -> bytes:
-        """What was held with ``data`` behind it, or nothing while the held message is still incomplete."""
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes < self._wanted:
-            return b""
-        joined = b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
-        return joined
-
-    def _hold(self, data: bytes, position: i64, size: i64) -> None:
-        """Keep the message that is not whole."""
-        if position < size:
-            self._held.append(data[position:])
-            self._held_bytes = size - position
 
     def _data_row(self, data: bytes, start: i64, end: i64) -> bytes | None:
         """The new body of a DataRow; None when it stays as it is."""
