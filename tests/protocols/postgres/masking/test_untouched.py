@@ -54,6 +54,7 @@ COPY orders TO STDOUT
 CREATE TABLE mine AS SELECT total FROM orders
 MERGE INTO orders USING orders o ON true WHEN MATCHED THEN DO NOTHING
 SELECT 'é' FROM orders
+SELECT total FROM orders TABLESAMPLE nobody_knows (1)
 SELECT total FROM
 """.strip().splitlines()
 

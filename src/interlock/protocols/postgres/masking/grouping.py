@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from interlock.protocols.postgres.masking.levels import Item, Level
 from interlock.protocols.postgres.masking.quoting import qualified
-from interlock.protocols.postgres.statements.nodes import Node, strings
+from interlock.protocols.postgres.statements.nodes import Node, nodes_in, strings
 
 _UNGROUPABLE: Final = frozenset(("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"))
 
@@ -68,16 +68,9 @@ def _grouped(node: Node, body: Node) -> list[str] | None:
 
 
 def _names(node: Any) -> list[list[str]]:
-    found: list[list[str]] = []
-    pending: list[Any] = [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        elif isinstance(part, dict):
-            fields = part.get("ColumnRef", {}).get("fields")
-            if fields:
-                found.append(["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields])
-            else:
-                pending.extend(part.values())
-    return found
+    references = [part["ColumnRef"].get("fields") for part in nodes_in(node) if "ColumnRef" in part]
+    return [
+        ["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields]
+        for fields in references
+        if fields
+    ]

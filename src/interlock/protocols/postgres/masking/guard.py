@@ -6,7 +6,7 @@ name is refused when any routine that it could mean is not safe.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from interlock.core.masking import ANY_NAME, builtin_columns
 from interlock.core.operation import Meaning, ResourceKind
@@ -16,7 +16,7 @@ from interlock.protocols.postgres.masking.names import Refused, unknown_function
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS, EFFECTS
 from interlock.protocols.postgres.statements.interpretation import Interpretation
-from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
+from interlock.protocols.postgres.statements.nodes import Node, nodes_in, schema_and_name, strings
 
 _ACTIONS: Final = {
     "do": "DO blocks",
@@ -122,14 +122,7 @@ def check_function(index: MaskingIndex, schema: str, name: str) -> None:
 
 def _named(trees: list[Node]) -> Iterator[tuple[str, list[str]]]:
     """Everything in a text that names code, and every identifier, as (what it names, dotted name)."""
-    pending: list[Any] = list(trees)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(node)
-            continue
-        if not isinstance(node, dict):
-            continue
+    for node in nodes_in(trees):
         for key, value in node.items():
             if key in _CODE and isinstance(value, list):
                 yield _CODE[key], strings(value)
@@ -140,8 +133,6 @@ def _named(trees: list[Node]) -> Iterator[tuple[str, list[str]]]:
                     yield "field", [name]
             elif isinstance(value, str):
                 yield "identifier", [value]
-            if isinstance(value, dict | list):
-                pending.append(value)
 
 
 _CODE: Final = {

@@ -14,7 +14,7 @@ from interlock.core.masking import builtin_columns
 from interlock.protocols.postgres import grammar
 from interlock.protocols.postgres.statements.catalogue import CATALOG_SCHEMA, INFORMATION_SCHEMA
 from interlock.protocols.postgres.statements.functions import BUILTIN_FUNCTIONS
-from interlock.protocols.postgres.statements.nodes import Node, schema_and_name, strings
+from interlock.protocols.postgres.statements.nodes import Node, nodes_in, schema_and_name, strings
 
 Sources = frozenset[ColumnKey]
 _NOTHING: Final[Sources] = frozenset()
@@ -153,7 +153,7 @@ def _calls(routine: Routine) -> _Calls | None:
         return None
     functions: set[str] = set()
     others: set[str] = set()
-    for node in _nodes(trees):
+    for node in nodes_in(trees):
         if "relname" in node or "withClause" in node or not _QUERIES.isdisjoint(node):
             return None
         if "funcname" in node:
@@ -174,17 +174,6 @@ _QUERIES: Final = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStm
 def _plain_body(body: str) -> str:
     """``RETURN expression`` of SQL-standard bodies as a query."""
     return f"SELECT {body[7:]}" if body[:7].lower() == "return " else body
-
-
-def _nodes(tree: Any) -> Iterator[Node]:
-    pending: list[Any] = [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        elif isinstance(part, dict):
-            yield part
-            pending.extend(part.values())
 
 
 # ---------------------------------------------------------------- relations

@@ -14,7 +14,7 @@ from interlock.core.masking import Predicates
 from interlock.protocols.postgres.masking.expressions import is_text
 from interlock.protocols.postgres.masking.index import MaskedField
 from interlock.protocols.postgres.masking.levels import Item, Level, definite
-from interlock.protocols.postgres.statements.nodes import Node, strings
+from interlock.protocols.postgres.statements.nodes import Node, nodes_in, strings
 
 MAX_COMPARED: Final = 100
 """Constants that one text may compare with masked columns: more would be a search."""
@@ -153,16 +153,7 @@ def _is_plain(clause: Node) -> bool:
 
 
 def _names_columns(node: Node | None) -> bool:
-    pending: list[object] = [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, dict):
-            if "ColumnRef" in part:
-                return True
-            pending.extend(part.values())
-        elif isinstance(part, list):
-            pending.extend(part)
-    return False
+    return any("ColumnRef" in part for part in nodes_in(node))
 
 
 def _constants(node: Node | None) -> int | None:

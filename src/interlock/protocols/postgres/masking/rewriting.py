@@ -1,7 +1,7 @@
 """``rewrite``: one text under a principal's masks, as it may go to the target or as a sentence why not."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from interlock.protocols.postgres.masking.raw_outputs import RawOutput
 from interlock.protocols.postgres.masking.reading import Reading, Use
 from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE, WRITERS
 from interlock.protocols.postgres.statements.interpretation import Interpretation
-from interlock.protocols.postgres.statements.nodes import Node, literal
+from interlock.protocols.postgres.statements.nodes import Node, literal, nodes_in
 
 
 class Rewriting(msgspec.Struct, frozen=True):
@@ -192,7 +192,7 @@ def _resolve_all(reading: Reading, body: Node) -> None:
 def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
     """Definitions and the like: they can move values out of a mask's reach, or quote them in errors."""
     if kind in ("CommentStmt", "SecLabelStmt"):
-        names = set(_texts(body))
+        names = {text for node in nodes_in(body) for text in node.values() if isinstance(text, str)}
         if any(reading.index.is_masked(relation) and relation.name in names for relation in reading.index.relations):
             raise Refused("comments and labels of what has masked columns cannot be changed under a mask.")
     if body.get("kind") == "OBJECT_COLLATION":
@@ -210,19 +210,6 @@ def _refuse_masked(reading: Reading, kind: str, body: Node) -> None:
 
 def _holds_masked(index: MaskingIndex, schema: str) -> bool:
     return any(relation.schema == schema and index.is_masked(relation) for relation in index.relations)
-
-
-def _texts(node: Any) -> list[str]:
-    found, pending = [], [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, str):
-            found.append(part)
-        elif isinstance(part, dict):
-            pending.extend(part.values())
-        elif isinstance(part, list):
-            pending.extend(part)
-    return found
 
 
 _STATEMENTS: Final[Mapping[str, Callable[[Reading, Node], None]]] = {

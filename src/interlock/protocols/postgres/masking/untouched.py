@@ -17,9 +17,8 @@ from interlock.protocols.postgres.statements.interpretation import Interpretatio
 
 _VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _ACTIONS: Final = frozenset({"select", "insert", "update", "update-all", "delete", "delete-all", "lock"})
-_HIDDEN: Final = HIDDEN_PREFIX.encode()
-_ESCAPED: Final = b"u&"
-"""An escape that could spell any name."""
+_NOT_IN_MEANING: Final = (HIDDEN_PREFIX.encode(), b"u&", b"tablesample")
+"""The gateway's own names, escapes that could spell any name, and methods of sampling, which are functions."""
 _WORD: Final = re.compile(rb"[a-z0-9_$]+")
 
 
@@ -30,7 +29,7 @@ def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, aro
     if interpretation.statements[0].settings or not text.isascii():
         return False
     folded = text.lower()
-    if _HIDDEN in folded or _ESCAPED in folded:
+    if any(map(folded.__contains__, _NOT_IN_MEANING)):
         return False
     if b'"' in folded and interpretation.meaning.facts["functions"]:
         return False  # The names of functions are known in lower case only.
@@ -49,9 +48,11 @@ def _passes(meaning: Meaning, index: MaskingIndex, around: Surroundings) -> bool
     if not all(_WORD.fullmatch(name.encode()) for name in index.unsafe_attributes):
         return False
     names = Names(index, around)
-    functions = meaning.facts["functions"]
+    functions = meaning.facts.get("functions")
+    if not isinstance(functions, tuple):
+        return False
     try:
-        for function in functions if isinstance(functions, tuple) else ():
+        for function in functions:
             schema, _, name = function.rpartition(".")
             check_function(index, schema, name)
         return all(_is_untouched(access, index, names) for access in meaning.accesses)

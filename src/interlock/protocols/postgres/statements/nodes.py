@@ -1,11 +1,24 @@
 """Small readings of libpg_query's JSON nodes: names, lists, literals."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from interlock.protocols.postgres.statements.catalogue import table_path
 
 Node = dict[str, Any]
 """A node: wrapped (``{"ColumnRef": {...}}``) or the bare body where the grammar allows one type only."""
+
+
+def nodes_in(tree: Any) -> Iterator[Node]:
+    """Every node and body in a tree, itself included, at any depth; parents come before what they hold."""
+    pending: list[Any] = [tree]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending.extend(part)
+        elif isinstance(part, dict):
+            yield part
+            pending.extend(part.values())
 
 
 def strings(nodes: list[Node] | None) -> list[str]:
