@@ -5,7 +5,6 @@ import random
 import pytest
 
 from interlock.protocols.postgres.copy_guard import CopyGuard
-from tests.protocols.postgres import wire
 
 HASHED = b"hash:" + b"a1" * 12
 MASKS = [b"***", b"a***b", b"***@example.com", HASHED]
@@ -13,7 +12,7 @@ MASKS = [b"***", b"a***b", b"***@example.com", HASHED]
 
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mask_in_one_message(mask: bytes) -> None:
-    assert not CopyGuard().passes(1, wire.copy_data(b"1\tx" + mask + b"\n"))
+    assert not CopyGuard().passes(1, b"1\tx" + mask + b"\n")
 
 
 @pytest.mark.parametrize(
@@ -21,15 +20,15 @@ def test_a_mask_in_one_message(mask: bytes) -> None:
 )
 def test_other_data_pass(data: bytes) -> None:
     guard = CopyGuard()
-    assert all(guard.passes(1, wire.copy_data(data)) for _ in range(50))
+    assert all(guard.passes(1, data) for _ in range(50))
 
 
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mask_that_is_cut_anywhere(mask: bytes) -> None:
     for cut in range(1, len(mask)):
         guard = CopyGuard()
-        assert guard.passes(1, wire.copy_data(b"text " + mask[:cut])) == (b"***" not in mask[:cut])
-        assert not guard.passes(1, wire.copy_data(mask[cut:] + b" text"))
+        assert guard.passes(1, b"text " + mask[:cut]) == (b"***" not in mask[:cut])
+        assert not guard.passes(1, mask[cut:] + b" text")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -39,28 +38,20 @@ def test_a_mask_in_random_pieces(seed: int) -> None:
     guard, passed, at = CopyGuard(), True, 0
     while at < len(data):
         size = source.randint(1, 3)
-        passed = guard.passes(1, wire.copy_data(data[at : at + size])) and passed
+        passed = guard.passes(1, data[at : at + size]) and passed
         at += size
     assert not passed
 
 
-def test_a_message_that_comes_in_parts() -> None:
-    """Only its first part has a head."""
+def test_a_part_that_begins_like_a_message() -> None:
+    """Only the first part of a message has a head, and data may begin with any byte."""
     guard = CopyGuard()
-    message = wire.copy_data(b"x" * 10 + b"***")
-    assert guard.passes(1, message[:16])
-    assert not guard.passes(1, message[16:])
-
-
-def test_a_head_hides_nothing_of_the_data_around_it() -> None:
-    """The length's bytes may be anything, and stand between two pieces of one value."""
-    guard = CopyGuard()
-    assert guard.passes(1, wire.copy_data(b"**"))
-    assert not guard.passes(1, wire.copy_data(b"*" + b"x" * 0x2A2A))
+    assert guard.passes(1, b"x" * 10)
+    assert not guard.passes(1, b"d***x" + b"x" * 100)
 
 
 def test_each_copy_begins_anew() -> None:
     guard = CopyGuard()
-    assert guard.passes(1, wire.copy_data(b"**"))
-    assert guard.passes(2, wire.copy_data(b"*"))
-    assert not guard.passes(2, wire.copy_data(b"**"))
+    assert guard.passes(1, b"**")
+    assert guard.passes(2, b"*")
+    assert not guard.passes(2, b"**")

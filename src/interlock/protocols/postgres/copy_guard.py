@@ -6,7 +6,6 @@ from interlock.protocols.postgres.masking.writes import STANDS_FOR_VALUE
 
 _OVERLAP_BYTES: Final = 32
 """Longer than anything that is looked for, so that a cut between two messages hides nothing."""
-_HEAD_BYTES: Final = 5
 
 
 class CopyGuard:
@@ -16,10 +15,10 @@ class CopyGuard:
         self._number = 0
         self._tail = b""
 
-    def passes(self, number: int, part: bytes) -> bool:
-        """Whether a message (or a further part of one) of operation ``number`` may go on."""
+    def passes(self, number: int, data: bytes) -> bool:
+        """Whether what operation ``number`` copies may go on with ``data``, which are no message's head."""
         if number != self._number:
             self._number, self._tail = number, b""
-        joined = self._tail + (part[_HEAD_BYTES:] if part[:1] == b"d" else part)
+        joined = self._tail + data
         self._tail = joined[-_OVERLAP_BYTES:]
         return STANDS_FOR_VALUE.search(joined) is None

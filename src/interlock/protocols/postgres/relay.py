@@ -403,7 +403,8 @@ class Relay:
         assert copying is not None
         if kind in _COPY_MESSAGES:
             self._last_number = copying.number
-            if copying.copies_masked and not self._copy_guard.passes(copying.number, message):
+            guarded = copying.copies_masked and kind == messages.COPY_DATA
+            if guarded and not self._copy_guard.passes(copying.number, message[5:]):
                 self._refuse_copy(copying, effects)
                 return
             self._pass_to_target(message, effects)
