@@ -1,14 +1,17 @@
 """The file: migrations, order, failures, and several users of it at once."""
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import structlog
 
+from interlock.adapters.private_file import create_private
 from interlock.adapters.store.database import MAX_QUEUED, Database
 from interlock.adapters.store.schema import MIGRATIONS
 from interlock.core.errors import ConfigurationError, StateUnavailable
@@ -79,6 +82,23 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(StateUnavailable):
         Database(file)
+
+
+def test_it_waits_for_a_writer_before_the_journal_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when several processes start with a new file."""
+    file = tmp_path / "state.db"
+    create_private(file, b"")
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            writer.execute("COMMIT")
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        Database(file).close()
+    assert len(waited) == 1
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -22,6 +23,7 @@ from interlock.adapters.store.schema import MIGRATIONS
 from interlock.core.errors import ConfigurationError, StateUnavailable
 
 BUSY_TIMEOUT_S: Final = 5.0
+_RETRY_S: Final = 0.01
 MAX_QUEUED: Final = 10_000
 MAX_WRITES_PER_TRANSACTION: Final = 64
 
@@ -163,13 +165,26 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA trusted_schema = OFF")
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Whatever the timeout, SQLite does not wait for a writer when it changes the journal's mode: it is tried again."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(_RETRY_S)
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]], file: Path) -> None:
