@@ -48,7 +48,7 @@ clean: ## remove what was built, except .venv
 	find src -name '*.so' -delete
 
 .venv/.installed: pyproject.toml constraints.txt setup.py
-	tools/venv.sh demo,test,check
+	tools/venv.sh demo,notify,test,check
 	@touch $@
 
 .venv/.fuzz: .venv/.installed

@@ -43,6 +43,7 @@ from interlock.core.administration import AnswerT, Command
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
 from interlock.core.errors import ConfigurationError, EvidenceError, MaskingUnavailable
+from interlock.core.identity import local_actor
 from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.operation import Meaning
@@ -389,7 +390,7 @@ class Bench:
             async with contextlib.AsyncExitStack() as stack:
                 node = Node(self.settings, stack)
                 await node.open()
-                return await node.administration().execute(command, f"os:{user_name(os.geteuid())}")
+                return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

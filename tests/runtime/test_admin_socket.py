@@ -24,6 +24,7 @@ from interlock.core.administration import (
     ShowIdentity,
 )
 from interlock.core.errors import AdministrationRefused, ConfigurationError
+from interlock.core.identity import Actor
 from interlock.core.settings import IdentityKind
 from interlock.runtime import admin_socket
 from interlock.runtime.admin_socket import MAX_LINE_BYTES, AdminSocket, user_name
@@ -33,7 +34,7 @@ from tests.services.administration_bench import AdministrationBench
 class FailingExecutor:
     """Fails in a way that nobody foresaw, with a secret in the text."""
 
-    async def execute(self, command: Command[AnswerT], actor: str) -> AnswerT:
+    async def execute(self, command: Command[AnswerT], actor: Actor) -> AnswerT:
         raise RuntimeError(f"planted-secret in {command} of {actor}")
 
 

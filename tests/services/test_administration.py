@@ -27,11 +27,12 @@ from interlock.core.administration import (
     answer_type,
 )
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable
-from interlock.core.identity import PrincipalKind
+from interlock.core.identity import PrincipalKind, local_actor
 from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind
 from tests.services.administration_bench import AdministrationBench
 
-ACTOR = "os:ada"
+ADA = local_actor("ada")
+ACTOR = ADA.name
 SEALED = CredentialReference(sealed=True)
 
 
@@ -42,7 +43,7 @@ def settings(**changes: Any) -> ConnectionSettings:
 async def do(bench: AdministrationBench, *commands: Command[Any]) -> Any:
     """Execute the commands; returns the last answer, which must survive the way over the socket."""
     for command in commands:
-        answer = await bench.administration.execute(command, ACTOR)
+        answer = await bench.administration.execute(command, ADA)
         again = msgspec.json.decode(msgspec.json.encode(command), type=AnyCommand)
         assert again == command
         assert msgspec.json.decode(msgspec.json.encode(answer), type=answer_type(command)) == answer
@@ -52,7 +53,7 @@ async def do(bench: AdministrationBench, *commands: Command[Any]) -> Any:
 async def refused(bench: AdministrationBench, command: Command[Any]) -> str:
     before = (list(bench.ledger.records), dict(bench.state.connections), dict(bench.state.identities))
     with pytest.raises(AdministrationRefused) as caught:
-        await bench.administration.execute(command, ACTOR)
+        await bench.administration.execute(command, ADA)
     assert before == (bench.ledger.records, bench.state.connections, bench.state.identities)
     return str(caught.value)
 
@@ -164,7 +165,7 @@ async def test_what_cannot_be_recorded_is_not_done(command: Command[Any]) -> Non
     done = list(bench.journal)
     bench.ledger.broken = True
     with pytest.raises(LedgerUnavailable):
-        await bench.administration.execute(command, ACTOR)
+        await bench.administration.execute(command, ADA)
     assert bench.journal == done
 
 
@@ -287,7 +288,7 @@ async def test_hardening_that_cannot_be_recorded_is_not_done() -> None:
     )
     for command in commands:
         with pytest.raises(LedgerUnavailable):
-            await bench.administration.execute(command, ACTOR)
+            await bench.administration.execute(command, ADA)
     assert bench.journal == ["recorded", "changed"]
     assert bench.target.asked == []
 
@@ -305,4 +306,4 @@ async def test_a_target_that_is_gone() -> None:
     bench.target.gone = True
     assert await refused(bench, HardenConnection("crm", COLUMNS)) == "the target is gone"
     with pytest.raises(AdministrationRefused, match="the target is gone"):
-        await bench.administration.execute(ScanConnection("crm"), ACTOR)
+        await bench.administration.execute(ScanConnection("crm"), ADA)

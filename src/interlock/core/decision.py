@@ -54,6 +54,8 @@ class ApprovalDemand(msgspec.Struct, frozen=True):
     group: str
     approvals: int = 1
     expires_s: float = 600.0
+    self_approval: bool = False
+    """Whether the people behind the request may answer it, too."""
 
 
 class Hold(msgspec.Struct, frozen=True):

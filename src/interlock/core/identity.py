@@ -51,3 +51,20 @@ class RegisteredIdentity(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"RegisteredIdentity(name={self.name!r}, kind={self.kind.name}, disabled={self.disabled})"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who gives a command: a principal, and whether it is the gateway's own operator on its own machine."""
+
+    principal: Principal
+    local: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the ledger has it."""
+        return self.principal.name
+
+
+def local_actor(account: str, groups: frozenset[str] = frozenset()) -> Actor:
+    """An operating system's account with access to the gateway's data directory."""
+    return Actor(Principal(PrincipalKind.USER, f"os:{account}", groups, issuer="os", subject=account), local=True)

@@ -165,6 +165,135 @@ class SessionClosed(Record, frozen=True, tag="session.closed"):
     bytes_from_target: int
 
 
+class ApprovalRequested(Record, frozen=True, tag="approval.requested"):
+    """People are asked about an operation. ``demands`` are ``count of group (rule)``; a yes is bound to ``digest``."""
+
+    approval: str
+    session: str
+    number: int
+    principal: str
+    connection: str
+    digest: str
+    rules: tuple[str, ...]
+    demands: tuple[str, ...]
+    policy: str
+    expires_at_s: float
+
+
+class ApprovalVoted(Record, frozen=True, tag="approval.voted"):
+    """Someone answered: ``verdict`` is ``approve`` or ``deny``, ``groups`` are those that the answer counts for."""
+
+    approval: str
+    reviewer: str
+    verdict: str
+    groups: tuple[str, ...]
+    reason: str
+
+
+class ApprovalRefused(Record, frozen=True, tag="approval.refused"):
+    """Someone's answer did not count; ``why`` says why: expired, spent, changed, one's own, not of the group."""
+
+    approval: str
+    reviewer: str
+    verdict: str
+    why: str
+
+
+class ApprovalSettled(Record, frozen=True, tag="approval.settled"):
+    """A request came to ``status`` (see ``core.approval``): approved, denied, expired, withdrawn, void or spent."""
+
+    approval: str
+    status: str
+    by: str
+    reason: str
+
+
+class OperationRehearsed(Record, frozen=True, tag="operation.rehearsed"):
+    """A held operation is run for ``by`` to see what it does, in a transaction that only an approval commits."""
+
+    session: str
+    number: int
+    approval: str
+    by: str
+
+
+class LockAdded(Record, frozen=True, tag="lock.added"):
+    """Somebody or something is locked; written before it takes effect. ``expires_at_s`` is 0 for no end."""
+
+    lock: str
+    subject_kind: str
+    subject: str
+    mode: str
+    reason: str
+    by: str
+    cause: str
+    expires_at_s: float
+
+
+class LockRemoved(Record, frozen=True, tag="lock.removed"):
+    """A lock was lifted, or has expired."""
+
+    lock: str
+    by: str
+    reason: str
+
+
+class SessionCut(Record, frozen=True, tag="session.cut"):
+    """What a lock or a command did to a session, measured. ``lock`` is empty for a command about this session alone.
+
+    Times are in milliseconds from when it was asked for; ``gone_after_ms`` is -1 when the target did not say that what
+    was in flight was over.
+    """
+
+    session: str
+    lock: str
+    action: str
+    by: str
+    reason: str
+    stopped_after_ms: float
+    in_flight: str
+    gone_after_ms: float
+    rows: int
+    bytes_sent: int
+
+
+class AlertRaised(Record, frozen=True, tag="alert.raised"):
+    """Something that people should know of: ``alert`` is its kind, such as ``denials``; ``count`` how often by now."""
+
+    alert: str
+    principal: str
+    text: str
+    count: int
+
+
+class IncidentOpened(Record, frozen=True, tag="incident.opened"):
+    """A responder began to deal with something; ``lock`` is the lock that came with it, empty for none."""
+
+    incident: str
+    subject_kind: str
+    subject: str
+    reason: str
+    by: str
+    lock: str
+
+
+class IncidentClosed(Record, frozen=True, tag="incident.closed"):
+    """A responder is done."""
+
+    incident: str
+    by: str
+    reason: str
+
+
+class AccessRefused(Record, frozen=True, tag="access.refused"):
+    """Someone asked for what policy does not let them do on the gateway itself. ``action`` is the command's name."""
+
+    actor: str
+    action: str
+    subject: str
+    why: str
+
+
 AnyRecord = (
     GatewayStarted
     | GatewayStopped
@@ -179,4 +308,16 @@ AnyRecord = (
     | RecordingStored
     | RecordingGap
     | SessionClosed
+    | ApprovalRequested
+    | ApprovalVoted
+    | ApprovalRefused
+    | ApprovalSettled
+    | OperationRehearsed
+    | LockAdded
+    | LockRemoved
+    | SessionCut
+    | AlertRaised
+    | IncidentOpened
+    | IncidentClosed
+    | AccessRefused
 )

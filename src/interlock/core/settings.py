@@ -82,6 +82,23 @@ class Notifications(enum.Enum):
     SHOW = "show"
 
 
+class NotifiedEvent(enum.Enum):
+    """What messages are about."""
+
+    APPROVAL = "approval"
+    LOCK = "lock"
+    ALERT = "alert"
+    INCIDENT = "incident"
+
+
+class AlertLock(enum.Enum):
+    """The lock that an alert trips."""
+
+    NONE = "none"
+    FREEZE = "freeze"
+    REFUSE = "refuse"
+
+
 class IdentityKind(enum.Enum):
     """What a token's holder is."""
 
@@ -448,6 +465,122 @@ class SecretsSettings(Table, frozen=True):
     ] = ()
 
 
+class ApiSettings(Table, frozen=True):
+    """The HTTP API. The gateway's own operators reach it through a socket in the data directory in any case."""
+
+    listen: Annotated[
+        str, Meta(description="Address of the API, as `host:port`, with TLS. Empty: on the local socket only.")
+    ] = ""
+    tls_certificate: Annotated[
+        str | None,
+        Meta(description="PEM file with the certificate chain. Absent: that of the PostgreSQL listener.", extra=PATH),
+    ] = None
+    tls_key: Annotated[
+        str | None, Meta(description="PEM file with the private key of `tls_certificate`.", extra=PATH)
+    ] = None
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https://[^?#]+[^/?#])?$",
+            description="Where people reach the API or the console: the beginning of the links in messages.",
+        ),
+    ] = ""
+    requests_per_minute: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests that one caller may make in a minute; more get status 429.")
+    ] = 600
+
+    def __post_init__(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together, or neither")
+
+
+class ApprovalSettings(Table, frozen=True):
+    """How people are asked. Who is asked, and about what, says policy."""
+
+    wait_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="How long a held statement waits on the wire. After that the client is told to send it again "
+            "within the life of the request.",
+        ),
+    ] = 600.0
+    max_open_per_session: Annotated[
+        int, Meta(ge=1, le=1000, description="Requests that one session may have open; more are refused.")
+    ] = 10
+    max_open_per_identity: Annotated[
+        int, Meta(ge=1, le=10_000, description="Requests that one identity may have open over all its sessions.")
+    ] = 50
+    requests_per_minute: Annotated[
+        int, Meta(ge=1, le=10_000, description="New requests that one identity may cause in a minute.")
+    ] = 30
+    rehearsal_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="How long the transaction of a rehearsal is held open; then it is rolled back, "
+            "and an approval runs the statement anew.",
+        ),
+    ] = 120.0
+
+
+class NotificationSettings(Table, frozen=True, kw_only=True):
+    """A place that messages go to. Exactly one of `webhook`, `email`, `slack` and `apprise` is given."""
+
+    webhook: Annotated[str | None, Meta(description="URL that gets every message as JSON, signed with the secret.")] = (
+        None
+    )
+    email: Annotated[str | None, Meta(description="Address that messages are mailed to.")] = None
+    smtp: Annotated[
+        str | None, Meta(description="Mail server for `email`, as `host:port`; `smtps://host:port` for TLS at once.")
+    ] = None
+    smtp_user: Annotated[str | None, Meta(description="User at the mail server; the secret is its password.")] = None
+    sender: Annotated[str | None, Meta(description="Sender of the mail.")] = None
+    slack: Annotated[CredentialReference | None, Meta(description="Where the URL of a Slack incoming webhook is.")] = (
+        None
+    )
+    apprise: Annotated[
+        CredentialReference | None,
+        Meta(description="Where a URL for Apprise is (needs the extra `notify`)."),
+    ] = None
+    secret: Annotated[
+        CredentialReference | None,
+        Meta(description="Where the key that signs webhooks, or the password of the mail server, is."),
+    ] = None
+    events: Annotated[
+        tuple[NotifiedEvent, ...],
+        Meta(min_length=1, description="Which messages go here."),
+    ] = (NotifiedEvent.APPROVAL, NotifiedEvent.LOCK, NotifiedEvent.ALERT, NotifiedEvent.INCIDENT)
+    include_statement: Annotated[
+        bool,
+        Meta(description="Put the statement into messages about approvals. Without it they have a link only."),
+    ] = False
+
+    def __post_init__(self) -> None:
+        places = (self.webhook, self.email, self.slack, self.apprise)
+        if sum(place is not None for place in places) != 1:
+            raise ValueError("exactly one of webhook, email, slack, apprise")
+        if self.email is not None and (self.smtp is None or self.sender is None):
+            raise ValueError("email needs smtp and sender")
+
+
+class AlertSettings(Table, frozen=True):
+    """What the gateway notices by itself."""
+
+    denials: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="So many denials of one identity raise one alert. 0: never.")
+    ] = 50
+    denials_window_s: Annotated[float, Meta(ge=1, le=86_400, description="Within so many seconds.")] = 60.0
+    lock: Annotated[
+        AlertLock, Meta(description="Lock that such an alert puts on the identity: `none`, `freeze` or `refuse`.")
+    ] = AlertLock.NONE
+    lock_s: Annotated[
+        float, Meta(ge=1, le=86_400 * 30, description="How long that lock stays, unless somebody lifts it.")
+    ] = 3600.0
+
+
 class DevelopmentSettings(Table, frozen=True):
     """Conveniences that must not reach production."""
 
@@ -472,4 +605,8 @@ class Settings(Table, frozen=True):
     policy: Annotated[PolicySettings, Meta(description="What is allowed.")] = PolicySettings()
     recording: Annotated[RecordingSettings, Meta(description="What is kept.")] = RecordingSettings()
     secrets: Annotated[SecretsSettings, Meta(description="The gateway's own key.")] = SecretsSettings()
+    api: Annotated[ApiSettings, Meta(description="The HTTP API.")] = ApiSettings()
+    approvals: Annotated[ApprovalSettings, Meta(description="How people are asked.")] = ApprovalSettings()
+    notifications: Annotated[tuple[NotificationSettings, ...], Meta(description="Where messages go.")] = ()
+    alerts: Annotated[AlertSettings, Meta(description="What the gateway notices by itself.")] = AlertSettings()
     development: Annotated[DevelopmentSettings, Meta(description="For trying things out.")] = DevelopmentSettings()

@@ -19,6 +19,7 @@ import structlog
 
 from interlock.core.administration import SOCKET_FILE, AnswerT, AnyCommand, Command
 from interlock.core.errors import ConfigurationError, InterlockError
+from interlock.core.identity import Actor, local_actor
 
 MAX_LINE_BYTES: Final = 1 << 20
 READ_TIMEOUT_S: Final = 30.0
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 class Executor(Protocol):
     """``services.administration.Administration``."""
 
-    def execute(self, command: Command[AnswerT], actor: str) -> Awaitable[AnswerT]:
+    def execute(self, command: Command[AnswerT], actor: Actor) -> Awaitable[AnswerT]:
         """Do what the command says. Raises InterlockError."""
 
 
@@ -62,7 +63,7 @@ class AdminSocket:
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
             if uid in (0, os.geteuid()):
-                await self._answer_all(reader, writer, f"os:{user_name(uid)}")
+                await self._answer_all(reader, writer, local_actor(user_name(uid)))
             else:
                 log.warning("administration refused", uid=uid)
         except (OSError, TimeoutError, ValueError):
@@ -72,12 +73,12 @@ class AdminSocket:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actor: str) -> None:
+    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actor: Actor) -> None:
         while line := await asyncio.wait_for(reader.readline(), READ_TIMEOUT_S):
             writer.write(msgspec.json.encode(await self._answer(line, actor)) + b"\n")
             await writer.drain()
 
-    async def _answer(self, line: bytes, actor: str) -> dict[str, Any]:
+    async def _answer(self, line: bytes, actor: Actor) -> dict[str, Any]:
         try:
             command = self._commands.decode(line)
         except msgspec.MsgspecError as error:

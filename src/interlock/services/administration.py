@@ -5,8 +5,8 @@ secret, and nothing in here writes one to a log or a record.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -37,7 +37,7 @@ from interlock.core.administration import (
     TestConnection,
 )
 from interlock.core.errors import AdministrationRefused, CatalogueUnavailable
-from interlock.core.identity import PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.settings import ConnectionSettings, IdentityKind
 from interlock.services.discovery import Discovery
@@ -46,11 +46,19 @@ from interlock.services.ports import Clock, ColumnGrants, Ledger
 from interlock.services.state import ConnectionStore, CredentialKeeper, IdentityStore, TargetProbe, TokenIssuer
 
 _KINDS = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
-Handler = Callable[[Any, str], Awaitable[object]]
+Handler = Callable[[Any, Actor], Awaitable[object]]
+
+
+class Room(Protocol):
+    """A service that carries out commands of its own. They are not kept waiting by others."""
+
+    @property
+    def handlers(self) -> Mapping[type[Command[Any]], Handler]:
+        """What carries out each of its commands; see ``Administration.execute`` for what they raise."""
 
 
 class Administration:
-    """Executes commands, one at a time, so that each sees what the one before it did. A scan goes on beside them."""
+    """Executes commands. Changes of connections and identities go one at a time: each sees the one before it."""
 
     def __init__(
         self,
@@ -65,6 +73,7 @@ class Administration:
         grants: ColumnGrants,
         protocols: tuple[str, ...],
         token_issuer: TokenIssuer | None = None,
+        rooms: Iterable[Room] = (),
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -84,7 +93,6 @@ class Administration:
             SetCredential: self._set_credential,
             RemoveConnection: self._remove_connection,
             TestConnection: self._test_connection,
-            ScanConnection: self._scan_connection,
             HardenConnection: self._harden_connection,
             ListIdentities: self._list_identities,
             ShowIdentity: self._show_identity,
@@ -94,29 +102,34 @@ class Administration:
             GenerateSecret: self._generate_secret,
             IssueToken: self._issue_token,
         }
+        self._beside: dict[type[Command[Any]], Handler] = {ScanConnection: self._scan_connection}
+        for room in rooms:
+            self._beside |= room.handlers
 
-    async def execute(self, command: Command[AnswerT], actor: str) -> AnswerT:
-        """Do what the command says on behalf of ``actor`` (``os:alice``).
+    async def execute(self, command: Command[AnswerT], actor: Actor) -> AnswerT:
+        """Do what the command says on behalf of ``actor``.
 
         Raises AdministrationRefused when it cannot be done, LedgerUnavailable when it cannot be recorded,
         StateUnavailable when it cannot be kept.
         """
         _check(command)
-        handler = self._handlers[type(command)]
-        if isinstance(command, ScanConnection):
-            return cast(AnswerT, await handler(command, actor))
+        if (beside := self._beside.get(type(command))) is not None:
+            return cast(AnswerT, await beside(command, actor))
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            raise AdministrationRefused("this takes a running gateway, and none is running here")
         async with self._one_at_a_time:
             return cast(AnswerT, await handler(command, actor))
 
     # ------------------------------------------------------------ connections
 
-    async def _list_connections(self, _command: ListConnections, _actor: str) -> tuple[ConnectionView, ...]:
+    async def _list_connections(self, _command: ListConnections, _actor: Actor) -> tuple[ConnectionView, ...]:
         return tuple(self._view(name, settings) for name, settings in self._connections.all().items())
 
-    async def _show_connection(self, command: ShowConnection, _actor: str) -> ConnectionView:
+    async def _show_connection(self, command: ShowConnection, _actor: Actor) -> ConnectionView:
         return self._view(command.name, self._connection(command.name))
 
-    async def _add_connection(self, command: AddConnection, actor: str) -> Done:
+    async def _add_connection(self, command: AddConnection, actor: Actor) -> Done:
         if command.settings.protocol not in self._protocols:
             allowed = ", ".join(self._protocols)
             raise AdministrationRefused(f"unknown protocol {command.settings.protocol!r}; allowed: {allowed}")
@@ -127,7 +140,7 @@ class Administration:
         await self._connections.save(command.name, command.settings)
         return Done(f"Connection {command.name!r} is ready for policy to permit.")
 
-    async def _set_credential(self, command: SetCredential, actor: str) -> Done:
+    async def _set_credential(self, command: SetCredential, actor: Actor) -> Done:
         reference = self._connection(command.name).credential
         if reference is None or not reference.sealed:
             raise AdministrationRefused(f"connection {command.name!r} has no sealed credential; it is kept elsewhere")
@@ -135,17 +148,17 @@ class Administration:
         await self._credentials.seal(command.name, command.password)
         return Done(f"The credential of {command.name!r} is sealed. Nothing shows it again.")
 
-    async def _remove_connection(self, command: RemoveConnection, actor: str) -> Done:
+    async def _remove_connection(self, command: RemoveConnection, actor: Actor) -> Done:
         self._connection(command.name)
         self._refuse_configured(command.name)
         await self._record(actor, "connections.remove", command.name, "")
         await self._connections.remove(command.name)
         return Done(f"Connection {command.name!r} is removed, and its sealed credential with it.")
 
-    async def _test_connection(self, command: TestConnection, _actor: str) -> Done:
+    async def _test_connection(self, command: TestConnection, _actor: Actor) -> Done:
         return Done(await self._probe.probe(command.name, self._connection(command.name)))
 
-    async def _scan_connection(self, command: ScanConnection, actor: str) -> ScanReport:
+    async def _scan_connection(self, command: ScanConnection, actor: Actor) -> ScanReport:
         database = self._database(command.name, command.database)
         detail = f"database {database}, up to {command.sample_rows} rows of each table"
         await self._record(actor, "connections.scan", command.name, detail)
@@ -154,7 +167,7 @@ class Administration:
         except CatalogueUnavailable as error:
             raise AdministrationRefused(str(error)) from None
 
-    async def _harden_connection(self, command: HardenConnection, actor: str) -> HardeningPlan:
+    async def _harden_connection(self, command: HardenConnection, actor: Actor) -> HardeningPlan:
         database = self._database(command.name, command.database)
         role = command.role or self._connection(command.name).user
         try:
@@ -203,13 +216,13 @@ class Administration:
 
     # ------------------------------------------------------------ identities
 
-    async def _list_identities(self, _command: ListIdentities, _actor: str) -> tuple[IdentityView, ...]:
+    async def _list_identities(self, _command: ListIdentities, _actor: Actor) -> tuple[IdentityView, ...]:
         return tuple(map(_identity_view, self._identities.all()))
 
-    async def _show_identity(self, command: ShowIdentity, _actor: str) -> IdentityView:
+    async def _show_identity(self, command: ShowIdentity, _actor: Actor) -> IdentityView:
         return _identity_view(self._identity(command.name))
 
-    async def _add_identity(self, command: AddIdentity, actor: str) -> Done:
+    async def _add_identity(self, command: AddIdentity, actor: Actor) -> Done:
         known = self._identities.find(command.name)
         if known is not None and not command.replace:
             raise AdministrationRefused(f"identity {command.name!r} exists already; change it with --replace")
@@ -227,20 +240,20 @@ class Administration:
         await self._identities.save(identity)
         return Done(f"{command.kind.value.capitalize()} {command.name!r} is registered.")
 
-    async def _disable_identity(self, command: DisableIdentity, actor: str) -> Done:
+    async def _disable_identity(self, command: DisableIdentity, actor: Actor) -> Done:
         await self._set_disabled(command.name, actor, "identities.disable", disabled=True)
         return Done(f"Identity {command.name!r} is disabled: it cannot log in any more.")
 
-    async def _enable_identity(self, command: EnableIdentity, actor: str) -> Done:
+    async def _enable_identity(self, command: EnableIdentity, actor: Actor) -> Done:
         await self._set_disabled(command.name, actor, "identities.enable", disabled=False)
         return Done(f"Identity {command.name!r} may log in again.")
 
-    async def _set_disabled(self, name: str, actor: str, action: str, *, disabled: bool) -> None:
+    async def _set_disabled(self, name: str, actor: Actor, action: str, *, disabled: bool) -> None:
         identity = self._identity(name)
         await self._record(actor, action, name, "")
         await self._identities.save(msgspec.structs.replace(identity, disabled=disabled))
 
-    async def _generate_secret(self, command: GenerateSecret, actor: str) -> GeneratedSecret:
+    async def _generate_secret(self, command: GenerateSecret, actor: Actor) -> GeneratedSecret:
         identity = self._identity(command.name)
         await self._record(actor, "identities.secret", command.name, "")
         secret = generate_secret()
@@ -255,7 +268,7 @@ class Administration:
 
     # ------------------------------------------------------------ tokens
 
-    async def _issue_token(self, command: IssueToken, actor: str) -> IssuedToken:
+    async def _issue_token(self, command: IssueToken, actor: Actor) -> IssuedToken:
         if self._token_issuer is None:
             raise AdministrationRefused(
                 "no development issuer is running: get a token from your identity provider, "
@@ -267,9 +280,9 @@ class Administration:
         )
         return IssuedToken(token, command.ttl_s)
 
-    async def _record(self, actor: str, action: str, subject: str, detail: str) -> None:
+    async def _record(self, actor: Actor, action: str, subject: str, detail: str) -> None:
         """Put a change on the ledger and wait until it is accepted. Raises LedgerUnavailable."""
-        accepted = self._ledger.append(AdministrationChanged(actor, action, subject, detail))
+        accepted = self._ledger.append(AdministrationChanged(actor.name, action, subject, detail))
         if accepted is not None:
             await accepted
 

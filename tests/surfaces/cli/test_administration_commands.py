@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from interlock.core.administration import AnswerT, Command
 from interlock.core.errors import LedgerUnavailable
+from interlock.core.identity import local_actor
 from interlock.core.settings import ConnectionSettings, Detection, TlsMode
 from interlock.surfaces.cli import connections, identities, token
 from tests.services.administration_bench import AdministrationBench
@@ -30,7 +31,7 @@ class BenchWorkbench:
     def administer(self, command: Command[AnswerT]) -> AnswerT:
         if self.error is not None:
             raise self.error
-        return asyncio.run(self._bench.administration.execute(command, "os:ada"))
+        return asyncio.run(self._bench.administration.execute(command, local_actor("ada")))
 
 
 @pytest.fixture

@@ -40,4 +40,46 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX sessions_by_status ON sessions (status, id)",
         "CREATE INDEX sessions_by_principal ON sessions (principal, id)",
     ),
+    (
+        """
+        CREATE TABLE locks (
+            id TEXT PRIMARY KEY,
+            subject_kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            mode TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            by TEXT NOT NULL,
+            created_at_s REAL NOT NULL,
+            expires_at_s REAL,
+            cause TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE approvals (
+            id TEXT PRIMARY KEY,
+            digest TEXT NOT NULL,
+            status TEXT NOT NULL,
+            request TEXT NOT NULL,
+            sealed BLOB NOT NULL,
+            expires_at_s REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX approvals_by_digest ON approvals (digest, status)",
+        "CREATE INDEX approvals_by_status ON approvals (status, id)",
+        """
+        CREATE TABLE budgets (
+            key TEXT NOT NULL,
+            bucket INTEGER NOT NULL,
+            amount INTEGER NOT NULL,
+            PRIMARY KEY (key, bucket)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE incidents (
+            id TEXT PRIMARY KEY,
+            incident TEXT NOT NULL,
+            closed INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -1,0 +1,58 @@
+"""Locks and tokens that are taken back: what can be asked of them and what is answered."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from interlock.core.administration.base import Command, Done, Permission, Route
+from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject
+
+Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
+LockSeconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
+
+
+class LockPage(msgspec.Struct, frozen=True):
+    """Locks in force, the newest first; ``next`` is what to give as ``after`` for more, empty at the end."""
+
+    items: tuple[Lock, ...]
+    next: str = ""
+
+
+class ListLocks(Command[LockPage], frozen=True, tag="locks.list"):
+    """The locks in force."""
+
+    route: ClassVar = Route("GET", "/v1/locks", (Permission.RESPOND, Permission.AUDIT, Permission.ADMINISTER))
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: str = ""
+
+
+class AddLock(Command[LockReceipt], frozen=True, tag="locks.add"):
+    """Lock somebody or something; without ``expires_in_s`` until the lock is removed."""
+
+    route: ClassVar = Route("POST", "/v1/locks", (Permission.RESPOND,))
+
+    subject_kind: LockSubject
+    reason: Reason
+    subject: Annotated[str, Meta(max_length=255)] = ""
+    mode: LockMode = LockMode.REFUSE
+    expires_in_s: LockSeconds | None = None
+
+
+class RemoveLock(Command[Done], frozen=True, tag="locks.remove"):
+    """Lift a lock."""
+
+    route: ClassVar = Route("POST", "/v1/locks/{id}/remove", (Permission.RESPOND,))
+
+    id: str
+    reason: Reason
+
+
+class RevokeToken(Command[LockReceipt], frozen=True, tag="tokens.revoke"):
+    """Take a token back, by its id (the claim ``jti``): its sessions are cut, and it opens no more."""
+
+    route: ClassVar = Route("POST", "/v1/tokens/{token_id}/revoke", (Permission.RESPOND, Permission.ADMINISTER))
+
+    token_id: Annotated[str, Meta(min_length=1, max_length=255)]
+    reason: Reason

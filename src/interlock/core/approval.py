@@ -1,0 +1,110 @@
+"""Approvals: a question to people about one exact operation, their answers, and what became of it.
+
+Values only. Who may answer and what an answer is good for, ``services.approvals`` says.
+"""
+
+import enum
+
+import msgspec
+
+from interlock.core.decision import ApprovalDemand
+
+
+class ApprovalStatus(enum.Enum):
+    """Where a request stands. Only ``PENDING`` takes votes, only ``APPROVED`` can be spent."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    """Whoever asked has gone or has cancelled."""
+    VOID = "void"
+    """A lock, a changed policy or a lost reviewer took it away."""
+    SPENT = "spent"
+    """The operation was forwarded, once."""
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """One person's answer. ``groups`` are those that it counts for; ``at_s`` is Unix time."""
+
+    reviewer: str
+    approves: bool
+    reason: str
+    groups: tuple[str, ...]
+    at_s: float
+
+
+class ApprovalRequest(msgspec.Struct, frozen=True):
+    """One question. The statement itself is kept sealed beside it (see ``ApprovalView``).
+
+    ``digest`` is SHA-256, in hexadecimal, over principal, connection, database, the operation with all its parameters,
+    what it means, and the policy version. ``claims`` are those of the principal, for four eyes. ``asked`` counts equal
+    requests. ``expires_at_s`` is when a request that nobody has answered is denied; once it is approved, when the
+    approval ends. ``policy`` is the policy's version. Times are Unix seconds.
+    """
+
+    id: str
+    digest: str
+    status: ApprovalStatus
+    session: str
+    number: int
+    principal_kind: str
+    principal: str
+    owner: str
+    groups: tuple[str, ...]
+    issuer: str
+    subject: str
+    claims: tuple[tuple[str, str], ...]
+    connection: str
+    database: str
+    application: str
+    trace: str
+    client_address: str
+    verb: str
+    accesses: tuple[str, ...]
+    rules: tuple[str, ...]
+    demands: tuple[ApprovalDemand, ...]
+    message: str
+    policy: str
+    created_at_s: float
+    expires_at_s: float
+    asked: int = 1
+    votes: tuple[Vote, ...] = ()
+    settled_by: str = ""
+    settled_reason: str = ""
+
+
+class RowSample(msgspec.Struct, frozen=True):
+    """Some rows of a table, as text, masked for whoever looks; None for NULL."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+class Rehearsal(msgspec.Struct, frozen=True):
+    """What the statement did, in a transaction that is still open or was rolled back.
+
+    ``tag`` is the target's completion word with its count (``DELETE 12``); ``problem`` says why there is none.
+    ``before`` and ``after`` are samples of the rows that were changed.
+    """
+
+    tag: str = ""
+    problem: str = ""
+    before: tuple[RowSample, ...] = ()
+    after: tuple[RowSample, ...] = ()
+    held: bool = False
+    """The transaction is open: an approval commits exactly it."""
+
+
+class ApprovalView(msgspec.Struct, frozen=True):
+    """A request as reviewers see it: the exact statement and values, what is left out said so."""
+
+    request: ApprovalRequest
+    statement: str
+    parameters: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What the reviewer has to know besides: what is not shown, what is hidden in the text, what is not covered."""
+    rehearsal: Rehearsal | None = None
+    link: str = ""
