@@ -19,6 +19,9 @@ class DenialReason(enum.Enum):
     UNSUPPORTED = "the gateway cannot carry it safely"
     UNRECORDED = "it could not be recorded"
     LOCKED = "access is locked"
+    NOT_APPROVED = "nobody approved it"
+    REJECTED = "a person denied it"
+    WITHDRAWN = "whoever asked took it back"
 
 
 class Permit(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ A key says nothing about the target; the target's own key never leaves the gatew
 
 import asyncio
 import ssl
+from collections.abc import Callable
 
 import structlog
 
@@ -18,10 +19,17 @@ _CANCEL_TIMEOUT_S = 5.0
 
 
 class CancelRoute:
-    """Where a cancel request has to go, and what it says."""
+    """Where a cancel request has to go, and what it says. ``give_up`` takes back what only waits for people."""
 
-    def __init__(self, settings: ConnectionSettings, tls: ssl.SSLContext | None, registered: RegisterCancelKey) -> None:
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        tls: ssl.SSLContext | None,
+        registered: RegisterCancelKey,
+        give_up: Callable[[str], bool],
+    ) -> None:
         self.settings = settings
+        self.give_up = give_up
         self.tls = tls
         self.tls_request = registered.tls_request
         self.request = registered.request
@@ -47,6 +55,7 @@ class CancelKeys:
             log.info("cancel request with an unknown key")
         else:
             await _carry(route)
+            route.give_up("the client has cancelled it")
 
     def cancel_soon(self, key: bytes) -> None:
         """The same, without waiting for it; the key may be forgotten right away."""

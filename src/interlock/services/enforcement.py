@@ -5,17 +5,19 @@ handed out, and whatever goes wrong on the way to it is a denial.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 import structlog
 
+from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.masking import MaskedColumn, Masking
-from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
+from interlock.services.approvals.holding import Granted, HeldOperation, Holding, Tell
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
@@ -36,11 +38,17 @@ _BROKEN = Denial(
     "denied: the decision could not be made",
     "This is a fault of the gateway, not of the statement; its operator has been told.",
 )
+_CHANGED = Denial(
+    DenialReason.NOT_APPROVED,
+    "denied: what was approved is not what would be executed now, as policy or access has changed meanwhile",
+    "Send it again: it will be decided anew.",
+)
 _MASKED_OTHERWISE = Denial(
     DenialReason.POLICY_ERROR,
     "denied: what is masked for you has just changed",
     "Send the statement again.",
 )
+_NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
@@ -56,16 +64,25 @@ class DecisionCounts:
 class Enforcement:
     """Makes a guard for each session."""
 
-    def __init__(self, policies: PolicyStore, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        policies: PolicyStore,
+        ledger: Ledger,
+        clock: Clock,
+        holding_of: Callable[[Session], Holding] | None = None,
+    ) -> None:
+        """Without ``holding_of`` nobody can be asked, and what needs an approval is refused."""
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self._holding_of = holding_of
         self.counts = DecisionCounts()
 
     def guard(
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking)
+        holding = self._holding_of(session) if self._holding_of is not None else None
+        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking, holding)
 
 
 class SessionGuard:
@@ -80,6 +97,7 @@ class SessionGuard:
         clock: Clock,
         counts: DecisionCounts,
         masking: SessionMasking | None = None,
+        holding: Holding | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -92,10 +110,22 @@ class SessionGuard:
         self._epoch = -1
         self._counts = counts
         self._masking = masking
+        self._holding = holding
         self._definitions: set[int] = set()
         self.operations = 0
         self.denied = 0
         self.rows = 0
+        self.tell: Tell = _tell_nobody
+        """Tells the client that an operation waits; set by whoever speaks with it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether an operation waits for people."""
+        return self._holding is not None and self._holding.waiting
+
+    def give_up(self, reason: str) -> bool:
+        """The client has gone or has cancelled: what waits for people is withdrawn. Whether anything was waiting."""
+        return self._holding is not None and self._holding.give_up(reason)
 
     @property
     def masking(self) -> Masking | None:
@@ -125,7 +155,7 @@ class SessionGuard:
     def authorize(self, operations: Sequence[Operation]) -> Decisions | Awaitable[Decisions]:
         """One decision for each operation, all on the ledger when they are handed out.
 
-        Awaitable only when the ledger makes us wait. Never raises: what goes wrong is a denial.
+        Awaitable only when the ledger or people make us wait. Never raises: what goes wrong is a denial.
         """
         waits: list[asyncio.Future[None]] = []
         decisions: list[Decision] = []
@@ -135,6 +165,8 @@ class SessionGuard:
             if wait is not None:
                 waits.append(wait)
         self.operations += len(operations)
+        if self._holding is not None and any(type(decision) is Hold for decision in decisions):
+            return self._ask(self._holding, operations, tuple(decisions), waits)
         if waits:
             return self._recorded(waits, tuple(decisions))
         return self._counted(tuple(decisions))
@@ -167,6 +199,73 @@ class SessionGuard:
             decisions = (_UNRECORDED,) * len(decisions)
         return self._counted(decisions)
 
+    async def _ask(
+        self,
+        holding: Holding,
+        operations: Sequence[Operation],
+        decisions: Decisions,
+        waits: list[asyncio.Future[None]],
+    ) -> Decisions:
+        """Ask people about what is held, unless something else in the group is refused in any case."""
+        decisions = await self._recorded(waits, decisions)
+        refused = any(type(decision) is Denial for decision in decisions)
+        held = [(one, decision) for one, decision in zip(operations, decisions, strict=True) if type(decision) is Hold]
+        if refused:
+            return tuple(_not_asked(decision) if type(decision) is Hold else decision for decision in decisions)
+        questions = [HeldOperation(one, hold, _access_lines(one.meaning)) for one, hold in held]
+        answers = await holding.ask(questions, self.tell)
+        by_number = {one.number: answer for (one, _), answer in zip(held, answers, strict=True)}
+        return await self._after_waiting(operations, decisions, by_number)
+
+    async def _after_waiting(
+        self, operations: Sequence[Operation], decisions: Decisions, answers: dict[int, Granted | Denial]
+    ) -> Decisions:
+        """The decisions after people have answered: everything is decided again, as of now, and recorded."""
+        final: list[Decision] = []
+        waits: list[asyncio.Future[None]] = []
+        for operation, before in zip(operations, decisions, strict=True):
+            answer = answers.get(operation.number)
+            decision = self._decide_again(operation, before, answer)
+            wait: asyncio.Future[None] | None = None
+            if answer is not None or type(decision) is not Permit:
+                decision, wait = self._record(operation, decision, _approved_by(answer))
+            final.append(decision)
+            if wait is not None:
+                waits.append(wait)
+        if waits:
+            return self._confirmed(operations, await self._recorded(waits, tuple(final)))
+        return self._counted(tuple(final))
+
+    def _confirmed(self, operations: Sequence[Operation], decisions: Decisions) -> Decisions:
+        """The last look, after the ledger made us wait: what does not hold any more is refused."""
+        return tuple(
+            decision if type(decision) is not Permit or self._stands(operation, decision) else _CHANGED
+            for operation, decision in zip(operations, decisions, strict=True)
+        )
+
+    def _decide_again(self, operation: Operation, before: Decision, answer: Granted | Denial | None) -> Decision:
+        """A yes counts for what was asked, under the policy that asked, and for nothing else."""
+        if type(answer) is Denial:
+            return answer
+        try:
+            decision = self._decide(operation)
+            if type(decision) is Hold and type(answer) is Granted and type(before) is Hold:
+                same = (decision.policy, decision.demands) == (before.policy, before.demands)
+                return _permit(decision.rules, decision.policy) if same else _CHANGED
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return _BROKEN
+        return decision
+
+    def _stands(self, operation: Operation, permit: Permit) -> bool:
+        """Whether an operation that was permitted, if need be by people, may still be forwarded."""
+        try:
+            now = self._decide(operation)
+            return type(now) is Permit or (type(now) is Hold and now.policy == permit.policy)
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return False
+
     def _counted(self, decisions: Decisions) -> Decisions:
         counts = self._counts
         for decision in decisions:
@@ -182,15 +281,28 @@ class SessionGuard:
 
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
-            decision = _decision(self._verdict(operation.meaning))
-            if type(decision) is Permit and not self._masked_as_is_due(operation):
-                decision = _MASKED_OTHERWISE
+            decision = self._decide(operation)
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
+        return self._record(operation, decision)
+
+    def _decide(self, operation: Operation) -> Decision:
+        """What is due now. May raise: that is a denial."""
+        decision = _decision(self._verdict(operation.meaning))
+        if type(decision) is Hold and operation.phase is Phase.PREPARE:
+            # Preparing runs nothing. Running it will be asked about.
+            decision = _permit(decision.rules, decision.policy)
+        if type(decision) is not Denial and not self._masked_as_is_due(operation):
+            decision = _MASKED_OTHERWISE
+        return decision
+
+    def _record(
+        self, operation: Operation, decision: Decision, approval: str = ""
+    ) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
-            return decision, self._ledger.append(self._record_of(operation, decision))
-        except Exception as error:  # noqa: BLE001 - and whatever breaks on the way to its record is one, too
+            return decision, self._ledger.append(self._record_of(operation, decision, approval))
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to its record is a denial, too
             reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
             log.error("operation not recorded", session=self._session_id, error=reason)
             return _UNRECORDED, None
@@ -216,7 +328,7 @@ class SessionGuard:
         masking = self._masking.determine()
         return operation.masking == (masking.version if masking is not None else "")
 
-    def _record_of(self, operation: Operation, decision: Decision) -> OperationDecided:
+    def _record_of(self, operation: Operation, decision: Decision, approval: str) -> OperationDecided:
         meaning = operation.meaning
         permitted = isinstance(decision, Permit)
         return OperationDecided(
@@ -227,7 +339,7 @@ class SessionGuard:
             "allowed" if permitted else "held" if isinstance(decision, Hold) else "denied",
             decision.rules,
             decision.policy,
-            "" if isinstance(decision, Permit) else decision.message,
+            approval if isinstance(decision, Permit) else decision.message,
             _access_lines(meaning),
             operation.digest(),
             self._recorder.seal(operation),
@@ -268,3 +380,25 @@ def _decision(verdict: Verdict) -> Decision:
     if verdict.hold is not None:
         return verdict.hold
     return _permit(verdict.rules, verdict.policy)
+
+
+def _not_asked(hold: Hold) -> Denial:
+    return Denial(
+        DenialReason.NEEDS_APPROVAL,
+        f"denied: needs approval: {_NOT_ASKED}. {hold.message}",
+        "Send it by itself.",
+        hold.access,
+        hold.rules,
+        hold.policy,
+    )
+
+
+def _approved_by(answer: Granted | Denial | None) -> str:
+    """For the record of a permit: whose yes made it."""
+    if not isinstance(answer, Granted):
+        return ""
+    return f"approved by {', '.join(answer.reviewers)} (request {answer.approval})"
+
+
+def _tell_nobody(request: ApprovalRequest, link: str) -> None:
+    """For a session whose client cannot be told."""

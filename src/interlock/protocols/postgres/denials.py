@@ -12,6 +12,7 @@ from interlock.protocols.postgres import messages
 _CODES: Final = {
     DenialReason.UNSUPPORTED: "0A000",
     DenialReason.UNRECORDED: "58030",
+    DenialReason.WITHDRAWN: "57014",
 }
 _SERVERS_OWN: Final = frozenset({"42601", "42P01", "42883"})
 """What the server would say as well, and in the same words: syntax errors, things that do not exist."""

@@ -180,6 +180,10 @@ class PostgresSession:
         if self._relay is not None and isinstance(event.result, Interpretation):
             self._relay.computed(event.result, effects)
 
+    def _held(self, event: base.Held, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.held(event.message, event.hint, effects)
+
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
         if self._relay is not None:
@@ -215,6 +219,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.Authenticated: PostgresSession._authenticated,
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
+    base.Held: PostgresSession._held,
     base.Computed: PostgresSession._computed,
     base.MaskingChanged: PostgresSession._masking_changed,
     base.EofReceived: PostgresSession._eof,
