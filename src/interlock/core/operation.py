@@ -94,12 +94,11 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     parameter_types: bytes = b""
 
     def digest(self) -> bytes:
-        """SHA-256 over text, parameters and their types, so that no two different operations share it."""
+        """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""
         hasher = hashlib.sha256(len(self.text).to_bytes(8, "big"))
         hasher.update(self.text)
-        for part in (self.parameters, self.parameters_digest, self.parameter_types):
-            hasher.update(len(part).to_bytes(8, "big"))
-            hasher.update(part)
+        hasher.update(self.parameters)
+        hasher.update(self.parameters_digest)
         return hasher.digest()
 
 

@@ -14,9 +14,10 @@ def approval_digest(session: Session, operation: Operation, accesses: Iterable[s
     The session is not part of it: whoever sends the same operation again finds its approval.
     """
     principal = session.principal
+    content = (operation.digest(), operation.parameter_types, operation.forwarded)
     hasher = hashlib.sha256(b"interlock approval 1")
     names = (principal.kind.value, principal.name, session.protocol, session.connection, session.database, policy)
-    for part in (*map(str.encode, (*names, *accesses)), operation.digest(), operation.forwarded):
+    for part in (*map(str.encode, (*names, *accesses)), *content):
         hasher.update(len(part).to_bytes(8, "big"))
         hasher.update(part)
     return hasher.hexdigest()
