@@ -27,6 +27,7 @@ from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
 from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
 from interlock.adapters.postgres_connection import PostgresConnections
 from interlock.adapters.postgres_grants import PostgresGrants
+from interlock.adapters.postgres_replaced import PostgresReplacedRows
 from interlock.adapters.postgres_sampling import PostgresSampler
 from interlock.adapters.private_file import make_private_directory
 from interlock.adapters.recordings.keys import WrappedSessionKeys
@@ -65,7 +66,9 @@ from interlock.services.administration import Administration
 from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
 from interlock.services.approvals.board import Approvals
 from interlock.services.approvals.holding import Holding
+from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.room import ApprovalRoom
+from interlock.services.approvals.sampling import Sampling
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
 from interlock.services.discovery import Discovery
@@ -130,7 +133,9 @@ class Node:
         self._stack.callback(catalogues.close)
         return catalogues
 
-    def administration(self, token_issuer: TokenIssuer | None = None) -> Administration:
+    def administration(
+        self, token_issuer: TokenIssuer | None = None, rehearsals: Rehearsals | None = None
+    ) -> Administration:
         return Administration(
             ledger=self.ledger,
             clock=self.clock,
@@ -144,7 +149,7 @@ class Node:
             grants=PostgresGrants(self.targets),
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
-            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link),),
+            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link, rehearsals),),
         )
 
     def approval_link(self, approval: str) -> str:
@@ -201,7 +206,7 @@ class Gateway:
         self.maskings = self._open_maskings()
         reception = self._reception(issuer)
         self.listener = await self._listen(reception)
-        admin = AdminSocket(node.data_dir, node.administration(issuer))
+        admin = AdminSocket(node.data_dir, node.administration(issuer, self._rehearsals()))
         await admin.start()
         self._stack.push_async_callback(admin.stop)
         await self._start_health()
@@ -289,6 +294,12 @@ class Gateway:
             node.clock,
             self.maskings,
         )
+
+    def _rehearsals(self) -> Rehearsals:
+        node = self._node
+        rows = PostgresReplacedRows(node.targets)
+        sampling = Sampling(self.maskings, node.clock)
+        return Rehearsals(node.approvals, sampling, rows, node.ledger, self.settings.approvals.rehearsal_s)
 
     def _holding(self, session: Session) -> Holding:
         node = self._node

@@ -31,7 +31,8 @@ def name(path: Path) -> str:
 
 
 def test_only_enforcement_makes_a_permit() -> None:
-    assert [name(path) for path in MODULES if "Permit" in calls(path)] == ["services/enforcement.py"]
+    for kind in ("Permit", "Trial"):
+        assert [name(path) for path in MODULES if kind in calls(path)] == ["services/enforcement.py"]
 
 
 def test_only_main_imports_the_wiring() -> None:

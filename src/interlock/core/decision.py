@@ -1,7 +1,7 @@
 """What policy says about an operation: permit, hold or deny, with the rules that made it.
 
-Architecture invariant: only ``services.enforcement`` constructs a ``Permit``; bytes of an operation that are bound
-for the target need one. A test reads the source tree to keep it so.
+Architecture invariant: only ``services.enforcement`` constructs a ``Permit`` or a ``Trial``; bytes of an operation that
+are bound for the target need one. A test reads the source tree to keep it so.
 """
 
 import enum
@@ -72,6 +72,12 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 Decision = Permit | Denial | Hold
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A held operation may be run in a transaction that is rolled back unless a ``Permit`` follows."""
+
+    number: int
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -14,10 +14,11 @@ from typing import Protocol
 import msgspec
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.decision import Decision
+from interlock.core.decision import Decision, Trial
 from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
+from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.settings import Settings
 
 
@@ -114,6 +115,21 @@ class Held(msgspec.Struct, frozen=True):
     hint: str
 
 
+class Rehearse(msgspec.Struct, frozen=True):
+    """While ``Authorize`` is answered: run the one operation that it is about in a transaction that stays open.
+
+    ``Rehearsed`` answers. ``Decided`` then commits exactly that transaction or rolls it back.
+    """
+
+    trial: Trial
+    tables: tuple[SampledTable, ...]
+    timeout_ms: int
+
+
+class RehearsalEnded(msgspec.Struct, frozen=True):
+    """The transaction of a rehearsal has been open for long enough: roll it back."""
+
+
 class MaskingChanged(msgspec.Struct, frozen=True):
     """What the caller must not see is another from here on; also the answer to ``RefreshCatalogue``."""
 
@@ -144,6 +160,8 @@ Event = (
     | TargetConnected
     | Decided
     | Held
+    | Rehearse
+    | RehearsalEnded
     | MaskingChanged
     | Computed
     | Killed
@@ -196,6 +214,12 @@ class Authorize(msgspec.Struct, frozen=True):
     """Ask for a decision on operations, which take effect together. ``Decided`` answers."""
 
     operations: tuple[Operation, ...]
+
+
+class Rehearsed(msgspec.Struct, frozen=True):
+    """What a rehearsal did, or why there is none."""
+
+    outcome: RehearsalOutcome
 
 
 class Compute(msgspec.Struct, frozen=True):
@@ -276,6 +300,7 @@ Effect = (
     | Authenticate
     | ConnectTarget
     | Authorize
+    | Rehearsed
     | Compute
     | RefreshCatalogue
     | RecordAnswer

@@ -14,9 +14,10 @@ from typing import Any, Final
 import structlog
 
 from interlock.core.approval import ApprovalRequest
-from interlock.core.decision import Decision
+from interlock.core.decision import Decision, Trial
 from interlock.core.errors import InterlockError, MaskingUnavailable
 from interlock.core.masking import Masking
+from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
@@ -78,6 +79,7 @@ class StreamDriver:
         self._cancel_key: bytes | None = None
         self._refusal_recorded = False
         self._killed = False
+        self._rehearsing: asyncio.Future[RehearsalOutcome] | None = None
         self._withheld: list[bytes] = []
         """What the client sent while its masks are found out anew."""
 
@@ -236,6 +238,21 @@ class StreamDriver:
     def _tell_held(self, request: ApprovalRequest, link: str) -> None:
         self._feed(base.Held(f"held: {request.message} Request {request.id}.", f"It can be answered at: {link}"))
 
+    async def _run_rehearsal(self, trial: Trial, tables: tuple[SampledTable, ...], timeout_ms: int) -> RehearsalOutcome:
+        if self._ended:
+            return RehearsalOutcome(problem="the session has ended")
+        answer: asyncio.Future[RehearsalOutcome] = asyncio.get_running_loop().create_future()
+        self._rehearsing = answer
+        self._feed(base.Rehearse(trial, tables, timeout_ms))
+        return await answer
+
+    def _rehearsed(self, effect: base.Rehearsed) -> None:
+        if self._rehearsing is not None and not self._rehearsing.done():
+            self._rehearsing.set_result(effect.outcome)
+
+    def _end_rehearsal(self) -> None:
+        self._feed(base.RehearsalEnded())
+
     def _compute(self, effect: base.Compute) -> None:
         self._work = spawn(self._compute_aside(effect.work), "compute")
 
@@ -285,6 +302,9 @@ class StreamDriver:
             return
         self._opened = opened
         opened.guard.tell = self._tell_held
+        if opened.guard.holding is not None:
+            opened.guard.holding.run_rehearsal = self._run_rehearsal
+            opened.guard.holding.end_rehearsal = self._end_rehearsal
         if self._ended:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
@@ -368,6 +388,7 @@ class StreamDriver:
         self._stop_target_timer()
         if self._opened is not None:
             self._opened.guard.give_up("the client has left")
+        self._rehearsed(base.Rehearsed(RehearsalOutcome(problem="the session has ended")))
         if self._cancel_key is not None:
             self._parts.cancel_keys.forget(self._cancel_key)
         self.peer.close()
@@ -400,6 +421,7 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.RefreshCatalogue: StreamDriver._refresh_catalogue,
     base.RecordRequest: StreamDriver._record_request,
     base.Refuse: StreamDriver._refuse,
+    base.Rehearsed: StreamDriver._rehearsed,
     base.RegisterCancelKey: StreamDriver._register_cancel_key,
     base.Report: StreamDriver._report,
     base.Resume: StreamDriver._resume,

@@ -5,13 +5,13 @@ handed out, and whatever goes wrong on the way to it is a denial.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 
 import structlog
 
 from interlock.core.approval import ApprovalRequest
-from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
+from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Trial, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.masking import MaskedColumn, Masking
@@ -48,6 +48,9 @@ _MASKED_OTHERWISE = Denial(
     "denied: what is masked for you has just changed",
     "Send the statement again.",
 )
+_CHANGING = frozenset({"insert", "update", "delete", "merge", "delete-all", "update-all"})
+_TAKEN_BACK = _CHANGING | {"select", "introspect", "connect"}
+"""Actions of which nothing is left after a rollback, and nothing was seen outside before it."""
 _NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
@@ -122,6 +125,11 @@ class SessionGuard:
     def holds(self) -> bool:
         """Whether an operation waits for people."""
         return self._holding is not None and self._holding.waiting
+
+    @property
+    def holding(self) -> Holding | None:
+        """What of this session waits for people; None when nobody can be asked."""
+        return self._holding
 
     def give_up(self, reason: str) -> bool:
         """The client has gone or has cancelled: what waits for people is withdrawn. Whether anything was waiting."""
@@ -212,10 +220,24 @@ class SessionGuard:
         held = [(one, decision) for one, decision in zip(operations, decisions, strict=True) if type(decision) is Hold]
         if refused:
             return tuple(_not_asked(decision) if type(decision) is Hold else decision for decision in decisions)
-        questions = [HeldOperation(one, hold, _access_lines(one.meaning)) for one, hold in held]
+        questions = [
+            HeldOperation(one, hold, _access_lines(one.meaning), functools.partial(self._trial, one))
+            for one, hold in held
+        ]
         answers = await holding.ask(questions, self.tell)
         by_number = {one.number: answer for (one, _), answer in zip(held, answers, strict=True)}
         return await self._after_waiting(operations, decisions, by_number)
+
+    def _trial(self, operation: Operation) -> Trial | None:
+        """Whether a held operation may be rehearsed: policy still holds it, and a rollback takes all of it back."""
+        actions = {access.action for access in operation.meaning.accesses}
+        if not actions <= _TAKEN_BACK or actions.isdisjoint(_CHANGING):
+            return None
+        try:
+            return Trial(operation.number) if type(self._decide(operation)) is Hold else None
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return None
 
     async def _after_waiting(
         self, operations: Sequence[Operation], decisions: Decisions, answers: dict[int, Granted | Denial]
@@ -347,20 +369,20 @@ class SessionGuard:
         )
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _access_lines(meaning: Meaning) -> tuple[str, ...]:
     return tuple(
         f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
     )
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _defines(meaning: Meaning) -> bool:
     """Whether it changes what the database contains."""
     return not _DEFINING.isdisjoint(access.action for access in meaning.accesses)
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
     return tuple(
         f"{column.schema}.{column.relation}.{column.column} {column.mask} ({', '.join(column.rules)})"
@@ -368,7 +390,7 @@ def _masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
     )
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _permit(rules: tuple[str, ...], policy: str) -> Permit:
     return Permit(rules, policy)
 

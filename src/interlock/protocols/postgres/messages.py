@@ -5,6 +5,7 @@ keeps state.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 # Frontend (client to server).
@@ -160,6 +161,17 @@ def error_fields(body: bytes) -> dict[str, str]:
         if part:
             fields[chr(part[0])] = part[1:].decode("utf-8", "replace")
     return fields
+
+
+def split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole messages in ``data``, as type and body; what is cut at the end is left out."""
+    position = 0
+    while position + 5 <= len(data):
+        end = position + 1 + int.from_bytes(data[position + 1 : position + 5], "big")
+        if end > len(data) or end < position + 5:
+            return
+        yield data[position], data[position + 5 : end]
+        position = end
 
 
 def read_cstring(body: bytes, start: int) -> tuple[str, int]:

@@ -109,6 +109,23 @@ class Entry:
         self.tag = ""
         self.code = ""
 
+    def again(self) -> "Entry":
+        """The same owed once more, with nothing answered yet and without its changes."""
+        entry = Entry(self.awaited, self.number, self.denial, self.copy_in)
+        entry.reports = self.reports
+        entry.rewritten = self.rewritten
+        entry.guarded = self.guarded
+        entry.compares = self.compares
+        entry.failure = self.failure
+        entry.notice = self.notice
+        entry.copies_masked = self.copies_masked
+        entry.raw_outputs = self.raw_outputs
+        entry.width = self.width
+        entry.types = self.types
+        entry.gives_nothing = self.gives_nothing
+        entry.masked_outputs = self.masked_outputs
+        return entry
+
     def settle(self, idle: bool = False) -> None:
         """The answer is complete: the first ``completions`` statements have happened, the others have not."""
         for index, change in self.changes:

@@ -12,6 +12,7 @@ from typing import Final
 from interlock.core.decision import Decision, Permit
 from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.rehearsal import RehearsalOutcome
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
@@ -29,6 +30,7 @@ from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.messages import Malformed, read_cstring
 from interlock.protocols.postgres.names import TooManyNames
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+from interlock.protocols.postgres.rehearsal import Rehearsal
 from interlock.protocols.postgres.requests import (
     KEPT_PARAMETER_BYTES,
     MAX_NAMES,
@@ -101,6 +103,7 @@ class Relay:
         self._paused = False
         self._last_number = 0
         self._copy_guard = CopyGuard()
+        self._rehearsal: Rehearsal | None = None
         self._notices: list[bytes] = []
         """What the client is to be told as soon as no message is half-way to it."""
         self.terminated = False
@@ -114,6 +117,10 @@ class Relay:
 
     def decided(self, decisions: tuple[Decision, ...], effects: list[Effect]) -> None:
         """The group's decisions are there."""
+        if self._rehearsal is not None:
+            self._rehearsal.decisions = decisions
+            self._rehearsal.settle(effects)
+            return
         group, self._deciding = self._deciding, None
         if group is None or len(decisions) != len(group.operations) or _carries_refused(group, decisions):
             raise Fatal("XX000", "a decision does not fit what was asked")
@@ -129,6 +136,49 @@ class Relay:
         self._read_one(message, effects)
         self._computed = None
         self._read_requests(effects)
+
+    def rehearse(self, asked: base.Rehearse, effects: list[Effect]) -> None:
+        """Run the held group in a transaction that stays open, where that can be done without the client."""
+        group = self._deciding
+        problem = self._rehearsal_problem(asked.trial.number)
+        if problem or group is None:
+            effects.append(base.Rehearsed(RehearsalOutcome(problem=problem)))
+            return
+        self._rehearsal = Rehearsal(group, asked, self._outstanding, self._answers)
+        self._rehearsal.begin(effects)
+
+    def end_rehearsal(self, effects: list[Effect]) -> None:
+        """The transaction of a rehearsal is rolled back, as soon as it is open; its group goes on waiting."""
+        if self._rehearsal is not None:
+            self._rehearsal.given_up = True
+            self._rehearsal.settle(effects)
+
+    def _rehearsal_problem(self, number: int) -> str:
+        """Why the group cannot be rehearsed, "" when it can."""
+        group = self._deciding
+        if group is None or self._rehearsal is not None:
+            return "the statement does not wait any more, or is being rehearsed already"
+        if len(group.operations) != 1 or group.operations[0].number != number:
+            return "several statements were sent together, so it cannot be run by itself"
+        if not self._forwarding.at_rest or self._answers.mid_message:
+            return "the session is in a transaction, or the target is still answering it"
+        if self._boundary not in (messages.QUERY, messages.SYNC) or group.copy_in is not None or group.names_statement:
+            return "it was sent in a form that cannot be run twice"
+        if group.operations[0].meaning.facts.get("statements") != 1:
+            return "several statements are in its text, so it cannot be run by itself"
+        return ""
+
+    def _take_rehearsed(self, rehearsal: Rehearsal, data: bytes, effects: list[Effect]) -> None:
+        said: list[Effect] = []
+        self._answers.receive(data, said)
+        rehearsal.take(said, effects)
+        if rehearsal.over:
+            self._rehearsal = None
+            if rehearsal.committed:
+                self._deciding = None
+                self._read_requests(effects)
+            elif rehearsal.decisions is not None:
+                self.decided(rehearsal.decisions, effects)
 
     def masking_changed(self, masking: Masking | None, effects: list[Effect]) -> None:
         """Another masking is in force; a message that waited for it goes on."""
@@ -155,6 +205,9 @@ class Relay:
 
     def receive_target(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
+        if self._rehearsal is not None:
+            self._take_rehearsed(self._rehearsal, data, effects)
+            return
         self._answers.receive(data, effects)
         if self._notices:
             self._give_notices(effects)
@@ -184,7 +237,8 @@ class Relay:
 
     def interrupted(self) -> list[Entry]:
         """The session ends: what was still owed."""
-        return self._outstanding.drain()
+        owed = self._outstanding.drain()
+        return owed if self._rehearsal is None else self._rehearsal.interrupted()
 
     def _barrier_is_over(self, entry: Entry) -> bool:
         return self._answers.copying is entry or not self._outstanding.holds(entry) or bool(entry.code)

@@ -213,6 +213,8 @@ class Group:
         self.cuts: list[int] = []
         self.size_bytes = 0
         self.copy_in: Entry | None = None
+        self.names_statement = False
+        """It prepares a statement under a name, which cannot be done twice."""
 
     def add(self, message: bytes, entry: Entry | None) -> None:
         self.messages.append(message)
@@ -269,6 +271,7 @@ class Requests:
         operation = self._operation(meaning, text, b"", Phase.PREPARE, rewriting)
         entry = Entry(Awaited.PARSE_COMPLETE, operation.number)
         entry.rewritten = rewriting is not None and rewriting.text != text
+        group.names_statement = group.names_statement or bool(name)
         prepared.asked_in = group
         prepared.asked_at = group.ask(operation)
         prepared.asked_by = entry

@@ -184,6 +184,14 @@ class PostgresSession:
         if self._relay is not None:
             self._relay.held(event.message, event.hint, effects)
 
+    def _rehearse(self, event: base.Rehearse, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.rehearse(event, effects)
+
+    def _rehearsal_ended(self, event: base.RehearsalEnded, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.end_rehearsal(effects)
+
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
         if self._relay is not None:
@@ -220,6 +228,8 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
     base.Held: PostgresSession._held,
+    base.Rehearse: PostgresSession._rehearse,
+    base.RehearsalEnded: PostgresSession._rehearsal_ended,
     base.Computed: PostgresSession._computed,
     base.MaskingChanged: PostgresSession._masking_changed,
     base.EofReceived: PostgresSession._eof,

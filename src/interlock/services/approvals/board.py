@@ -45,6 +45,14 @@ class Seal(Protocol):
         """Raises an ``InterlockError`` when it is not what was sealed in this context."""
 
 
+class Waiter(Protocol):
+    """An operation that waits for a request."""
+
+    @property
+    def woken(self) -> asyncio.Event:
+        """Is set to have it look again."""
+
+
 class NotAsked(InterlockError):
     """People are not asked. The text says why and what to do."""
 
@@ -70,7 +78,7 @@ class Approvals:
         self._seal = seal
         self._settings = settings
         self._find_identity = find_identity
-        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._waiting: dict[str, list[Waiter]] = {}
         self._recent: dict[str, list[float]] = {}
         self._turn = asyncio.Lock()
         self.listeners: list[Listener] = []
@@ -149,17 +157,21 @@ class Approvals:
 
     # ------------------------------------------------------------ waiting
 
-    def watch(self, approval: str, event: asyncio.Event) -> None:
-        """Have the event set whenever the request may have changed, until ``unwatch``."""
-        self._waiting.setdefault(approval, []).append(event)
+    def watch(self, approval: str, waiter: Waiter) -> None:
+        """Have somebody who waits woken whenever the request may have changed, until ``unwatch``."""
+        self._waiting.setdefault(approval, []).append(waiter)
 
-    def unwatch(self, approval: str, event: asyncio.Event) -> None:
-        """The event is not waited for any more."""
-        events = self._waiting.get(approval, [])
-        if event in events:
-            events.remove(event)
-        if not events:
+    def unwatch(self, approval: str, waiter: Waiter) -> None:
+        """It is not waited for any more."""
+        waiters = self._waiting.get(approval, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
             self._waiting.pop(approval, None)
+
+    def waiters(self, approval: str) -> tuple[Waiter, ...]:
+        """Who waits for the request in this process, the longest first."""
+        return tuple(self._waiting.get(approval, ()))
 
     def waiting_for(self, approval: str) -> int:
         """How many operations wait for the request in this process."""
@@ -183,8 +195,8 @@ class Approvals:
         return self._store.recent(status, limit, before)
 
     def _wake(self, approval: str) -> None:
-        for event in self._waiting.get(approval, ()):
-            event.set()
+        for waiter in self._waiting.get(approval, ()):
+            waiter.woken.set()
 
     # ------------------------------------------------------------ answering
 
@@ -212,6 +224,10 @@ class Approvals:
             now_s = self._clock.now_s()
             granted = msgspec.structs.replace(voted, expires_at_s=now_s + lasts_s(request.demands))
             return await self._settle(granted, request, ApprovalStatus.APPROVED, actor.name, reason)
+
+    def may_answer(self, approval: str, actor: Actor) -> ApprovalRequest:
+        """The open request, if this person's answer would count. Raises ``AdministrationRefused`` when not."""
+        return self._check_vote(approval, actor, True, "", "")[0]
 
     def _check_vote(
         self, approval: str, actor: Actor, approves: bool, reason: str, digest: str

@@ -4,15 +4,16 @@ Releases nothing by itself: enforcement decides again with what it is given.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question
-from interlock.core.decision import Denial, DenialReason, Hold
+from interlock.core.decision import Denial, DenialReason, Hold, Trial
 from interlock.core.errors import InterlockError, StateUnavailable
 from interlock.core.operation import Operation
+from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.session import Session
 from interlock.services.approvals.board import Approvals, NotAsked
 from interlock.services.approvals.digest import approval_digest
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 
 MAX_KEPT_BYTES = 1 << 20
 """How much of a statement's text, and of its values, reviewers are shown."""
+
+RunRehearsal = Callable[[Trial, tuple[SampledTable, ...], int], Awaitable[RehearsalOutcome]]
+"""Runs a held operation in a transaction that stays open; the statement may take so many milliseconds."""
 
 Tell = Callable[[ApprovalRequest, str], None]
 """Tells the client that an operation waits, and where it can be answered."""
@@ -34,11 +38,15 @@ class Granted(msgspec.Struct, frozen=True):
 
 
 class HeldOperation(msgspec.Struct, frozen=True, eq=False):
-    """An operation that policy holds; ``accesses`` are its meaning's, as lines."""
+    """An operation that policy holds; ``accesses`` are its meaning's, as lines.
+
+    ``trial`` says whether it may be rehearsed now, which is so only while policy holds it.
+    """
 
     operation: Operation
     hold: Hold
     accesses: tuple[str, ...]
+    trial: Callable[[], Trial | None]
 
 
 Answer = Granted | Denial
@@ -52,7 +60,10 @@ class Holding:
         self.approvals = approvals
         self.wait_s = wait_s
         self.link_of = link_of
-        self._waits: list[_Wait] = []
+        self.run_rehearsal: RunRehearsal | None = None
+        self.end_rehearsal: Callable[[], None] = lambda: None
+        """Both are set by whoever speaks with the target; without the first nothing can be rehearsed."""
+        self._waits: list[Wait] = []
 
     @property
     def waiting(self) -> bool:
@@ -71,14 +82,14 @@ class Holding:
         When one is not approved, those behind it are withdrawn, as they would not be executed either. Never raises:
         what goes wrong is a denial.
         """
-        waits = [_Wait(self, one, tell) for one in held]
+        waits = [Wait(self, one, tell) for one in held]
         self._waits = waits
         try:
             return await asyncio.gather(*(self._answer(waits, index) for index in range(len(waits))))
         finally:
             self._waits = []
 
-    async def _answer(self, waits: "list[_Wait]", index: int) -> Answer:
+    async def _answer(self, waits: "list[Wait]", index: int) -> Answer:
         answer = await waits[index].answer()
         if isinstance(answer, Denial):
             for wait in waits[index + 1 :]:
@@ -86,22 +97,22 @@ class Holding:
         return answer
 
 
-class _Wait:
+class Wait:
     """One operation that waits."""
 
     def __init__(self, holding: Holding, held: HeldOperation, tell: Tell) -> None:
-        self._holding = holding
+        self.holding = holding
         self._approvals = holding.approvals
-        self._held = held
+        self.held = held
         self._tell = tell
         self._given_up = ""
-        self._woken = asyncio.Event()
+        self.woken = asyncio.Event()
         self._told: set[str] = set()
         self._until_s = asyncio.get_running_loop().time() + holding.wait_s
 
     def give_up(self, reason: str) -> None:
         self._given_up = self._given_up or reason
-        self._woken.set()
+        self.woken.set()
 
     async def answer(self) -> Answer:
         """The answer, or a denial for what went wrong on the way to it."""
@@ -118,16 +129,14 @@ class _Wait:
                 DenialReason.NEEDS_APPROVAL, f"nobody was asked: {refused}", "Wait for the answers that are due."
             )
         except (InterlockError, OSError) as error:
-            log.error("operation not held", session=self._holding.session.id, error=type(error).__name__)
+            log.error("operation not held", session=self.holding.session.id, error=type(error).__name__)
             return self._denied(
                 DenialReason.NEEDS_APPROVAL, "nobody can be asked now", "Try again later; the operator has been told."
             )
 
     async def _ask(self) -> Answer:
         """Ask until somebody answers this very operation; an answer that another took is asked for anew."""
-        digest = approval_digest(
-            self._holding.session, self._held.operation, self._held.accesses, self._held.hold.policy
-        )
+        digest = approval_digest(self.holding.session, self.held.operation, self.held.accesses, self.held.hold.policy)
         while True:
             request = await self._approvals.ask(self._draft(digest), self._question())
             answer = await self._wait_for(request)
@@ -135,20 +144,20 @@ class _Wait:
                 return answer
 
     async def _wait_for(self, request: ApprovalRequest) -> Answer | None:
-        self._approvals.watch(request.id, self._woken)
+        self._approvals.watch(request.id, self)
         try:
             return await self._settled(request)
         finally:
-            self._approvals.unwatch(request.id, self._woken)
+            self._approvals.unwatch(request.id, self)
             if self._given_up:
                 await self._approvals.withdraw(request.id, self._given_up)
 
     async def _settled(self, request: ApprovalRequest) -> Answer | None:
         while not self._given_up:
-            self._woken.clear()
+            self.woken.clear()
             current = self._look(request)
             if current.status is ApprovalStatus.APPROVED:
-                if await self._approvals.spend(current.id, current.digest, self._holding.session.id):
+                if await self._approvals.spend(current.id, current.digest, self.holding.session.id):
                     break
                 current = self._look(current)
             if current.status is ApprovalStatus.SPENT:
@@ -157,9 +166,9 @@ class _Wait:
                 return self._ended(current)
             if current.status is ApprovalStatus.PENDING and current.id not in self._told:
                 self._told.add(current.id)
-                self._tell(current, self._holding.link_of(current.id))
+                self._tell(current, self.holding.link_of(current.id))
             async with asyncio.timeout_at(self._until_s):
-                await self._woken.wait()
+                await self.woken.wait()
         if self._given_up:
             return self._denied(DenialReason.WITHDRAWN, self._given_up, "Nothing was executed.")
         return Granted(current.id, tuple(vote.reviewer for vote in current.votes))
@@ -190,7 +199,7 @@ class _Wait:
         )
 
     def _denied(self, reason: DenialReason, why: str, hint: str) -> Denial:
-        hold = self._held.hold
+        hold = self.held.hold
         if reason is DenialReason.NEEDS_APPROVAL:
             groups = ", ".join(sorted({demand.group for demand in hold.demands}))
             why = f"needs approval by {groups}: {why}"
@@ -198,13 +207,13 @@ class _Wait:
 
     def _draft(self, digest: str) -> ApprovalRequest:
         """The request as it would be; the board gives it its id and its times."""
-        session, principal = self._holding.session, self._holding.session.principal
+        session, principal = self.holding.session, self.holding.session.principal
         return ApprovalRequest(
             id="",
             digest=digest,
             status=ApprovalStatus.PENDING,
             session=session.id,
-            number=self._held.operation.number,
+            number=self.held.operation.number,
             principal_kind=principal.kind.value,
             principal=principal.name,
             owner=principal.owner or "",
@@ -217,20 +226,20 @@ class _Wait:
             application=session.application,
             trace=session.trace,
             client_address=session.client_address,
-            verb=self._held.operation.meaning.verb,
-            accesses=self._held.accesses,
-            rules=self._held.hold.rules,
-            demands=self._held.hold.demands,
-            message=self._held.hold.message,
-            policy=self._held.hold.policy,
+            verb=self.held.operation.meaning.verb,
+            accesses=self.held.accesses,
+            rules=self.held.hold.rules,
+            demands=self.held.hold.demands,
+            message=self.held.hold.message,
+            policy=self.held.hold.policy,
             created_at_s=0.0,
             expires_at_s=0.0,
         )
 
     def _question(self) -> Question:
-        operation = self._held.operation
+        operation = self.held.operation
         return Question(
-            protocol=self._holding.session.protocol,
+            protocol=self.holding.session.protocol,
             text=operation.text[:MAX_KEPT_BYTES],
             parameters=operation.parameters[:MAX_KEPT_BYTES],
             text_bytes=len(operation.text),

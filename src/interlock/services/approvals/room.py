@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, ShowApproval
+from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, Rehearse, ShowApproval
 from interlock.core.administration.base import Command
-from interlock.core.approval import ApprovalRequest, ApprovalView
+from interlock.core.approval import ApprovalRequest, ApprovalView, Rehearsal
 from interlock.core.errors import AdministrationRefused
 from interlock.core.identity import Actor
 from interlock.services.administration import Handler
 from interlock.services.approvals.board import Approvals
+from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.view import view_of
 from interlock.services.evidence.archive import Transcriber
 
@@ -17,8 +18,16 @@ from interlock.services.evidence.archive import Transcriber
 class ApprovalRoom:
     """Implements ``services.administration.Room``."""
 
-    def __init__(self, approvals: Approvals, transcriber: Transcriber, link_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        approvals: Approvals,
+        transcriber: Transcriber,
+        link_of: Callable[[str], str],
+        rehearsals: Rehearsals | None = None,
+    ) -> None:
+        """Without ``rehearsals`` nothing can be rehearsed: no gateway is running."""
         self._approvals = approvals
+        self._rehearsals = rehearsals
         self._transcriber = transcriber
         self._link_of = link_of
 
@@ -29,6 +38,7 @@ class ApprovalRoom:
             ShowApproval: self._show,
             Approve: self._approve,
             Deny: self._deny,
+            Rehearse: self._rehearse,
         }
 
     async def _list(self, command: ListApprovals, _actor: Actor) -> ApprovalPage:
@@ -42,7 +52,8 @@ class ApprovalRoom:
         if found is None:
             raise AdministrationRefused(f"there is no request {command.id!r}")
         request, question = found
-        return view_of(request, question, self._transcriber, self._link_of)
+        seen = self._rehearsals.of(request) if self._rehearsals is not None else None
+        return view_of(request, question, self._transcriber, self._link_of, seen)
 
     async def _approve(self, command: Approve, actor: Actor) -> ApprovalRequest:
         return await self._approvals.vote(
@@ -51,3 +62,8 @@ class ApprovalRoom:
 
     async def _deny(self, command: Deny, actor: Actor) -> ApprovalRequest:
         return await self._approvals.vote(command.id, actor, approves=False, reason=command.reason)
+
+    async def _rehearse(self, command: Rehearse, actor: Actor) -> Rehearsal:
+        if self._rehearsals is None:
+            raise AdministrationRefused("this takes a running gateway, and none is running here")
+        return await self._rehearsals.rehearse(command.id, actor)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from interlock.core.administration.approvals import Approve, Deny, ListApprovals, ShowApproval
-from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView
+from interlock.core.administration.approvals import Approve, Deny, ListApprovals, Rehearse, ShowApproval
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Rehearsal
 from interlock.core.printable import one_line, printable
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
 
@@ -60,6 +60,33 @@ def approve(
 def deny(context: typer.Context, approval: RequestArgument, reason: ReasonOption) -> None:
     """Say no."""
     _answered(ask(context, Deny(approval, reason)))
+
+
+@app.command("rehearse")
+def rehearse(context: typer.Context, approval: RequestArgument, as_json: JsonOption = False) -> None:
+    """Run the statement in a transaction that stays open for a while, and show what it does.
+
+    An approval commits exactly that transaction; anything else rolls it back.
+    """
+    rehearsal = ask(context, Rehearse(approval))
+    if as_json:
+        show_json(rehearsal)
+    else:
+        _show_rehearsal(rehearsal)
+
+
+def _show_rehearsal(rehearsal: Rehearsal) -> None:
+    if rehearsal.problem:
+        typer.echo(f"not rehearsed: {one_line(rehearsal.problem)}")
+        return
+    state = "the transaction is open" if rehearsal.held else "its transaction was rolled back"
+    typer.echo(f"rehearsed: {rehearsal.tag} ({state})")
+    for when, samples in (("before", rehearsal.before), ("after", rehearsal.after)):
+        for sample in samples:
+            if sample.rows:
+                typer.echo(f"\n{when}, {sample.table}:")
+                rows = [tuple("NULL" if value is None else one_line(value) for value in row) for row in sample.rows]
+                show_table(sample.columns, rows, "")
 
 
 def _answered(request: ApprovalRequest) -> None:
@@ -113,6 +140,8 @@ def _show(view: ApprovalView) -> None:
         typer.echo(f"${number} = {'NULL' if value is None else one_line(value)}")
     for remark in view.remarks:
         typer.echo(f"! {remark}")
+    if view.rehearsal is not None:
+        _show_rehearsal(view.rehearsal)
     for vote in request.votes:
         word = "approved" if vote.approves else "denied"
         typer.echo(f"{word} by {one_line(vote.reviewer)} at {_time(vote.at_s)}: {one_line(vote.reason)}")
