@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -24,6 +25,7 @@ from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
+from interlock.adapters.postgres_activity import PostgresActivity
 from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
 from interlock.adapters.postgres_connection import PostgresConnections
 from interlock.adapters.postgres_grants import PostgresGrants
@@ -37,6 +39,7 @@ from interlock.adapters.signing import open_signer
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.administration import AnswerT, Command
@@ -55,17 +58,26 @@ from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
+from interlock.runtime.live_sessions import TICK_S as LIVE_TICK_S
+from interlock.runtime.live_sessions import LiveRegistry
 from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
+from interlock.services.cascade import Cascade
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
+from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.kinship import Kinship
+from interlock.services.live import LiveSessions, NoApprovals, NoLiveSessions
+from interlock.services.lock_room import LockRoom
+from interlock.services.locks import TICK_S as LOCKS_TICK_S
+from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
@@ -116,7 +128,17 @@ class Node:
         self._stack.callback(catalogues.close)
         return catalogues
 
-    def administration(self, token_issuer: TokenIssuer | None = None) -> Administration:
+    def stopping(self, live: LiveSessions) -> "Stopping":
+        """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
+        cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
+        kinship = Kinship(self.identities, self.sessions, live)
+        approvals = NoApprovals()
+        locks = Locks(LockTable(self.database), live, cutting, kinship, approvals, self.ledger, self.clock)
+        locks.load()
+        cascade = Cascade(locks, live, cutting, approvals, self.clock)
+        return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
+
+    def administration(self, stopping: "Stopping", token_issuer: TokenIssuer | None = None) -> Administration:
         return Administration(
             ledger=self.ledger,
             clock=self.clock,
@@ -128,9 +150,19 @@ class Node:
                 PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
             ),
             grants=PostgresGrants(self.targets),
+            cascade=stopping.cascade,
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
+            rooms=(stopping.room,),
         )
+
+
+class Stopping(NamedTuple):
+    """The services that stop somebody."""
+
+    locks: Locks
+    cascade: Cascade
+    room: LockRoom
 
 
 async def serve(settings: Settings, ready: Callable[["Gateway"], None] | None = None) -> None:
@@ -162,6 +194,7 @@ class Gateway:
     def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.live = LiveRegistry()
         self._stack = stack
         self._node = Node(settings, stack)
         self.issuer_url = ""
@@ -173,13 +206,14 @@ class Gateway:
         await node.open()
         await self._record_start()
         await node.sessions.interrupt_open(node.clock.now_s())
+        self.stopping = self._start_locks()
         issuer = await self._start_development_issuer()
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
         self.maskings = self._open_maskings()
         reception = self._reception(issuer)
         self.listener = await self._listen(reception)
-        admin = AdminSocket(node.data_dir, node.administration(issuer))
+        admin = AdminSocket(node.data_dir, node.administration(self.stopping, issuer))
         await admin.start()
         self._stack.push_async_callback(admin.stop)
         await self._start_health()
@@ -193,6 +227,12 @@ class Gateway:
         if accepted is not None:
             await accepted
         self._stack.callback(lambda: node.ledger.note(GatewayStopped(gateway.node)))
+
+    def _start_locks(self) -> Stopping:
+        stopping = self._node.stopping(self.live)
+        self._background(_keep_expiring(stopping.locks), "locks")
+        self._background(_every(LIVE_TICK_S, self.live.notice_leaving), "frozen sessions")
+        return stopping
 
     async def _start_development_issuer(self) -> DevelopmentIssuer | None:
         development = self.settings.development
@@ -229,7 +269,7 @@ class Gateway:
     def _open_maskings(self) -> Maskings:
         catalogues = self._node.catalogues(PROTOCOLS["postgres"].trace)
         self._background(_every(CATALOGUE_TICK_S, catalogues.tick), "catalogues tick")
-        return Maskings(self.policies, catalogues, self._masking_options)
+        return Maskings(self.policies, catalogues, self._masking_options, self.stopping.locks)
 
     def _masking_options(self, connection: str) -> MaskingOptions:
         """What a connection's settings say about masking. Raises ``MaskingUnavailable`` when it is gone."""
@@ -254,7 +294,8 @@ class Gateway:
             rules += issuer.identity_rules()
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
-        enforcement = Enforcement(self.policies, node.ledger, node.clock)
+        locks = self.stopping.locks
+        enforcement = Enforcement(self.policies, node.ledger, node.clock, locks)
         self.metrics.watch_decisions(enforcement.counts)
         return Reception(
             authenticator,
@@ -266,6 +307,7 @@ class Gateway:
             node.sessions,
             node.clock,
             self.maskings,
+            locks,
         )
 
     async def _listen(self, reception: Reception) -> StreamListener:
@@ -282,6 +324,7 @@ class Gateway:
             vault=node.vault,
             cancel_keys=CancelKeys(),
             connect_timeout_s=settings.postgres.connect_timeout_s,
+            live=self.live,
         )
         listener = StreamListener(
             parts, self.metrics, settings.postgres.max_connections, settings.postgres.startup_timeout_s
@@ -320,6 +363,12 @@ async def _every(interval_s: float, act: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(interval_s)
         act()
+
+
+async def _keep_expiring(locks: Locks) -> None:
+    while True:
+        await asyncio.sleep(LOCKS_TICK_S)
+        await locks.expire()
 
 
 def _split_address(address: str) -> tuple[str, int]:
@@ -390,7 +439,8 @@ class Bench:
             async with contextlib.AsyncExitStack() as stack:
                 node = Node(self.settings, stack)
                 await node.open()
-                return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
+                administration = node.administration(node.stopping(NoLiveSessions()))
+                return await administration.execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

@@ -13,14 +13,16 @@ import structlog
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
+from interlock.core.lock import LockMode, Restriction
 from interlock.core.masking import MaskedColumn, Masking
-from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
 from interlock.services.masking import SessionMasking
+from interlock.services.policy.schema import members
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
-from interlock.services.ports import Clock, Ledger, SessionRecorder
+from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ _MASKED_OTHERWISE = Denial(
     "denied: what is masked for you has just changed",
     "Send the statement again.",
 )
+_READING = members("read")
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
@@ -56,16 +59,19 @@ class DecisionCounts:
 class Enforcement:
     """Makes a guard for each session."""
 
-    def __init__(self, policies: PolicyStore, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, policies: PolicyStore, ledger: Ledger, clock: Clock, locks: LocksInForce | None = None) -> None:
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self._locks = locks
         self.counts = DecisionCounts()
 
     def guard(
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking)
+        return SessionGuard(
+            session, recorder, self._policies, self._ledger, self._clock, self.counts, masking, self._locks
+        )
 
 
 class SessionGuard:
@@ -80,6 +86,7 @@ class SessionGuard:
         clock: Clock,
         counts: DecisionCounts,
         masking: SessionMasking | None = None,
+        locks: LocksInForce | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -92,7 +99,14 @@ class SessionGuard:
         self._epoch = -1
         self._counts = counts
         self._masking = masking
+        self._locks = locks
+        self._locks_epoch = -1
+        self._restriction: Restriction | None = None
         self._definitions: set[int] = set()
+        self.last_write = 0
+        """The number of the last operation that may go to the target and may do more than read."""
+        self.doing: Meaning | None = None
+        """What the client asked last."""
         self.operations = 0
         self.denied = 0
         self.rows = 0
@@ -135,6 +149,7 @@ class SessionGuard:
             if wait is not None:
                 waits.append(wait)
         self.operations += len(operations)
+        self.doing = operations[-1].meaning if operations else self.doing
         if waits:
             return self._recorded(waits, tuple(decisions))
         return self._counted(tuple(decisions))
@@ -182,9 +197,12 @@ class SessionGuard:
 
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
-            decision = _decision(self._verdict(operation.meaning))
+            locked = self._locked(operation.meaning)
+            decision = locked if locked is not None else _decision(self._verdict(operation.meaning))
             if type(decision) is Permit and not self._masked_as_is_due(operation):
                 decision = _MASKED_OTHERWISE
+            if type(decision) is not Denial and operation.phase is Phase.EXECUTE and not _reads(operation.meaning):
+                self.last_write = operation.number
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
@@ -194,6 +212,20 @@ class SessionGuard:
             reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
             log.error("operation not recorded", session=self._session_id, error=reason)
             return _UNRECORDED, None
+
+    def _locked(self, meaning: Meaning) -> Denial | None:
+        """The denial when a lock does not let this through. May raise: that is a denial."""
+        locks = self._locks
+        if locks is None:
+            return None
+        if self._locks_epoch != locks.epoch:
+            epoch, session = locks.epoch, self._session
+            self._restriction = locks.restriction(session.principal, session.connection, session.trace)
+            self._locks_epoch = epoch
+        restriction = self._restriction
+        if restriction is None:
+            return None
+        return _denied_by(restriction, meaning)
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -240,6 +272,24 @@ def _access_lines(meaning: Meaning) -> tuple[str, ...]:
     return tuple(
         f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
     )
+
+
+def _denied_by(restriction: Restriction, meaning: Meaning) -> Denial | None:
+    if not restriction.keeps_out and (LockMode.READ_ONLY not in restriction.modes or _reads(meaning)):
+        return None
+    refused = next((access for access in meaning.accesses if access.action not in _READING), None)
+    return Denial(
+        DenialReason.LOCKED,
+        f"denied: {restriction.message}",
+        "Only a responder can lift the lock: sending the statement again does not help.",
+        access=f"{refused.action} on {refused.kind.value} {'.'.join(refused.path)}".rstrip() if refused else "",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _reads(meaning: Meaning) -> bool:
+    """Whether it does nothing but read. Transaction control and harmless settings are no access at all."""
+    return _READING.issuperset(access.action for access in meaning.accesses)
 
 
 @lru_cache(maxsize=4096)

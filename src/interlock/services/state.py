@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from interlock.core.identity import RegisteredIdentity
+from interlock.core.identity import Principal, RegisteredIdentity
+from interlock.core.lock import Lock, LockSubject
 from interlock.core.settings import ConnectionSettings
 
 
@@ -17,6 +18,9 @@ class IdentityStore(Protocol):
 
     async def save(self, identity: RegisteredIdentity) -> None:
         """Add the identity, or put it in the place of the one of its name."""
+
+    async def remove(self, name: str) -> None:
+        """Forget the identity and its secret."""
 
 
 class ConnectionStore(Protocol):
@@ -63,3 +67,26 @@ class TokenIssuer(Protocol):
 
     def issue_token(self, name: str, kind: str, groups: tuple[str, ...], owner: str | None, ttl_s: int) -> str:
         """A signed token for whoever asks."""
+
+
+class LockStore(Protocol):
+    """The locks that are in force, so that they outlive a start."""
+
+    def all(self) -> list[Lock]:
+        """All locks, the oldest first."""
+
+    async def save(self, lock: Lock) -> None:
+        """Keep a lock."""
+
+    async def remove(self, lock_id: str) -> None:
+        """Forget a lock; one that is not there is none to forget."""
+
+
+class KnownPrincipals(Protocol):
+    """Principals that have had sessions, with what proved them at the time."""
+
+    def known(self, kind: LockSubject, subject: str) -> list[Principal]:
+        """The different principals that a lock on this subject would have been about.
+
+        For users, agents, owners, tokens and runs; of groups it knows nothing.
+        """
