@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -24,6 +25,7 @@ from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
+from interlock.adapters.postgres_activity import PostgresActivity
 from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
 from interlock.adapters.postgres_connection import PostgresConnections
 from interlock.adapters.postgres_grants import PostgresGrants
@@ -39,6 +41,7 @@ from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.administration import AnswerT, Command
@@ -58,6 +61,8 @@ from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
+from interlock.runtime.live_sessions import TICK_S as LIVE_TICK_S
+from interlock.runtime.live_sessions import LiveRegistry
 from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
@@ -69,12 +74,19 @@ from interlock.services.approvals.holding import Holding
 from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.approvals.sampling import Sampling
+from interlock.services.cascade import Cascade
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
+from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.kinship import Kinship
+from interlock.services.live import LiveSessions, NoLiveSessions
+from interlock.services.lock_room import LockRoom
+from interlock.services.locks import TICK_S as LOCKS_TICK_S
+from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
@@ -133,8 +145,21 @@ class Node:
         self._stack.callback(catalogues.close)
         return catalogues
 
+    def stopping(self, live: LiveSessions) -> "Stopping":
+        """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
+        cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
+        kinship = Kinship(self.identities, self.sessions, live)
+        locks = Locks(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
+        locks.load()
+        self.approvals.restriction_of = lambda person: locks.restriction(person, "", "")
+        cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
+        return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
+
     def administration(
-        self, token_issuer: TokenIssuer | None = None, rehearsals: Rehearsals | None = None
+        self,
+        stopping: "Stopping",
+        token_issuer: TokenIssuer | None = None,
+        rehearsals: Rehearsals | None = None,
     ) -> Administration:
         return Administration(
             ledger=self.ledger,
@@ -147,15 +172,24 @@ class Node:
                 PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
             ),
             grants=PostgresGrants(self.targets),
+            cascade=stopping.cascade,
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
-            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link, rehearsals),),
+            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link, rehearsals), stopping.room),
         )
 
     def approval_link(self, approval: str) -> str:
         """Where a request can be answered."""
         url = self.settings.api.public_url
         return f"{url}/approvals/{approval}" if url else f"interlock approvals show {approval}"
+
+
+class Stopping(NamedTuple):
+    """The services that stop somebody."""
+
+    locks: Locks
+    cascade: Cascade
+    room: LockRoom
 
 
 async def serve(settings: Settings, ready: Callable[["Gateway"], None] | None = None) -> None:
@@ -187,6 +221,7 @@ class Gateway:
     def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.live = LiveRegistry()
         self._stack = stack
         self._node = Node(settings, stack)
         self.issuer_url = ""
@@ -200,13 +235,14 @@ class Gateway:
         await node.sessions.interrupt_open(node.clock.now_s())
         await node.approvals.interrupt_open()
         self._background(_every_async(APPROVALS_TICK_S, node.approvals.tick), "approvals tick")
+        self.stopping = self._start_locks()
         issuer = await self._start_development_issuer()
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
         self.maskings = self._open_maskings()
         reception = self._reception(issuer)
         self.listener = await self._listen(reception)
-        admin = AdminSocket(node.data_dir, node.administration(issuer, self._rehearsals()))
+        admin = AdminSocket(node.data_dir, node.administration(self.stopping, issuer, self._rehearsals()))
         await admin.start()
         self._stack.push_async_callback(admin.stop)
         await self._start_health()
@@ -220,6 +256,12 @@ class Gateway:
         if accepted is not None:
             await accepted
         self._stack.callback(lambda: node.ledger.note(GatewayStopped(gateway.node)))
+
+    def _start_locks(self) -> Stopping:
+        stopping = self._node.stopping(self.live)
+        self._background(_keep_expiring(stopping.locks), "locks")
+        self._background(_every(LIVE_TICK_S, self.live.notice_leaving), "frozen sessions")
+        return stopping
 
     async def _start_development_issuer(self) -> DevelopmentIssuer | None:
         development = self.settings.development
@@ -256,7 +298,7 @@ class Gateway:
     def _open_maskings(self) -> Maskings:
         catalogues = self._node.catalogues(PROTOCOLS["postgres"].trace)
         self._background(_every(CATALOGUE_TICK_S, catalogues.tick), "catalogues tick")
-        return Maskings(self.policies, catalogues, self._masking_options)
+        return Maskings(self.policies, catalogues, self._masking_options, self.stopping.locks)
 
     def _masking_options(self, connection: str) -> MaskingOptions:
         """What a connection's settings say about masking. Raises ``MaskingUnavailable`` when it is gone."""
@@ -281,7 +323,8 @@ class Gateway:
             rules += issuer.identity_rules()
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
-        enforcement = Enforcement(self.policies, node.ledger, node.clock, self._holding)
+        locks = self.stopping.locks
+        enforcement = Enforcement(self.policies, node.ledger, node.clock, locks, self._holding)
         self.metrics.watch_decisions(enforcement.counts)
         return Reception(
             authenticator,
@@ -293,6 +336,7 @@ class Gateway:
             node.sessions,
             node.clock,
             self.maskings,
+            locks,
         )
 
     def _rehearsals(self) -> Rehearsals:
@@ -319,6 +363,7 @@ class Gateway:
             vault=node.vault,
             cancel_keys=CancelKeys(),
             connect_timeout_s=settings.postgres.connect_timeout_s,
+            live=self.live,
         )
         listener = StreamListener(
             parts, self.metrics, settings.postgres.max_connections, settings.postgres.startup_timeout_s
@@ -363,6 +408,12 @@ async def _every_async(interval_s: float, act: Callable[[], Awaitable[None]]) ->
     while True:
         await asyncio.sleep(interval_s)
         await act()
+
+
+async def _keep_expiring(locks: Locks) -> None:
+    while True:
+        await asyncio.sleep(LOCKS_TICK_S)
+        await locks.expire()
 
 
 def _split_address(address: str) -> tuple[str, int]:
@@ -433,7 +484,8 @@ class Bench:
             async with contextlib.AsyncExitStack() as stack:
                 node = Node(self.settings, stack)
                 await node.open()
-                return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
+                administration = node.administration(node.stopping(NoLiveSessions()))
+                return await administration.execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

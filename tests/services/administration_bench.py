@@ -15,6 +15,7 @@ from interlock.core.settings import ConnectionSettings
 from interlock.services.administration import Administration
 from interlock.services.discovery import Discovery
 from tests.clocks import ManualClock
+from tests.services.locks_bench import LocksBench
 
 
 class MemoryLedger:
@@ -84,6 +85,10 @@ class MemoryIdentities:
     async def save(self, identity: RegisteredIdentity) -> None:
         self._state.journal.append("changed")
         self._state.identities[identity.name] = identity
+
+    async def remove(self, name: str) -> None:
+        self._state.journal.append("changed")
+        del self._state.identities[name]
 
 
 class MemoryConnections:
@@ -163,10 +168,14 @@ class AdministrationBench:
         self.state = MemoryState(self.journal, configured or {})
         self.target = MemoryTarget(self.journal)
         self.clock = ManualClock()
+        identities = MemoryIdentities(self.state)
+        self.locking = LocksBench(self.ledger, self.clock, identities)
         parts: dict[str, Any] = {
             "ledger": self.ledger,
             "clock": self.clock,
-            "identities": MemoryIdentities(self.state),
+            "identities": identities,
+            "cascade": self.locking.cascade,
+            "rooms": (self.locking.room,),
             "connections": MemoryConnections(self.state),
             "credentials": self.state,
             "probe": self.state,

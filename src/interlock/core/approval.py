@@ -56,6 +56,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     issuer: str
     subject: str
     claims: tuple[tuple[str, str], ...]
+    token_id: str
     connection: str
     database: str
     application: str

@@ -4,8 +4,12 @@ Values only. What a lock does, ``services.locks`` says.
 """
 
 import enum
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+
+from interlock.core.identity import Principal, PrincipalKind
 
 
 class LockMode(enum.Enum):
@@ -50,6 +54,65 @@ class Lock(msgspec.Struct, frozen=True):
     created_at_s: float
     expires_at_s: float | None = None
     cause: str = "command"
+
+
+class Restriction(msgspec.Struct, frozen=True):
+    """What is in force for one session. ``message`` is a sentence for its client, ``locks`` are the locks' ids.
+
+    The sentence is about the strictest lock, and the oldest of those.
+    """
+
+    modes: frozenset[LockMode]
+    message: str
+    locks: tuple[str, ...]
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether no session may open."""
+        return not self.modes.isdisjoint(_KEEPING_OUT)
+
+
+_KEEPING_OUT: Final = frozenset({LockMode.REFUSE, LockMode.FREEZE})
+_STRICTEST_FIRST: Final = tuple(LockMode)
+_SENTENCES: Final = {
+    LockMode.REFUSE: "access is locked",
+    LockMode.FREEZE: "access is frozen",
+    LockMode.READ_ONLY: "only reading is allowed now",
+    LockMode.MASK_ALL: "all columns are masked now",
+}
+
+
+def restriction_of(locks: Sequence[Lock]) -> Restriction | None:
+    """What locks that are in force together restrict; None without any."""
+    if not locks:
+        return None
+    ordered = sorted(locks, key=lambda lock: (_STRICTEST_FIRST.index(lock.mode), lock.created_at_s, lock.id))
+    return Restriction(frozenset(lock.mode for lock in locks), sentence(ordered[0]), tuple(lock.id for lock in ordered))
+
+
+def sentence(lock: Lock) -> str:
+    """What a client is told about a lock."""
+    return f"{_SENTENCES[lock.mode]}: {lock.reason} (lock {lock.id})"
+
+
+def concerns(lock: Lock, principal: Principal, connection: str, run: str) -> bool:
+    """Whether a lock is about a session of this principal, on this connection, in this run (empty: in none)."""
+    return (lock.subject_kind, lock.subject) in subjects_of(principal, connection, run)
+
+
+def subjects_of(principal: Principal, connection: str, run: str) -> tuple[tuple[LockSubject, str], ...]:
+    """Everything under which a session can be locked."""
+    kind = LockSubject.AGENT if principal.kind is PrincipalKind.AGENT else LockSubject.USER
+    found = [
+        (LockSubject.EVERYTHING, ""),
+        (kind, principal.name),
+        (LockSubject.OWNER, principal.name),
+        (LockSubject.CONNECTION, connection),
+        *((LockSubject.GROUP, group) for group in principal.groups),
+    ]
+    optional = ((LockSubject.OWNER, principal.owner), (LockSubject.TOKEN, principal.token_id), (LockSubject.RUN, run))
+    found += [(subject, name) for subject, name in optional if name]
+    return tuple(found)
 
 
 class SessionReceipt(msgspec.Struct, frozen=True):

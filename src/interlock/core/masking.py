@@ -109,6 +109,7 @@ class MaskingOptions(msgspec.Struct, frozen=True):
     """What the configuration of a connection adds to what policy says; see ``Masking`` for the names.
 
     ``detectors`` are those that look at content whatever policy says: policy adds to them and takes none away.
+    ``everything`` is a mask that lies on every column of every relation, whatever else does.
     """
 
     detectors: Mapping[str, DetectorMask] = MappingProxyType({})
@@ -116,6 +117,7 @@ class MaskingOptions(msgspec.Struct, frozen=True):
     key: bytes = b""
     show_notifications: bool = False
     documents: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    everything: ColumnMask | None = None
 
     def __repr__(self) -> str:
         return f"MaskingOptions(detectors={sorted(self.detectors)}, reviewed={sorted(self.reviewed)})"

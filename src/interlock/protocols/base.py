@@ -261,12 +261,14 @@ class CancelTarget(msgspec.Struct, frozen=True):
 class RegisterCancelKey(msgspec.Struct, frozen=True):
     """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own.
 
-    ``tls_request`` asks the target for TLS first; it agrees with the byte ``S``.
+    ``tls_request`` asks the target for TLS first; it agrees with the byte ``S``. ``process_id`` is what the target
+    calls the process that serves the session.
     """
 
     key: bytes
     request: bytes
     tls_request: bytes
+    process_id: int = 0
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -315,8 +317,24 @@ Effect = (
 )
 
 
+class Activity(msgspec.Struct, frozen=True):
+    """What a session is at. ``rows`` are those that were sent of an answer that is not complete.
+
+    ``busy``: the target has something to do, or to say. ``deciding``: operations wait for their decision. ``settled``
+    is the number of the last operation that is over together with the transaction that it was in.
+    """
+
+    busy: bool = False
+    deciding: bool = False
+    settled: int = 0
+    rows: int = 0
+
+
 class ProtocolSession(Protocol):
     """One client's session in one protocol."""
+
+    def activity(self) -> Activity:
+        """What it is at now."""
 
     def handle(self, event: Event) -> Sequence[Effect]:
         """Take one event, return what to do, in order. Never raises for what a peer sent."""

@@ -23,6 +23,7 @@ from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
 from interlock.runtime.cancellation import CancelKeys, CancelRoute
 from interlock.runtime.dialer import dial, target_tls_context
+from interlock.runtime.live_sessions import LiveRegistry
 from interlock.runtime.peer import Peer
 from interlock.runtime.tasks import spawn
 from interlock.services.opening import Caller, NotAdmitted, OpenSession, Reception
@@ -45,6 +46,7 @@ class DriverParts:
         vault: CredentialVault,
         cancel_keys: CancelKeys,
         connect_timeout_s: float,
+        live: LiveRegistry,
     ) -> None:
         self.protocol = protocol
         self.new_session = new_session
@@ -55,6 +57,7 @@ class DriverParts:
         self.vault = vault
         self.cancel_keys = cancel_keys
         self.connect_timeout_s = connect_timeout_s
+        self.live = live
 
 
 class StreamDriver:
@@ -80,6 +83,8 @@ class StreamDriver:
         self._refusal_recorded = False
         self._killed = False
         self._rehearsing: asyncio.Future[RehearsalOutcome] | None = None
+        self._frozen = False
+        self._process_id = 0
         self._withheld: list[bytes] = []
         """What the client sent while its masks are found out anew."""
 
@@ -91,12 +96,57 @@ class StreamDriver:
     def ended(self) -> bool:
         return self._ended
 
+    @property
+    def frozen(self) -> bool:
+        return self._frozen
+
+    @property
+    def backend(self) -> tuple[int, int] | None:
+        """The target's process, and the port of the gateway's end; None before the target has taken the session."""
+        return (self._process_id, self._target.local_port) if self._process_id and self._target is not None else None
+
+    def activity(self) -> base.Activity:
+        """What the session is at."""
+        return self._session.activity()
+
     def kill(self, code: str, reason: str) -> None:
         """End the session, tell the client why, and cancel at the target what is still running."""
         self._killed = True
+        self.cancel_running()
+        self._feed(base.Killed(code, reason))
+
+    def cut(self, code: str, reason: str) -> None:
+        """The same, at once: what has not left to either side is dropped, and what it waits for with it."""
+        self._killed = True
+        if self._session.activity().busy:
+            self.cancel_running()
+        self.peer.drop_unsent()
+        if self._target is not None:
+            self._target.drop_unsent()
+        self._events.clear()
+        self._feed(base.Killed(code, reason))
+
+    def cancel_running(self) -> None:
+        """Ask the target to stop what it runs."""
         if self._cancel_key is not None:
             self._parts.cancel_keys.cancel_soon(self._cancel_key)
-        self._feed(base.Killed(code, reason))
+
+    def freeze(self) -> None:
+        """Let nothing through either way until ``thaw``, and cancel what runs. Decisions that come are kept as well."""
+        self._frozen = True
+        self.peer.pause("frozen")
+        if self._target is not None:
+            self._target.pause("frozen")
+        if self._session.activity().busy:
+            self.cancel_running()
+
+    def thaw(self) -> None:
+        """Go on with what has come meanwhile, in its order."""
+        self._frozen = False
+        self._carry_out_all()
+        self.peer.resume("frozen")
+        if self._target is not None:
+            self._target.resume("frozen")
 
     # ------------------------------------------------------------ what the sockets tell
 
@@ -137,10 +187,18 @@ class StreamDriver:
         self._feed(base.DataReceived(Side.CLIENT, data))
 
     def eof_received(self, side: Side) -> None:
+        if self._frozen and side is Side.CLIENT:
+            self._frozen = False
+            self._events.clear()
         self._feed(base.EofReceived(side))
 
     def connection_lost(self, side: Side) -> None:
-        self._feed(base.EofReceived(side))
+        self.eof_received(side)
+
+    def notice_leaving(self) -> None:
+        """A client that leaves while its session is frozen is noticed only when one looks."""
+        if self._frozen and self.peer.has_left:
+            self.eof_received(Side.CLIENT)
 
     def tls_established(self, side: Side) -> None:
         peer = self.peer if side is Side.CLIENT else self._target
@@ -164,7 +222,14 @@ class StreamDriver:
         """Give an event to the session and carry out what it asks for, and so on until it asks for nothing."""
         if self._ended:
             return
+        if type(event) is base.Killed and self._frozen:
+            self._frozen = False
+            self._events.clear()
         self._events.append(event)
+        if not self._frozen:
+            self._carry_out_all()
+
+    def _carry_out_all(self) -> None:
         if self._running:
             return
         self._running = True
@@ -231,7 +296,7 @@ class StreamDriver:
 
     async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
         decisions = await waiting
-        if self.peer.has_hung_up:
+        if self.peer.has_left:
             self._feed(base.EofReceived(Side.CLIENT))
         self._feed(base.Decided(decisions))
 
@@ -308,6 +373,7 @@ class StreamDriver:
         if self._ended:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
+        self._parts.live.opened(self)
         masking = opened.guard.masking
         self._feed(base.Authenticated(opened.session.id, opened.settings.search_path, masking))
 
@@ -348,6 +414,7 @@ class StreamDriver:
         route = CancelRoute(self._opened.settings, self._target_tls, effect, self._opened.guard.give_up)
         self._parts.cancel_keys.register(effect.key, route)
         self._cancel_key = effect.key
+        self._process_id = effect.process_id
         self._on_ready(self)
 
     def _cancel_target(self, effect: base.CancelTarget) -> None:
@@ -374,7 +441,7 @@ class StreamDriver:
                 self._parts.protocol, self.peer.address, self._wanted_target, "", effect.reason
             )
             self._start(refusal, "record refusal")
-        self._end(SessionStatus.CLOSED, effect.reason)
+        self._end(SessionStatus.KILLED if self._killed else SessionStatus.CLOSED, effect.reason)
 
     def _close(self, effect: base.Close) -> None:
         self._end(SessionStatus.KILLED if self._killed else SessionStatus.CLOSED, effect.reason)
@@ -395,6 +462,7 @@ class StreamDriver:
         if self._target is not None:
             self._target.close()
         if self._opened is not None:
+            self._parts.live.ended(self)
             self._close_record(status, reason)
         self._on_end(self)
 

@@ -5,15 +5,18 @@ different places does not cancel out.
 """
 
 import asyncio
+import select
 import socket
 import ssl
-from typing import Protocol, cast
+import struct
+from typing import Final, Protocol, cast
 
 from interlock.protocols.base import Side
 from interlock.runtime.tls import TlsFailed, TlsPump
 
 CLOSE_TIMEOUT_S = 10.0
-_CONNECTED = frozenset({1})  # TCP_ESTABLISHED
+_GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, no seconds
 
 
 class PeerOwner(Protocol):
@@ -52,16 +55,25 @@ class Peer(asyncio.Protocol):
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "local:0"
 
     @property
-    def has_hung_up(self) -> bool:
-        """Whether the other end has closed its side, even when what it sent before is not read yet (tcp(7))."""
-        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if connection is None or self._transport is None or self._transport.is_closing():
+    def local_port(self) -> int:
+        """The port of this end, 0 when unknown."""
+        name = self._transport.get_extra_info("sockname") if self._transport else None
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that were written and have not left the process."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the other end has closed, which nobody tells while reading is paused."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return True
-        try:
-            state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        except OSError:
-            return True
-        return state not in _CONNECTED
+        poller = select.poll()
+        poller.register(transport.get_extra_info("socket").fileno(), _GONE)
+        return len(poller.poll(0)) > 0
 
     # ------------------------------------------------------------ what the owner asks for
 
@@ -98,6 +110,12 @@ class Peer(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
+            self._transport.abort()
+
+    def drop_unsent(self) -> None:
+        """Close at once when something was written that has not left: nothing more does, not even from the kernel."""
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._transport.abort()
 
     # ------------------------------------------------------------ what the transport tells

@@ -29,6 +29,7 @@ from interlock.core.administration import (
     ListConnections,
     ListIdentities,
     RemoveConnection,
+    RemoveIdentity,
     ScanConnection,
     ScanReport,
     SetCredential,
@@ -40,6 +41,7 @@ from interlock.core.errors import AdministrationRefused, CatalogueUnavailable
 from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.settings import ConnectionSettings, IdentityKind
+from interlock.services.cascade import Cascade, told
 from interlock.services.discovery import Discovery
 from interlock.services.generated_secret import generate_secret, make_verifier
 from interlock.services.ports import Clock, ColumnGrants, Ledger
@@ -71,6 +73,7 @@ class Administration:
         probe: TargetProbe,
         discovery: Discovery,
         grants: ColumnGrants,
+        cascade: Cascade,
         protocols: tuple[str, ...],
         token_issuer: TokenIssuer | None = None,
         rooms: Iterable[Room] = (),
@@ -83,6 +86,7 @@ class Administration:
         self._probe = probe
         self._discovery = discovery
         self._grants = grants
+        self._cascade = cascade
         self._protocols = protocols
         self._token_issuer = token_issuer
         self._one_at_a_time = asyncio.Lock()
@@ -99,6 +103,7 @@ class Administration:
             AddIdentity: self._add_identity,
             DisableIdentity: self._disable_identity,
             EnableIdentity: self._enable_identity,
+            RemoveIdentity: self._remove_identity,
             GenerateSecret: self._generate_secret,
             IssueToken: self._issue_token,
         }
@@ -152,8 +157,11 @@ class Administration:
         self._connection(command.name)
         self._refuse_configured(command.name)
         await self._record(actor, "connections.remove", command.name, "")
+        cut = await self._cascade.connection_removed(command.name, actor)  # the target is looked at with its credential
         await self._connections.remove(command.name)
-        return Done(f"Connection {command.name!r} is removed, and its sealed credential with it.")
+        late = await self._cascade.connection_removed(command.name, actor)
+        text = f"Connection {command.name!r} is removed, and its sealed credential with it."
+        return told(text, msgspec.structs.replace(cut, sessions=cut.sessions + late.sessions))
 
     async def _test_connection(self, command: TestConnection, _actor: Actor) -> Done:
         return Done(await self._probe.probe(command.name, self._connection(command.name)))
@@ -236,21 +244,37 @@ class Administration:
             scram_verifier=known.scram_verifier if known else None,
         )
         detail = f"kind {command.kind.value}, owner {command.owner or '-'}, groups {', '.join(command.groups) or '-'}"
+        await self._cascade.check_may_change(known or identity, actor)
         await self._record(actor, "identities.add", command.name, detail)
         await self._identities.save(identity)
-        return Done(f"{command.kind.value.capitalize()} {command.name!r} is registered.")
+        text = f"{command.kind.value.capitalize()} {command.name!r} is registered."
+        taken = known.groups - identity.groups if known else frozenset()
+        return told(text, await self._cascade.groups_taken(identity, taken, actor) if taken else None)
 
     async def _disable_identity(self, command: DisableIdentity, actor: Actor) -> Done:
-        await self._set_disabled(command.name, actor, "identities.disable", disabled=True)
-        return Done(f"Identity {command.name!r} is disabled: it cannot log in any more.")
+        identity = self._identity(command.name)
+        await self._record(actor, "identities.disable", command.name, "")
+        receipt = await self._cascade.identity_disabled(identity, actor)
+        await self._set_disabled(identity, disabled=True)
+        return told(f"Identity {command.name!r} is disabled: it cannot log in any more.", receipt)
 
     async def _enable_identity(self, command: EnableIdentity, actor: Actor) -> Done:
-        await self._set_disabled(command.name, actor, "identities.enable", disabled=False)
+        identity = self._identity(command.name)
+        await self._cascade.check_may_change(identity, actor)
+        await self._record(actor, "identities.enable", command.name, "")
+        await self._cascade.identity_enabled(identity, actor)
+        await self._set_disabled(identity, disabled=False)
         return Done(f"Identity {command.name!r} may log in again.")
 
-    async def _set_disabled(self, name: str, actor: Actor, action: str, *, disabled: bool) -> None:
-        identity = self._identity(name)
-        await self._record(actor, action, name, "")
+    async def _remove_identity(self, command: RemoveIdentity, actor: Actor) -> Done:
+        identity = self._identity(command.name)
+        await self._cascade.check_may_change(identity, actor)
+        await self._record(actor, "identities.remove", command.name, "")
+        await self._identities.remove(command.name)
+        cut = await self._cascade.identity_removed(identity, actor)
+        return told(f"Identity {command.name!r} is removed. Locks on it stay in force.", cut)
+
+    async def _set_disabled(self, identity: RegisteredIdentity, *, disabled: bool) -> None:
         await self._identities.save(msgspec.structs.replace(identity, disabled=disabled))
 
     async def _generate_secret(self, command: GenerateSecret, actor: Actor) -> GeneratedSecret:

@@ -14,15 +14,17 @@ from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Trial, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
+from interlock.core.lock import LockMode, Restriction
 from interlock.core.masking import MaskedColumn, Masking
 from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
 from interlock.services.approvals.holding import Granted, HeldOperation, Holding, Tell
 from interlock.services.masking import SessionMasking
+from interlock.services.policy.schema import members
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
-from interlock.services.ports import Clock, Ledger, SessionRecorder
+from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder
 
 log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ _CHANGING = frozenset({"insert", "update", "delete", "merge", "delete-all", "upd
 _TAKEN_BACK = _CHANGING | {"select", "introspect", "connect"}
 """Actions of which nothing is left after a rollback, and nothing was seen outside before it."""
 _NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
+_READING = members("read")
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
@@ -72,12 +75,14 @@ class Enforcement:
         policies: PolicyStore,
         ledger: Ledger,
         clock: Clock,
+        locks: LocksInForce | None = None,
         holding_of: Callable[[Session], Holding] | None = None,
     ) -> None:
         """Without ``holding_of`` nobody can be asked, and what needs an approval is refused."""
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self._locks = locks
         self._holding_of = holding_of
         self.counts = DecisionCounts()
 
@@ -85,7 +90,17 @@ class Enforcement:
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
         holding = self._holding_of(session) if self._holding_of is not None else None
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking, holding)
+        return SessionGuard(
+            session,
+            recorder,
+            self._policies,
+            self._ledger,
+            self._clock,
+            self.counts,
+            masking,
+            self._locks,
+            holding,
+        )
 
 
 class SessionGuard:
@@ -100,6 +115,7 @@ class SessionGuard:
         clock: Clock,
         counts: DecisionCounts,
         masking: SessionMasking | None = None,
+        locks: LocksInForce | None = None,
         holding: Holding | None = None,
     ) -> None:
         self._session = session
@@ -114,7 +130,14 @@ class SessionGuard:
         self._counts = counts
         self._masking = masking
         self._holding = holding
+        self._locks = locks
+        self._locks_epoch = -1
+        self._restriction: Restriction | None = None
         self._definitions: set[int] = set()
+        self.last_write = 0
+        """The number of the last operation that may go to the target and may do more than read."""
+        self.doing: Meaning | None = None
+        """What the client asked last."""
         self.operations = 0
         self.denied = 0
         self.rows = 0
@@ -173,6 +196,7 @@ class SessionGuard:
             if wait is not None:
                 waits.append(wait)
         self.operations += len(operations)
+        self.doing = operations[-1].meaning if operations else self.doing
         if self._holding is not None and any(type(decision) is Hold for decision in decisions):
             return self._ask(self._holding, operations, tuple(decisions), waits)
         if waits:
@@ -311,12 +335,15 @@ class SessionGuard:
 
     def _decide(self, operation: Operation) -> Decision:
         """What is due now. May raise: that is a denial."""
-        decision = _decision(self._verdict(operation.meaning))
+        locked = self._locked(operation.meaning)
+        decision = locked if locked is not None else _decision(self._verdict(operation.meaning))
         if type(decision) is Hold and operation.phase is Phase.PREPARE:
             # Preparing runs nothing. Running it will be asked about.
             decision = _permit(decision.rules, decision.policy)
         if type(decision) is not Denial and not self._masked_as_is_due(operation):
             decision = _MASKED_OTHERWISE
+        if type(decision) is not Denial and operation.phase is Phase.EXECUTE and not _reads(operation.meaning):
+            self.last_write = operation.number
         return decision
 
     def _record(
@@ -328,6 +355,20 @@ class SessionGuard:
             reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
             log.error("operation not recorded", session=self._session_id, error=reason)
             return _UNRECORDED, None
+
+    def _locked(self, meaning: Meaning) -> Denial | None:
+        """The denial when a lock does not let this through. May raise: that is a denial."""
+        locks = self._locks
+        if locks is None:
+            return None
+        if self._locks_epoch != locks.epoch:
+            epoch, session = locks.epoch, self._session
+            self._restriction = locks.restriction(session.principal, session.connection, session.trace)
+            self._locks_epoch = epoch
+        restriction = self._restriction
+        if restriction is None:
+            return None
+        return _denied_by(restriction, meaning)
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -374,6 +415,24 @@ def _access_lines(meaning: Meaning) -> tuple[str, ...]:
     return tuple(
         f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip() for access in meaning.accesses
     )
+
+
+def _denied_by(restriction: Restriction, meaning: Meaning) -> Denial | None:
+    if not restriction.keeps_out and (LockMode.READ_ONLY not in restriction.modes or _reads(meaning)):
+        return None
+    refused = next((access for access in meaning.accesses if access.action not in _READING), None)
+    return Denial(
+        DenialReason.LOCKED,
+        f"denied: {restriction.message}",
+        "Only a responder can lift the lock: sending the statement again does not help.",
+        access=f"{refused.action} on {refused.kind.value} {'.'.join(refused.path)}".rstrip() if refused else "",
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _reads(meaning: Meaning) -> bool:
+    """Whether it does nothing but read. Transaction control and harmless settings are no access at all."""
+    return _READING.issuperset(access.action for access in meaning.accesses)
 
 
 @functools.lru_cache(maxsize=4096)

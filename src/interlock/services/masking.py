@@ -1,20 +1,23 @@
-"""What one session's principal must not see, kept up to date with policy and catalogue.
+"""What one session's principal must not see, kept up to date with policy, catalogue and locks.
 
 Fails closed: when it cannot be determined, no session opens and an open one ends. Nothing in here touches a value.
 """
 
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.errors import CatalogueUnavailable, MaskingUnavailable
-from interlock.core.masking import Masking, MaskingOptions
+from interlock.core.errors import CatalogueUnavailable, MaskingUnavailable, StateUnavailable
+from interlock.core.lock import LockMode
+from interlock.core.masking import ColumnMask, Masking, MaskingOptions, MaskKind, Predicates
 from interlock.core.session import Session
 from interlock.services.catalogues import Catalogues
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
+from interlock.services.ports import LocksInForce
 
 log = structlog.get_logger()
 
@@ -25,10 +28,17 @@ _NOTHING_KNOWN = Catalogue("")
 class Maskings:
     """Makes the masking of each session. ``options_of`` gives what the configuration says of a connection."""
 
-    def __init__(self, policies: PolicyStore, catalogues: Catalogues, options_of: OptionsOf) -> None:
+    def __init__(
+        self,
+        policies: PolicyStore,
+        catalogues: Catalogues,
+        options_of: OptionsOf,
+        locks: LocksInForce | None = None,
+    ) -> None:
         self.policies = policies
         self.catalogues = catalogues
         self.options_of = options_of
+        self.locks = locks
 
     async def open(self, session: Session, client: ClientFacts) -> "SessionMasking":
         """The masking of a session that is about to open. Raises ``MaskingUnavailable``."""
@@ -44,7 +54,7 @@ class SessionMasking:
         self._maskings = maskings
         self._session = session
         self._client = client
-        self._seen = (-1, -1)
+        self._seen = (-1, -1, -1)
         self.current: Masking | None = None
 
     @property
@@ -54,7 +64,7 @@ class SessionMasking:
 
     @property
     def is_stale(self) -> bool:
-        """Whether policy or a catalogue has changed since this was determined."""
+        """Whether policy, a catalogue or a lock that masks has changed since this was determined."""
         return self._seen != self._epochs()
 
     async def load(self) -> None:
@@ -85,6 +95,8 @@ class SessionMasking:
         """What it is now, which is not kept. Raises ``MaskingUnavailable``."""
         session = self._session
         options = self._maskings.options_of(session.connection)
+        if (everything := self._mask_of_locks()) is not None:
+            options = msgspec.structs.replace(options, everything=everything)
         if not self._needs_catalogue():
             return _only_detectors(options)
         catalogue = self._maskings.catalogues.peek(session.connection, session.database)
@@ -96,6 +108,20 @@ class SessionMasking:
         """The session has changed what the database contains."""
         self._maskings.catalogues.expire(self._session.connection, self._session.database)
 
+    def _mask_of_locks(self) -> ColumnMask | None:
+        """What a lock puts on every column. Raises ``MaskingUnavailable``."""
+        locks, session = self._maskings.locks, self._session
+        if locks is None:
+            return None
+        try:
+            restriction = locks.restriction(session.principal, session.connection, session.trace)
+        except StateUnavailable as error:
+            raise MaskingUnavailable(str(error)) from error
+        if restriction is None or LockMode.MASK_ALL not in restriction.modes:
+            return None
+        rules = tuple(f"lock {lock_id}" for lock_id in restriction.locks)
+        return ColumnMask(MaskKind.REDACT, Predicates.DENY, rules)
+
     def _policy(self) -> SessionPolicy:
         session = self._session
         return self._maskings.policies.engine.for_session(
@@ -103,11 +129,15 @@ class SessionMasking:
         )
 
     def _needs_catalogue(self) -> bool:
-        session = self._session
-        return self._maskings.policies.engine.masks_anything(session.connection, session.database, session.principal)
+        session, engine = self._session, self._maskings.policies.engine
+        if engine.masks_anything(session.connection, session.database, session.principal):
+            return True
+        return self._mask_of_locks() is not None
 
-    def _epochs(self) -> tuple[int, int]:
-        return self._maskings.policies.epoch, self._maskings.catalogues.epoch
+    def _epochs(self) -> tuple[int, int, int]:
+        maskings = self._maskings
+        locks_epoch = maskings.locks.masking_epoch if maskings.locks is not None else 0
+        return maskings.policies.epoch, maskings.catalogues.epoch, locks_epoch
 
 
 def _only_detectors(options: MaskingOptions) -> Masking | None:

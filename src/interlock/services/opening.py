@@ -14,13 +14,22 @@ from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefuse
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
 from interlock.core.operation import Meaning
+from interlock.core.run import run_in
 from interlock.core.session import Session, SessionStatus, new_session_id
 from interlock.core.settings import ConnectionSettings
 from interlock.services.enforcement import Enforcement, SessionGuard
 from interlock.services.masking import Maskings, SessionMasking
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
-from interlock.services.ports import Authenticator, Clock, Ledger, Recordings, SessionIndex, SessionRecorder
+from interlock.services.ports import (
+    Authenticator,
+    Clock,
+    Ledger,
+    LocksInForce,
+    Recordings,
+    SessionIndex,
+    SessionRecorder,
+)
 
 log = structlog.get_logger()
 
@@ -80,6 +89,7 @@ class Reception:
         index: SessionIndex,
         clock: Clock,
         maskings: Maskings | None = None,
+        locks: LocksInForce | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._find_connection = find_connection
@@ -90,6 +100,7 @@ class Reception:
         self._index = index
         self._clock = clock
         self._maskings = maskings
+        self._locks = locks
 
     def scram_verifier(self, user: str) -> str | None:
         """See ``ports.Authenticator``."""
@@ -141,11 +152,13 @@ class Reception:
         database = database or settings.databases[0]
         if database not in settings.databases:
             raise self._no_such(name, principal, "no such database on this connection")
-        client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, "")
+        run = run_in(caller.application)
+        client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)
         policy = self._policies.engine.for_session(principal, name, database, client)
         verdict = policy.decide(_CONNECT, self._clock.now_s())
         if verdict.denial is not None:
             raise self._no_such(name, principal, f"connect refused: {verdict.denial.message}")
+        self._refuse_locked(principal, name, run)
         if verdict.hold is not None:
             raise self._held(principal, verdict.hold)
         session_id = new_session_id(int(self._clock.now_s() * 1e9), secrets.token_bytes(10))
@@ -158,11 +171,36 @@ class Reception:
             principal=principal,
             client_address=caller.client_address,
             application=caller.application,
+            trace=run,
         )
         masking = await self._masking(session, client)
         await self._accept(_opened(session, recorder, verdict.policy, verdict.rules))
         self._index.opened(session, self._clock.now_s())
-        return OpenSession(session, settings, self._enforcement.guard(session, recorder, masking), recorder)
+        opened = OpenSession(session, settings, self._enforcement.guard(session, recorder, masking), recorder)
+        await self._refuse_overtaken(opened, caller)
+        return opened
+
+    def _refuse_locked(self, principal: Principal, connection: str, run: str) -> None:
+        restriction = self._locks.restriction(principal, connection, run) if self._locks is not None else None
+        if restriction is not None and restriction.keeps_out:
+            reason = f"locked by {', '.join(restriction.locks)}"
+            raise NotAdmitted(restriction.message, reason, principal.name, "Only a responder can lift the lock.")
+
+    async def _refuse_overtaken(self, opened: OpenSession, caller: Caller) -> None:
+        """What came while the session was on its way in could not cut it yet: a lock, a changed identity."""
+        session = opened.session
+        try:
+            if (
+                await self._authenticate(caller) != session.principal
+                or self._find_connection(session.connection) is None
+            ):
+                raise NotAdmitted(
+                    "what you may use has just changed: log in again", "changed during login", session.principal.name
+                )
+            self._refuse_locked(session.principal, session.connection, session.trace)
+        except Exception as error:
+            self.close(opened, SessionStatus.KILLED, str(error), 0, 0)
+            raise
 
     async def _masking(self, session: Session, client: ClientFacts) -> SessionMasking | None:
         if self._maskings is None:

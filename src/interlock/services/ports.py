@@ -11,6 +11,7 @@ from interlock.core.administration import ColumnPath, HardeningPlan
 from interlock.core.catalogue import Catalogue, Relation
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord
+from interlock.core.lock import Restriction
 from interlock.core.operation import Operation
 from interlock.core.session import Session
 
@@ -40,6 +41,21 @@ class Ledger(Protocol):
 
         Raises ``LedgerUnavailable`` when the ledger has failed.
         """
+
+
+class LocksInForce(Protocol):
+    """What ``services.locks`` tells the decision points."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every change of what is in force."""
+
+    @property
+    def masking_epoch(self) -> int:
+        """Grows with every change of locks that mask."""
+
+    def restriction(self, principal: Principal, connection: str, run: str) -> Restriction | None:
+        """What is in force for a session; it stays so while ``epoch`` does. Raises ``StateUnavailable``."""
 
 
 class SessionRecorder(Protocol):

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
-from interlock.core.identity import RegisteredIdentity
+from interlock.core.identity import Principal, RegisteredIdentity
+from interlock.core.lock import Lock, LockSubject
 from interlock.core.settings import ConnectionSettings
 
 
@@ -19,6 +20,9 @@ class IdentityStore(Protocol):
 
     async def save(self, identity: RegisteredIdentity) -> None:
         """Add the identity, or put it in the place of the one of its name."""
+
+    async def remove(self, name: str) -> None:
+        """Forget the identity and its secret."""
 
 
 class ConnectionStore(Protocol):
@@ -91,4 +95,27 @@ class ApprovalStore(Protocol):
         """Put what ``change`` makes of a request in its place, in one step; None when it makes nothing of it.
 
         What ``change`` raises is passed on, and nothing is changed then.
+        """
+
+
+class LockStore(Protocol):
+    """The locks that are in force, so that they outlive a start."""
+
+    def all(self) -> list[Lock]:
+        """All locks, the oldest first."""
+
+    async def save(self, lock: Lock) -> None:
+        """Keep a lock."""
+
+    async def remove(self, lock_id: str) -> None:
+        """Forget a lock; one that is not there is none to forget."""
+
+
+class KnownPrincipals(Protocol):
+    """Principals that have had sessions, with what proved them at the time."""
+
+    def known(self, kind: LockSubject, subject: str) -> list[Principal]:
+        """The different principals that a lock on this subject would have been about.
+
+        For users, agents, owners, tokens and runs; of groups it knows nothing.
         """

@@ -37,6 +37,11 @@ class IdentityTable:
         sql = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?)"
         await self._database.write(lambda connection: connection.execute(sql, values))
 
+    async def remove(self, name: str) -> None:
+        """Forget the identity and its secret. Raises StateUnavailable."""
+        sql = "DELETE FROM identities WHERE name = ?"
+        await self._database.write(lambda connection: connection.execute(sql, (name,)))
+
 
 def _identity(row: sqlite3.Row) -> RegisteredIdentity:
     return RegisteredIdentity(

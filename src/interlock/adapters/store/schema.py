@@ -81,5 +81,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             closed INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
+        *(
+            f"ALTER TABLE sessions ADD COLUMN {column} TEXT NOT NULL DEFAULT ''"
+            for column in ("issuer", "subject", "token_id")
+        ),
+        "CREATE INDEX sessions_by_owner ON sessions (owner, id)",
+        "CREATE INDEX sessions_by_token ON sessions (token_id, id)",
+        "CREATE INDEX sessions_by_trace ON sessions (trace, id)",
     ),
 )

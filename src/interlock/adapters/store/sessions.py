@@ -1,8 +1,11 @@
 """The list of sessions that people search. The ledger is the truth; this can be lost and is only late when it lags."""
 
 import sqlite3
+from typing import Final
 
 from interlock.adapters.store.database import Database
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.lock import LockSubject
 from interlock.core.session import Session, SessionEntry, SessionStatus
 
 
@@ -28,8 +31,11 @@ class SessionTable:
             session.trace,
             at_s,
             SessionStatus.OPEN.value,
+            principal.issuer,
+            principal.subject,
+            principal.token_id,
         )
-        sql = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, 0)"
+        sql = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, 0, ?, ?, ?)"
         self._database.write_soon(lambda connection: connection.execute(sql, values))
 
     def closed(self, session_id: str, status: str, at_s: float, operations: int, denied: int, rows: int) -> None:
@@ -59,6 +65,33 @@ class SessionTable:
         )
         values = (principal, connection, status.value if status else "", limit)
         return [_entry(row) for row in self._database.read(sql, values)]
+
+    def known(self, kind: LockSubject, subject: str) -> list[Principal]:
+        """Implements ``services.state.KnownPrincipals``. Raises StateUnavailable."""
+        if (condition := _SUBJECTS.get(kind)) is None:
+            return []
+        sql = f"SELECT DISTINCT principal_kind, principal, owner, issuer, subject FROM sessions WHERE {condition}"  # noqa: S608 - of the table below
+        return [_principal(row) for row in self._database.read(sql, (subject,))]
+
+
+_SUBJECTS: Final = {
+    LockSubject.USER: "principal_kind = 'User' AND principal = ?1",
+    LockSubject.AGENT: "principal_kind = 'Agent' AND principal = ?1",
+    LockSubject.OWNER: "owner = ?1 OR principal = ?1",
+    LockSubject.TOKEN: "token_id = ?1",
+    LockSubject.RUN: "trace = ?1",
+}
+"""Which sessions a lock on a subject would have been about."""
+
+
+def _principal(row: sqlite3.Row) -> Principal:
+    return Principal(
+        PrincipalKind(row["principal_kind"]),
+        row["principal"],
+        owner=row["owner"] or None,
+        issuer=row["issuer"],
+        subject=row["subject"],
+    )
 
 
 def _entry(row: sqlite3.Row) -> SessionEntry:

@@ -34,10 +34,11 @@ from interlock.core.administration.identities import (
     GenerateSecret,
     IdentityView,
     ListIdentities,
+    RemoveIdentity,
     ShowIdentity,
 )
-from interlock.core.administration.locks import AddLock, ListLocks, RemoveLock, RevokeToken
-from interlock.core.administration.sessions import KillSession, ListLiveSessions
+from interlock.core.administration.locks import AddLock, ListLocks, LockPage, RemoveLock, RevokeToken
+from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.tokens import IssuedToken, IssueToken
 
 COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
@@ -54,6 +55,7 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     AddIdentity,
     DisableIdentity,
     EnableIdentity,
+    RemoveIdentity,
     GenerateSecret,
     IssueToken,
     RevokeToken,
@@ -83,6 +85,7 @@ AnyCommand = (
     | AddIdentity
     | DisableIdentity
     | EnableIdentity
+    | RemoveIdentity
     | GenerateSecret
     | IssueToken
     | ListApprovals
@@ -90,6 +93,12 @@ AnyCommand = (
     | Approve
     | Deny
     | Rehearse
+    | RevokeToken
+    | ListLocks
+    | AddLock
+    | RemoveLock
+    | ListLiveSessions
+    | KillSession
 )
 
 __all__ = [
@@ -121,10 +130,14 @@ __all__ = [
     "ListIdentities",
     "ListLiveSessions",
     "ListLocks",
+    "LiveSession",
+    "LiveSessionPage",
+    "LockPage",
     "NotSampled",
     "Permission",
     "Rehearse",
     "RemoveConnection",
+    "RemoveIdentity",
     "RemoveLock",
     "RevokeToken",
     "Route",

@@ -9,6 +9,8 @@ from typing import ClassVar, Final, Generic, TypeVar, get_args
 
 import msgspec
 
+from interlock.core.lock import SessionReceipt
+
 SOCKET_FILE: Final = "admin.sock"
 """Where a running gateway answers its own operators, in its data directory."""
 
@@ -38,9 +40,15 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """It was done; ``text`` is a sentence for people."""
+    """It was done; ``text`` is a sentence for people.
+
+    ``sessions`` is what became of open sessions by it, ``warnings`` what could not be verified of that.
+    """
 
     text: str
+    sessions: tuple[SessionReceipt, ...] = ()
+    voided_approvals: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class Command(msgspec.Struct, Generic[AnswerT], frozen=True, tag_field="command", forbid_unknown_fields=True):

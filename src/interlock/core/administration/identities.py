@@ -79,7 +79,7 @@ class AddIdentity(Command[Done], frozen=True, tag="identities.add"):
 
 
 class DisableIdentity(Command[Done], frozen=True, tag="identities.disable"):
-    """Refuse new logins of an identity."""
+    """Lock an identity until it is enabled: its sessions are cut, and new logins refused."""
 
     route: ClassVar = Route(
         "POST",
@@ -97,6 +97,14 @@ class EnableIdentity(Command[Done], frozen=True, tag="identities.enable"):
     """Let a disabled identity log in again."""
 
     route: ClassVar = Route("POST", "/v1/identities/{name}/enable", (Permission.ADMINISTER,))
+
+    name: str
+
+
+class RemoveIdentity(Command[Done], frozen=True, tag="identities.remove"):
+    """Forget an identity with its groups, owner and secret; its sessions are cut. Locks on it stay in force."""
+
+    route: ClassVar = Route("DELETE", "/v1/identities/{name}", (Permission.ADMINISTER,))
 
     name: str
 

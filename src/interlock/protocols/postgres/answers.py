@@ -353,6 +353,11 @@ def _outcome(entry: Entry, status: OutcomeStatus) -> Outcome:
 
 
 def interrupted(entries: list[Entry]) -> list[Effect]:
-    """Reports for operations whose answers will not come any more."""
-    numbers = dict.fromkeys(entry.number for entry in entries if entry.number and not entry.denial)
-    return [base.Report(Outcome(number, OutcomeStatus.INTERRUPTED)) for number in numbers]
+    """Reports for operations whose answers will not come any more, with what the client has had of them."""
+    owing: dict[int, Entry] = {}
+    for entry in entries:
+        if entry.number and not entry.denial:
+            known = owing.get(entry.number)
+            if known is None or entry.bytes_sent > known.bytes_sent:
+                owing[entry.number] = entry
+    return [base.Report(_outcome(entry, OutcomeStatus.INTERRUPTED)) for entry in owing.values()]

@@ -102,6 +102,8 @@ class Relay:
         self._stream: Callable[[bytes, list[Effect]], None] = self._drop
         self._paused = False
         self._last_number = 0
+        self._settled = 0
+        """The last operation that is over, with its transaction."""
         self._copy_guard = CopyGuard()
         self._rehearsal: Rehearsal | None = None
         self._notices: list[bytes] = []
@@ -225,6 +227,7 @@ class Relay:
         if self._group.messages or waiting:
             return
         if self._forwarding.at_rest:
+            self._settled = self._last_number
             self._names.end_transaction()
             self._scope.settle()
         elif self._answers.status == _IN_TRANSACTION and not self._forwarding.busy:
@@ -234,6 +237,12 @@ class Relay:
     def may_speak(self) -> bool:
         """Whether a message of our own would reach the client as one, and not as the rest of a row."""
         return not self._answers.mid_message
+
+    def activity(self) -> base.Activity:
+        """What the session is at now."""
+        head = self._outstanding.head
+        deciding = self._deciding is not None
+        return base.Activity(self._forwarding.busy, deciding, self._settled, head.rows if head is not None else 0)
 
     def interrupted(self) -> list[Entry]:
         """The session ends: what was still owed."""

@@ -79,6 +79,10 @@ class PostgresSession:
             self._end(base.Close("the client ended the session"), effects)
         return effects
 
+    def activity(self) -> base.Activity:
+        """What it is at now."""
+        return self._relay.activity() if self._relay is not None else base.Activity()
+
     def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
         if self._relay is not None:
             if side is Side.CLIENT:
@@ -151,7 +155,7 @@ class PostgresSession:
         greeting.append(messages.backend_key_data(target.process_id, key[4:]))
         greeting.append(messages.ready_for_query(ord("I")))
         cancel = messages.cancel_request(target.process_id, target.secret)
-        effects.append(base.RegisterCancelKey(key, cancel, messages.SSL_REQUEST))
+        effects.append(base.RegisterCancelKey(key, cancel, messages.SSL_REQUEST, target.process_id))
         effects.append(base.Send(Side.CLIENT, b"".join(greeting)))
         scope = SchemaScope(self._search_path, self._target_user)
         masks = SessionMasks(scope, self._masking)

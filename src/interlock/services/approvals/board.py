@@ -15,7 +15,7 @@ import structlog
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question, Vote
 from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused, InterlockError
-from interlock.core.identity import Actor
+from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.core.ledger import (
     AnyRecord,
     ApprovalRefused,
@@ -23,6 +23,7 @@ from interlock.core.ledger import (
     ApprovalSettled,
     ApprovalVoted,
 )
+from interlock.core.lock import Lock, LockMode, Restriction, concerns, sentence
 from interlock.core.session import new_session_id
 from interlock.core.settings import ApprovalSettings
 from interlock.services.approvals.people import FindIdentity, groups_of, objection, persons_answering
@@ -58,6 +59,8 @@ class NotAsked(InterlockError):
 
 
 Listener = Callable[[ApprovalRequest], None]
+RestrictionOf = Callable[[Principal], Restriction | None]
+"""What locks say of a person. May raise ``StateUnavailable``."""
 
 
 class Approvals:
@@ -71,6 +74,7 @@ class Approvals:
         seal: Seal,
         settings: ApprovalSettings,
         find_identity: FindIdentity,
+        restriction_of: RestrictionOf = lambda _: None,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -78,6 +82,7 @@ class Approvals:
         self._seal = seal
         self._settings = settings
         self._find_identity = find_identity
+        self.restriction_of = restriction_of
         self._waiting: dict[str, list[Waiter]] = {}
         self._recent: dict[str, list[float]] = {}
         self._turn = asyncio.Lock()
@@ -242,6 +247,9 @@ class Approvals:
             raise AdministrationRefused("the request has expired")
         if digest and digest != request.digest:
             raise AdministrationRefused("the request is not the one that was looked at; look at it again")
+        restriction = self.restriction_of(actor.principal)
+        if restriction is not None and restriction.keeps_out:
+            raise AdministrationRefused(restriction.message)
         problem = objection(request, actor, self._find_identity)
         if problem is not None:
             raise AdministrationRefused(problem)
@@ -280,10 +288,12 @@ class Approvals:
             return spent.status is ApprovalStatus.SPENT
 
     def _lost_reviewer(self, request: ApprovalRequest) -> str | None:
-        """A reviewer whose registered identity has since been disabled, None when there is none."""
+        """A reviewer who has since been disabled or locked, None when there is none."""
         for vote in request.votes:
             registered = self._find_identity(vote.reviewer)
-            if registered is not None and registered.disabled:
+            restriction = self.restriction_of(Principal(PrincipalKind.USER, vote.reviewer))
+            locked = restriction is not None and restriction.keeps_out
+            if locked or (registered is not None and registered.disabled):
                 return vote.reviewer
         return None
 
@@ -303,6 +313,17 @@ class Approvals:
                     await self._settle(request, request, ApprovalStatus.VOID, by, reason)
                     count += 1
         return count
+
+    async def void_matching(self, lock: Lock) -> int:
+        """Make void what waits, and what is granted and not spent, of whom a lock is about; how many.
+
+        A lock that only masks takes nothing away.
+        """
+        if lock.mode is LockMode.MASK_ALL:
+            return 0
+        return await self.void(
+            lambda request: concerns(lock, _asker(request), request.connection, request.trace), lock.by, sentence(lock)
+        )
 
     async def tick(self) -> None:
         """Expire what is due, and have everybody who waits look again: another process may have answered."""
@@ -369,6 +390,16 @@ _EXPIRED = {
     ApprovalStatus.PENDING: "nobody answered in time",
     ApprovalStatus.APPROVED: "it was not used in time",
 }
+
+
+def _asker(request: ApprovalRequest) -> Principal:
+    return Principal(
+        PrincipalKind(request.principal_kind),
+        request.principal,
+        frozenset(request.groups),
+        request.owner or None,
+        token_id=request.token_id,
+    )
 
 
 def _context(approval: str) -> bytes:

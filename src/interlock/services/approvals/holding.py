@@ -221,6 +221,7 @@ class Wait:
             issuer=principal.issuer,
             subject=principal.subject,
             claims=principal.claims,
+            token_id=principal.token_id,
             connection=session.connection,
             database=session.database,
             application=session.application,

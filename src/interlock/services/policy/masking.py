@@ -5,10 +5,11 @@ Fails as a whole: there is a masking that covers everything that rules name, or 
 
 import hashlib
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
-from interlock.core.catalogue import Catalogue
+from interlock.core.catalogue import Catalogue, ColumnKey
 from interlock.core.errors import MaskingUnavailable
 from interlock.core.masking import ColumnMask, DetectorMask, Masking, MaskingOptions
 from interlock.services.policy.masks import RuleMasks
@@ -23,12 +24,17 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
     Raises ``MaskingUnavailable`` whatever went wrong; it names rules at most.
     """
     try:
-        columns = propagate(rules.on_columns(catalogue), catalogue)
+        direct = rules.on_columns(catalogue)
+        if options.everything is not None:
+            direct = _on_everything(options.everything, direct, catalogue)
+        columns = propagate(direct, catalogue)
         detectors = _detectors(rules.on_detectors(), options.detectors)
     except MaskingUnavailable:
         raise
     except Exception as error:
         raise MaskingUnavailable("what is masked could not be determined") from error
+    if options.everything is not None:
+        columns = columns or _OF_NOTHING
     if not columns and not detectors:
         return None
     return Masking(
@@ -41,6 +47,19 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
         show_notifications=options.show_notifications,
         documents=options.documents,
     )
+
+
+_OF_NOTHING: Mapping[int, Mapping[str, ColumnMask]] = MappingProxyType({0: MappingProxyType({})})
+"""No relation has this oid: what is not known yet is looked up before a statement on it passes."""
+
+
+def _on_everything(
+    mask: ColumnMask, direct: Mapping[ColumnKey, ColumnMask], catalogue: Catalogue
+) -> dict[ColumnKey, ColumnMask]:
+    masks = {(relation.oid, column.name): mask for relation in catalogue.relations for column in relation.columns}
+    for key, before in direct.items():
+        masks[key] = before.stronger(mask)
+    return masks
 
 
 def _detectors(by_rule: Mapping[str, ColumnMask], configured: Mapping[str, DetectorMask]) -> Mapping[str, DetectorMask]:

@@ -16,11 +16,13 @@ from rich.text import Text
 
 from interlock.core.administration import AnswerT, Command
 from interlock.core.errors import AdministrationRefused, InterlockError
+from interlock.core.printable import one_line
 from interlock.surfaces.cli.workbench import Workbench
 
 REFUSED = 1
 UNAVAILABLE = 2
 _MAX_SECRET_BYTES = 65_536
+_UNBROKEN = ("ID", "SESSION")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
@@ -48,14 +50,16 @@ def show_json(answer: object) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> None:
-    """Print rows under column heads, or the sentence ``nothing`` when there are none."""
+    """Print rows under column heads, or the sentence ``nothing`` when there are none. What names a row is unbroken."""
     rows = list(rows)
     if not rows:
         typer.echo(nothing)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in _UNBROKEN)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     Console().print(table)
 
 

@@ -9,9 +9,22 @@ import typer
 from interlock import __version__
 from interlock.core import merkle
 from interlock.core.errors import InterlockError
-from interlock.surfaces.cli import approvals, audit, connections, identities, policy, sessions, token
+from interlock.surfaces.cli import (
+    approvals,
+    audit,
+    connections,
+    identities,
+    live,
+    lock,
+    policy,
+    sessions,
+    token,
+    tokens,
+)
 from interlock.surfaces.cli.answers import UNAVAILABLE, stop
 from interlock.surfaces.cli.workbench import Workbench
+
+sessions.app.add_typer(live.app)
 
 MakeWorkbench = Callable[[Path | None], Workbench]
 
@@ -76,7 +89,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
         raise typer.Exit(run.run(directory, keep))
 
-    for noun in (connections, identities, sessions, approvals, audit):
+    for noun in (connections, identities, sessions, approvals, lock, tokens, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)

@@ -29,6 +29,7 @@ from interlock.surfaces.cli.answers import (
     stop,
 )
 from interlock.surfaces.cli.discovery import harden_connection, scan_connection
+from interlock.surfaces.cli.receipts import show_done
 
 app = typer.Typer(name="connections", help="Targets and their credentials.", no_args_is_help=True)
 
@@ -136,8 +137,8 @@ def set_credential(
 
 @app.command("remove")
 def remove_connection(context: typer.Context, name: NameArgument) -> None:
-    """Remove a connection that was added by command, with its sealed credential."""
-    typer.echo(ask(context, RemoveConnection(name)).text)
+    """Remove a connection that was added by command, with its sealed credential, and cut its sessions."""
+    show_done(ask(context, RemoveConnection(name)))
 
 
 @app.command("test")

@@ -16,10 +16,12 @@ from interlock.core.administration import (
     GenerateSecret,
     IdentityView,
     ListIdentities,
+    RemoveIdentity,
     ShowIdentity,
 )
 from interlock.core.settings import IdentityKind
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
+from interlock.surfaces.cli.receipts import show_done
 
 app = typer.Typer(name="identities", help="Agents and users.", no_args_is_help=True)
 
@@ -68,19 +70,25 @@ def add_identity(
     replace: Annotated[bool, typer.Option("--replace", help="Change the one of this name.")] = False,
 ) -> None:
     """Register an agent or a user."""
-    typer.echo(ask(context, AddIdentity(name, kind, owner, tuple(group or ()), replace)).text)
+    show_done(ask(context, AddIdentity(name, kind, owner, tuple(group or ()), replace)))
 
 
 @app.command("disable")
 def disable_identity(context: typer.Context, name: NameArgument) -> None:
-    """Refuse new logins of an identity, whatever proof it brings."""
-    typer.echo(ask(context, DisableIdentity(name)).text)
+    """Lock an identity until it is enabled: its sessions are cut, and whatever proof it brings is refused."""
+    show_done(ask(context, DisableIdentity(name)))
 
 
 @app.command("enable")
 def enable_identity(context: typer.Context, name: NameArgument) -> None:
     """Let a disabled identity log in again."""
-    typer.echo(ask(context, EnableIdentity(name)).text)
+    show_done(ask(context, EnableIdentity(name)))
+
+
+@app.command("remove")
+def remove_identity(context: typer.Context, name: NameArgument) -> None:
+    """Forget an identity with its groups, owner and secret, and cut its sessions. Locks on it stay in force."""
+    show_done(ask(context, RemoveIdentity(name)))
 
 
 @app.command("secret")

@@ -1,0 +1,136 @@
+"""What follows for open sessions when an identity, its groups, a connection or a token is taken away.
+
+Everything goes the way of locks: sessions are cut and the targets looked at. The change itself is somebody else's.
+"""
+
+from collections.abc import Callable
+
+from interlock.core.administration import Done
+from interlock.core.errors import AdministrationRefused
+from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
+from interlock.core.session import Session
+from interlock.services.cutting import Cutting, Order
+from interlock.services.live import ApprovalVoider, LiveSession, LiveSessions
+from interlock.services.locks import Locks, void
+from interlock.services.ports import Clock
+
+IDENTITY_DISABLED = "identity disabled"
+TOKEN_REVOKED = "token revoked"  # noqa: S105 - why there is a lock
+
+
+class Cascade:
+    """Carries changes over to what is open."""
+
+    def __init__(
+        self, locks: Locks, live: LiveSessions, cutting: Cutting, approvals: ApprovalVoider, clock: Clock
+    ) -> None:
+        self._locks = locks
+        self._live = live
+        self._cutting = cutting
+        self._approvals = approvals
+        self._clock = clock
+
+    # ------------------------------------------------------------ identities
+
+    async def check_may_change(self, identity: RegisteredIdentity, actor: Actor) -> None:
+        """Nobody gets out of a lock by changing what is registered of himself. Raises ``AdministrationRefused``."""
+        principal = Principal(identity.kind, identity.name, identity.groups, identity.owner)
+        for lock in self._locks.concerning(principal):
+            await self._locks.check_may_lift(lock, actor)
+        if identity.disabled:
+            await self._locks.check_may_lift(self._transient(*_named(identity), IDENTITY_DISABLED, actor), actor)
+
+    async def identity_disabled(self, identity: RegisteredIdentity, actor: Actor) -> LockReceipt | None:
+        """Lock the identity until it is enabled; None when it is locked so already. Raises as ``Locks.add``."""
+        kind, name = _named(identity)
+        if self._disabling(identity):
+            return None
+        return await self._locks.add(
+            kind, name, LockMode.REFUSE, IDENTITY_DISABLED, actor.name, cause=IDENTITY_DISABLED
+        )
+
+    async def identity_enabled(self, identity: RegisteredIdentity, actor: Actor) -> None:
+        """Lift the lock that came with disabling it. Raises as ``Locks.remove``."""
+        for lock in self._disabling(identity):
+            await self._locks.remove(lock.id, actor, "identity enabled")
+
+    async def identity_removed(self, identity: RegisteredIdentity, actor: Actor) -> Done:
+        """Cut the identity's sessions."""
+        kind, name = _named(identity)
+        lock = self._transient(kind, name, "identity removed", actor)
+        return await self._cut(lock, lambda session: session.principal.name == name)
+
+    async def groups_taken(self, identity: RegisteredIdentity, groups: frozenset[str], actor: Actor) -> Done:
+        """Cut the identity's sessions that were opened as a member of one of the groups."""
+        kind, name = _named(identity)
+        reason = f"{name} is no longer in {', '.join(sorted(groups))}"
+        lock = self._transient(kind, name, reason, actor)
+        return await self._cut(
+            lock, lambda session: session.principal.name == name and not groups.isdisjoint(session.principal.groups)
+        )
+
+    # ------------------------------------------------------------ connections, tokens, sessions
+
+    async def connection_removed(self, name: str, actor: Actor) -> Done:
+        """Cut the connection's sessions."""
+        lock = self._transient(LockSubject.CONNECTION, name, f"connection {name} is removed", actor)
+        return await self._cut(lock, lambda session: session.connection == name)
+
+    async def token_revoked(self, token_id: str, reason: str, actor: Actor) -> LockReceipt:
+        """Lock the token for as long as it lives; for ever when that is not known. Raises as ``Locks.add``."""
+        principals = (live.session.principal for live in self._live.all())
+        ends = [p.expires_at_s for p in principals if p.token_id == token_id and p.expires_at_s is not None]
+        end_s = max(ends, default=None)
+        expires_at_s = end_s if end_s is not None and end_s > self._clock.now_s() else None
+        return await self._locks.add(
+            LockSubject.TOKEN,
+            token_id,
+            LockMode.REFUSE,
+            reason,
+            actor.name,
+            expires_at_s=expires_at_s,
+            cause=TOKEN_REVOKED,
+        )
+
+    def find(self, session_id: str) -> LiveSession:
+        """Raises ``AdministrationRefused`` when no open session has this id."""
+        live = self._live.find(session_id)
+        if live is None:
+            raise AdministrationRefused(f"there is no open session {session_id!r}")
+        return live
+
+    async def kill(self, session_id: str, reason: str, actor: Actor) -> SessionReceipt:
+        """Cut one session. Raises ``AdministrationRefused`` when it is not open (any more)."""
+        order = Order(reason, actor.name, self._clock.monotonic_s())
+        carried = await self._cutting.verify(self._cutting.cut([self.find(session_id)], order), order)
+        return carried.sessions[0]
+
+    # ------------------------------------------------------------ what all of them need
+
+    async def _cut(self, lock: Lock, concerned: Callable[[Session], bool]) -> Done:
+        order = Order(lock.reason, lock.by, self._clock.monotonic_s())
+        cases = self._cutting.cut([live for live in self._live.all() if concerned(live.session)], order)
+        voided, problem = await void(self._approvals, lock)
+        carried = await self._cutting.verify(cases, order)
+        warnings = (problem, *carried.warnings) if problem else carried.warnings
+        return Done("", carried.sessions, voided, warnings)
+
+    def _disabling(self, identity: RegisteredIdentity) -> list[Lock]:
+        return [lock for lock in self._locks.on(*_named(identity)) if lock.cause == IDENTITY_DISABLED]
+
+    def _transient(self, kind: LockSubject, subject: str, reason: str, actor: Actor) -> Lock:
+        """A lock that is never in force: it says whom something is about."""
+        return Lock("", kind, subject, LockMode.REFUSE, reason, actor.name, 0.0)
+
+
+def _named(identity: RegisteredIdentity) -> tuple[LockSubject, str]:
+    kind = LockSubject.AGENT if identity.kind is PrincipalKind.AGENT else LockSubject.USER
+    return kind, identity.name
+
+
+def told(sentence: str, receipt: Done | LockReceipt | None) -> Done:
+    """The answer to a command with what became of sessions by it."""
+    if receipt is None:
+        return Done(sentence)
+    return Done(sentence, receipt.sessions, receipt.voided_approvals, receipt.warnings)

@@ -1,0 +1,76 @@
+"""Who may not lift a lock: whoever is locked by it, under whatever name.
+
+Two identities are one person's when they share a name, an owner, or what an issuer calls them, or when one owns the
+other. Nothing in here is remembered: it is asked of what is registered, of open sessions and of earlier ones.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.lock import Lock, LockSubject, concerns
+from interlock.services.live import LiveSessions
+from interlock.services.state import IdentityStore, KnownPrincipals
+
+_PERSONAL = frozenset(LockSubject) - {LockSubject.EVERYTHING, LockSubject.CONNECTION}
+_NAMES = {
+    LockSubject.USER: PrincipalKind.USER,
+    LockSubject.OWNER: PrincipalKind.USER,
+    LockSubject.AGENT: PrincipalKind.AGENT,
+}
+
+
+class Kinship:
+    """Knows which identities belong together."""
+
+    def __init__(self, identities: IdentityStore, known: KnownPrincipals, live: LiveSessions) -> None:
+        self._identities = identities
+        self._known = known
+        self._live = live
+
+    def bars(self, principal: Principal, lock: Lock) -> str | None:
+        """Why this principal may not lift the lock, as a sentence; None when it may. Raises ``StateUnavailable``."""
+        if lock.subject_kind not in _PERSONAL:
+            return None
+        who = self._complete(principal)
+        if concerns(lock, who, "", ""):
+            return "the lock is on yourself: somebody else has to lift it"
+        keys = _keys(who)
+        for locked in self._locked(lock):
+            if not keys.isdisjoint(_keys(self._complete(locked))):
+                return (
+                    f"the lock is on {locked.name!r}, which is the same person's as you: somebody else has to lift it"
+                )
+        return None
+
+    def _locked(self, lock: Lock) -> Iterator[Principal]:
+        """Everybody who is known to be locked by it."""
+        if (kind := _NAMES.get(lock.subject_kind)) is not None:
+            yield Principal(kind, lock.subject)
+        yield from self._known.known(lock.subject_kind, lock.subject)
+        for live in self._live.all():
+            session = live.session
+            if concerns(lock, session.principal, session.connection, session.trace):
+                yield session.principal
+        if lock.subject_kind is LockSubject.GROUP:
+            members = (identity for identity in self._identities.all() if lock.subject in identity.groups)
+            yield from (Principal(identity.kind, identity.name, owner=identity.owner) for identity in members)
+
+    def _complete(self, principal: Principal) -> Principal:
+        """With what is registered for its name."""
+        registered = self._identities.find(principal.name)
+        if registered is None:
+            return principal
+        return msgspec.structs.replace(
+            principal, groups=principal.groups | registered.groups, owner=registered.owner or principal.owner
+        )
+
+
+def _keys(principal: Principal) -> frozenset[tuple[str, ...]]:
+    """What two identities of one person have in common. Names are compared without regard to case, to be strict."""
+    names: Iterable[str] = filter(None, (principal.name, principal.owner))
+    keys: set[tuple[str, ...]] = {("name", name.casefold()) for name in names}
+    if principal.issuer and principal.subject:
+        keys.add(("subject", principal.issuer, principal.subject))
+    return frozenset(keys)
