@@ -12,15 +12,19 @@ import structlog
 
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
 from interlock.core.errors import LedgerUnavailable
+from interlock.core.identity import Principal
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.masking import MaskedColumn, Masking
-from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
+from interlock.services.alerts import DenialAlerts
+from interlock.services.budgets import Budgets
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, Ledger, SessionRecorder
+from interlock.services.session_budgets import SessionBudgets
 
 log = structlog.get_logger()
 
@@ -56,16 +60,38 @@ class DecisionCounts:
 class Enforcement:
     """Makes a guard for each session."""
 
-    def __init__(self, policies: PolicyStore, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        policies: PolicyStore,
+        ledger: Ledger,
+        clock: Clock,
+        budgets: Budgets | None = None,
+        alerts: DenialAlerts | None = None,
+    ) -> None:
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self._budgets = budgets
+        self._alerts = alerts
         self.counts = DecisionCounts()
 
     def guard(
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
-        return SessionGuard(session, recorder, self._policies, self._ledger, self._clock, self.counts, masking)
+        budgets = self._session_budgets(session.principal, session.trace)
+        return SessionGuard(
+            session, recorder, self._policies, self._ledger, self._clock, self.counts, masking, budgets, self._alerts
+        )
+
+    def judge_connect(self, principal: Principal, run: str, verdict: Verdict) -> Denial | Hold | None:
+        """What speaks against a session, given policy's verdict on it. Counts nothing."""
+        if verdict.denial is not None:
+            return verdict.denial
+        budgets = self._session_budgets(principal, run)
+        return budgets.judge(verdict) if budgets is not None else _unlimited(verdict)
+
+    def _session_budgets(self, principal: Principal, run: str) -> SessionBudgets | None:
+        return SessionBudgets(self._budgets, principal, run) if self._budgets is not None else None
 
 
 class SessionGuard:
@@ -80,6 +106,8 @@ class SessionGuard:
         clock: Clock,
         counts: DecisionCounts,
         masking: SessionMasking | None = None,
+        budgets: SessionBudgets | None = None,
+        alerts: DenialAlerts | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -92,6 +120,8 @@ class SessionGuard:
         self._epoch = -1
         self._counts = counts
         self._masking = masking
+        self._budgets = budgets
+        self._alerts = alerts
         self._definitions: set[int] = set()
         self.operations = 0
         self.denied = 0
@@ -178,13 +208,25 @@ class SessionGuard:
                 counts.held += 1
             else:
                 counts.denied += 1
+                self._note_denial(decision)
         return decisions
+
+    def _note_denial(self, decision: Decision) -> None:
+        """Count a denial against budgets of denials and towards an alert. Never raises: it is denied already."""
+        if type(decision) is Denial and decision.reason is DenialReason.UNRECORDED:
+            return
+        try:
+            if self._alerts is not None:
+                self._alerts.note(self._session.principal)
+            limits = self._policies.engine.denial_limits
+            if limits and self._budgets is not None:
+                self._budgets.note_denial(limits)
+        except Exception as error:  # noqa: BLE001 - what cannot be counted now cannot be allowed within a budget either
+            log.error("denial not counted", session=self._session_id, error=type(error).__name__)
 
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
-            decision = _decision(self._verdict(operation.meaning))
-            if type(decision) is Permit and not self._masked_as_is_due(operation):
-                decision = _MASKED_OTHERWISE
+            decision = self._decide(operation)
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
@@ -194,6 +236,22 @@ class SessionGuard:
             reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
             log.error("operation not recorded", session=self._session_id, error=reason)
             return _UNRECORDED, None
+
+    def _decide(self, operation: Operation) -> Decision:
+        """Whether anything speaks against it; the one place where nothing does is a permit. May raise."""
+        verdict = self._verdict(operation.meaning)
+        refusal = verdict.denial or self._judge(verdict)
+        if refusal is not None:
+            return refusal
+        if not self._masked_as_is_due(operation):
+            return _MASKED_OTHERWISE
+        if not verdict.budgets or self._budgets is None:
+            return _permit(verdict.rules, verdict.policy)
+        statements = 1 if operation.phase is Phase.EXECUTE else 0
+        return Permit(verdict.rules, verdict.policy, self._budgets.charge(verdict, statements))
+
+    def _judge(self, verdict: Verdict) -> Denial | Hold | None:
+        return self._budgets.judge(verdict) if self._budgets is not None else _unlimited(verdict)
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -261,10 +319,6 @@ def _permit(rules: tuple[str, ...], policy: str) -> Permit:
     return Permit(rules, policy)
 
 
-def _decision(verdict: Verdict) -> Decision:
-    """The verdict as a decision; the one place that turns "nothing speaks against it" into a permit."""
-    if verdict.denial is not None:
-        return verdict.denial
-    if verdict.hold is not None:
-        return verdict.hold
-    return _permit(verdict.rules, verdict.policy)
+def _unlimited(verdict: Verdict) -> Denial | Hold | None:
+    """What speaks against a verdict that is no denial where nothing counts budgets."""
+    return _BROKEN if verdict.budgets else verdict.hold

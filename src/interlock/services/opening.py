@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from interlock.core.decision import Hold
+from interlock.core.decision import DenialReason, Hold
 from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
@@ -144,10 +144,13 @@ class Reception:
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, "")
         policy = self._policies.engine.for_session(principal, name, database, client)
         verdict = policy.decide(_CONNECT, self._clock.now_s())
-        if verdict.denial is not None:
-            raise self._no_such(name, principal, f"connect refused: {verdict.denial.message}")
-        if verdict.hold is not None:
-            raise self._held(principal, verdict.hold)
+        refusal = self._enforcement.judge_connect(principal, "", verdict)
+        if isinstance(refusal, Hold):
+            raise self._held(principal, refusal)
+        if refusal is not None and refusal.reason is DenialReason.BUDGET_SPENT:
+            raise NotAdmitted(refusal.message, "connect refused: budget spent", principal.name, refusal.hint, "53400")
+        if refusal is not None:
+            raise self._no_such(name, principal, f"connect refused: {refusal.message}")
         session_id = new_session_id(int(self._clock.now_s() * 1e9), secrets.token_bytes(10))
         recorder = self._recordings.open(session_id, caller.protocol)
         session = Session(

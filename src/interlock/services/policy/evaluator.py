@@ -59,9 +59,8 @@ class Evaluator:
         self.reads_time = bool(read & TIME)
         self.reads_client = bool(read & CLIENT)
         self._budgets: dict[tuple[BudgetDemand, ...], tuple[BudgetDemand, ...]] = {}
-        demands = [demand for rule in rules for demand in rule.budgets if demand.kind is BudgetKind.DENIALS]
-        self.denial_windows_s = tuple(sorted({demand.window_s for demand in demands}))
-        """The times that denials have to be counted for, in seconds; 0 is a whole run."""
+        self.denial_limits = _denial_limits(rules)
+        """The times that denials have to be counted for, in seconds, 0 for a whole run, each with its least limit."""
 
     def without(self, rule_ids: Container[str]) -> "Evaluator":
         """The same rules less some, for asking what would be; not a version of the policy."""
@@ -99,3 +98,11 @@ def _answers(requests: list[dict[str, Any]], policies: cedarpy.PolicySet, entiti
 def _policy_set(rules: Sequence[Rule]) -> cedarpy.PolicySet:
     policies = {rule.id: rule.policy for rule in rules}
     return cedarpy.PolicySet.from_pst(pst.PolicySet(templates={}, static_policies=policies, template_links=()))
+
+
+def _denial_limits(rules: Sequence[Rule]) -> tuple[tuple[float, int], ...]:
+    limits: dict[float, int] = {}
+    for demand in (demand for rule in rules for demand in rule.budgets):
+        if demand.kind is BudgetKind.DENIALS:
+            limits[demand.window_s] = min(demand.limit, limits.get(demand.window_s, demand.limit))
+    return tuple(sorted(limits.items()))

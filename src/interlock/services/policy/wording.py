@@ -142,6 +142,15 @@ def budget_spent(demand: BudgetDemand, counted: int, line: str) -> str:
     return f'Rule "{demand.rule}" forbids {line} beyond {amount(demand)}, and {counted} were counted.'
 
 
+def uncountable(policy: str) -> Denial:
+    return Denial(
+        DenialReason.POLICY_ERROR,
+        "What is used of budgets cannot be counted now, so nothing is allowed within one.",
+        "This is a fault on the gateway's side: try again later, and report it to whoever administers the gateway.",
+        policy=policy,
+    )
+
+
 def room_again(demands: Sequence[BudgetDemand], at_s: float) -> str:
     """When to come back, once budgets are spent; the time is Unix seconds."""
     if any(demand.window_s == 0 for demand in demands):
