@@ -119,6 +119,12 @@ class Computed(msgspec.Struct, frozen=True):
     result: object
 
 
+class RunningCancelled(msgspec.Struct, frozen=True):
+    """Answer to ``CancelRunning``: the request has ``arrived`` at the target, or it could not be reached."""
+
+    arrived: bool
+
+
 class Killed(msgspec.Struct, frozen=True):
     """The gateway ends this session; ``reason`` is told to the client."""
 
@@ -138,6 +144,7 @@ Event = (
     | Decided
     | MaskingChanged
     | Computed
+    | RunningCancelled
     | Killed
 )
 
@@ -226,6 +233,10 @@ class CancelTarget(msgspec.Struct, frozen=True):
     key: bytes
 
 
+class CancelRunning(msgspec.Struct, frozen=True):
+    """Ask the target to cancel what it is doing for this session. ``RunningCancelled`` answers."""
+
+
 class RegisterCancelKey(msgspec.Struct, frozen=True):
     """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own.
 
@@ -274,6 +285,7 @@ Effect = (
     | RecordRequest
     | Report
     | CancelTarget
+    | CancelRunning
     | RegisterCancelKey
     | Pause
     | Resume

@@ -40,13 +40,16 @@ class CancelKeys:
     def forget(self, key: bytes) -> None:
         self._routes.pop(key, None)
 
-    async def cancel(self, key: bytes) -> None:
-        """Cancel what the session with this key is doing; an unknown key does nothing, as in PostgreSQL."""
+    async def cancel(self, key: bytes) -> bool:
+        """Cancel what the session with this key is doing; an unknown key does nothing, as in PostgreSQL.
+
+        Returns once the request has had its effect: whether it has arrived.
+        """
         route = self._routes.get(key)
         if route is None:
             log.info("cancel request with an unknown key")
-        else:
-            await _carry(route)
+            return False
+        return await _carry(route)
 
     def cancel_soon(self, key: bytes) -> None:
         """The same, without waiting for it; the key may be forgotten right away."""
@@ -62,12 +65,14 @@ class CancelKeys:
             await asyncio.wait(self._on_their_way)
 
 
-async def _carry(route: CancelRoute) -> None:
+async def _carry(route: CancelRoute) -> bool:
     try:
         async with asyncio.timeout(_CANCEL_TIMEOUT_S):
             await _send(route)
+        return True
     except (OSError, EOFError) as error:
         log.warning("cancel request did not reach the target", error=str(error) or type(error).__name__)
+        return False
 
 
 async def _send(route: CancelRoute) -> None:

@@ -133,6 +133,13 @@ class Relay:
             self._refreshed = False
             self._read_requests(effects)
 
+    def running_cancelled(self, arrived: bool, effects: list[Effect]) -> None:
+        """A request to cancel has had its effect at the target, or has not reached it."""
+        self._answers.cancelling -= 1
+        if not arrived and self._answers.stopping:
+            raise Fatal("53400", "a budget is spent, and the target could not be told to stop the statement")
+        self._read_requests(effects)
+
     def receive_target(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
         self._answers.receive(data, effects)
@@ -197,6 +204,7 @@ class Relay:
             and self._computing is None
             and self._refreshing is None
             and self._barrier is None
+            and self._answers.cancelling == 0
             and not self.terminated
             and len(self._outstanding) < OUTSTANDING_MAX
         )

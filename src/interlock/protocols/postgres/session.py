@@ -180,6 +180,10 @@ class PostgresSession:
         if self._relay is not None and isinstance(event.result, Interpretation):
             self._relay.computed(event.result, effects)
 
+    def _running_cancelled(self, event: base.RunningCancelled, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.running_cancelled(event.arrived, effects)
+
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
         if self._relay is not None:
@@ -216,6 +220,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
     base.Computed: PostgresSession._computed,
+    base.RunningCancelled: PostgresSession._running_cancelled,
     base.MaskingChanged: PostgresSession._masking_changed,
     base.EofReceived: PostgresSession._eof,
     base.Killed: PostgresSession._killed,
