@@ -116,9 +116,8 @@ class DenialAlerts:
     def _raise(self, principal: Principal, count: int) -> None:
         self.counts.denials += 1
         settings = self._settings
-        text = (
-            f"{principal.kind.value} {principal.name} was denied {count} times within {settings.denials_window_s:g} s"
-        )
+        often = f"{settings.denials} of them or more within {settings.denials_window_s:g} s"
+        text = f"{principal.kind.value} {principal.name} was denied {count} times, {often}"
         log.warning("alert", alert="denials", principal=principal.name, count=count)
         self._spawn(self._act(principal, AlertRaised("denials", principal.name, text, count)), "alert")
 

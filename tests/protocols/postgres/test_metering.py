@@ -104,3 +104,30 @@ def test_a_broken_clock_stops_the_answer() -> None:
 def test_a_cut_header_is_an_error() -> None:
     with pytest.raises(CutHeader):
         Meter(Limited(rows=1).allowance()).feed(wire.row("a") + b"D\0\0")
+
+
+@given(
+    st.lists(MESSAGES, min_size=2, max_size=4),
+    st.none() | st.integers(1, 15),
+    st.none() | st.integers(1, 500),
+    st.data(),
+)
+def test_sessions_that_share_a_budget_get_no_more_than_it_and_one_message(
+    answers: list[list[bytes]], rows: int | None, size_bytes: int | None, data: st.DataObject
+) -> None:
+    """Whatever parts their answers come in, and in whatever order."""
+    limited = Limited(rows, size_bytes)
+    meters = [Meter(limited.allowance()) for _ in answers]
+    waiting = [cut(b"".join(messages), data.draw(st.lists(st.integers(0, 500), max_size=6))) for messages in answers]
+    passed = [b"" for _ in answers]
+    for who in data.draw(st.permutations([who for who, parts in enumerate(waiting) for _ in parts])):
+        passed[who] += meters[who].feed(waiting[who].pop(0))
+    counted = [one for one in wire.split(b"".join(passed)) if one[:1] in (b"D", b"d", b"N")]
+    delivered_rows = [one for one in counted if one[:1] != b"N"]
+    if rows is not None:
+        assert len(delivered_rows) <= rows
+    if size_bytes is not None:
+        sizes = [len(one) for one in counted]
+        assert sum(sizes) < size_bytes + max(sizes, default=1)
+    if not any(meter.stopped for meter in meters):
+        assert passed == [b"".join(messages) for messages in answers]
