@@ -34,6 +34,7 @@ from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.sealing import open_sealer
 from interlock.adapters.signing import open_signer
+from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.budgets import BudgetTable
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
@@ -48,6 +49,7 @@ from interlock.core.identity import local_actor
 from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.operation import Meaning
+from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.admin_socket import AdminSocket, user_name
@@ -62,6 +64,10 @@ from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
 from interlock.services.alerts import DenialAlerts
+from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
+from interlock.services.approvals.board import Approvals
+from interlock.services.approvals.holding import Holding
+from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.budgets import Budgets
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
@@ -105,6 +111,14 @@ class Node:
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
         self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
+        self.approvals = Approvals(
+            ApprovalTable(self.database),
+            self.ledger,
+            self.clock,
+            self.sealer,
+            self.settings.approvals,
+            self.identities.find,
+        )
 
     def _open_ledger(self) -> FileLedger:
         gateway = self.settings.gateway
@@ -133,7 +147,13 @@ class Node:
             grants=PostgresGrants(self.targets),
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
+            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link),),
         )
+
+    def approval_link(self, approval: str) -> str:
+        """Where a request can be answered."""
+        url = self.settings.api.public_url
+        return f"{url}/approvals/{approval}" if url else f"interlock approvals show {approval}"
 
 
 async def serve(settings: Settings, ready: Callable[["Gateway"], None] | None = None) -> None:
@@ -176,6 +196,8 @@ class Gateway:
         await node.open()
         await self._record_start()
         await node.sessions.interrupt_open(node.clock.now_s())
+        await node.approvals.interrupt_open()
+        self._background(_every_async(APPROVALS_TICK_S, node.approvals.tick), "approvals tick")
         issuer = await self._start_development_issuer()
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
@@ -266,7 +288,7 @@ class Gateway:
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
         alerts = DenialAlerts(settings.alerts, node.ledger, node.clock, spawn)
-        enforcement = Enforcement(self.policies, node.ledger, node.clock, self.budgets, alerts)
+        enforcement = Enforcement(self.policies, node.ledger, node.clock, self._holding, self.budgets, alerts)
         self.metrics.watch_decisions(enforcement.counts)
         self.metrics.watch_budgets(self.budgets.counts, alerts.counts)
         return Reception(
@@ -280,6 +302,10 @@ class Gateway:
             node.clock,
             self.maskings,
         )
+
+    def _holding(self, session: Session) -> Holding:
+        node = self._node
+        return Holding(session, node.approvals, self.settings.approvals.wait_s, node.approval_link)
 
     async def _listen(self, reception: Reception) -> StreamListener:
         node, settings = self._node, self.settings
@@ -333,6 +359,12 @@ async def _every(interval_s: float, act: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(interval_s)
         act()
+
+
+async def _every_async(interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        await act()
 
 
 def _split_address(address: str) -> tuple[str, int]:

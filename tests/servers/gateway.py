@@ -35,6 +35,9 @@ class GatewayOptions:
     extra: str = ""
     connection_extra: str = ""
     postgres_extra: str = ""
+    approval_wait_s: float = 0.0
+    """How long a held statement waits; by default it is refused at once, and its request stays open."""
+    approvals_extra: str = ""
     environment: Mapping[str, str] | None = None
 
 
@@ -100,10 +103,18 @@ class GatewayServer:
         self._process = None
 
     def token(
-        self, name: str = AGENT, groups: Sequence[str] | None = None, kind: str = "agent", ttl_s: int = 900
+        self,
+        name: str = AGENT,
+        groups: Sequence[str] | None = None,
+        kind: str = "agent",
+        ttl_s: int = 900,
+        owner: str | None = None,
     ) -> str:
         """A token of the development issuer."""
-        wanted = {"name": name, "kind": kind, "groups": list(groups or self.options.groups), "ttl_s": ttl_s}
+        groups = self.options.groups if groups is None else groups
+        wanted = {"name": name, "kind": kind, "groups": list(groups), "ttl_s": ttl_s}
+        if owner is not None:
+            wanted["owner"] = owner
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.issuer_port}/token",
             data=json.dumps(wanted).encode(),
@@ -168,6 +179,10 @@ plain = "{options.plain}"
 
 [policy]
 files = ["policy.cedar"]
+
+[approvals]
+wait_s = {options.approval_wait_s}
+{options.approvals_extra}
 
 [development]
 issuer = "127.0.0.1:{self.issuer_port}"

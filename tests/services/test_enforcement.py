@@ -197,7 +197,7 @@ class LimitedBench(Bench):
         self.store = MemoryStore()
         self.budgets = Budgets(self.store, self.clock)
         self.alerts = DenialAlerts(AlertSettings(denials=3), self.ledger, self.clock, self.spawn)
-        self.enforcement = Enforcement(self.policies, self.ledger, self.clock, self.budgets, self.alerts)
+        self.enforcement = Enforcement(self.policies, self.ledger, self.clock, budgets=self.budgets, alerts=self.alerts)
         self.guard = self.enforcement.guard(SESSION, self.recorder)
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> object:

@@ -103,8 +103,24 @@ class ApprovalView(msgspec.Struct, frozen=True):
 
     request: ApprovalRequest
     statement: str
-    parameters: tuple[str, ...] = ()
+    parameters: tuple[str | None, ...] = ()
     remarks: tuple[str, ...] = ()
     """What the reviewer has to know besides: what is not shown, what is hidden in the text, what is not covered."""
     rehearsal: Rehearsal | None = None
     link: str = ""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is sealed beside a request: the operation itself, as recordings have it, and the protocol that reads it."""
+
+    protocol: str
+    text: bytes
+    parameters: bytes
+    text_bytes: int
+    parameter_bytes: int
+    forwarded: bytes = b""
+    parameter_types: bytes = b""
+
+
+OPEN_STATUSES = frozenset({ApprovalStatus.PENDING, ApprovalStatus.APPROVED})
+"""A request that may still lead to an execution."""

@@ -21,6 +21,9 @@ class DenialReason(enum.Enum):
     UNSUPPORTED = "the gateway cannot carry it safely"
     UNRECORDED = "it could not be recorded"
     LOCKED = "access is locked"
+    NOT_APPROVED = "nobody approved it"
+    REJECTED = "a person denied it"
+    WITHDRAWN = "whoever asked took it back"
     BUDGET_SPENT = "a budget is spent"
 
 

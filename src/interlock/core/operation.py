@@ -76,7 +76,9 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     ``number`` counts from 1 within the session. ``text`` is the request's exact bytes, ``parameters`` the protocol's
     own encoding of the values bound to it (``b""`` when there are none). ``forwarded`` is what goes to the target in
     the text's place, empty when that is the text itself; ``masked`` are the columns that it is masked in, under the
-    masking of the version ``masking``.
+    masking of the version ``masking``. Of values that are too long to hold, ``parameters`` is the beginning,
+    ``parameter_bytes`` the whole length and ``parameters_digest`` SHA-256 over all of them. ``parameter_types`` are
+    their types in the protocol's own encoding, as far as they are known.
     """
 
     number: int
@@ -87,12 +89,16 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     forwarded: bytes = b""
     masked: tuple[MaskedColumn, ...] = ()
     masking: str = ""
+    parameter_bytes: int = 0
+    parameters_digest: bytes = b""
+    parameter_types: bytes = b""
 
     def digest(self) -> bytes:
         """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""
         hasher = hashlib.sha256(len(self.text).to_bytes(8, "big"))
         hasher.update(self.text)
         hasher.update(self.parameters)
+        hasher.update(self.parameters_digest)
         return hasher.digest()
 
 

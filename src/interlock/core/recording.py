@@ -29,13 +29,15 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
 class SealedRequest(msgspec.Struct, frozen=True, array_like=True):
     """The clear form of ``OperationDecided.sealed``. ``text_bytes`` and ``parameter_bytes`` are the full lengths:
     when they exceed what is kept, the digest still covers everything. ``forwarded`` is what went to the target in the
-    place of the text, empty when that was the text itself."""
+    place of the text, empty when that was the text itself; ``parameter_types`` are the values' types as far as they
+    were known, in the protocol's own encoding."""
 
     text: bytes
     parameters: bytes
     text_bytes: int
     parameter_bytes: int
     forwarded: bytes = b""
+    parameter_types: bytes = b""
 
 
 class TranscriptKind(enum.Enum):

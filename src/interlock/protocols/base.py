@@ -107,6 +107,13 @@ class Decided(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
+class Held(msgspec.Struct, frozen=True):
+    """While ``Authorize`` is answered: an operation waits for people. Both texts are for the client."""
+
+    message: str
+    hint: str
+
+
 class MaskingChanged(msgspec.Struct, frozen=True):
     """What the caller must not see is another from here on; also the answer to ``RefreshCatalogue``."""
 
@@ -142,6 +149,7 @@ Event = (
     | LoginFailed
     | TargetConnected
     | Decided
+    | Held
     | MaskingChanged
     | Computed
     | RunningCancelled

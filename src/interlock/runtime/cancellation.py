@@ -5,6 +5,8 @@ A key says nothing about the target; the target's own key never leaves the gatew
 
 import asyncio
 import ssl
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -18,10 +20,17 @@ _CANCEL_TIMEOUT_S = 5.0
 
 
 class CancelRoute:
-    """Where a cancel request has to go, and what it says."""
+    """Where a cancel request has to go, and what it says. ``give_up`` takes back what only waits for people."""
 
-    def __init__(self, settings: ConnectionSettings, tls: ssl.SSLContext | None, registered: RegisterCancelKey) -> None:
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        tls: ssl.SSLContext | None,
+        registered: RegisterCancelKey,
+        give_up: Callable[[str], bool],
+    ) -> None:
         self.settings = settings
+        self.give_up = give_up
         self.tls = tls
         self.tls_request = registered.tls_request
         self.request = registered.request
@@ -32,7 +41,7 @@ class CancelKeys:
 
     def __init__(self) -> None:
         self._routes: dict[bytes, CancelRoute] = {}
-        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._on_their_way: set[asyncio.Task[Any]] = set()
 
     def register(self, key: bytes, route: CancelRoute) -> None:
         self._routes[key] = route
@@ -40,16 +49,22 @@ class CancelKeys:
     def forget(self, key: bytes) -> None:
         self._routes.pop(key, None)
 
-    async def cancel(self, key: bytes) -> bool:
-        """Cancel what the session with this key is doing; an unknown key does nothing, as in PostgreSQL.
+    async def cancel(self, key: bytes) -> None:
+        """Cancel what the session with this key is doing; an unknown key does nothing, as in PostgreSQL."""
+        route = self._routes.get(key)
+        if route is None:
+            log.info("cancel request with an unknown key")
+        else:
+            await _carry(route)
+            route.give_up("the client has cancelled it")
+
+    async def cancel_running(self, key: bytes) -> bool:
+        """Cancel what the target is doing for the session with this key, for the gateway itself.
 
         Returns once the request has had its effect: whether it has arrived.
         """
         route = self._routes.get(key)
-        if route is None:
-            log.info("cancel request with an unknown key")
-            return False
-        return await _carry(route)
+        return route is not None and await _carry(route)
 
     def cancel_soon(self, key: bytes) -> None:
         """The same, without waiting for it; the key may be forgotten right away."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision
 from interlock.core.errors import InterlockError, MaskingUnavailable
 from interlock.core.masking import Masking
@@ -227,7 +228,13 @@ class StreamDriver:
             self._start(self._decide(decisions), "decide")  # type: ignore[arg-type]
 
     async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
-        self._feed(base.Decided(await waiting))
+        decisions = await waiting
+        if self.peer.has_hung_up:
+            self._feed(base.EofReceived(Side.CLIENT))
+        self._feed(base.Decided(decisions))
+
+    def _tell_held(self, request: ApprovalRequest, link: str) -> None:
+        self._feed(base.Held(f"held: {request.message} Request {request.id}.", f"It can be answered at: {link}"))
 
     def _compute(self, effect: base.Compute) -> None:
         self._work = spawn(self._compute_aside(effect.work), "compute")
@@ -277,6 +284,7 @@ class StreamDriver:
             self._feed(base.LoginFailed(refused.code, str(refused), refused.hint))
             return
         self._opened = opened
+        opened.guard.tell = self._tell_held
         if self._ended:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
@@ -317,7 +325,7 @@ class StreamDriver:
     def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
         assert self._opened is not None
         self._stop_target_timer()
-        route = CancelRoute(self._opened.settings, self._target_tls, effect)
+        route = CancelRoute(self._opened.settings, self._target_tls, effect, self._opened.guard.give_up)
         self._parts.cancel_keys.register(effect.key, route)
         self._cancel_key = effect.key
         self._on_ready(self)
@@ -335,7 +343,7 @@ class StreamDriver:
 
     async def _cancel_own(self) -> None:
         key = self._cancel_key
-        arrived = await self._parts.cancel_keys.cancel(key) if key is not None else False
+        arrived = await self._parts.cancel_keys.cancel_running(key) if key is not None else False
         self._feed(base.RunningCancelled(arrived))
 
     def _pause(self, effect: base.Pause) -> None:
@@ -366,6 +374,8 @@ class StreamDriver:
             return
         self._ended = True
         self._stop_target_timer()
+        if self._opened is not None:
+            self._opened.guard.give_up("the client has left")
         if self._cancel_key is not None:
             self._parts.cancel_keys.forget(self._cancel_key)
         self.peer.close()

@@ -5,6 +5,7 @@ different places does not cancel out.
 """
 
 import asyncio
+import socket
 import ssl
 from typing import Protocol, cast
 
@@ -12,6 +13,7 @@ from interlock.protocols.base import Side
 from interlock.runtime.tls import TlsFailed, TlsPump
 
 CLOSE_TIMEOUT_S = 10.0
+_CONNECTED = frozenset({1})  # TCP_ESTABLISHED
 
 
 class PeerOwner(Protocol):
@@ -48,6 +50,18 @@ class Peer(asyncio.Protocol):
         """``host:port`` of the other end, empty when unknown."""
         name = self._transport.get_extra_info("peername") if self._transport else None
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "local:0"
+
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether the other end has closed its side, even when what it sent before is not read yet (tcp(7))."""
+        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if connection is None or self._transport is None or self._transport.is_closing():
+            return True
+        try:
+            state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except OSError:
+            return True
+        return state not in _CONNECTED
 
     # ------------------------------------------------------------ what the owner asks for
 

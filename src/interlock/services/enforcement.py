@@ -5,11 +5,12 @@ handed out, and whatever goes wrong on the way to it is a denial.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 import structlog
 
+from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Verdict
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.identity import Principal
@@ -18,6 +19,7 @@ from interlock.core.masking import MaskedColumn, Masking
 from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
 from interlock.services.alerts import DenialAlerts
+from interlock.services.approvals.holding import Granted, HeldOperation, Holding, Tell
 from interlock.services.budgets import Budgets
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.session import SessionPolicy
@@ -40,11 +42,20 @@ _BROKEN = Denial(
     "denied: the decision could not be made",
     "This is a fault of the gateway, not of the statement; its operator has been told.",
 )
+_CHANGED = Denial(
+    DenialReason.NOT_APPROVED,
+    "denied: what was approved is not what would be executed now, as policy or access has changed meanwhile",
+    "Send it again: it will be decided anew.",
+)
 _MASKED_OTHERWISE = Denial(
     DenialReason.POLICY_ERROR,
     "denied: what is masked for you has just changed",
     "Send the statement again.",
 )
+_NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
+_NOBODY: frozenset[str] = frozenset()
+_NOT_COUNTED = frozenset({DenialReason.UNRECORDED, DenialReason.WITHDRAWN})
+"""Denials that are not on record, or that the client wanted."""
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
@@ -65,12 +76,18 @@ class Enforcement:
         policies: PolicyStore,
         ledger: Ledger,
         clock: Clock,
+        holding_of: Callable[[Session], Holding] | None = None,
         budgets: Budgets | None = None,
         alerts: DenialAlerts | None = None,
     ) -> None:
+        """Without ``holding_of`` nobody can be asked, and what needs an approval is refused.
+
+        Without ``budgets`` nothing is allowed within one.
+        """
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
+        self._holding_of = holding_of
         self._budgets = budgets
         self._alerts = alerts
         self.counts = DecisionCounts()
@@ -79,8 +96,18 @@ class Enforcement:
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
         budgets = self._session_budgets(session.principal, session.trace)
+        holding = self._holding_of(session) if self._holding_of is not None else None
         return SessionGuard(
-            session, recorder, self._policies, self._ledger, self._clock, self.counts, masking, budgets, self._alerts
+            session,
+            recorder,
+            self._policies,
+            self._ledger,
+            self._clock,
+            self.counts,
+            masking,
+            holding,
+            budgets,
+            self._alerts,
         )
 
     def judge_connect(self, principal: Principal, run: str, verdict: Verdict) -> Denial | Hold | None:
@@ -106,6 +133,7 @@ class SessionGuard:
         clock: Clock,
         counts: DecisionCounts,
         masking: SessionMasking | None = None,
+        holding: Holding | None = None,
         budgets: SessionBudgets | None = None,
         alerts: DenialAlerts | None = None,
     ) -> None:
@@ -120,12 +148,24 @@ class SessionGuard:
         self._epoch = -1
         self._counts = counts
         self._masking = masking
+        self._holding = holding
         self._budgets = budgets
         self._alerts = alerts
         self._definitions: set[int] = set()
         self.operations = 0
         self.denied = 0
         self.rows = 0
+        self.tell: Tell = _tell_nobody
+        """Tells the client that an operation waits; set by whoever speaks with it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether an operation waits for people."""
+        return self._holding is not None and self._holding.waiting
+
+    def give_up(self, reason: str) -> bool:
+        """The client has gone or has cancelled: what waits for people is withdrawn. Whether anything was waiting."""
+        return self._holding is not None and self._holding.give_up(reason)
 
     @property
     def masking(self) -> Masking | None:
@@ -155,8 +195,10 @@ class SessionGuard:
     def authorize(self, operations: Sequence[Operation]) -> Decisions | Awaitable[Decisions]:
         """One decision for each operation, all on the ledger when they are handed out.
 
-        Awaitable only when the ledger makes us wait. Never raises: what goes wrong is a denial.
+        Awaitable only when the ledger or people make us wait. Never raises: what goes wrong is a denial.
         """
+        if self._budgets is not None:
+            self._budgets.begin()
         waits: list[asyncio.Future[None]] = []
         decisions: list[Decision] = []
         for operation in operations:
@@ -165,6 +207,8 @@ class SessionGuard:
             if wait is not None:
                 waits.append(wait)
         self.operations += len(operations)
+        if self._holding is not None and any(type(decision) is Hold for decision in decisions):
+            return self._ask(self._holding, operations, tuple(decisions), waits)
         if waits:
             return self._recorded(waits, tuple(decisions))
         return self._counted(tuple(decisions))
@@ -197,6 +241,74 @@ class SessionGuard:
             decisions = (_UNRECORDED,) * len(decisions)
         return self._counted(decisions)
 
+    async def _ask(
+        self,
+        holding: Holding,
+        operations: Sequence[Operation],
+        decisions: Decisions,
+        waits: list[asyncio.Future[None]],
+    ) -> Decisions:
+        """Ask people about what is held, unless something else in the group is refused in any case."""
+        decisions = await self._recorded(waits, decisions)
+        refused = any(type(decision) is Denial for decision in decisions)
+        held = [(one, decision) for one, decision in zip(operations, decisions, strict=True) if type(decision) is Hold]
+        if refused:
+            return tuple(_not_asked(decision) if type(decision) is Hold else decision for decision in decisions)
+        questions = [HeldOperation(one, hold, _access_lines(one.meaning)) for one, hold in held]
+        answers = await holding.ask(questions, self.tell)
+        by_number = {one.number: answer for (one, _), answer in zip(held, answers, strict=True)}
+        return await self._after_waiting(operations, decisions, by_number)
+
+    async def _after_waiting(
+        self, operations: Sequence[Operation], decisions: Decisions, answers: dict[int, Granted | Denial]
+    ) -> Decisions:
+        """The decisions after people have answered: everything is decided again, as of now, and recorded."""
+        final: list[Decision] = []
+        waits: list[asyncio.Future[None]] = []
+        for operation, before in zip(operations, decisions, strict=True):
+            answer = answers.get(operation.number)
+            decision = self._decide_again(operation, before, answer)
+            wait: asyncio.Future[None] | None = None
+            if answer is not None or type(decision) is not Permit:
+                decision, wait = self._record(operation, decision, _approved_by(answer))
+            final.append(decision)
+            if wait is not None:
+                waits.append(wait)
+        if waits:
+            return self._confirmed(operations, await self._recorded(waits, tuple(final)))
+        return self._counted(tuple(final))
+
+    def _confirmed(self, operations: Sequence[Operation], decisions: Decisions) -> Decisions:
+        """The last look, after the ledger made us wait: what does not hold any more is refused."""
+        return tuple(
+            decision if type(decision) is not Permit or self._stands(operation, decision) else _CHANGED
+            for operation, decision in zip(operations, decisions, strict=True)
+        )
+
+    def _decide_again(self, operation: Operation, before: Decision, answer: Granted | Denial | None) -> Decision:
+        """A yes counts for what was asked, under the policy that asked, and for nothing else."""
+        if type(answer) is Denial:
+            return answer
+        try:
+            decision = self._decide(operation)
+            if type(decision) is Hold and type(answer) is Granted and type(before) is Hold:
+                same = (decision.policy, decision.demands) == (before.policy, before.demands)
+                approved = frozenset(demand.rule for demand in decision.demands)
+                return self._decide(operation, approved) if same else _CHANGED
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return _BROKEN
+        return decision
+
+    def _stands(self, operation: Operation, permit: Permit) -> bool:
+        """Whether an operation that was permitted, if need be by people, may still be forwarded."""
+        try:
+            now = self._decide(operation)
+            return type(now) is Permit or (type(now) is Hold and now.policy == permit.policy)
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
+            log.error("decision failed", session=self._session_id, error=type(error).__name__)
+            return False
+
     def _counted(self, decisions: Decisions) -> Decisions:
         counts = self._counts
         for decision in decisions:
@@ -213,7 +325,7 @@ class SessionGuard:
 
     def _note_denial(self, decision: Decision) -> None:
         """Count a denial against budgets of denials and towards an alert. Never raises: it is denied already."""
-        if type(decision) is Denial and decision.reason is DenialReason.UNRECORDED:
+        if type(decision) is Denial and decision.reason in _NOT_COUNTED:
             return
         try:
             if self._alerts is not None:
@@ -230,28 +342,43 @@ class SessionGuard:
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
+        return self._record(operation, decision)
+
+    def _record(
+        self, operation: Operation, decision: Decision, approval: str = ""
+    ) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
-            return decision, self._ledger.append(self._record_of(operation, decision))
-        except Exception as error:  # noqa: BLE001 - and whatever breaks on the way to its record is one, too
+            return decision, self._ledger.append(self._record_of(operation, decision, approval))
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to its record is a denial, too
             reason = str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
             log.error("operation not recorded", session=self._session_id, error=reason)
             return _UNRECORDED, None
 
-    def _decide(self, operation: Operation) -> Decision:
-        """Whether anything speaks against it; the one place where nothing does is a permit. May raise."""
+    def _decide(self, operation: Operation, approved: frozenset[str] = _NOBODY) -> Decision:
+        """What is due now; the one place where "nothing speaks against it" is a permit. May raise: that is a denial.
+
+        ``approved`` are the rules that people have agreed to for this operation.
+        """
         verdict = self._verdict(operation.meaning)
-        refusal = verdict.denial or self._judge(verdict)
+        refusal = verdict.denial or self._judge(operation, verdict, approved)
+        if type(refusal) is Hold and operation.phase is Phase.PREPARE:
+            refusal = None  # Preparing runs nothing. Running it will be asked about.
+        if type(refusal) is not Denial and not self._masked_as_is_due(operation):
+            return _MASKED_OTHERWISE
         if refusal is not None:
             return refusal
-        if not self._masked_as_is_due(operation):
-            return _MASKED_OTHERWISE
         if not verdict.budgets or self._budgets is None:
             return _permit(verdict.rules, verdict.policy)
         statements = 1 if operation.phase is Phase.EXECUTE else 0
-        return Permit(verdict.rules, verdict.policy, self._budgets.charge(verdict, statements))
+        allowance = self._budgets.charge(verdict, statements, approved, operation.number)
+        return Permit(verdict.rules, verdict.policy, allowance)
 
-    def _judge(self, verdict: Verdict) -> Denial | Hold | None:
-        return self._budgets.judge(verdict) if self._budgets is not None else _unlimited(verdict)
+    def _judge(self, operation: Operation, verdict: Verdict, approved: frozenset[str]) -> Denial | Hold | None:
+        """What speaks against a verdict that is no denial: people that must be asked, or budgets that are spent."""
+        if verdict.budgets:
+            return self._budgets.judge(verdict, approved, operation.number) if self._budgets is not None else _BROKEN
+        asks = verdict.hold is not None and not approved.issuperset(demand.rule for demand in verdict.hold.demands)
+        return verdict.hold if asks else None
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -274,7 +401,7 @@ class SessionGuard:
         masking = self._masking.determine()
         return operation.masking == (masking.version if masking is not None else "")
 
-    def _record_of(self, operation: Operation, decision: Decision) -> OperationDecided:
+    def _record_of(self, operation: Operation, decision: Decision, approval: str) -> OperationDecided:
         meaning = operation.meaning
         permitted = isinstance(decision, Permit)
         return OperationDecided(
@@ -285,7 +412,7 @@ class SessionGuard:
             "allowed" if permitted else "held" if isinstance(decision, Hold) else "denied",
             decision.rules,
             decision.policy,
-            "" if isinstance(decision, Permit) else decision.message,
+            approval if isinstance(decision, Permit) else decision.message,
             _access_lines(meaning),
             operation.digest(),
             self._recorder.seal(operation),
@@ -322,3 +449,25 @@ def _permit(rules: tuple[str, ...], policy: str) -> Permit:
 def _unlimited(verdict: Verdict) -> Denial | Hold | None:
     """What speaks against a verdict that is no denial where nothing counts budgets."""
     return _BROKEN if verdict.budgets else verdict.hold
+
+
+def _not_asked(hold: Hold) -> Denial:
+    return Denial(
+        DenialReason.NEEDS_APPROVAL,
+        f"denied: needs approval: {_NOT_ASKED}. {hold.message}",
+        "Send it by itself.",
+        hold.access,
+        hold.rules,
+        hold.policy,
+    )
+
+
+def _approved_by(answer: Granted | Denial | None) -> str:
+    """For the record of a permit: whose yes made it."""
+    if not isinstance(answer, Granted):
+        return ""
+    return f"approved by {', '.join(answer.reviewers)} (request {answer.approval})"
+
+
+def _tell_nobody(request: ApprovalRequest, link: str) -> None:
+    """For a session whose client cannot be told."""

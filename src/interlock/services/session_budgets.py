@@ -82,17 +82,24 @@ class SessionBudgets:
         self._run = run
         self._own = Book(_MAX_OWN_WINDOWS)
         self._accounts: dict[int, Account] = {}
+        self._charges: dict[int, tuple[tuple[BudgetDemand, ...], Allowance | None]] = {}
+        """What the operations that are being decided were charged for, and what their answers may take."""
 
-    def judge(self, verdict: Verdict, approved: frozenset[str] = _NOBODY) -> Denial | Hold | None:
+    def begin(self) -> None:
+        """Other operations are decided from here on."""
+        self._charges.clear()
+
+    def judge(self, verdict: Verdict, approved: frozenset[str] = _NOBODY, number: int = 0) -> Denial | Hold | None:
         """What speaks against a verdict that is no denial: spent budgets, or people that must be asked.
 
-        ``approved`` are rules that people have agreed to for this operation: these neither ask nor count. Never raises
+        ``approved`` are rules that people have agreed to for this operation: these neither ask nor count. An operation
+        that has been charged under its ``number`` is within its budgets, also when it is decided again. Never raises
         for what cannot be counted: that is a denial.
         """
         hold = verdict.hold
         if hold is not None and approved and all(demand.rule in approved for demand in hold.demands):
             hold = None
-        if not verdict.budgets:
+        if not verdict.budgets or self._is_charged(number, verdict):
             return hold
         try:
             account = self._account(verdict.budgets, approved)
@@ -105,11 +112,26 @@ class SessionBudgets:
             return wording.uncountable(verdict.policy)
         return decision
 
-    def charge(self, verdict: Verdict, statements: int, approved: frozenset[str] = _NOBODY) -> Allowance | None:
+    def charge(
+        self, verdict: Verdict, statements: int, approved: frozenset[str] = _NOBODY, number: int = 0
+    ) -> Allowance | None:
         """Count what goes ahead, and hand out what its answer may take; None where nothing limits that.
 
-        ``judge`` must have found nothing against it just before. Raises ``BudgetsUnavailable``.
+        ``judge`` must have found nothing against it just before. What has a ``number`` is counted once, however often
+        it is decided. Raises ``BudgetsUnavailable`` and ``BookFull``.
         """
+        if self._is_charged(number, verdict):
+            return self._charges[number][1]
+        allowance = self._charge(verdict, statements, approved)
+        if number:
+            self._charges[number] = (verdict.budgets, allowance)
+        return allowance
+
+    def _is_charged(self, number: int, verdict: Verdict) -> bool:
+        charge = self._charges.get(number)
+        return charge is not None and charge[0] is verdict.budgets
+
+    def _charge(self, verdict: Verdict, statements: int, approved: frozenset[str]) -> Allowance | None:
         account = self._account(verdict.budgets, approved)
         if account.statements is not None and statements:
             account.statements.pay(statements, self._budgets.now_s())

@@ -1,8 +1,9 @@
 """What the use cases need of the state store, as protocols. All methods raise ``StateUnavailable``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.identity import RegisteredIdentity
 from interlock.core.settings import ConnectionSettings
 
@@ -81,3 +82,30 @@ class TokenIssuer(Protocol):
 
     def issue_token(self, name: str, kind: str, groups: tuple[str, ...], owner: str | None, ttl_s: int) -> str:
         """A signed token for whoever asks."""
+
+
+class ApprovalStore(Protocol):
+    """Requests for approval, each with its sealed question."""
+
+    def find(self, approval: str) -> tuple[ApprovalRequest, bytes] | None:
+        """The request of this id with its sealed question, None when there is none."""
+
+    def by_digest(self, digest: str) -> list[ApprovalRequest]:
+        """All requests about the same operation, the newest first."""
+
+    def recent(self, status: ApprovalStatus | None, limit: int, before: str = "") -> list[ApprovalRequest]:
+        """Requests, the newest first, of one status or of all; only those with an id before ``before``."""
+
+    def of_status(self, status: ApprovalStatus) -> list[ApprovalRequest]:
+        """All requests of a status, the oldest first."""
+
+    async def add(self, request: ApprovalRequest, sealed: bytes) -> None:
+        """Keep a new request."""
+
+    async def change(
+        self, approval: str, change: Callable[[ApprovalRequest], ApprovalRequest | None]
+    ) -> ApprovalRequest | None:
+        """Put what ``change`` makes of a request in its place, in one step; None when it makes nothing of it.
+
+        What ``change`` raises is passed on, and nothing is changed then.
+        """

@@ -90,7 +90,7 @@ def test_requests_and_chunks_open_with_the_session_key(data: Path) -> None:
     assert isinstance(sealed, bytes)
     assert sealed[:4] == b"req\0"
     clear = cipher.decrypt(sealed[:12], sealed[12:], SESSION.encode() + (1).to_bytes(8, "big"))
-    assert msgspec.msgpack.decode(clear) == [b"select 1", b"", 8, 0, b""]
+    assert msgspec.msgpack.decode(clear) == [b"select 1", b"", 8, 0, b"", b""]
     asked = (8).to_bytes(8, "big") + b"select 1"
     assert records(data, "operation.decided")[0]["digest"] == hashlib.sha256(asked).digest()
 

@@ -76,7 +76,14 @@ class FileSessionRecorder:
         limit = self._limits.max_request_bytes
         text, parameters = operation.text, operation.parameters
         forwarded = operation.forwarded[:limit]
-        request = SealedRequest(text[:limit], parameters[:limit], len(text), len(parameters), forwarded)
+        request = SealedRequest(
+            text[:limit],
+            parameters[:limit],
+            len(text),
+            operation.parameter_bytes or len(parameters),
+            forwarded,
+            operation.parameter_types[:limit],
+        )
         self._requests_sealed += 1
         return self._cipher.seal_request(self._requests_sealed, operation.number, request)
 

@@ -85,6 +85,11 @@ AnyCommand = (
     | EnableIdentity
     | GenerateSecret
     | IssueToken
+    | ListApprovals
+    | ShowApproval
+    | Approve
+    | Deny
+    | Rehearse
 )
 
 __all__ = [

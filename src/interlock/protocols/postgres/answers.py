@@ -271,6 +271,8 @@ class Answers:
     def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.awaited is not Awaited.DESCRIPTION:
             raise LostTrack("a description that nobody asked for")
+        if head.types is not None and message.whole:
+            head.types.encoded = self._body(message)
 
     def _ready_for_query(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or message.end - message.start != 6:

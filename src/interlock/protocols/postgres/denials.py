@@ -13,6 +13,7 @@ _CODES: Final = {
     DenialReason.UNSUPPORTED: "0A000",
     DenialReason.UNRECORDED: "58030",
     DenialReason.BUDGET_SPENT: "53400",
+    DenialReason.WITHDRAWN: "57014",
 }
 _SERVERS_OWN: Final = frozenset({"42601", "42P01", "42883"})
 """What the server would say as well, and in the same words: syntax errors, things that do not exist."""

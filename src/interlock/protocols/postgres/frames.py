@@ -18,7 +18,7 @@ _ROW: Final = 0x44  # DataRow, frontend Describe
 _COPY_DATA: Final = 0x64
 
 # Backend messages whose body the session reads: held until complete. All others may be cut anywhere.
-_WHOLE: Final = frozenset(b"CEZSRKTvNA")
+_WHOLE: Final = frozenset(b"CEZSRKTvNAt")
 _KNOWN: Final = frozenset(b"RKS23C1WGHDITEvnNAtsZdcV")
 
 HELD_MAX_BYTES: Final = 1 << 20

@@ -60,6 +60,14 @@ class PossibleChange(Change):
         self._change.refused()
 
 
+class ParameterTypes:
+    """The types of a prepared statement's parameters: as Parse declares them, then as the target describes them."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+        """A count of 16 bits and so many oids of 32 bits, as in ParameterDescription."""
+
+
 class Entry:
     """One answer that is owed.
 
@@ -90,6 +98,8 @@ class Entry:
         self.raw_outputs: tuple[RawOutput, ...] = ()
         """Columns that are masked as its rows pass, which then have ``width`` columns."""
         self.width = -1
+        self.types: ParameterTypes | None = None
+        """What a ParameterDescription in the answer is about."""
         self.gives_nothing = False
         """It describes what will not be run."""
         self.rows_masker: RowMasker | None = None

@@ -29,7 +29,14 @@ from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.messages import Malformed, read_cstring
 from interlock.protocols.postgres.names import TooManyNames
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
-from interlock.protocols.postgres.requests import MAX_NAMES, Group, Requests, SessionNames
+from interlock.protocols.postgres.requests import (
+    KEPT_PARAMETER_BYTES,
+    MAX_NAMES,
+    Group,
+    LongParameters,
+    Requests,
+    SessionNames,
+)
 from interlock.protocols.postgres.scope import SchemaScope
 from interlock.protocols.postgres.statements import interpret
 from interlock.protocols.postgres.statements.interpretation import Interpretation, NameSpace
@@ -43,7 +50,6 @@ UNREAD_MAX_BYTES: Final = 1 << 18
 COMPUTED_HERE_MAX_BYTES: Final = 1 << 14
 """Longer texts are interpreted aside: a hostile one can take seconds."""
 _IN_TRANSACTION: Final = 0x54  # T: in a transaction block that has not failed
-_KEPT_PARAMETER_BYTES: Final = 1 << 16
 _MAX_NAME_BYTES: Final = 63
 
 
@@ -95,6 +101,8 @@ class Relay:
         self._paused = False
         self._last_number = 0
         self._copy_guard = CopyGuard()
+        self._notices: list[bytes] = []
+        """What the client is to be told as soon as no message is half-way to it."""
         self.terminated = False
 
     # ------------------------------------------------------------ the client's side
@@ -140,9 +148,23 @@ class Relay:
             raise Fatal("53400", "a budget is spent, and the target could not be told to stop the statement")
         self._read_requests(effects)
 
+    def held(self, message: str, hint: str, effects: list[Effect]) -> None:
+        """An operation of the group that is being decided waits for people."""
+        self._notices.append(messages.notice_response("NOTICE", "00000", message, hint))
+        self._give_notices(effects)
+
+    def _give_notices(self, effects: list[Effect]) -> None:
+        if self._notices and self.may_speak:
+            data = b"".join(self._notices)
+            self._notices.clear()
+            effects.append(base.RecordAnswer(0, data))
+            effects.append(base.Send(Side.CLIENT, data))
+
     def receive_target(self, data: bytes, effects: list[Effect]) -> None:
         """Take bytes of the target. Raises ``LostTrack`` or ``FramingError``."""
         self._answers.receive(data, effects)
+        if self._notices:
+            self._give_notices(effects)
         if self._answers.skipping:
             self._answers.skipping = False
             self._forwarding.discarding = True
@@ -279,7 +301,7 @@ class Relay:
             rewriting = self._masks.rewrite(text, interpretation)
             if self._must_refresh(message, rewriting, effects):
                 return
-            entry = self._requests.parse(self._group, name, interpretation, text, rewriting)
+            entry = self._requests.parse(self._group, name, interpretation, text, rewriting, message[end:])
             if rewriting is not None and rewriting.text != text:
                 body = message[5:position] + rewriting.text + message[end - 1 :]
                 message = messages.message(messages.PARSE, body)
@@ -368,7 +390,7 @@ class Relay:
     def _refuse_whole(self, message: bytes, sentence: str, effects: list[Effect]) -> None:
         """A simple query that cannot be read: refused like any other statement, with what is known of its text."""
         meaning = _unsupported("UNREAD", sentence)
-        operation = self._requests.refused(self._group, meaning, message[5 : 5 + _KEPT_PARAMETER_BYTES])
+        operation = self._requests.refused(self._group, meaning, message[5 : 5 + KEPT_PARAMETER_BYTES])
         self._group.add(message, Entry(Awaited.READY_AFTER_QUERY, operation.number))
         self._submit(messages.QUERY, effects)
 
@@ -384,7 +406,7 @@ class Relay:
         elif kind == messages.PARSE:
             _, position = _name(head, 5)
             meaning = _unsupported("PARSE", self._too_long(size - position - 3))
-            operation = self._requests.refused(self._group, meaning, head[position : position + _KEPT_PARAMETER_BYTES])
+            operation = self._requests.refused(self._group, meaning, head[position : position + KEPT_PARAMETER_BYTES])
             self._group.add(head, Entry(Awaited.PARSE_COMPLETE, operation.number))
             self._submit(0, effects)
         else:
@@ -394,10 +416,14 @@ class Relay:
         """A Bind executes nothing, so its parameters may go ahead of the Execute that is decided later."""
         portal, position = _name(head, 5)
         statement, position = _name(head, position)
-        kept = head[position : position + _KEPT_PARAMETER_BYTES]
-        self._stream = self._pass_to_target
-        self._group.add(head, self._requests.bind(portal, statement, kept))
+        whole = LongParameters(head[position:], int.from_bytes(head[1:5], "big") + 1 - position)
+        self._stream = functools.partial(self._pass_parameters, whole)
+        self._group.add(head, self._requests.bind(portal, statement, whole.kept, whole))
         self._submit(0, effects)
+
+    def _pass_parameters(self, whole: LongParameters, part: bytes, effects: list[Effect]) -> None:
+        whole.add(part)
+        self._pass_to_target(part, effects)
 
     def _pass_to_target(self, part: bytes, effects: list[Effect]) -> None:
         effects.append(base.RecordRequest(self._last_number, part))

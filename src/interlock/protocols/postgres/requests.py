@@ -4,6 +4,7 @@ A group is decided as a whole before any of it is forwarded. Each message of a g
 for its answer, and each operation the place in the group where a denial would cut it off.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import Final, Generic
 
@@ -21,7 +22,7 @@ from interlock.protocols.postgres.masks import (
     refused_meaning,
 )
 from interlock.protocols.postgres.names import NameTable, Value
-from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, PossibleChange
+from interlock.protocols.postgres.outstanding import Awaited, Change, Entry, ParameterTypes, PossibleChange
 from interlock.protocols.postgres.parameters import parameter_problem
 from interlock.protocols.postgres.scope import UNKNOWN_NAME, SchemaScope, combine, resolve
 from interlock.protocols.postgres.statements.interpretation import Definition as SqlDefinition
@@ -34,6 +35,7 @@ from interlock.protocols.postgres.statements.interpretation import (
 )
 
 MAX_NAMES: Final = 20_000
+KEPT_PARAMETER_BYTES: Final = 1 << 16
 MAX_NAMED_BYTES: Final = 1 << 26
 """Texts of prepared statements, and parameters of portals, that a session keeps."""
 _MAX_FOLLOWED: Final = 64
@@ -43,9 +45,15 @@ class Prepared:
     """A prepared statement, from Parse or from SQL's PREPARE."""
 
     def __init__(
-        self, interpretation: Interpretation, text: bytes, segment: int, rewriting: Rewriting | None = None
+        self,
+        interpretation: Interpretation,
+        text: bytes,
+        segment: int,
+        rewriting: Rewriting | None = None,
+        types: bytes = b"",
     ) -> None:
         self.interpretation = interpretation
+        self.types = ParameterTypes(types)
         self.text = text
         self.rewriting = rewriting
         self.segment = segment
@@ -68,9 +76,17 @@ class Portal:
     ``declared`` portals live until they are closed; the others end with the transaction at the latest.
     """
 
-    def __init__(self, prepared: tuple[Prepared, ...], parameters: bytes, segment: int, declared: bool) -> None:
+    def __init__(
+        self,
+        prepared: tuple[Prepared, ...],
+        parameters: bytes,
+        segment: int,
+        declared: bool,
+        long: "LongParameters | None" = None,
+    ) -> None:
         self.prepared = prepared
         self.parameters = parameters
+        self.long = long
         self.segment = segment
         self.declared = declared
 
@@ -81,6 +97,22 @@ class Portal:
     def superseded(self) -> None:
         """Parameters are shown of the newest portal only, and may be large."""
         self.parameters = b""
+
+
+class LongParameters:
+    """Values of a Bind that is too long to hold: the beginning is kept, all of it is digested as it passes."""
+
+    def __init__(self, begun: bytes, size_bytes: int) -> None:
+        self.kept = begun[:KEPT_PARAMETER_BYTES]
+        self.size_bytes = size_bytes
+        self._hasher = hashlib.sha256(begun)
+
+    def add(self, part: bytes) -> None:
+        self._hasher.update(part)
+
+    def digest(self) -> bytes:
+        """SHA-256 over what has passed; all of it once the message has ended."""
+        return self._hasher.digest()
 
 
 class Naming(Change, Generic[Value]):
@@ -228,9 +260,10 @@ class Requests:
         interpretation: Interpretation,
         text: bytes,
         rewriting: Rewriting | None = None,
+        types: bytes = b"",
     ) -> Entry:
         """A Parse: asks for permission on its own unless an Execute of the same group takes that over."""
-        prepared = Prepared(interpretation, text, self.segment, rewriting)
+        prepared = Prepared(interpretation, text, self.segment, rewriting, types)
         used = self._used(interpretation)
         meaning = self._meaning(interpretation, used, rewriting)
         operation = self._operation(meaning, text, b"", Phase.PREPARE, rewriting)
@@ -242,10 +275,12 @@ class Requests:
         entry.changes = [(0, Naming(self._names.prepared, name, prepared))]
         return entry
 
-    def bind(self, portal_name: str, statement_name: str, parameters: bytes) -> Entry:
-        """A Bind: executes nothing."""
+    def bind(
+        self, portal_name: str, statement_name: str, parameters: bytes, long: LongParameters | None = None
+    ) -> Entry:
+        """A Bind: executes nothing. Of ``long`` values, ``parameters`` is the beginning."""
         prepared = self._names.prepared.candidates(statement_name, self.segment)
-        portal = Portal(prepared, parameters, self.segment, declared=False)
+        portal = Portal(prepared, parameters, self.segment, declared=False, long=long)
         entry = Entry(Awaited.BIND_COMPLETE)
         entry.changes = [(0, Naming(self._names.portals, portal_name, portal))]
         return entry
@@ -253,7 +288,10 @@ class Requests:
     def describe(self, space: NameSpace, name: str) -> Entry:
         """A Describe of a prepared statement or portal."""
         entry = Entry(Awaited.DESCRIPTION)
-        for prepared in self._standing_for(Name(space, name)):
+        found = self._standing_for(Name(space, name))
+        if space is NameSpace.PREPARED and len(found) == 1:
+            entry.types = found[0].types
+        for prepared in found:
             now = self._masks.still_holds(prepared.rewriting, prepared.text, prepared.interpretation)
             if now is not None:
                 entry.raw_outputs += now.raw_outputs
@@ -270,13 +308,14 @@ class Requests:
         portals = self._names.portals.candidates(portal_name, self.segment)
         prepared = tuple(statement for portal in portals for statement in portal.prepared)
         parameters = portals[-1].parameters if portals else b""
+        long = portals[-1].long if portals else None
         rewritings = [self._bound(one, parameters, alone=len(prepared) == 1) for one in prepared]
         if len(prepared) == 1:
-            operation = self._execution_of(group, prepared[0], parameters, rewritings[0])
+            operation = self._execution_of(group, prepared[0], parameters, rewritings[0], long)
         else:
             meanings = tuple(map(self._meaning_of, prepared, rewritings)) or (UNKNOWN_NAME,)
             text = b"\n-- or --\n".join(one.text for one in prepared)
-            operation = self._operation(combine(meanings), text, parameters, Phase.EXECUTE)
+            operation = self._operation(combine(meanings), text, parameters, Phase.EXECUTE, long=long)
             group.ask(operation)
         copies = any(_copies_in(one.interpretation) for one in prepared)
         entry = Entry(Awaited.EXECUTION, operation.number, copy_in=copies)
@@ -305,18 +344,27 @@ class Requests:
         return self._meaning(prepared.interpretation, used, self._problem(rewriting, used))
 
     def _execution_of(
-        self, group: Group, prepared: Prepared, parameters: bytes, rewriting: Rewriting | None
+        self,
+        group: Group,
+        prepared: Prepared,
+        parameters: bytes,
+        rewriting: Rewriting | None,
+        long: LongParameters | None,
     ) -> Operation:
         meaning = self._meaning_of(prepared, rewriting)
         if prepared.asked_in is group:
             number = group.operations[prepared.asked_at].number
-            operation = self._operation(meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, number)
+            operation = self._operation(
+                meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, number, long, prepared
+            )
             group.operations[prepared.asked_at] = operation
             prepared.asked_in = None
             if prepared.asked_by is not None:
                 prepared.asked_by.reports = False
             return operation
-        operation = self._operation(meaning, prepared.text, parameters, Phase.EXECUTE, rewriting)
+        operation = self._operation(
+            meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, long=long, prepared=prepared
+        )
         group.ask(operation)
         return operation
 
@@ -334,15 +382,24 @@ class Requests:
         phase: Phase,
         rewriting: Rewriting | None = None,
         number: int = 0,
+        long: LongParameters | None = None,
+        prepared: Prepared | None = None,
     ) -> Operation:
         if not number:
             self._numbers += 1
-        masking = self._masks.version
-        if rewriting is None:
-            return Operation(number or self._numbers, meaning, text, parameters, phase, masking=masking)
-        forwarded = rewriting.text if rewriting.text != text else b""
+        forwarded = rewriting.text if rewriting is not None and rewriting.text != text else b""
         return Operation(
-            number or self._numbers, meaning, text, parameters, phase, forwarded, rewriting.masked, masking
+            number or self._numbers,
+            meaning,
+            text,
+            parameters,
+            phase,
+            forwarded,
+            rewriting.masked if rewriting is not None else (),
+            self._masks.version,
+            long.size_bytes if long is not None else 0,
+            long.digest() if long is not None else b"",
+            prepared.types.encoded if prepared is not None else b"",
         )
 
     def _meaning(self, interpretation: Interpretation, used: "_Used", rewriting: Rewriting | None) -> Meaning:

@@ -184,6 +184,10 @@ class PostgresSession:
         if self._relay is not None:
             self._relay.running_cancelled(event.arrived, effects)
 
+    def _held(self, event: base.Held, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.held(event.message, event.hint, effects)
+
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
         if self._relay is not None:
@@ -219,6 +223,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.Authenticated: PostgresSession._authenticated,
     base.LoginFailed: PostgresSession._login_failed,
     base.TargetConnected: PostgresSession._target_connected,
+    base.Held: PostgresSession._held,
     base.Computed: PostgresSession._computed,
     base.RunningCancelled: PostgresSession._running_cancelled,
     base.MaskingChanged: PostgresSession._masking_changed,

@@ -65,7 +65,7 @@ class PostgresTranscriber:
     def request(self, at_us: int, number: int, request: SealedRequest) -> Iterator[TranscriptLine]:
         """The statement with its parameters, and what was too long to be kept."""
         text = printable(request.text.decode(errors="replace"))
-        values = tuple(read_parameters(request.parameters)) if request.parameters else ()
+        values = tuple(read_parameters(request.parameters, request.parameter_types)) if request.parameters else ()
         _remember(self._asked, number, _Asked(request.text, tuple(read_result_formats(request.parameters))))
         yield TranscriptLine(at_us, number, TranscriptKind.REQUEST, text, values)
         if request.forwarded:
@@ -208,15 +208,20 @@ def _read_values(body: bytes, position: int) -> Iterator[bytes | None]:
         position += max(0, length)
 
 
-def read_parameters(bind: bytes) -> Iterator[str | None]:
-    """The values in a Bind message from its format codes on; types are not known, so binary shows as hexadecimal."""
+def read_parameters(bind: bytes, types: bytes = b"") -> Iterator[str | None]:
+    """The values in a Bind message from its format codes on; binary of unknown type shows as hexadecimal.
+
+    ``types`` are a count and oids, as in ParameterDescription.
+    """
     forms = _read_codes(bind, 0)
+    oids = struct.unpack_from(f">{(len(types) - 2) // 4}I", types, 2) if len(types) > 2 else ()
     for place, value in enumerate(_read_values(bind, 2 + 2 * len(forms))):
         form = _TEXT if not forms else forms[0] if len(forms) == 1 else forms[place] if place < len(forms) else _BINARY
         if value is None:
             yield None
         else:
-            yield readable(value) if form == _TEXT else "\\x" + value.hex()
+            oid = oids[place] if place < len(oids) else 0
+            yield readable(value) if form == _TEXT else printable(decode_binary(oid, value))
 
 
 def read_result_formats(bind: bytes) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import typer
 from interlock import __version__
 from interlock.core import merkle
 from interlock.core.errors import InterlockError
-from interlock.surfaces.cli import audit, connections, identities, policy, sessions, token
+from interlock.surfaces.cli import approvals, audit, connections, identities, policy, sessions, token
 from interlock.surfaces.cli.answers import UNAVAILABLE, stop
 from interlock.surfaces.cli.workbench import Workbench
 
@@ -76,7 +76,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
         raise typer.Exit(run.run(directory, keep))
 
-    for noun in (connections, identities, sessions, audit):
+    for noun in (connections, identities, sessions, approvals, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)

@@ -1,0 +1,359 @@
+"""The board of requests for approval: asking, answering, expiring, spending. The only place that changes a request.
+
+Fails closed: what cannot be recorded, stored or timed leaves a request as it is, which is never released by itself.
+A request is spent at most once, by one step in the store; whoever waits is woken and looks for itself.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question, Vote
+from interlock.core.decision import ApprovalDemand
+from interlock.core.errors import AdministrationRefused, InterlockError
+from interlock.core.identity import Actor
+from interlock.core.ledger import (
+    AnyRecord,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalSettled,
+    ApprovalVoted,
+)
+from interlock.core.session import new_session_id
+from interlock.core.settings import ApprovalSettings
+from interlock.services.approvals.people import FindIdentity, groups_of, objection, persons_answering
+from interlock.services.ports import Clock, Ledger
+from interlock.services.state import ApprovalStore
+
+log = structlog.get_logger()
+
+TICK_S = 0.5
+_MINUTE_S = 60.0
+_MAX_RATES = 10_000
+
+
+class Seal(Protocol):
+    """Encrypts what only the gateway may read. ``context`` is authenticated with it."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes: ...
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Raises an ``InterlockError`` when it is not what was sealed in this context."""
+
+
+class NotAsked(InterlockError):
+    """People are not asked. The text says why and what to do."""
+
+
+Listener = Callable[[ApprovalRequest], None]
+
+
+class Approvals:
+    """The board. ``listeners`` are told of every new request, by the way and after it is on record."""
+
+    def __init__(
+        self,
+        store: ApprovalStore,
+        ledger: Ledger,
+        clock: Clock,
+        seal: Seal,
+        settings: ApprovalSettings,
+        find_identity: FindIdentity,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._seal = seal
+        self._settings = settings
+        self._find_identity = find_identity
+        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._recent: dict[str, list[float]] = {}
+        self._turn = asyncio.Lock()
+        self.listeners: list[Listener] = []
+
+    # ------------------------------------------------------------ asking
+
+    async def ask(self, draft: ApprovalRequest, question: Question) -> ApprovalRequest:
+        """The request that stands for this question: an equal one that is open or was denied, or a new one.
+
+        ``draft`` has no id yet. Raises ``NotAsked`` when there are too many, ``InterlockError`` or ``OSError`` when it
+        cannot be recorded, kept or timed.
+        """
+        async with self._turn:
+            now_s = self._clock.now_s()
+            for known in self._store.by_digest(draft.digest):
+                if known.expires_at_s <= now_s:
+                    continue
+                if known.status in OPEN_STATUSES or known.status is ApprovalStatus.DENIED:
+                    return await self._asked_again(known)
+            self._check_room(draft, now_s)
+            return await self._new(draft, question, now_s)
+
+    async def _asked_again(self, known: ApprovalRequest) -> ApprovalRequest:
+        changed = await self._store.change(
+            known.id, lambda request: msgspec.structs.replace(request, asked=request.asked + 1)
+        )
+        return changed or known
+
+    def _check_room(self, draft: ApprovalRequest, now_s: float) -> None:
+        """A person who is asked too much says yes to everything. Raises ``NotAsked``."""
+        settings = self._settings
+        pending = [
+            request
+            for request in self._store.of_status(ApprovalStatus.PENDING)
+            if (request.principal_kind, request.principal) == (draft.principal_kind, draft.principal)
+        ]
+        if len(pending) >= settings.max_open_per_identity:
+            raise NotAsked(f"{len(pending)} requests of {draft.principal} are open already")
+        if sum(request.session == draft.session for request in pending) >= settings.max_open_per_session:
+            raise NotAsked(f"this session has {settings.max_open_per_session} requests open already")
+        times = [at_s for at_s in self._recent.pop(draft.principal, ()) if now_s - _MINUTE_S < at_s <= now_s]
+        self._recent[draft.principal] = times
+        if len(self._recent) > _MAX_RATES:
+            del self._recent[next(iter(self._recent))]
+        if len(times) >= settings.requests_per_minute:
+            raise NotAsked(f"{draft.principal} has caused {len(times)} requests within a minute")
+        times.append(now_s)
+
+    async def _new(self, draft: ApprovalRequest, question: Question, now_s: float) -> ApprovalRequest:
+        request = msgspec.structs.replace(
+            draft,
+            id=new_session_id(int(now_s * 1e9), secrets.token_bytes(10)),
+            status=ApprovalStatus.PENDING,
+            created_at_s=now_s,
+            expires_at_s=now_s + lasts_s(draft.demands),
+        )
+        sealed = self._seal.seal(msgspec.msgpack.encode(question), _context(request.id))
+        await self._record(
+            ApprovalRequested(
+                approval=request.id,
+                session=request.session,
+                number=request.number,
+                principal=request.principal,
+                connection=request.connection,
+                digest=request.digest,
+                rules=request.rules,
+                demands=tuple(f"{demand.approvals} of {demand.group} ({demand.rule})" for demand in request.demands),
+                policy=request.policy,
+                expires_at_s=request.expires_at_s,
+            )
+        )
+        await self._store.add(request, sealed)
+        for listener in self.listeners:
+            listener(request)
+        return request
+
+    # ------------------------------------------------------------ waiting
+
+    def watch(self, approval: str, event: asyncio.Event) -> None:
+        """Have the event set whenever the request may have changed, until ``unwatch``."""
+        self._waiting.setdefault(approval, []).append(event)
+
+    def unwatch(self, approval: str, event: asyncio.Event) -> None:
+        """The event is not waited for any more."""
+        events = self._waiting.get(approval, [])
+        if event in events:
+            events.remove(event)
+        if not events:
+            self._waiting.pop(approval, None)
+
+    def waiting_for(self, approval: str) -> int:
+        """How many operations wait for the request in this process."""
+        return len(self._waiting.get(approval, ()))
+
+    def current(self, approval: str) -> ApprovalRequest | None:
+        """The request as it is now. Raises ``StateUnavailable``."""
+        found = self._store.find(approval)
+        return found[0] if found else None
+
+    def question(self, approval: str) -> tuple[ApprovalRequest, Question] | None:
+        """The request with what was asked. Raises ``InterlockError`` when it cannot be read."""
+        found = self._store.find(approval)
+        if found is None:
+            return None
+        clear = self._seal.unseal(found[1], _context(approval))
+        return found[0], msgspec.msgpack.decode(clear, type=Question)
+
+    def recent(self, status: ApprovalStatus | None, limit: int, before: str) -> list[ApprovalRequest]:
+        """Requests, the newest first. Raises ``StateUnavailable``."""
+        return self._store.recent(status, limit, before)
+
+    def _wake(self, approval: str) -> None:
+        for event in self._waiting.get(approval, ()):
+            event.set()
+
+    # ------------------------------------------------------------ answering
+
+    async def vote(
+        self, approval: str, actor: Actor, *, approves: bool, reason: str, digest: str = ""
+    ) -> ApprovalRequest:
+        """Someone's answer; the request as it is then.
+
+        Raises ``AdministrationRefused``, which is on record by then, when the answer does not count: whatever is
+        expired, spent, settled, changed, one's own, or outside of the groups that were asked.
+        """
+        verdict = "approve" if approves else "deny"
+        async with self._turn:
+            try:
+                request, vote = self._check_vote(approval, actor, approves, reason, digest)
+            except AdministrationRefused as refused:
+                await self._record(ApprovalRefused(approval[:64], actor.name, verdict, str(refused)))
+                raise
+            await self._record(ApprovalVoted(approval, actor.name, verdict, vote.groups, reason))
+            voted = msgspec.structs.replace(request, votes=(*request.votes, vote))
+            if not approves:
+                return await self._settle(voted, request, ApprovalStatus.DENIED, actor.name, reason)
+            if not is_met(voted):
+                return await self._replace(voted, request)
+            now_s = self._clock.now_s()
+            granted = msgspec.structs.replace(voted, expires_at_s=now_s + lasts_s(request.demands))
+            return await self._settle(granted, request, ApprovalStatus.APPROVED, actor.name, reason)
+
+    def _check_vote(
+        self, approval: str, actor: Actor, approves: bool, reason: str, digest: str
+    ) -> tuple[ApprovalRequest, Vote]:
+        request = self.current(approval)
+        if request is None:
+            raise AdministrationRefused(f"there is no request {approval!r}")
+        now_s = self._clock.now_s()
+        if request.status is not ApprovalStatus.PENDING:
+            raise AdministrationRefused(f"the request is {request.status.value} already")
+        if request.expires_at_s <= now_s:
+            raise AdministrationRefused("the request has expired")
+        if digest and digest != request.digest:
+            raise AdministrationRefused("the request is not the one that was looked at; look at it again")
+        problem = objection(request, actor, self._find_identity)
+        if problem is not None:
+            raise AdministrationRefused(problem)
+        asked = {demand.group for demand in request.demands}
+        groups = tuple(sorted(asked & groups_of(actor, self._find_identity)))
+        if not groups:
+            raise AdministrationRefused(f"only members of {', '.join(sorted(asked))} are asked")
+        if self._answered_by(request, actor):
+            raise AdministrationRefused("this person has answered already")
+        return request, Vote(actor.name, approves, reason, groups, now_s)
+
+    def _answered_by(self, request: ApprovalRequest, actor: Actor) -> bool:
+        """Whether the same person has voted, under whichever name."""
+        names = persons_answering(actor, self._find_identity)
+        return any(vote.reviewer.casefold() in names for vote in request.votes)
+
+    # ------------------------------------------------------------ ends
+
+    async def spend(self, approval: str, digest: str, session: str) -> bool:
+        """Use an approval up, for one execution of exactly what was approved; False when that cannot be.
+
+        Raises ``InterlockError`` or ``OSError``: then nothing may be executed, whatever became of the approval.
+        """
+        async with self._turn:
+            request = self.current(approval)
+            if request is None or request.digest != digest or request.status is not ApprovalStatus.APPROVED:
+                return False
+            if request.expires_at_s <= self._clock.now_s():
+                return False
+            lost = self._lost_reviewer(request)
+            if lost is not None:
+                why = f"{lost} may not approve this any more"
+                await self._settle(request, request, ApprovalStatus.VOID, "gateway", why)
+                return False
+            spent = await self._settle(request, request, ApprovalStatus.SPENT, "gateway", f"session {session}")
+            return spent.status is ApprovalStatus.SPENT
+
+    def _lost_reviewer(self, request: ApprovalRequest) -> str | None:
+        """A reviewer whose registered identity has since been disabled, None when there is none."""
+        for vote in request.votes:
+            registered = self._find_identity(vote.reviewer)
+            if registered is not None and registered.disabled:
+                return vote.reviewer
+        return None
+
+    async def withdraw(self, approval: str, reason: str) -> None:
+        """Whoever asked has gone: nobody needs to answer any more, unless another still waits for it."""
+        async with self._turn:
+            request = self.current(approval)
+            if request is not None and request.status is ApprovalStatus.PENDING and not self.waiting_for(approval):
+                await self._settle(request, request, ApprovalStatus.WITHDRAWN, "client", reason)
+
+    async def void(self, wanted: Callable[[ApprovalRequest], bool], by: str, reason: str) -> int:
+        """Take back all open requests and unspent approvals that are wanted; how many."""
+        count = 0
+        async with self._turn:
+            for status in OPEN_STATUSES:
+                for request in filter(wanted, self._store.of_status(status)):
+                    await self._settle(request, request, ApprovalStatus.VOID, by, reason)
+                    count += 1
+        return count
+
+    async def tick(self) -> None:
+        """Expire what is due, and have everybody who waits look again: another process may have answered."""
+        try:
+            async with self._turn:
+                now_s = self._clock.now_s()
+                for status in OPEN_STATUSES:
+                    for request in self._store.of_status(status):
+                        if request.expires_at_s <= now_s:
+                            await self._settle(request, request, ApprovalStatus.EXPIRED, "gateway", _EXPIRED[status])
+        except (InterlockError, OSError) as error:
+            log.error("requests for approval not looked at", error=type(error).__name__)
+        for approval in list(self._waiting):
+            self._wake(approval)
+
+    async def interrupt_open(self) -> None:
+        """At a start: whoever waited for an answer is gone. Approvals that were given stay."""
+        async with self._turn:
+            for request in self._store.of_status(ApprovalStatus.PENDING):
+                await self._settle(request, request, ApprovalStatus.WITHDRAWN, "gateway", "the gateway was restarted")
+
+    async def _settle(
+        self, changed: ApprovalRequest, before: ApprovalRequest, status: ApprovalStatus, by: str, reason: str
+    ) -> ApprovalRequest:
+        """Bring a request to an end: on record first, then in one step, then whoever waits is woken."""
+        await self._record(ApprovalSettled(before.id, status.value, by, reason))
+        settled = msgspec.structs.replace(changed, status=status, settled_by=by, settled_reason=reason)
+        return await self._replace(settled, before)
+
+    async def _replace(self, changed: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:
+        """Raises ``AdministrationRefused`` when the stored request is not as it was ``before``."""
+
+        def swap(stored: ApprovalRequest) -> ApprovalRequest | None:
+            if (stored.status, stored.votes) != (before.status, before.votes):
+                return None
+            return msgspec.structs.replace(changed, asked=stored.asked)
+
+        stored = await self._store.change(before.id, swap)
+        self._wake(before.id)
+        if stored is None:
+            raise AdministrationRefused("somebody else was faster; look at the request again")
+        return stored
+
+    async def _record(self, record: AnyRecord) -> None:
+        accepted = self._ledger.append(record)
+        if accepted is not None:
+            await accepted
+
+
+def lasts_s(demands: Iterable[ApprovalDemand]) -> float:
+    """How long a request, and an approval, lasts: as long as the shortest that a rule says."""
+    return min(demand.expires_s for demand in demands)
+
+
+def is_met(request: ApprovalRequest) -> bool:
+    """Whether enough people of every group that was asked have said yes."""
+    return all(
+        sum(vote.approves and demand.group in vote.groups for vote in request.votes) >= demand.approvals
+        for demand in request.demands
+    )
+
+
+_EXPIRED = {
+    ApprovalStatus.PENDING: "nobody answered in time",
+    ApprovalStatus.APPROVED: "it was not used in time",
+}
+
+
+def _context(approval: str) -> bytes:
+    return b"interlock approval " + approval.encode()

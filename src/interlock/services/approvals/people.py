@@ -1,0 +1,76 @@
+"""Who may answer a request: never whoever asked, who answers for the asking agent, or whom it acts for.
+
+Two accounts are the same person when they share a name, an owner, or what an issuer says of them. What cannot be
+known, that two names without anything in common belong to one person, nothing in here claims to know.
+"""
+
+from collections.abc import Callable
+
+from interlock.core.approval import ApprovalRequest
+from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
+
+FindIdentity = Callable[[str], RegisteredIdentity | None]
+"""A registered identity by name. May raise ``StateUnavailable``."""
+
+_MAX_OWNERS = 16
+_WHERE = frozenset(
+    {"repository", "ref", "workflow", "job_workflow_ref", "environment", "runner_environment", "namespace"}
+)
+"""Claims that say where something runs and not who it is."""
+
+
+def persons_asking(request: ApprovalRequest, find: FindIdentity) -> frozenset[str]:
+    """Every name of the people behind a request."""
+    said = [value for name, value in request.claims if name not in _WHERE]
+    names = _with_owners([request.principal, request.owner, *said], find)
+    return names | {_subject(request.issuer, request.subject)} | {request.subject.casefold()}
+
+
+def persons_answering(actor: Actor, find: FindIdentity) -> frozenset[str]:
+    """Every name of the person who answers."""
+    principal = actor.principal
+    said = [value for name, value in principal.claims if name not in _WHERE]
+    names = _with_owners([principal.name, principal.owner or "", *said], find)
+    subject = {_subject(principal.issuer, principal.subject)}
+    account = {principal.subject.casefold()} if actor.local else set()
+    return (names | subject | account) - {""}
+
+
+def objection(request: ApprovalRequest, actor: Actor, find: FindIdentity) -> str | None:
+    """Why this person may not answer this request at all, None when nothing speaks against it."""
+    principal = actor.principal
+    if principal.kind is not PrincipalKind.USER:
+        return "agents do not answer requests for approval; a person has to"
+    registered = find(principal.name)
+    if registered is not None and registered.disabled:
+        return "this identity is disabled"
+    if all(demand.self_approval for demand in request.demands):
+        return None
+    if persons_asking(request, find) & persons_answering(actor, find):
+        return "whoever asks, answers for the agent or is acted for cannot answer: it takes a second person"
+    return None
+
+
+def groups_of(actor: Actor, find: FindIdentity) -> frozenset[str]:
+    """The groups that count now: those of the proof, and those that the registered identity has at this moment."""
+    registered = find(actor.principal.name)
+    return actor.principal.groups | (registered.groups if registered is not None else frozenset())
+
+
+def _with_owners(names: list[str], find: FindIdentity) -> frozenset[str]:
+    """Names with those who own them, and so on."""
+    found: set[str] = set()
+    pending = [name for name in names if name]
+    while pending and len(found) < _MAX_OWNERS * len(names):
+        name = pending.pop()
+        if name.casefold() in found:
+            continue
+        found.add(name.casefold())
+        registered = find(name)
+        if registered is not None and registered.owner:
+            pending.append(registered.owner)
+    return frozenset(found)
+
+
+def _subject(issuer: str, subject: str) -> str:
+    return f"{issuer} {subject}" if issuer and subject else ""

@@ -1,0 +1,53 @@
+"""The commands about approvals. Who may give them is decided before; whose answer counts, the board decides."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, ShowApproval
+from interlock.core.administration.base import Command
+from interlock.core.approval import ApprovalRequest, ApprovalView
+from interlock.core.errors import AdministrationRefused
+from interlock.core.identity import Actor
+from interlock.services.administration import Handler
+from interlock.services.approvals.board import Approvals
+from interlock.services.approvals.view import view_of
+from interlock.services.evidence.archive import Transcriber
+
+
+class ApprovalRoom:
+    """Implements ``services.administration.Room``."""
+
+    def __init__(self, approvals: Approvals, transcriber: Transcriber, link_of: Callable[[str], str]) -> None:
+        self._approvals = approvals
+        self._transcriber = transcriber
+        self._link_of = link_of
+
+    @property
+    def handlers(self) -> Mapping[type[Command[Any]], Handler]:
+        return {
+            ListApprovals: self._list,
+            ShowApproval: self._show,
+            Approve: self._approve,
+            Deny: self._deny,
+        }
+
+    async def _list(self, command: ListApprovals, _actor: Actor) -> ApprovalPage:
+        found = self._approvals.recent(command.status, command.limit + 1, command.after)
+        more = len(found) > command.limit
+        items = tuple(found[: command.limit])
+        return ApprovalPage(items, items[-1].id if more else "")
+
+    async def _show(self, command: ShowApproval, _actor: Actor) -> ApprovalView:
+        found = self._approvals.question(command.id)
+        if found is None:
+            raise AdministrationRefused(f"there is no request {command.id!r}")
+        request, question = found
+        return view_of(request, question, self._transcriber, self._link_of)
+
+    async def _approve(self, command: Approve, actor: Actor) -> ApprovalRequest:
+        return await self._approvals.vote(
+            command.id, actor, approves=True, reason=command.reason, digest=command.digest
+        )
+
+    async def _deny(self, command: Deny, actor: Actor) -> ApprovalRequest:
+        return await self._approvals.vote(command.id, actor, approves=False, reason=command.reason)

@@ -1,0 +1,122 @@
+"""``interlock approvals``: see what waits for people, and answer it.
+
+Exit status 1: the answer does not count, or there is no such request; 2: the gateway could not be asked.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from interlock.core.administration.approvals import Approve, Deny, ListApprovals, ShowApproval
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView
+from interlock.core.printable import one_line, printable
+from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
+
+app = typer.Typer(name="approvals", help="See and answer requests for approval.", no_args_is_help=True)
+
+RequestArgument = Annotated[str, typer.Argument(metavar="ID", help="The request's id.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept as evidence.")]
+
+
+@app.command("list")
+def list_approvals(
+    context: typer.Context,
+    status: Annotated[ApprovalStatus | None, typer.Option(help="Only those that stand like this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest requests."""
+    page = ask(context, ListApprovals(status, limit))
+    if as_json:
+        show_json(page)
+        return
+    columns = ("request", "asked", "status", "principal", "connection", "verb", "groups", "times", "answers")
+    show_table(columns, map(_row, page.items), "Nobody has asked for anything.")
+
+
+@app.command("show")
+def show_approval(context: typer.Context, approval: RequestArgument, as_json: JsonOption = False) -> None:
+    """Show one request with the exact statement."""
+    view = ask(context, ShowApproval(approval))
+    if as_json:
+        show_json(view)
+    else:
+        _show(view)
+
+
+@app.command("approve")
+def approve(
+    context: typer.Context,
+    approval: RequestArgument,
+    reason: ReasonOption,
+    digest: Annotated[str, typer.Option(help="Only if the request still has this digest, as `show` printed it.")] = "",
+) -> None:
+    """Say yes, once, to exactly this statement."""
+    _answered(ask(context, Approve(approval, reason, digest)))
+
+
+@app.command("deny")
+def deny(context: typer.Context, approval: RequestArgument, reason: ReasonOption) -> None:
+    """Say no."""
+    _answered(ask(context, Deny(approval, reason)))
+
+
+def _answered(request: ApprovalRequest) -> None:
+    if request.status is ApprovalStatus.PENDING:
+        given = sum(vote.approves for vote in request.votes)
+        typer.echo(f"Counted: {given} of {_needed(request)}. The request is still open.")
+    else:
+        typer.echo(f"The request is {request.status.value}.")
+
+
+def _needed(request: ApprovalRequest) -> str:
+    return " and ".join(f"{demand.approvals} of {demand.group}" for demand in request.demands)
+
+
+def _row(request: ApprovalRequest) -> tuple[str, ...]:
+    return (
+        request.id,
+        _time(request.created_at_s),
+        request.status.value,
+        one_line(request.principal),
+        f"{request.connection}/{request.database}",
+        request.verb,
+        ", ".join(demand.group for demand in request.demands),
+        str(request.asked),
+        str(len(request.votes)),
+    )
+
+
+def _show(view: ApprovalView) -> None:
+    request = view.request
+    show_fields(
+        (name, one_line(value))
+        for name, value in (
+            ("request", request.id),
+            ("status", f"{request.status.value} {request.settled_reason}".strip()),
+            ("asked by", f"{request.principal_kind} {request.principal}"),
+            ("owner", request.owner),
+            ("on", f"{request.connection}/{request.database}"),
+            ("from", f"{request.client_address} {request.application}"),
+            ("run", request.trace),
+            ("does", "; ".join(request.accesses)),
+            ("rules", ", ".join(request.rules)),
+            ("needs", _needed(request)),
+            ("until", _time(request.expires_at_s)),
+            ("digest", request.digest),
+        )
+        if value
+    )
+    typer.echo("\nstatement:\n" + printable(view.statement))
+    for number, value in enumerate(view.parameters, 1):
+        typer.echo(f"${number} = {'NULL' if value is None else one_line(value)}")
+    for remark in view.remarks:
+        typer.echo(f"! {remark}")
+    for vote in request.votes:
+        word = "approved" if vote.approves else "denied"
+        typer.echo(f"{word} by {one_line(vote.reviewer)} at {_time(vote.at_s)}: {one_line(vote.reason)}")
+
+
+def _time(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
