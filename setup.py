@@ -15,13 +15,13 @@ from setuptools import Extension, setup
 _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
-    "core": "keyed_masks merkle",
-    "protocols/postgres": "answer_masks answers copy_guard forwarding frames held masks names outstanding parameters"
-    " relay requests rows session",
+    "core": "budget keyed_masks merkle",
+    "protocols/postgres": "answer_masks answers copy_guard forwarding frames held masks metering names outstanding"
+    " parameters relay requests rows session",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
     "runtime": "driver peer",
-    "services": "enforcement",
+    "services": "enforcement session_budgets",
 }
 HOT_MODULES = [f"src/interlock/{folder}/{name}.py" for folder, names in _HOT.items() for name in names.split()]
 _COMPILING_COMMANDS = {"bdist_wheel", "build_ext"}

@@ -3,6 +3,8 @@
 from prometheus_client import Metric
 
 from interlock.runtime.metrics import Metrics
+from interlock.services.alerts import AlertCounts
+from interlock.services.budgets import BudgetCounts
 from interlock.services.enforcement import DecisionCounts
 
 _HEADER = """\
@@ -22,6 +24,7 @@ def render() -> str:
     """The whole page."""
     metrics = Metrics()
     metrics.watch_decisions(DecisionCounts())
+    metrics.watch_budgets(BudgetCounts(), AlertCounts())
     return _HEADER + "".join(_row(family) for family in metrics.registry.collect())
 
 

@@ -38,6 +38,7 @@ from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.sealing import open_sealer
 from interlock.adapters.signing import open_signer
 from interlock.adapters.store.approvals import ApprovalTable
+from interlock.adapters.store.budgets import BudgetTable
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
@@ -68,12 +69,14 @@ from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
+from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
 from interlock.services.approvals.board import Approvals
 from interlock.services.approvals.holding import Holding
 from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.approvals.sampling import Sampling
+from interlock.services.budgets import Budgets
 from interlock.services.cascade import Cascade
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
@@ -240,6 +243,7 @@ class Gateway:
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
         self.maskings = self._open_maskings()
+        self.budgets = self._open_budgets()
         reception = self._reception(issuer)
         self.listener = await self._listen(reception)
         admin = AdminSocket(node.data_dir, node.administration(self.stopping, issuer, self._rehearsals()))
@@ -300,6 +304,13 @@ class Gateway:
         self._background(_every(CATALOGUE_TICK_S, catalogues.tick), "catalogues tick")
         return Maskings(self.policies, catalogues, self._masking_options, self.stopping.locks)
 
+    def _open_budgets(self) -> Budgets:
+        budgets = Budgets(BudgetTable(self._node.database), self._node.clock)
+        budgets.load()
+        spawn(budgets.run(), "budgets")
+        self._stack.push_async_callback(budgets.close)
+        return budgets
+
     def _masking_options(self, connection: str) -> MaskingOptions:
         """What a connection's settings say about masking. Raises ``MaskingUnavailable`` when it is gone."""
         settings = self._node.connections.find(connection)
@@ -323,9 +334,12 @@ class Gateway:
             rules += issuer.identity_rules()
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
-        locks = self.stopping.locks
-        enforcement = Enforcement(self.policies, node.ledger, node.clock, locks, self._holding)
+        alerts = DenialAlerts(settings.alerts, node.ledger, node.clock, spawn)
+        enforcement = Enforcement(
+            self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
+        )
         self.metrics.watch_decisions(enforcement.counts)
+        self.metrics.watch_budgets(self.budgets.counts, alerts.counts)
         return Reception(
             authenticator,
             node.connections.find,
@@ -336,7 +350,7 @@ class Gateway:
             node.sessions,
             node.clock,
             self.maskings,
-            locks,
+            self.stopping.locks,
         )
 
     def _rehearsals(self) -> Rehearsals:

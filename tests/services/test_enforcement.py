@@ -2,22 +2,27 @@
 
 import ast
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import interlock
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.ledger import AnyRecord, OperationDecided
-from interlock.core.operation import Operation
+from interlock.core.ledger import AlertRaised, AnyRecord, OperationDecided
+from interlock.core.operation import Operation, Phase
 from interlock.core.session import Session
+from interlock.core.settings import AlertSettings
+from interlock.services.alerts import DenialAlerts
+from interlock.services.budgets import Budgets
 from interlock.services.enforcement import Enforcement, SessionGuard
 from interlock.services.policy import PolicyEngine, PolicyStore
 from interlock.services.policy.session import SessionPolicy
 from tests.clocks import ManualClock
 from tests.services.policy.examples import BASIC, agent, meaning, source
+from tests.services.test_budgets import MemoryStore
 
 SESSION = Session("s1", "postgres", "pg", "app", agent("ci-bots"), "127.0.0.1:5000")
 SOURCE = Path(interlock.__file__).parent
@@ -71,8 +76,8 @@ class Bench:
         self.enforcement = Enforcement(self.policies, self.ledger, self.clock)
         self.guard: SessionGuard = self.enforcement.guard(SESSION, self.recorder)
 
-    async def decide(self, *actions: str) -> list[Decision]:
-        operations = [Operation(n, meaning(action), b"SELECT 1") for n, action in enumerate(actions, 1)]
+    async def decide(self, *actions: str, phase: Phase = Phase.EXECUTE) -> list[Decision]:
+        operations = [Operation(n, meaning(action), b"SELECT 1", phase=phase) for n, action in enumerate(actions, 1)]
         decisions = self.guard.authorize(operations)
         return list(await decisions if isinstance(decisions, Awaitable) else decisions)
 
@@ -172,6 +177,94 @@ async def test_broken_ledger_is_a_denial(
     assert bench.guard.denied == 2
     bench.ledger.misbehave = None
     assert isinstance((await bench.decide("select"))[0], Permit)
+
+
+LIMITED = (
+    BASIC
+    + """
+@id("few-rows") @budget("rows=3 per 1h, statements=2 per 1h")
+forbid (principal, action == Action::"select", resource);
+@id("no-storms") @budget("denials=2 per 1h") forbid (principal, action == Action::"copy-out", resource);
+"""
+)
+
+
+class LimitedBench(Bench):
+    """With budgets and alerts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = MemoryStore()
+        self.budgets = Budgets(self.store, self.clock)
+        self.alerts = DenialAlerts(AlertSettings(denials=3), self.ledger, self.clock, self.spawn)
+        self.enforcement = Enforcement(self.policies, self.ledger, self.clock, budgets=self.budgets, alerts=self.alerts)
+        self.guard = self.enforcement.guard(SESSION, self.recorder)
+
+    def spawn(self, work: Coroutine[Any, Any, object], name: str) -> object:
+        return asyncio.ensure_future(work)
+
+
+@pytest.fixture
+async def limited() -> LimitedBench:
+    bench = LimitedBench()
+    await bench.policies.start([source(LIMITED)])
+    return bench
+
+
+async def test_a_policy_with_budgets_needs_somebody_who_counts(bench: Bench) -> None:
+    await bench.policies.activate([source(LIMITED)], by="test")
+    assert reasons(await bench.decide("select")) == [DenialReason.POLICY_ERROR]
+    assert isinstance((await bench.decide("insert"))[0], Hold)
+
+
+async def test_what_is_within_budget_is_permitted_and_counted(limited: LimitedBench) -> None:
+    first, second, third = await limited.decide("select", "select", "select")
+    assert isinstance(first, Permit)
+    assert first.rules == ("ci-reads", "few-rows")
+    assert first.allowance is not None
+    assert isinstance(second, Permit)
+    assert reasons([third]) == [DenialReason.BUDGET_SPENT]
+    assert limited.recorded == ["allowed", "allowed", "denied"]
+
+
+async def test_preparing_is_judged_and_does_not_count(limited: LimitedBench) -> None:
+    for _ in range(5):
+        assert isinstance((await limited.decide("select", phase=Phase.PREPARE))[0], Permit)
+    await limited.decide("select", "select")
+    assert reasons(await limited.decide("select", phase=Phase.PREPARE)) == [DenialReason.BUDGET_SPENT]
+
+
+async def test_every_denial_counts_for_budgets_of_denials_and_for_alerts(limited: LimitedBench) -> None:
+    assert isinstance((await limited.decide("copy-out"))[0], Permit)
+    await limited.decide("drop", "insert", "drop")
+    assert reasons(await limited.decide("copy-out")) == [DenialReason.BUDGET_SPENT]
+    assert [record.count for record in limited.ledger.records if isinstance(record, AlertRaised)] == []
+    await asyncio.sleep(0)
+    assert [record.count for record in limited.ledger.records if isinstance(record, AlertRaised)] == [3]
+
+
+async def test_what_is_not_on_record_does_not_count(limited: LimitedBench) -> None:
+    limited.ledger.misbehave = refuse
+    await limited.decide("drop", "drop", "drop")
+    limited.ledger.misbehave = None
+    assert isinstance((await limited.decide("copy-out"))[0], Permit)
+
+
+async def test_broken_counters_are_a_denial(limited: LimitedBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> float:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(limited.budgets, "now_s", break_down)
+    assert reasons(await limited.decide("select", "drop")) == [DenialReason.POLICY_ERROR, DenialReason.FORBIDDEN]
+
+
+async def test_a_new_policy_counts_on_with_its_own_limit(limited: LimitedBench) -> None:
+    await limited.decide("select", "select")
+    wider = LIMITED.replace("statements=2", "statements=3")
+    await limited.policies.activate([source(wider)], by="test")
+    allowed, denied = await limited.decide("select", "select")
+    assert isinstance(allowed, Permit)
+    assert reasons([denied]) == [DenialReason.BUDGET_SPENT]
 
 
 async def test_one_record_that_fails_later_refuses_what_is_decided_with_it(bench: Bench) -> None:

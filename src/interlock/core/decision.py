@@ -8,6 +8,8 @@ import enum
 
 import msgspec
 
+from interlock.core.budget import Allowance
+
 
 class DenialReason(enum.Enum):
     """Why an operation may not go on; the value is shown to clients and kept in the ledger."""
@@ -22,13 +24,18 @@ class DenialReason(enum.Enum):
     NOT_APPROVED = "nobody approved it"
     REJECTED = "a person denied it"
     WITHDRAWN = "whoever asked took it back"
+    BUDGET_SPENT = "a budget is spent"
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """The operation may be forwarded. ``policy`` is the digest of the policy version that said so."""
+    """The operation may be forwarded. ``policy`` is the digest of the policy version that said so.
+
+    With an ``allowance``, every part of the answer has to be asked for there before it goes to the client.
+    """
 
     rules: tuple[str, ...]
     policy: str
+    allowance: Allowance | None = None
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -61,6 +68,31 @@ class ApprovalDemand(msgspec.Struct, frozen=True):
     """Whether the people behind the request may answer it, too."""
 
 
+class BudgetKind(enum.Enum):
+    """What a budget counts; the value is the word for it in policy."""
+
+    ROWS = "rows"
+    BYTES = "bytes"
+    STATEMENTS = "statements"
+    DENIALS = "denials"
+
+
+class BudgetDemand(msgspec.Struct, frozen=True):
+    """An amount up to which one rule does not forbid, for each identity.
+
+    ``per`` is the time that it is for as policy has it (``1h``), ``window_s`` the same in seconds; for a whole run they
+    are ``run`` and 0. Once it is spent the rule forbids, saying ``message``, or asks for the ``approval``.
+    """
+
+    rule: str
+    kind: BudgetKind
+    limit: int
+    per: str
+    window_s: float
+    message: str = ""
+    approval: ApprovalDemand | None = None
+
+
 class Hold(msgspec.Struct, frozen=True):
     """The operation waits for people. All demands must be met before it may be forwarded."""
 
@@ -83,10 +115,14 @@ class Trial(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """What the policy engine found, before enforcement turns it into a decision.
 
-    ``denial`` wins over ``hold``; with neither, the operation is permitted by ``rules``.
+    ``denial`` wins over ``hold``; with neither, the operation is permitted by ``rules``, as long as none of the
+    ``budgets`` is spent. They count for a hold as well. ``budgeted`` has for each of them the first access that it is
+    about.
     """
 
     policy: str
     rules: tuple[str, ...] = ()
     denial: Denial | None = None
     hold: Hold | None = None
+    budgets: tuple[BudgetDemand, ...] = ()
+    budgeted: tuple[str, ...] = ()

@@ -9,6 +9,7 @@
     ├── CatalogueUnavailable   what a target contains cannot be read; what depends on it must be refused
     ├── MaskingUnavailable     what a principal must not see cannot be determined; its sessions must be refused
     ├── StateUnavailable       the state store cannot answer or take a change
+    ├── BudgetsUnavailable     what was used of budgets cannot be counted; what they would limit must be refused
     ├── AdministrationRefused  a command asks for what cannot be done; the text says what can
     └── EvidenceError          stored evidence is damaged, missing or was changed
 
@@ -61,6 +62,10 @@ class MaskingUnavailable(InterlockError):
 
 class StateUnavailable(InterlockError):
     """The state store cannot answer, or cannot take a change."""
+
+
+class BudgetsUnavailable(InterlockError):
+    """What identities use of their budgets cannot be counted now. Nothing may be allowed within a budget."""
 
 
 class AdministrationRefused(InterlockError):

@@ -142,6 +142,12 @@ class Computed(msgspec.Struct, frozen=True):
     result: object
 
 
+class RunningCancelled(msgspec.Struct, frozen=True):
+    """Answer to ``CancelRunning``: the request has ``arrived`` at the target, or it could not be reached."""
+
+    arrived: bool
+
+
 class Killed(msgspec.Struct, frozen=True):
     """The gateway ends this session; ``reason`` is told to the client."""
 
@@ -164,6 +170,7 @@ Event = (
     | RehearsalEnded
     | MaskingChanged
     | Computed
+    | RunningCancelled
     | Killed
 )
 
@@ -258,6 +265,10 @@ class CancelTarget(msgspec.Struct, frozen=True):
     key: bytes
 
 
+class CancelRunning(msgspec.Struct, frozen=True):
+    """Ask the target to cancel what it is doing for this session. ``RunningCancelled`` answers."""
+
+
 class RegisterCancelKey(msgspec.Struct, frozen=True):
     """This session can be cancelled with ``key``, by sending ``request`` to its target on a connection of its own.
 
@@ -309,6 +320,7 @@ Effect = (
     | RecordRequest
     | Report
     | CancelTarget
+    | CancelRunning
     | RegisterCancelKey
     | Pause
     | Resume

@@ -6,6 +6,7 @@ A key says nothing about the target; the target's own key never leaves the gatew
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -40,7 +41,7 @@ class CancelKeys:
 
     def __init__(self) -> None:
         self._routes: dict[bytes, CancelRoute] = {}
-        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._on_their_way: set[asyncio.Task[Any]] = set()
 
     def register(self, key: bytes, route: CancelRoute) -> None:
         self._routes[key] = route
@@ -57,6 +58,14 @@ class CancelKeys:
             await _carry(route)
             route.give_up("the client has cancelled it")
 
+    async def cancel_running(self, key: bytes) -> bool:
+        """Cancel what the target is doing for the session with this key, for the gateway itself.
+
+        Returns once the request has had its effect: whether it has arrived.
+        """
+        route = self._routes.get(key)
+        return route is not None and await _carry(route)
+
     def cancel_soon(self, key: bytes) -> None:
         """The same, without waiting for it; the key may be forgotten right away."""
         route = self._routes.get(key)
@@ -71,12 +80,14 @@ class CancelKeys:
             await asyncio.wait(self._on_their_way)
 
 
-async def _carry(route: CancelRoute) -> None:
+async def _carry(route: CancelRoute) -> bool:
     try:
         async with asyncio.timeout(_CANCEL_TIMEOUT_S):
             await _send(route)
+        return True
     except (OSError, EOFError) as error:
         log.warning("cancel request did not reach the target", error=str(error) or type(error).__name__)
+        return False
 
 
 async def _send(route: CancelRoute) -> None:

@@ -425,6 +425,14 @@ class StreamDriver:
         await self._parts.cancel_keys.cancel(key)
         self._end(SessionStatus.CLOSED, "cancel request")
 
+    def _cancel_running(self, _: base.CancelRunning) -> None:
+        self._start(self._cancel_own(), "cancel running")
+
+    async def _cancel_own(self) -> None:
+        key = self._cancel_key
+        arrived = await self._parts.cancel_keys.cancel_running(key) if key is not None else False
+        self._feed(base.RunningCancelled(arrived))
+
     def _pause(self, effect: base.Pause) -> None:
         peer = self.peer if effect.side is Side.CLIENT else self._target
         if peer is not None:
@@ -480,6 +488,7 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.Authenticate: StreamDriver._authenticate,
     base.Authorize: StreamDriver._authorize,
     base.Compute: StreamDriver._compute,
+    base.CancelRunning: StreamDriver._cancel_running,
     base.CancelTarget: StreamDriver._cancel_target,
     base.Close: StreamDriver._close,
     base.ConnectTarget: StreamDriver._connect_target,

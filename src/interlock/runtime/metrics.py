@@ -1,11 +1,14 @@
 """The gateway's figures for Prometheus. Labels hold names of the gateway's own making, never a value from a client."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from interlock.core.decision import BudgetKind
+from interlock.services.alerts import AlertCounts
+from interlock.services.budgets import BudgetCounts
 from interlock.services.enforcement import DecisionCounts
 
 
@@ -30,6 +33,10 @@ class Metrics:
         """Show how operations were decided."""
         self.registry.register(_Decisions(counts))
 
+    def watch_budgets(self, counts: BudgetCounts, alerts: AlertCounts) -> None:
+        """Show what spent budgets did, and which alerts there were."""
+        self.registry.register(_Budgets(counts, alerts))
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)
@@ -46,3 +53,27 @@ class _Decisions(Collector):
         for decision in ("allowed", "held", "denied"):
             family.add_metric([decision], getattr(self._counts, decision))
         yield family
+
+
+class _Budgets(Collector):
+    """The same for budgets and alerts."""
+
+    def __init__(self, counts: BudgetCounts, alerts: AlertCounts) -> None:
+        self._counts = counts
+        self._alerts = alerts
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Budgets that were spent when an operation was decided, by what they count."
+        yield _by_kind("interlock_budgets_spent", text, self._counts.refused)
+        text = "Answers that were stopped because a budget was spent, by what it counts."
+        yield _by_kind("interlock_answers_stopped", text, self._counts.stopped)
+        family = CounterMetricFamily("interlock_alerts", "Alerts raised, by kind.", labels=["alert"])
+        family.add_metric(["denials"], self._alerts.denials)
+        yield family
+
+
+def _by_kind(name: str, text: str, counts: Mapping[BudgetKind, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["kind"])
+    for kind, count in counts.items():
+        family.add_metric([kind.value], count)
+    return family

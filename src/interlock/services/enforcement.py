@@ -13,18 +13,22 @@ import structlog
 from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Trial, Verdict
 from interlock.core.errors import LedgerUnavailable
+from interlock.core.identity import Principal
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.lock import LockMode, Restriction
 from interlock.core.masking import MaskedColumn, Masking
 from interlock.core.operation import Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
+from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.holding import Granted, HeldOperation, Holding, Tell
+from interlock.services.budgets import Budgets
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.schema import members
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder
+from interlock.services.session_budgets import SessionBudgets
 
 log = structlog.get_logger()
 
@@ -55,6 +59,9 @@ _TAKEN_BACK = _CHANGING | {"select", "introspect", "connect"}
 """Actions of which nothing is left after a rollback, and nothing was seen outside before it."""
 _NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
 _READING = members("read")
+_NOBODY: frozenset[str] = frozenset()
+_NOT_COUNTED = frozenset({DenialReason.UNRECORDED, DenialReason.WITHDRAWN})
+"""Denials that are not on record, or that the client wanted."""
 _DEFINING = frozenset({"create", "alter", "drop", "create-code", "comment"})
 
 
@@ -77,18 +84,26 @@ class Enforcement:
         clock: Clock,
         locks: LocksInForce | None = None,
         holding_of: Callable[[Session], Holding] | None = None,
+        budgets: Budgets | None = None,
+        alerts: DenialAlerts | None = None,
     ) -> None:
-        """Without ``holding_of`` nobody can be asked, and what needs an approval is refused."""
+        """Without ``holding_of`` nobody can be asked, and what needs an approval is refused.
+
+        Without ``budgets`` nothing is allowed within one.
+        """
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
         self._locks = locks
         self._holding_of = holding_of
+        self._budgets = budgets
+        self._alerts = alerts
         self.counts = DecisionCounts()
 
     def guard(
         self, session: Session, recorder: SessionRecorder, masking: SessionMasking | None = None
     ) -> "SessionGuard":
+        budgets = self._session_budgets(session.principal, session.trace)
         holding = self._holding_of(session) if self._holding_of is not None else None
         return SessionGuard(
             session,
@@ -100,7 +115,19 @@ class Enforcement:
             masking,
             self._locks,
             holding,
+            budgets,
+            self._alerts,
         )
+
+    def judge_connect(self, principal: Principal, run: str, verdict: Verdict) -> Denial | Hold | None:
+        """What speaks against a session, given policy's verdict on it. Counts nothing."""
+        if verdict.denial is not None:
+            return verdict.denial
+        budgets = self._session_budgets(principal, run)
+        return budgets.judge(verdict) if budgets is not None else _unlimited(verdict)
+
+    def _session_budgets(self, principal: Principal, run: str) -> SessionBudgets | None:
+        return SessionBudgets(self._budgets, principal, run) if self._budgets is not None else None
 
 
 class SessionGuard:
@@ -117,6 +144,8 @@ class SessionGuard:
         masking: SessionMasking | None = None,
         locks: LocksInForce | None = None,
         holding: Holding | None = None,
+        budgets: SessionBudgets | None = None,
+        alerts: DenialAlerts | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
@@ -133,6 +162,8 @@ class SessionGuard:
         self._locks = locks
         self._locks_epoch = -1
         self._restriction: Restriction | None = None
+        self._budgets = budgets
+        self._alerts = alerts
         self._definitions: set[int] = set()
         self.last_write = 0
         """The number of the last operation that may go to the target and may do more than read."""
@@ -188,6 +219,8 @@ class SessionGuard:
 
         Awaitable only when the ledger or people make us wait. Never raises: what goes wrong is a denial.
         """
+        if self._budgets is not None:
+            self._budgets.begin()
         waits: list[asyncio.Future[None]] = []
         decisions: list[Decision] = []
         for operation in operations:
@@ -297,7 +330,8 @@ class SessionGuard:
             decision = self._decide(operation)
             if type(decision) is Hold and type(answer) is Granted and type(before) is Hold:
                 same = (decision.policy, decision.demands) == (before.policy, before.demands)
-                return _permit(decision.rules, decision.policy) if same else _CHANGED
+                approved = frozenset(demand.rule for demand in decision.demands)
+                return self._decide(operation, approved) if same else _CHANGED
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to a decision is a denial
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             return _BROKEN
@@ -323,7 +357,21 @@ class SessionGuard:
                 counts.held += 1
             else:
                 counts.denied += 1
+                self._note_denial(decision)
         return decisions
+
+    def _note_denial(self, decision: Decision) -> None:
+        """Count a denial against budgets of denials and towards an alert. Never raises: it is denied already."""
+        if type(decision) is Denial and decision.reason in _NOT_COUNTED:
+            return
+        try:
+            if self._alerts is not None:
+                self._alerts.note(self._session.principal)
+            limits = self._policies.engine.denial_limits
+            if limits and self._budgets is not None:
+                self._budgets.note_denial(limits)
+        except Exception as error:  # noqa: BLE001 - what cannot be counted now cannot be allowed within a budget either
+            log.error("denial not counted", session=self._session_id, error=type(error).__name__)
 
     def _decide_and_record(self, operation: Operation) -> tuple[Decision, asyncio.Future[None] | None]:
         try:
@@ -332,19 +380,6 @@ class SessionGuard:
             log.error("decision failed", session=self._session_id, error=type(error).__name__)
             decision = _BROKEN
         return self._record(operation, decision)
-
-    def _decide(self, operation: Operation) -> Decision:
-        """What is due now. May raise: that is a denial."""
-        locked = self._locked(operation.meaning)
-        decision = locked if locked is not None else _decision(self._verdict(operation.meaning))
-        if type(decision) is Hold and operation.phase is Phase.PREPARE:
-            # Preparing runs nothing. Running it will be asked about.
-            decision = _permit(decision.rules, decision.policy)
-        if type(decision) is not Denial and not self._masked_as_is_due(operation):
-            decision = _MASKED_OTHERWISE
-        if type(decision) is not Denial and operation.phase is Phase.EXECUTE and not _reads(operation.meaning):
-            self.last_write = operation.number
-        return decision
 
     def _record(
         self, operation: Operation, decision: Decision, approval: str = ""
@@ -369,6 +404,39 @@ class SessionGuard:
         if restriction is None:
             return None
         return _denied_by(restriction, meaning)
+
+    def _decide(self, operation: Operation, approved: frozenset[str] = _NOBODY) -> Decision:
+        """What is due now; the one place where "nothing speaks against it" is a permit. May raise: that is a denial.
+
+        ``approved`` are the rules that people have agreed to for this operation.
+        """
+        locked = self._locked(operation.meaning)
+        if locked is not None:
+            return locked
+        verdict = self._verdict(operation.meaning)
+        refusal = verdict.denial or self._judge(operation, verdict, approved)
+        if type(refusal) is Hold and operation.phase is Phase.PREPARE:
+            refusal = None  # Preparing runs nothing. Running it will be asked about.
+        if type(refusal) is not Denial and not self._masked_as_is_due(operation):
+            return _MASKED_OTHERWISE
+        if type(refusal) is Denial:
+            return refusal
+        if operation.phase is Phase.EXECUTE and not _reads(operation.meaning):
+            self.last_write = operation.number
+        if refusal is not None:
+            return refusal
+        if not verdict.budgets or self._budgets is None:
+            return _permit(verdict.rules, verdict.policy)
+        statements = 1 if operation.phase is Phase.EXECUTE else 0
+        allowance = self._budgets.charge(verdict, statements, approved, operation.number)
+        return Permit(verdict.rules, verdict.policy, allowance)
+
+    def _judge(self, operation: Operation, verdict: Verdict, approved: frozenset[str]) -> Denial | Hold | None:
+        """What speaks against a verdict that is no denial: people that must be asked, or budgets that are spent."""
+        if verdict.budgets:
+            return self._budgets.judge(verdict, approved, operation.number) if self._budgets is not None else _BROKEN
+        asks = verdict.hold is not None and not approved.issuperset(demand.rule for demand in verdict.hold.demands)
+        return verdict.hold if asks else None
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -454,13 +522,9 @@ def _permit(rules: tuple[str, ...], policy: str) -> Permit:
     return Permit(rules, policy)
 
 
-def _decision(verdict: Verdict) -> Decision:
-    """The verdict as a decision; the one place that turns "nothing speaks against it" into a permit."""
-    if verdict.denial is not None:
-        return verdict.denial
-    if verdict.hold is not None:
-        return verdict.hold
-    return _permit(verdict.rules, verdict.policy)
+def _unlimited(verdict: Verdict) -> Denial | Hold | None:
+    """What speaks against a verdict that is no denial where nothing counts budgets."""
+    return _BROKEN if verdict.budgets else verdict.hold
 
 
 def _not_asked(hold: Hold) -> Denial:

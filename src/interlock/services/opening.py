@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from interlock.core.decision import Hold
+from interlock.core.decision import DenialReason, Hold
 from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
@@ -156,11 +156,14 @@ class Reception:
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)
         policy = self._policies.engine.for_session(principal, name, database, client)
         verdict = policy.decide(_CONNECT, self._clock.now_s())
-        if verdict.denial is not None:
-            raise self._no_such(name, principal, f"connect refused: {verdict.denial.message}")
+        refusal = self._enforcement.judge_connect(principal, run, verdict)
+        if refusal is not None and not isinstance(refusal, Hold) and refusal.reason is not DenialReason.BUDGET_SPENT:
+            raise self._no_such(name, principal, f"connect refused: {refusal.message}")
         self._refuse_locked(principal, name, run)
-        if verdict.hold is not None:
-            raise self._held(principal, verdict.hold)
+        if isinstance(refusal, Hold):
+            raise self._held(principal, refusal)
+        if refusal is not None:
+            raise NotAdmitted(refusal.message, "connect refused: budget spent", principal.name, refusal.hint, "53400")
         session_id = new_session_id(int(self._clock.now_s() * 1e9), secrets.token_bytes(10))
         recorder = self._recordings.open(session_id, caller.protocol)
         session = Session(

@@ -1,6 +1,6 @@
 """What the use cases need of the state store, as protocols. All methods raise ``StateUnavailable``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
@@ -42,6 +42,23 @@ class ConnectionStore(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove the connection and its sealed credential."""
+
+
+KeptAmount = tuple[str, int, int]
+"""A counter's key, the number of a bucket, and what was counted in it."""
+
+
+class BudgetStore(Protocol):
+    """What was counted against budgets, by all gateways that share the store."""
+
+    def load(self) -> list[KeptAmount]:
+        """Everything that is kept."""
+
+    async def add(self, changes: Sequence[KeptAmount], oldest: Mapping[str, int]) -> list[KeptAmount]:
+        """Add amounts, all or none, to what is kept.
+
+        Of each key in ``oldest``, buckets before that one are forgotten, and what is kept then is returned.
+        """
 
 
 class CredentialKeeper(Protocol):

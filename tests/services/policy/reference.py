@@ -43,6 +43,7 @@ class ModelRule:
     resource: tuple[str, ...] | str
     condition: str
     approval: str | None
+    budget: bool = False
 
     def cedar(self, rule_id: str) -> str:
         principal = " ".join(
@@ -56,9 +57,10 @@ class ModelRule:
         else:
             resource = "resource"
         approval = f'@approval("{self.approval}")' if self.approval else ""
+        budget = '@budget("rows=5 per 1h")' if self.budget else ""
         effect = "permit" if self.permits else "forbid"
         scope = f"{principal}, action{f' in [{actions}]' if actions else ''}, {resource}"
-        return f'@id("{rule_id}") {approval} {effect} ({scope}) {CONDITIONS[self.condition]};\n'
+        return f'@id("{rule_id}") {approval} {budget} {effect} ({scope}) {CONDITIONS[self.condition]};\n'
 
     def in_scope(self, request: "ModelRequest", action: str, path: tuple[str, ...]) -> bool:
         words = {action} | GROUPS_OF_ACTIONS[action]
@@ -82,37 +84,48 @@ class ModelRequest:
 
 @dataclasses.dataclass(frozen=True)
 class ModelVerdict:
+    """``budgets`` are the rules whose budgets the outcome depends on."""
+
     outcome: Outcome
     rules: frozenset[str]
     approvals: frozenset[str]
+    budgets: frozenset[str]
 
 
-def decide(rules: dict[str, ModelRule], request: ModelRequest) -> ModelVerdict:
-    found = [_decide_access(rules, request, action, path) for action, path in request.accesses]
+def decide(rules: dict[str, ModelRule], request: ModelRequest, spent: frozenset[str] = frozenset()) -> ModelVerdict:
+    """The verdict when the budgets of the rules ``spent`` are spent and the others are not."""
+    found = [_decide_access(rules, request, action, path, spent) for action, path in request.accesses]
     outcome = max(verdict.outcome for verdict in found)
     deciding = [v for v in found if v.outcome is outcome] if outcome is Outcome.DENY else found
     return ModelVerdict(
         outcome,
         frozenset[str]().union(*(verdict.rules for verdict in deciding)),
         frozenset[str]().union(*(verdict.approvals for verdict in deciding)),
+        frozenset[str]().union(*(verdict.budgets for verdict in deciding)),
     )
 
 
 def _decide_access(
-    rules: dict[str, ModelRule], request: ModelRequest, action: str, path: tuple[str, ...]
+    rules: dict[str, ModelRule], request: ModelRequest, action: str, path: tuple[str, ...], spent: frozenset[str]
 ) -> ModelVerdict:
     none = frozenset[str]()
     in_scope = {name: rule for name, rule in rules.items() if rule.in_scope(request, action, path)}
     early = request.hour < 12
     failed = frozenset(name for name, rule in in_scope.items() if rule.condition == FAILS_LATE and not early)
     if failed:
-        return ModelVerdict(Outcome.DENY, failed, none)
+        return ModelVerdict(Outcome.DENY, failed, none, none)
     satisfied = {name: rule for name, rule in in_scope.items() if rule.condition == ALWAYS or early}
     permits = frozenset(name for name, rule in satisfied.items() if rule.permits)
-    hard = frozenset(name for name, rule in satisfied.items() if not rule.permits and not rule.approval)
-    soft = frozenset(name for name, rule in satisfied.items() if not rule.permits and rule.approval)
+    forbids = {name: rule for name, rule in satisfied.items() if not rule.permits}
+    hard = frozenset(name for name, rule in forbids.items() if not rule.approval and not rule.budget)
+    budgets = frozenset(name for name, rule in forbids.items() if rule.budget)
+    beyond = frozenset(name for name in budgets & spent if not forbids[name].approval)
+    asking = frozenset(name for name, rule in forbids.items() if rule.approval and (not rule.budget or name in spent))
     if hard or not permits:
-        return ModelVerdict(Outcome.DENY, hard, none)
-    if soft:
-        return ModelVerdict(Outcome.HOLD, soft | permits, frozenset(str(rules[name].approval) for name in soft))
-    return ModelVerdict(Outcome.ALLOW, permits, none)
+        return ModelVerdict(Outcome.DENY, hard, none, none)
+    if beyond:
+        return ModelVerdict(Outcome.DENY, beyond, none, none)
+    made_by = permits | frozenset(forbids)
+    if asking:
+        return ModelVerdict(Outcome.HOLD, made_by, frozenset(str(rules[name].approval) for name in asking), budgets)
+    return ModelVerdict(Outcome.ALLOW, made_by, none, budgets)

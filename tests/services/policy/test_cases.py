@@ -137,3 +137,37 @@ def test_unknown_protocol() -> None:
 def test_unusable_files(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"cases\.yaml: "):
         read_cases(text.encode("latin-1"), "cases.yaml")
+
+
+class TestBudgets:
+    POLICY = (
+        '@id("p") permit (principal, action, resource);'
+        '@id("b") @budget("rows=5 per 1h") forbid (principal, action == Action::"select", resource);'
+        '@id("c") @budget("rows=5 per 1h") @approval("dba") forbid (principal, action == Action::"insert", resource);'
+    )
+
+    @pytest.mark.parametrize(
+        ("case", "failure"),
+        [
+            ("statement: select\n    expect: allow\n    budgets: [b]", None),
+            ("statement: select\n    expect: allow", None),
+            ("statement: delete\n    expect: allow\n    budgets: []", None),
+            ("statement: select insert\n    expect: allow\n    budgets: [b, c]", None),
+            ("statement: select\n    expect: allow\n    budgets: []", "expected budgets of no rule, got b"),
+            ("statement: select\n    expect: deny\n    spent: [b]\n    rule: b", None),
+            ("statement: insert\n    expect: hold\n    spent: [c]\n    rule: c", None),
+            ("statement: select insert\n    expect: deny\n    spent: [b, c]", None),
+            ("statement: select insert\n    expect: hold\n    spent: [c]", None),
+            (
+                "statement: select\n    expect: allow\n    spent: [b]",
+                'expected allow, got deny: Rule "b" forbids select on table pg/app/public/users beyond 5 rows per 1h, '
+                "and 5 were counted.",
+            ),
+            (
+                "statement: insert\n    expect: allow\n    spent: [b]",
+                "no budget of b counts it, so none can be spent",
+            ),
+        ],
+    )
+    def test_what_counts_and_what_is_spent(self, case: str, failure: str | None) -> None:
+        assert run(f"    {case}\n", self.POLICY) == failure

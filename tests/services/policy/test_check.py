@@ -192,6 +192,13 @@ def test_approvals_that_are_never_asked_for() -> None:
     assert warning.startswith('a.cedar:1: rule "a" never asks for approval: rule "f"')
 
 
+def test_budgets_that_never_count() -> None:
+    budget = '@id("a") @budget("rows=5 per 1h") ' + FORBID_ALL + ";\n"
+    (warning,) = warnings(budget + '@id("f") forbid (principal, action, resource);')
+    assert warning.startswith('a.cedar:1: rule "a" never lets anything pass within its budget: rule "f"')
+    assert warnings(budget + '@id("f") @budget("rows=1 per 1h") forbid (principal, action, resource);') == []
+
+
 def test_the_sample_is_in_order() -> None:
     sample = (Path(check_module.__file__).parent / "sample.cedar").read_text()
     known = KnownNames(frozenset({"ci-bots", "dba", "support"}), frozenset({"demo"}))

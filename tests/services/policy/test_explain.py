@@ -58,6 +58,25 @@ def test_unresolved_and_refused() -> None:
     assert (refused.outcome, refused.findings, refused.changes) == (Outcome.DENY, (), ())
 
 
+def test_within_budgets() -> None:
+    policy = engine(
+        BASIC
+        + '@id("rows") @budget("rows=10 per 1h, bytes=99 per run") '
+        + 'forbid (principal, action in Action::"read", resource);'
+        + '@id("asks") @budget("statements=2 per 1d") @approval("dba") forbid (principal, action, resource);'
+    )
+    question = Question(agent("ci-bots"), "pg", "app", meaning("select"), ClientFacts(), MONDAY_NOON_S)
+    found = explain(policy, question)
+    assert found.outcome is Outcome.ALLOW
+    assert found.findings[0].rules == ("asks", "ci-reads", "rows")
+    assert found.budgets == (
+        '2 statements per 1d (rule "asks"), beyond that held for group dba',
+        '10 rows per 1h (rule "rows"), beyond that denied',
+        '99 bytes per run (rule "rows"), beyond that denied',
+    )
+    assert found.changes == ()
+
+
 MASKED = """
 @id("p") permit (principal, action, resource);
 @id("pii") @mask("partial")

@@ -204,6 +204,7 @@ class TestMasks:
             'forbid (principal, action in Action::"read", resource);',
             'forbid (principal, action == Action::"select", resource);',
             '@approval("dba") forbid (principal, action, resource);',
+            '@budget("rows=1 per 1h") forbid (principal, action, resource);',
             "forbid (principal, action, resource) when { context.hour < 7 };",
             "forbid (principal, action, resource) unless { context has sql && context.sql.has_where };",
             'forbid (principal, action, resource) when { context.hour < 7 && resource in Tag::"prod" };',
@@ -216,6 +217,7 @@ class TestMasks:
         "rule",
         [
             '@approval("dba") forbid (principal, action, resource in Tag::"pii");',
+            '@budget("rows=1 per 1h") forbid (principal, action, resource in Tag::"pii");',
             'forbid (principal, action, resource in Tag::"pii") when { context.hour < 7 };',
             'forbid (principal, action, resource) when { context.hour < 7 && resource in Tag::"pii" };',
         ],
@@ -292,6 +294,7 @@ class TestAny:
             ("forbid (principal, action, resource) when { context.hour < 7 };", False),
             ('forbid (principal, action, resource in Tag::"pii") when { context.hour < 7 };', True),
             ('@approval("dba") forbid (principal, action, resource) when { resource in Tag::"pii" };', True),
+            ('@budget("rows=1 per 1h") forbid (principal, action, resource) when { resource in Tag::"pii" };', True),
         ],
     )
     def test_rules(self, rule: str, anything: bool) -> None:

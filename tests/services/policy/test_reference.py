@@ -9,10 +9,11 @@ from tests.services.policy import reference
 from tests.services.policy.examples import MONDAY_NOON_S, source
 from tests.services.policy.reference import ModelRequest, ModelRule
 
-from interlock.core.decision import Verdict
+from interlock.core.decision import Denial, Hold, Verdict
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import PolicyEngine
+from interlock.services.policy.budgets import Spent, when_spent
 from interlock.services.policy.explain import outcome_of
 from interlock.services.policy.session import Outcome
 
@@ -40,8 +41,14 @@ def rules(effects: st.SearchStrategy[bool]) -> st.SearchStrategy[ModelRule]:
         resource=st.sampled_from(_RESOURCES),
         condition=st.sampled_from([reference.ALWAYS, reference.ALWAYS, reference.EARLY, reference.FAILS_LATE]),
         approval=st.sampled_from([None, "dba", "legal"]),
+        budget=st.booleans(),
     )
-    return plain.map(lambda rule: dataclasses.replace(rule, approval=None) if rule.permits else rule)
+    return plain.map(lambda rule: bare(rule) if rule.permits else rule)
+
+
+def bare(rule: ModelRule) -> ModelRule:
+    """The rule without what softens it."""
+    return dataclasses.replace(rule, approval=None, budget=False)
 
 
 REQUESTS = st.lists(
@@ -93,6 +100,30 @@ def test_engine_and_model_agree(policy: list[ModelRule], requests: list[ModelReq
         assert frozenset(verdict.rules) == expected.rules
         demands = verdict.hold.demands if verdict.hold and not verdict.denial else ()
         assert {demand.group for demand in demands} == expected.approvals
+        assert {demand.rule for demand in verdict.budgets} == expected.budgets
+
+
+@settings(max_examples=100, deadline=None)
+@given(POLICIES, REQUESTS, st.frozensets(st.sampled_from([f"r{number}" for number in range(6)])))
+def test_engine_and_model_agree_on_spent_budgets(
+    policy: list[ModelRule], requests: list[ModelRequest], spent: frozenset[str]
+) -> None:
+    """As enforcement finds out: from the verdict alone."""
+    engine = engine_of(policy)
+    numbered = {f"r{number}": rule for number, rule in enumerate(policy)}
+    for request in requests:
+        verdict, expected = ask(engine, request), reference.decide(numbered, request, spent)
+        found = [Spent(place, 5) for place, demand in enumerate(verdict.budgets) if demand.rule in spent]
+        decision = when_spent(verdict, found) if found else verdict.denial or verdict.hold
+        if isinstance(decision, Denial):
+            assert expected.outcome is Outcome.DENY
+            assert frozenset(decision.rules) == expected.rules
+        elif isinstance(decision, Hold):
+            assert expected.outcome is Outcome.HOLD
+            assert {demand.group for demand in decision.demands} == expected.approvals
+            assert frozenset(decision.rules) == expected.rules
+        else:
+            assert expected.outcome is Outcome.ALLOW
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,8 +131,8 @@ def test_engine_and_model_agree(policy: list[ModelRule], requests: list[ModelReq
 def test_without_its_annotations_a_policy_is_never_looser(
     policy: list[ModelRule], requests: list[ModelRequest]
 ) -> None:
-    bare = [dataclasses.replace(rule, approval=None) for rule in policy]
-    for with_them, without in zip(outcomes(policy, requests), outcomes(bare, requests), strict=True):
+    plain = list(map(bare, policy))
+    for with_them, without in zip(outcomes(policy, requests), outcomes(plain, requests), strict=True):
         assert without >= with_them
 
 

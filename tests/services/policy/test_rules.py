@@ -8,6 +8,7 @@ import cedarpy
 import pytest
 from tests.services.policy.examples import BASIC, source
 
+from interlock.core.decision import BudgetKind
 from interlock.core.errors import PolicyRejected
 from interlock.core.masking import ColumnMask, MaskKind, Predicates
 from interlock.services.policy import PolicyEngine
@@ -121,9 +122,74 @@ class TestAnnotations:
     def test_nothing_softens_a_permit(self, annotation: str) -> None:
         assert "may only stand on a forbid" in only_problem(f'@id("a") {annotation} {ANY}')
 
-    def test_what_is_not_enforced_is_refused(self) -> None:
-        budget = '@id("a") @budget("rows=10000 per 1h") forbid (principal, action, resource);'
-        assert "not enforced" in only_problem(budget)
+    def test_who_may_approve_oneself(self) -> None:
+        text = '@id("a") @approval("dba") {} forbid (principal, action, resource);'
+        demands = [read_rules([source(text.format(more))]).rules[0].demand for more in ("", '@self_approval("allow")')]
+        assert [demand.self_approval for demand in demands if demand] == [False, True]
+        assert "needs @approval" in only_problem(
+            '@id("a") @self_approval("allow") forbid (principal, action, resource);'
+        )
+        assert 'must be "allow"' in only_problem(text.format('@self_approval("yes")'))
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("rows=10000 per 1h", [(BudgetKind.ROWS, 10000, "1h", 3600.0)]),
+            (
+                "rows=5 per 90s, bytes=50000000 per 31d,denials=1 per run",
+                [
+                    (BudgetKind.ROWS, 5, "90s", 90.0),
+                    (BudgetKind.BYTES, 50_000_000, "31d", 2_678_400.0),
+                    (BudgetKind.DENIALS, 1, "run", 0.0),
+                ],
+            ),
+            ("rows=5 per 1m, rows=50 per 1h", [(BudgetKind.ROWS, 5, "1m", 60.0), (BudgetKind.ROWS, 50, "1h", 3600.0)]),
+            ("statements=7 per 10m", [(BudgetKind.STATEMENTS, 7, "10m", 600.0)]),
+        ],
+    )
+    def test_budgets(self, text: str, expected: list[tuple[BudgetKind, int, str, float]]) -> None:
+        draft = read_rules([source(f'@id("a") @message("m") @budget("{text}") forbid (principal, action, resource);')])
+        assert draft.problems == ()
+        (rule,) = draft.rules
+        assert [(one.kind, one.limit, one.per, one.window_s) for one in rule.budgets] == expected
+        assert {(one.rule, one.message, one.approval) for one in rule.budgets} == {("a", "m", None)}
+        assert rule.softened
+        assert rule.softens_operations
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "rows=0 per 1h",
+            "rows=-1 per 1h",
+            "rows=01 per 1h",
+            "rows=1e4 per 1h",
+            "rows=10000",
+            "rows=10000 per 0s",
+            "rows=10000 per 32d",
+            "rows=10000 per hour",
+            "rows = 10000 per 1h",
+            "rows=10000 per 1h,",
+            "rows=10000 per 1h; bytes=1 per 1h",
+            "rows=1 per 1h, rows=2 per 60m",
+            "operations=5 per 1h",
+            "columns=5 per 1h",
+            "rows=1000000000000000000 per 1h",
+            ", ".join(f"rows=1 per {seconds}s" for seconds in range(1, 10)),
+            "rows=\u0663 per 1h",
+        ],
+    )
+    def test_malformed_budgets(self, text: str) -> None:
+        found = problems(f'@id("a") @budget("{text}") forbid (principal, action, resource);')
+        assert len(found) == 1
+        assert "@budget must be such as rows=10000 per 1h" in found[0]
+
+    def test_a_budget_with_an_approval(self) -> None:
+        text = '@id("a") @approval("dba") @budget("rows=5 per run") forbid (principal, action, resource);'
+        (rule,) = read_rules([source(text)]).rules
+        assert rule.asked_first is None
+        assert rule.demand is not None
+        assert rule.budgets[0].approval == rule.demand
 
     @pytest.mark.parametrize(
         ("annotation", "text"),
@@ -190,6 +256,7 @@ class TestRulesOnReveal:
         ("annotation", "condition", "text"),
         [
             ('@approval("dba")', "", "@approval may not stand on a forbid about reveal or columns"),
+            ('@budget("rows=1 per 1h")', "", "@budget may not stand on a forbid about reveal or columns"),
             ("", "unless { context.now > 5 }", "may not read the time"),
             ("", "when { context.hour == 5 }", "may not read the time"),
             ("", "when { context.weekday == 5 }", "may not read the time"),
@@ -219,6 +286,7 @@ class TestRulesOnReveal:
         [
             "forbid (principal, action, resource) when { context.hour < 7 };",
             '@approval("dba") forbid (principal, action, resource in Tag::"pii");',
+            '@budget("rows=1 per 1h") forbid (principal, action, resource in Tag::"pii");',
             'forbid (principal, action in Action::"read", resource) unless { context has sql };',
         ],
     )

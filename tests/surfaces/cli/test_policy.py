@@ -113,6 +113,12 @@ class TestExplain:
         assert "outcome: allowed" in result.stdout
         assert "what would change" not in result.stdout
 
+    def test_allowed_within_budget(self) -> None:
+        budget = '@id("b") @budget("rows=5 per 1h") forbid (principal, action in Action::"read", resource);'
+        result = run("explain", *self.WHO, "select", configured=BASIC + budget)
+        assert result.stdout.startswith("outcome: allowed within budget\n")
+        assert result.stdout.endswith('budgets:\n  5 rows per 1h (rule "b"), beyond that denied\n')
+
     def test_masked(self) -> None:
         mask = '@id("m") @mask("hash") forbid (principal, action == Action::"reveal", resource in Connection::"pg");'
         result = run("explain", *self.WHO, "select:email,*", configured=BASIC + mask)

@@ -1,20 +1,26 @@
 """The target's answers: matches them with what is outstanding, and turns refused placeholders into denials.
 
-Rows pass as whole chunks; only messages that end something are looked at. An answer that fits nothing outstanding
-means that the gateway has lost track, and ends the session: it must never guess whose rows it is passing on.
+Rows pass as whole chunks; only messages that end something are looked at. Where an allowance limits an answer, each
+message is, and nothing of it goes out beyond that: the target is asked to give up, and an error stands for the end.
+An answer that fits nothing outstanding means that the gateway has lost track, and ends the session: it must never
+guess whose rows it is passing on.
 """
 
 import struct
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answer_masks import AnswerMasks, MaskedColumnShown
+from interlock.protocols.postgres.denials import BIND_PLACEHOLDER, denial_code, denial_response
 from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
-from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+from interlock.protocols.postgres.metering import CutHeader, Meter
+from interlock.protocols.postgres.outstanding import GIVE_ROWS, Awaited, Entry, Outstanding
 from interlock.protocols.postgres.rows import RowError, RowMasker
 from interlock.protocols.postgres.scope import SchemaScope
 
@@ -25,7 +31,6 @@ _ENDS: Final = {
     messages.BIND_COMPLETE: Awaited.BIND_COMPLETE,
     messages.CLOSE_COMPLETE: Awaited.CLOSE_COMPLETE,
 }
-_GIVE_ROWS: Final = (Awaited.READY_AFTER_QUERY, Awaited.EXECUTION)
 
 
 class LostTrack(Exception):
@@ -42,6 +47,8 @@ class Answers:
         self._content = masks.content_masker()
         self._rows = self._content
         """What the rows go through now, None when they pass as they are."""
+        self._meter: Meter | None = None
+        """What lets pass or stops what goes out now, None when nothing is limited."""
         self._frames = BackendFrames()
         self._chunk = b""
         self._recorded = 0
@@ -52,8 +59,16 @@ class Answers:
         """The entry for which the target takes COPY data now."""
         self.skipping = False
         """The target passes over everything up to the next Sync, which is not forwarded yet."""
+        self.cancelling = 0
+        """Requests to cancel that may not have arrived yet: what was sent to the target now could be hit."""
         self.mid_message = False
         """The client has a part of a message whose end is still to come: nothing of our own may be said now."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the target still gives an answer of which nothing more is passed on."""
+        head = self._outstanding.head
+        return head is not None and head.is_stopped
 
     def masking_changed(self) -> None:
         """Another masking is in force. What a row is held for keeps going through what it began with."""
@@ -98,8 +113,10 @@ class Answers:
         if head is None:
             if rows:
                 raise LostTrack("rows that nobody asked for")
+            if self._meter is not None:
+                self._meter_with(None, self._counted, effects)
         else:
-            if rows and (head.denial or head.awaited not in _GIVE_ROWS):
+            if rows and (head.denial or head.awaited not in GIVE_ROWS):
                 raise LostTrack("rows that nobody asked for")
             self._belongs_to(head, self._counted, effects)
             head.rows += rows
@@ -116,8 +133,28 @@ class Answers:
             if self._rows is not None:
                 part = self._rows.feed(part)
                 self.mid_message = self.mid_message and self._rows.pending == 0
+            if self._meter is not None:
+                part = self._metered(self._meter, part, effects)
             if part:
                 self._say(self._number, part, effects)
+
+    def _metered(self, meter: Meter, part: bytes, effects: list[Effect]) -> bytes:
+        """What may go out of a part of an answer. Where it ends for good, the target is asked to give up."""
+        was_stopped = meter.stopped
+        try:
+            part = meter.feed(part)
+        except CutHeader:
+            raise LostTrack("a message is cut where it cannot be measured") from None
+        self.mid_message = meter.mid_message
+        if meter.stopped and not was_stopped:
+            self.cancelling += 1
+            effects.append(base.CancelRunning())
+        return part
+
+    def _meter_with(self, meter: Meter | None, start: int, effects: list[Effect]) -> None:
+        """From ``start`` on another meter is in charge, or none."""
+        self._pass_on(start, effects)
+        self._meter = meter
 
     def _say(self, number: int, data: bytes, effects: list[Effect]) -> None:
         effects.append(base.RecordAnswer(number, data))
@@ -125,6 +162,8 @@ class Answers:
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
+        if entry.meter is not self._meter:
+            self._meter_with(entry.meter, start, effects)
         rows = self._rows_of(entry)
         if (entry.number and entry.number != self._number) or rows is not self._rows:
             self._pass_on(start, effects)
@@ -139,9 +178,13 @@ class Answers:
         return entry.rows_masker
 
     def _read(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
-        if self._rows is not None:
+        if self._rows is not None or self._meter is not None:
             self._pass_on(message.start, effects)
+        if self._rows is not None:
             self._count_masked(self._rows, head)
+        if head is not None and head.is_stopped and message.kind not in _NOT_OF_THE_ANSWER:
+            self._read_stopped(message, head, effects)
+            return
         reader = _READERS.get(message.kind)
         if reader is not None:
             reader(self, message, head, effects)
@@ -296,6 +339,62 @@ class Answers:
         if instead is not None:
             self._replace(message, 0, instead, effects)
 
+    # ------------------------------------------------------------ an answer that was stopped
+
+    def _read_stopped(self, message: BackendMessage, head: Entry, effects: list[Effect]) -> None:
+        """A message of an answer that was stopped. The meter lets none of it pass."""
+        kind = message.kind
+        if kind == messages.READY_FOR_QUERY:
+            self._say_why(head, effects)
+            self._meter = None
+            self._ready_for_query(message, head, effects)
+        elif kind == messages.ERROR_RESPONSE:
+            self.copying = None
+            self._scope.doubt()
+            if head.awaited is Awaited.EXECUTION:
+                self._say_why(head, effects)
+                self._skip(head, effects)
+        elif kind == messages.COPY_IN_RESPONSE:
+            effects.append(base.Send(Side.TARGET, messages.message(messages.COPY_FAIL, b"stopped by the gateway\0")))
+        elif kind in _COMPLETE:
+            head.completions += 1
+            if kind == messages.COMMAND_COMPLETE:
+                head.tag = self._body(message)[:-1].decode("utf-8", "replace")
+                head.untold = head.untold or head.tag.split(" ")[0] not in _ONLY_READ
+            if head.awaited is Awaited.EXECUTION:
+                self._stopped_too_late(head, effects)
+
+    def _say_why(self, head: Entry, effects: list[Effect]) -> None:
+        """The error that stands for the end of a stopped answer."""
+        self._say(head.number, self._why(head), effects)
+
+    def _why(self, head: Entry, *, undone: bool = False) -> bytes:
+        assert head.meter is not None
+        denial = head.meter.allowance.refusal()
+        head.code = denial_code(denial)
+        if head.untold and not undone:
+            denial = msgspec.structs.replace(denial, message=f"{denial.message} {_CARRIED_OUT}")
+        return denial_response(denial)
+
+    def _stopped_too_late(self, head: Entry, effects: list[Effect]) -> None:
+        """The target had finished before it was told to give up, and goes on with what it has behind it.
+
+        Where nothing is behind it, it is made to fail; where a Sync is, the error stands for what was not shown. What
+        else has run by now can be neither shown nor taken back.
+        """
+        following = self._outstanding.following()
+        if following is None:
+            why = self._why(head, undone=True)
+            self._finish(OutcomeStatus.FAILED, effects)
+            self._outstanding.add(Entry(Awaited.BIND_COMPLETE, head.number, why))
+            effects.append(base.Send(Side.TARGET, BIND_PLACEHOLDER))
+        elif following.awaited is Awaited.READY_AFTER_SYNC:
+            self._say_why(head, effects)
+            self._finish(OutcomeStatus.FAILED, effects)
+        else:
+            self._say_why(head, effects)
+            raise LostTrack("an answer was stopped by a budget, and what is behind it in the pipeline has run")
+
     def _skip(self, failed: Entry, effects: list[Effect]) -> None:
         """The target passes over everything up to the next Sync."""
         told: set[int] = set()
@@ -309,7 +408,7 @@ class Answers:
         self.skipping = self._outstanding.head is None
 
     def _copy_out(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
-        if head is None or head.awaited not in _GIVE_ROWS or head.denial:
+        if head is None or head.awaited not in GIVE_ROWS or head.denial:
             raise LostTrack("COPY data that nobody asked for")
 
     def _copy_in(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
@@ -324,6 +423,11 @@ class Answers:
         if pinned is not None and value.rstrip(b"\0").decode("utf-8", "replace") != pinned:
             raise LostTrack(f"the target changed {name.decode('utf-8', 'replace')}, which the gateway depends on")
 
+
+_NOT_OF_THE_ANSWER: Final = frozenset((messages.NOTIFICATION_RESPONSE, messages.PARAMETER_STATUS))
+_COMPLETE: Final = frozenset((messages.COMMAND_COMPLETE, messages.EMPTY_QUERY_RESPONSE, messages.PORTAL_SUSPENDED))
+_ONLY_READ: Final = frozenset(("SELECT", "COPY", "FETCH"))
+_CARRIED_OUT: Final = "It had been carried out before it could be stopped."
 
 _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[Effect]], None]]] = {
     messages.BIND_COMPLETE: Answers._completion,
@@ -347,9 +451,12 @@ _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[
 
 
 def _outcome(entry: Entry, status: OutcomeStatus) -> Outcome:
-    masked = entry.masked_values + entry.rows * entry.masked_outputs
+    rows, size = entry.rows, entry.bytes_sent
+    if entry.meter is not None and entry.meter.stopped:
+        rows, size = entry.meter.rows, entry.meter.size_bytes
+    masked = entry.masked_values + rows * entry.masked_outputs
     found = tuple(sorted(entry.found.items()))
-    return Outcome(entry.number, status, entry.tag, entry.code, entry.rows, entry.bytes_sent, masked, found)
+    return Outcome(entry.number, status, entry.tag, entry.code, rows, size, masked, found)
 
 
 def interrupted(entries: list[Entry]) -> list[Effect]:

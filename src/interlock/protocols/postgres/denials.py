@@ -12,6 +12,7 @@ from interlock.protocols.postgres import messages
 _CODES: Final = {
     DenialReason.UNSUPPORTED: "0A000",
     DenialReason.UNRECORDED: "58030",
+    DenialReason.BUDGET_SPENT: "53400",
     DenialReason.WITHDRAWN: "57014",
 }
 _SERVERS_OWN: Final = frozenset({"42601", "42P01", "42883"})
@@ -37,9 +38,14 @@ def denial_response(decision: Denial | Hold) -> bytes:
             rules=decision.rules,
             policy=decision.policy,
         )
-    code = decision.code or _CODES.get(decision.reason, _INSUFFICIENT_PRIVILEGE)
+    code = denial_code(decision)
     detail = "" if code in _SERVERS_OWN else _detail(decision)
     return messages.error_response("ERROR", code, decision.message, detail, decision.hint, decision.position)
+
+
+def denial_code(denial: Denial) -> str:
+    """The SQLSTATE of a refusal."""
+    return denial.code or _CODES.get(denial.reason, _INSUFFICIENT_PRIVILEGE)
 
 
 def _detail(denial: Denial) -> str:

@@ -13,7 +13,8 @@ from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import IDLE, Answers
 from interlock.protocols.postgres.denials import BIND_PLACEHOLDER, QUERY_PLACEHOLDER, denial_response
-from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
+from interlock.protocols.postgres.metering import Meter
+from interlock.protocols.postgres.outstanding import GIVE_ROWS, Awaited, Entry, Outstanding
 from interlock.protocols.postgres.requests import Group
 
 
@@ -59,6 +60,7 @@ class Forwarding:
 
         ``begun`` keeps the beginning of a last message that is too long to be held, and goes before it.
         """
+        _limit(group, decisions)
         if self.discarding and boundary != messages.SYNC:
             self._withdraw(group, 0, decisions, effects)
             return Forwarded.IN_PART
@@ -140,6 +142,15 @@ class Forwarding:
         for operation, decision in zip(group.operations, decisions, strict=True):
             if isinstance(decision, Permit) and operation.number in held_back:
                 effects.append(base.Report(Outcome(operation.number, OutcomeStatus.SKIPPED)))
+
+
+def _limit(group: Group, decisions: tuple[Decision, ...]) -> None:
+    """Put meters on the answers of what is permitted within an allowance."""
+    for operation, decision in zip(group.operations, decisions, strict=True):
+        if isinstance(decision, Permit) and decision.allowance is not None:
+            for entry in group.entries:
+                if entry is not None and entry.number == operation.number and entry.awaited in GIVE_ROWS:
+                    entry.meter = Meter(decision.allowance)
 
 
 def _denial(decision: Decision) -> bytes:

@@ -7,8 +7,10 @@ stead, and the error that comes back in its turn is replaced by the denial.
 
 import enum
 from collections import deque
+from typing import Final
 
 from interlock.protocols.postgres.masking.raw_outputs import RawOutput
+from interlock.protocols.postgres.metering import Meter
 from interlock.protocols.postgres.rows import RowMasker
 
 
@@ -22,6 +24,10 @@ class Awaited(enum.IntEnum):
     CLOSE_COMPLETE = 5
     DESCRIPTION = 6
     EXECUTION = 7
+
+
+GIVE_ROWS: Final = (Awaited.READY_AFTER_QUERY, Awaited.EXECUTION)
+"""Entries whose answer may have rows."""
 
 
 class Change:
@@ -97,6 +103,10 @@ class Entry:
         self.gives_nothing = False
         """It describes what will not be run."""
         self.rows_masker: RowMasker | None = None
+        self.meter: Meter | None = None
+        """What stops its answer, where that is limited."""
+        self.untold = False
+        """Something was carried out of which the client sees no completion."""
         self.masked_outputs = 0
         """Masked columns in each row."""
         self.masked_values = 0
@@ -126,6 +136,11 @@ class Entry:
         entry.masked_outputs = self.masked_outputs
         return entry
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more of its answer goes to the client."""
+        return self.meter is not None and self.meter.stopped
+
     def settle(self, idle: bool = False) -> None:
         """The answer is complete: the first ``completions`` statements have happened, the others have not."""
         for index, change in self.changes:
@@ -148,6 +163,10 @@ class Outstanding:
     @property
     def head(self) -> Entry | None:
         return self._entries[0] if self._entries else None
+
+    def following(self) -> Entry | None:
+        """The entry behind the head, None when there is none."""
+        return self._entries[1] if len(self._entries) > 1 else None
 
     def holds(self, entry: Entry) -> bool:
         return entry in self._entries

@@ -16,6 +16,7 @@ from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import IDLE, Answers
+from interlock.protocols.postgres.metering import Meter
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 from interlock.protocols.postgres.requests import Group
 from interlock.protocols.postgres.samples import read_results, sample_query
@@ -87,10 +88,22 @@ class Rehearsal:
         """Commit or roll back, when the transaction is open and it is known which."""
         if self.phase is not Phase.OPEN or (self.decisions is None and not self.given_up):
             return
+        if self.decisions is not None:
+            self.decisions = tuple(map(self._within_budget, self.decisions))
         if self.decisions is not None and all(isinstance(decision, Permit) for decision in self.decisions):
             self._ask(Phase.COMMIT, "COMMIT", effects)
         else:
             self._ask(Phase.ROLLBACK, "ROLLBACK", effects)
+
+    def _within_budget(self, decision: Decision) -> Decision:
+        """A permit whose allowance has no room for the kept answer is none: nothing of it is committed."""
+        if not isinstance(decision, Permit) or decision.allowance is None:
+            return decision
+        meter = Meter(decision.allowance)
+        for effect in self._kept:
+            if isinstance(effect, base.Send):
+                meter.feed(effect.data)
+        return decision.allowance.refusal() if meter.stopped else decision
 
     def interrupted(self) -> list[Entry]:
         """What is not known when the session ends now: only a commit that was asked for may have happened."""

@@ -193,6 +193,13 @@ class Relay:
             self._refreshed = False
             self._read_requests(effects)
 
+    def running_cancelled(self, arrived: bool, effects: list[Effect]) -> None:
+        """A request to cancel has had its effect at the target, or has not reached it."""
+        self._answers.cancelling -= 1
+        if not arrived and self._answers.stopping:
+            raise Fatal("53400", "a budget is spent, and the target could not be told to stop the statement")
+        self._read_requests(effects)
+
     def held(self, message: str, hint: str, effects: list[Effect]) -> None:
         """An operation of the group that is being decided waits for people."""
         self._notices.append(messages.notice_response("NOTICE", "00000", message, hint))
@@ -282,6 +289,7 @@ class Relay:
             and self._computing is None
             and self._refreshing is None
             and self._barrier is None
+            and self._answers.cancelling == 0
             and not self.terminated
             and len(self._outstanding) < OUTSTANDING_MAX
         )

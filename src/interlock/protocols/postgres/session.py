@@ -184,6 +184,10 @@ class PostgresSession:
         if self._relay is not None and isinstance(event.result, Interpretation):
             self._relay.computed(event.result, effects)
 
+    def _running_cancelled(self, event: base.RunningCancelled, effects: list[Effect]) -> None:
+        if self._relay is not None:
+            self._relay.running_cancelled(event.arrived, effects)
+
     def _held(self, event: base.Held, effects: list[Effect]) -> None:
         if self._relay is not None:
             self._relay.held(event.message, event.hint, effects)
@@ -235,6 +239,7 @@ _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]
     base.Rehearse: PostgresSession._rehearse,
     base.RehearsalEnded: PostgresSession._rehearsal_ended,
     base.Computed: PostgresSession._computed,
+    base.RunningCancelled: PostgresSession._running_cancelled,
     base.MaskingChanged: PostgresSession._masking_changed,
     base.EofReceived: PostgresSession._eof,
     base.Killed: PostgresSession._killed,

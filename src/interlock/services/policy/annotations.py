@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from interlock.core.decision import ApprovalDemand
+from interlock.core.decision import ApprovalDemand, BudgetDemand, BudgetKind
 from interlock.core.masking import ColumnMask, MaskKind, Predicates
 
 DEFAULT_EXPIRY_S = 600.0
@@ -18,22 +18,49 @@ _MAX_APPROVALS = 20
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
-_BUDGET = re.compile(r"(rows|bytes|operations)=[1-9][0-9]{0,14} per [1-9][0-9]{0,5}[smhd]", re.ASCII)
+_MAX_BUDGET_S = 31 * 86400
+_MAX_BUDGETS = 8
+_RUN = "run"
+_BUDGET = re.compile(r"(rows|bytes|statements|denials)=([1-9][0-9]{0,14}) per ([1-9][0-9]{0,5}[smhd]|run)", re.ASCII)
 _MASKS = {kind.word: kind for kind in MaskKind if kind is not MaskKind.FORBID}
 _PREDICATES = {predicates.word: predicates for predicates in Predicates}
 
 
-def duration_s(text: str) -> float | None:
-    """Seconds of ``90s``, ``10m``, ``2h`` or ``1d``; None when it is none of these or exceeds seven days."""
+def duration_s(text: str, at_most_s: int = _MAX_EXPIRY_S) -> float | None:
+    """Seconds of ``90s``, ``10m``, ``2h`` or ``1d``; None when it is none of these, or more than it may be."""
     match = _DURATION.fullmatch(text)
     if match is None:
         return None
     seconds = int(match[1]) * _UNITS_S[match[2]]
-    return float(seconds) if seconds <= _MAX_EXPIRY_S else None
+    return float(seconds) if seconds <= at_most_s else None
 
 
 def _approvals(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and 1 <= int(text[:3]) <= _MAX_APPROVALS else None
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """One part of a ``@budget``; see ``core.decision.BudgetDemand``."""
+
+    kind: BudgetKind
+    limit: int
+    per: str
+    window_s: float
+
+
+def amounts(text: str) -> tuple[Amount, ...]:
+    """The parts of a ``@budget``; none when it is malformed, or limits one thing twice for the same time."""
+    found = tuple(filter(None, (_amount(part.strip(" ")) for part in text.split(","))))
+    distinct = {(amount.kind, amount.window_s) for amount in found}
+    return found if len(found) == len(distinct) == text.count(",") + 1 <= _MAX_BUDGETS else ()
+
+
+def _amount(text: str) -> Amount | None:
+    match = _BUDGET.fullmatch(text)
+    if match is None:
+        return None
+    window_s = 0.0 if match[3] == _RUN else duration_s(match[3], _MAX_BUDGET_S)
+    return None if window_s is None else Amount(BudgetKind(match[1]), int(match[2]), match[3], window_s)
 
 
 class Annotation(msgspec.Struct, frozen=True):
@@ -43,7 +70,6 @@ class Annotation(msgspec.Struct, frozen=True):
     well_formed: Callable[[str], bool]
     on_permit: bool = False
     needs: str | None = None
-    enforced: bool = True
 
 
 ANNOTATIONS: Mapping[str, Annotation] = {
@@ -59,7 +85,12 @@ ANNOTATIONS: Mapping[str, Annotation] = {
         "a time such as 90s, 10m, 2h or 1d, at most 7d", lambda text: duration_s(text) is not None, needs="approval"
     ),
     "mask": Annotation("one of " + ", ".join(_MASKS), lambda text: text in _MASKS),
-    "budget": Annotation("such as rows=10000 per 1h", lambda text: bool(_BUDGET.fullmatch(text)), enforced=False),
+    "self_approval": Annotation('"allow"', lambda text: text == "allow", needs="approval"),
+    "budget": Annotation(
+        "such as rows=10000 per 1h, bytes=50000000 per 1h: rows, bytes, statements or denials, per 90s, 10m, 1h, 1d "
+        f"(at most 31d) or run; at most {_MAX_BUDGETS}, none twice for the same time",
+        lambda text: bool(amounts(text)),
+    ),
     "predicates": Annotation("one of " + ", ".join(_PREDICATES), lambda text: text in _PREDICATES, needs="mask"),
 }
 
@@ -77,8 +108,6 @@ def annotation_problems(effect: str, annotations: Mapping[str, str]) -> list[str
             problems.append(f"@{name} must be {known.form}")
         elif known.needs is not None and known.needs not in annotations:
             problems.append(f"@{name} needs @{known.needs} on the same rule")
-        elif not known.enforced:
-            problems.append(f"@{name} is not enforced by this version, so a policy that relies on it is refused")
     return problems
 
 
@@ -93,6 +122,23 @@ def approval_demand(annotations: Mapping[str, str]) -> ApprovalDemand | None:
         group=group,
         approvals=int(annotations.get("approvals", "1")),
         expires_s=DEFAULT_EXPIRY_S if expires_s is None else expires_s,
+        self_approval="self_approval" in annotations,
+    )
+
+
+def budget_demands(annotations: Mapping[str, str]) -> tuple[BudgetDemand, ...]:
+    """The amounts up to which a rule does not forbid, from annotations without problems."""
+    return tuple(
+        BudgetDemand(
+            rule=annotations["id"],
+            kind=amount.kind,
+            limit=amount.limit,
+            per=amount.per,
+            window_s=amount.window_s,
+            message=annotations.get("message", ""),
+            approval=approval_demand(annotations),
+        )
+        for amount in amounts(annotations.get("budget", ""))
     )
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from interlock.core.decision import Verdict
+from interlock.core.decision import Denial, Verdict
 from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Meaning
+from interlock.services.policy.budgets import Spent, when_spent
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.explain import outcome_of
 from interlock.services.policy.interpreter import Interpreter
@@ -40,6 +41,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One statement of one identity with the expected outcome, and optionally a rule that must have decided it.
 
     ``masked`` are those of the columns it reads by name, as ``schema.table.column``, that rules must mask; no others.
+    ``budgets`` are the rules whose budgets must count it, no others; ``spent`` are rules whose budgets are spent.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: str = "postgres"
     rule: str | None = None
     masked: tuple[str, ...] | None = None
+    budgets: tuple[str, ...] | None = None
+    spent: tuple[str, ...] = ()
     address: str = ""
     application: str = ""
     trace: str = ""
@@ -92,10 +96,11 @@ def _run(engine: PolicyEngine, interpreter: Interpreter, case: Case) -> CaseResu
     client = ClientFacts(case.address, case.application, case.trace)
     session = engine.for_session(case.identity.principal(), case.connection, case.database, client)
     meaning = interpreter.interpret(case.protocol, case.statement)
-    verdict = session.decide(meaning, case.at.timestamp())
+    verdict = _as_spent(session.decide(meaning, case.at.timestamp()), frozenset(case.spent))
     outcomes: tuple[Expectation, ...] = ("allow", "hold", "deny")
     actual = outcomes[outcome_of(verdict)]
-    failure = _wrong_outcome(case, verdict, actual) or _wrong_masks(case, session, meaning)
+    failure = _wrong_outcome(case, verdict, actual) or _wrong_budgets(case, verdict)
+    failure = failure or _wrong_masks(case, session, meaning)
     return CaseResult(case, actual, verdict.rules, failure)
 
 
@@ -106,6 +111,26 @@ def _wrong_outcome(case: Case, verdict: Verdict, actual: Expectation) -> str | N
     if case.rule is not None and case.rule not in verdict.rules:
         return f'expected rule "{case.rule}" to decide, but it was {", ".join(verdict.rules) or "no rule"}'
     return None
+
+
+def _as_spent(verdict: Verdict, rules: frozenset[str]) -> Verdict:
+    """The verdict when the budgets of these rules are spent, as far as they are among its own."""
+    spent = [Spent(place, demand.limit) for place, demand in enumerate(verdict.budgets) if demand.rule in rules]
+    if not spent or verdict.denial is not None:
+        return verdict
+    decision = when_spent(verdict, spent)
+    if isinstance(decision, Denial):
+        return msgspec.structs.replace(verdict, rules=decision.rules, denial=decision)
+    return msgspec.structs.replace(verdict, hold=decision)
+
+
+def _wrong_budgets(case: Case, verdict: Verdict) -> str | None:
+    counting = {demand.rule for demand in verdict.budgets}
+    if unasked := set(case.spent) - counting:
+        return f"no budget of {_listed(unasked, 'rule')} counts it, so none can be spent"
+    if case.budgets is None or counting == set(case.budgets):
+        return None
+    return f"expected budgets of {_listed(case.budgets, 'rule')}, got {_listed(counting, 'rule')}"
 
 
 def _wrong_masks(case: Case, session: SessionPolicy, meaning: Meaning) -> str | None:
@@ -122,5 +147,5 @@ def _wrong_masks(case: Case, session: SessionPolicy, meaning: Meaning) -> str | 
     return None
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "no column"
+def _listed(names: Iterable[str], noun: str = "column") -> str:
+    return ", ".join(sorted(names)) or f"no {noun}"

@@ -104,8 +104,16 @@ def _shadowed(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
         return
     for other in rules:
         if not other.permits and not other.softened and not other.policy.clauses and _covers(other.policy, rule.policy):
-            effect = "grants nothing" if rule.permits else "never asks for approval" if rule.demand else "masks nothing"
-            yield f'{effect}: rule "{other.id}" at {other.place} forbids all of it'
+            yield f'{_unheard(rule)}: rule "{other.id}" at {other.place} forbids all of it'
+
+
+def _unheard(rule: Rule) -> str:
+    """What a rule does not do that another one covers."""
+    if rule.permits:
+        return "grants nothing"
+    if rule.budgets:
+        return "never lets anything pass within its budget"
+    return "never asks for approval" if rule.demand else "masks nothing"
 
 
 def _covers(wide: pst.Template, narrow: pst.Template) -> bool:

@@ -46,6 +46,11 @@ class PolicyEngine:
         """The rules by their ids."""
         return self.evaluator.rules
 
+    @property
+    def denial_limits(self) -> tuple[tuple[float, int], ...]:
+        """The times that an identity's denials have to be counted for; see ``Evaluator.denial_limits``."""
+        return self.evaluator.denial_limits
+
     def for_session(
         self, principal: Principal, connection: str, database: str, client: ClientFacts = _UNKNOWN_CLIENT
     ) -> SessionPolicy:

@@ -4,13 +4,14 @@ What Cedar calls an answer with errors (it skips the rule that failed) is a fail
 """
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import cedarpy
 import msgspec
 from cedarpy import pst
 
+from interlock.core.decision import BudgetDemand, BudgetKind
 from interlock.services.policy.faults import engine_faults
 from interlock.services.policy.resources import TagRules
 from interlock.services.policy.reveal import Bearing, bearing
@@ -18,6 +19,7 @@ from interlock.services.policy.rules import Rule
 from interlock.services.policy.schema import schema
 from interlock.services.policy.tree import CLIENT, TIME, context_read
 
+_KEPT_BUDGETS = 1024
 _FAILED_RULE = re.compile(r"error while evaluating policy `([^`]*)`")
 
 
@@ -42,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Evaluator:
-    """Compiled rules with the tag rules that belong to them. Immutable."""
+    """Compiled rules with the tag rules that belong to them. What it answers never changes."""
 
     def __init__(self, rules: Sequence[Rule], tags: TagRules, version: str) -> None:
         self.rules: Mapping[str, Rule] = {rule.id: rule for rule in rules}
@@ -56,6 +58,9 @@ class Evaluator:
         read = frozenset[str]().union(*(context_read(rule.policy) for rule in rules))
         self.reads_time = bool(read & TIME)
         self.reads_client = bool(read & CLIENT)
+        self._budgets: dict[tuple[BudgetDemand, ...], tuple[BudgetDemand, ...]] = {}
+        self.denial_limits = _denial_limits(rules)
+        """The times that denials have to be counted for, in seconds, 0 for a whole run, each with its least limit."""
 
     def without(self, rule_ids: Container[str]) -> "Evaluator":
         """The same rules less some, for asking what would be; not a version of the policy."""
@@ -70,9 +75,16 @@ class Evaluator:
         return _answers(requests, self._on_reveal, entities)
 
     def softened(self, answer: Answer) -> bool:
-        """Whether it is denied, and every rule that denies it asks for approval instead."""
+        """Whether it is denied, and every rule that denies it has a budget or asks for approval instead."""
         denied = not answer.allowed and answer.failed is None and bool(answer.rules)
-        return denied and all(self.rules[rule].demand for rule in answer.rules)
+        return denied and all(self.rules[rule].softens_operations for rule in answer.rules)
+
+    def budgets(self, rule_ids: Iterable[str]) -> tuple[BudgetDemand, ...]:
+        """The budgets of rules; equal ones are mostly one and the same tuple, so that verdicts share what counts."""
+        demands = tuple(demand for rule in rule_ids for demand in self.rules[rule].budgets)
+        if len(self._budgets) >= _KEPT_BUDGETS:
+            self._budgets.clear()
+        return self._budgets.setdefault(demands, demands)
 
 
 def _answers(requests: list[dict[str, Any]], policies: cedarpy.PolicySet, entities: cedarpy.Entities) -> list[Answer]:
@@ -86,3 +98,11 @@ def _answers(requests: list[dict[str, Any]], policies: cedarpy.PolicySet, entiti
 def _policy_set(rules: Sequence[Rule]) -> cedarpy.PolicySet:
     policies = {rule.id: rule.policy for rule in rules}
     return cedarpy.PolicySet.from_pst(pst.PolicySet(templates={}, static_policies=policies, template_links=()))
+
+
+def _denial_limits(rules: Sequence[Rule]) -> tuple[tuple[float, int], ...]:
+    limits: dict[float, int] = {}
+    for demand in (demand for rule in rules for demand in rule.budgets):
+        if demand.kind is BudgetKind.DENIALS:
+            limits[demand.window_s] = min(demand.limit, limits.get(demand.window_s, demand.limit))
+    return tuple(sorted(limits.items()))

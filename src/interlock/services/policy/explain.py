@@ -14,7 +14,7 @@ from interlock.services.policy.evaluator import Evaluator
 from interlock.services.policy.named_masks import named_masks
 from interlock.services.policy.session import Finding, Outcome, SessionPolicy
 from interlock.services.policy.viewpoint import ClientFacts
-from interlock.services.policy.wording import quoted
+from interlock.services.policy.wording import amount, quoted
 
 _MAX_GROUPS_TRIED = 200
 
@@ -31,13 +31,17 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The verdict with the finding for each access, and sentences on what would change it and what would be masked."""
+    """The verdict with the finding for each access, and sentences on what would change it and what would be masked.
+
+    ``budgets`` are the amounts up to which it is so, and what it is beyond them.
+    """
 
     outcome: Outcome
     verdict: Verdict
     findings: tuple[Finding, ...]
     changes: tuple[str, ...]
     masked: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
 
 
 def outcome_of(verdict: Verdict) -> Outcome:
@@ -56,7 +60,13 @@ def explain(engine: PolicyEngine, question: Question) -> Explanation:
     findings = () if undecided else policy.examine(question.meaning, question.now_s)
     changes = () if undecided else tuple(_changes(engine.evaluator, question, verdict, outcome))
     masked = () if undecided else tuple(_masked(policy, question.meaning))
-    return Explanation(outcome, verdict, findings, changes, masked)
+    return Explanation(outcome, verdict, findings, changes, masked, tuple(_budgets(verdict)))
+
+
+def _budgets(verdict: Verdict) -> Iterator[str]:
+    for demand in verdict.budgets:
+        beyond = "denied" if demand.approval is None else f"held for group {demand.approval.group}"
+        yield f"{amount(demand)} ({quoted([demand.rule])}), beyond that {beyond}"
 
 
 def _masked(policy: SessionPolicy, meaning: Meaning) -> Iterator[str]:

@@ -17,6 +17,8 @@ REVEALED = frozenset({"Column", "Detector"})
 """The entity types that ``reveal`` is asked of."""
 
 _UNSTEADY = TIME | STATEMENT
+_BY_OPERATION = frozenset({"approval", "budget"})
+"""Annotations that soften a rule for one operation and not for another."""
 
 
 class Bearing(enum.Enum):
@@ -33,7 +35,7 @@ def bearing(policy: pst.Template) -> Bearing:
     """How a rule without ``reveal_problems`` bears on ``reveal``."""
     if policy.effect == "permit" or not _has_reveal(policy.action):
         return Bearing.NONE
-    each_operation = "approval" in policy.annotations or context_read(policy) & _UNSTEADY
+    each_operation = policy.annotations.keys() & _BY_OPERATION or context_read(policy) & _UNSTEADY
     return Bearing.BY_TAG if each_operation else Bearing.ASKED
 
 
@@ -54,8 +56,8 @@ def reveal_problems(policy: pst.Template) -> Iterator[str]:
 
 
 def _unsteady_problems(policy: pst.Template) -> Iterator[str]:
-    if "approval" in policy.annotations:
-        yield "@approval may not stand on a forbid about reveal or columns: masks are settled before anything is asked"
+    for name in sorted(_BY_OPERATION & policy.annotations.keys()):
+        yield f"@{name} may not stand on a forbid about reveal or columns: masks are settled before anything is asked"
     if context_read(policy) & _UNSTEADY:
         yield (
             "a forbid about reveal or columns may not read the time, the statement or the whole context "

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import cedarpy
 from cedarpy import pst
 
-from interlock.core.decision import ApprovalDemand
+from interlock.core.decision import ApprovalDemand, BudgetDemand
 from interlock.core.masking import ColumnMask
-from interlock.services.policy.annotations import annotation_problems, approval_demand, column_mask
+from interlock.services.policy.annotations import annotation_problems, approval_demand, budget_demands, column_mask
 from interlock.services.policy.faults import engine_faults
 from interlock.services.policy.resources import id_problem
 from interlock.services.policy.reveal import reveal_problems
@@ -33,7 +33,8 @@ _OPERATOR = re.compile(
 class Rule:
     """One validated Cedar policy. ``place`` is ``file:line``.
 
-    ``demand`` and ``mask`` are what a forbid softens itself to; without either it forbids.
+    ``demand``, ``budgets`` and ``mask`` are what a forbid softens itself to; without any it forbids. With budgets the
+    demand is for when one of them is spent.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Rule:
     message: str
     demand: ApprovalDemand | None
     mask: ColumnMask | None = None
+    budgets: tuple[BudgetDemand, ...] = ()
 
     @property
     def permits(self) -> bool:
@@ -49,7 +51,17 @@ class Rule:
 
     @property
     def softened(self) -> bool:
-        return self.demand is not None or self.mask is not None
+        return self.mask is not None or self.softens_operations
+
+    @property
+    def softens_operations(self) -> bool:
+        """Whether it does not forbid an operation at once."""
+        return self.demand is not None or bool(self.budgets)
+
+    @property
+    def asked_first(self) -> ApprovalDemand | None:
+        """The approval that it asks for however little was spent."""
+        return None if self.budgets else self.demand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +124,7 @@ def _rule(policy: pst.Template, place: str, *, usable: bool) -> Rule:
         message=annotations.get("message", ""),
         demand=approval_demand(annotations) if usable else None,
         mask=column_mask(annotations) if usable else None,
+        budgets=budget_demands(annotations) if usable else (),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Verdict
+from interlock.core.decision import ApprovalDemand, BudgetDemand, Denial, DenialReason, Hold, Verdict
 from interlock.core.identity import Principal
 from interlock.core.masking import NO_OPTIONS, Masking, MaskingOptions
 from interlock.core.operation import Access, Meaning, ResourceKind
@@ -41,8 +41,8 @@ class Outcome(enum.IntEnum):
 class Finding(msgspec.Struct, frozen=True):
     """The outcome for one access.
 
-    ``rules`` made it: the permits, or the forbids without approval, or for a hold the permits and the forbids.
-    ``denial`` is there exactly when the outcome is DENY.
+    ``rules`` made it: the permits, or the forbids that nothing softens, or for a hold the permits and the forbids.
+    With ``budgets`` it is so as long as none of them is spent. ``denial`` is there exactly when the outcome is DENY.
     """
 
     access: Access
@@ -51,6 +51,7 @@ class Finding(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
     demands: tuple[ApprovalDemand, ...] = ()
     denial: Denial | None = None
+    budgets: tuple[BudgetDemand, ...] = ()
 
 
 class SessionPolicy:
@@ -162,12 +163,18 @@ class SessionPolicy:
         if answer.allowed:
             return Finding(access, line, Outcome.ALLOW, answer.rules)
         if permits is not None and permits.allowed:
-            demands = tuple(demand for rule in answer.rules if (demand := self._evaluator.rules[rule].demand))
-            return Finding(access, line, Outcome.HOLD, tuple(sorted((*answer.rules, *permits.rules))), demands)
+            return self._softened(access, line, answer.rules, permits.rules)
         return self._refused(access, line, answer)
 
+    def _softened(self, access: Access, line: str, forbids: tuple[str, ...], permits: tuple[str, ...]) -> Finding:
+        rules = self._evaluator.rules
+        demands = tuple(demand for rule in forbids if (demand := rules[rule].asked_first))
+        outcome = Outcome.HOLD if demands else Outcome.ALLOW
+        made_by = tuple(sorted((*forbids, *permits)))
+        return Finding(access, line, outcome, made_by, demands, budgets=self._evaluator.budgets(forbids))
+
     def _refused(self, access: Access, line: str, answer: Answer) -> Finding:
-        forbids = tuple(rule for rule in answer.rules if not self._evaluator.rules[rule].demand)
+        forbids = tuple(rule for rule in answer.rules if not self._evaluator.rules[rule].softens_operations)
         if forbids:
             denial = wording.forbidden(line, forbids, self._messages(forbids), self.version)
         else:
@@ -180,20 +187,30 @@ class SessionPolicy:
 
     def _strictest(self, findings: Sequence[Finding]) -> Verdict:
         outcome = max(finding.outcome for finding in findings)
-        if outcome is Outcome.ALLOW:
-            return Verdict(self.version, _rules(findings))
-        if outcome is Outcome.HOLD:
-            return self._held(findings)
+        if outcome is not Outcome.DENY:
+            budgets, budgeted = self._budgets(findings)
+            hold = self._held(findings) if outcome is Outcome.HOLD else None
+            return Verdict(self.version, _rules(findings), None, hold, budgets, budgeted)
         denied = [finding for finding in findings if finding.outcome is Outcome.DENY]
         worst = min((finding.denial for finding in denied if finding.denial), key=lambda d: _GRAVITY.index(d.reason))
         return self._denied(msgspec.structs.replace(worst, rules=_rules(denied)))
 
-    def _held(self, findings: Sequence[Finding]) -> Verdict:
+    def _budgets(self, findings: Sequence[Finding]) -> tuple[tuple[BudgetDemand, ...], tuple[str, ...]]:
+        """The budgets of all findings, each once, with the first access that it is about."""
+        lines: dict[BudgetDemand, str] = {}
+        for finding in findings:
+            for demand in finding.budgets:
+                lines.setdefault(demand, finding.line)
+        if not lines:
+            return (), ()
+        budgets = self._evaluator.budgets(dict.fromkeys(demand.rule for demand in lines))
+        return budgets, tuple(lines[demand] for demand in budgets)
+
+    def _held(self, findings: Sequence[Finding]) -> Hold:
         demands = tuple(dict.fromkeys(demand for finding in findings for demand in finding.demands))
         line = next(finding.line for finding in findings if finding.outcome is Outcome.HOLD)
         messages = self._messages(demand.rule for demand in demands)
-        rules = _rules(findings)
-        return Verdict(self.version, rules, hold=wording.held(line, demands, messages, rules, self.version))
+        return wording.held(line, demands, messages, _rules(findings), self.version)
 
     def _denied(self, denial: Denial) -> Verdict:
         return Verdict(self.version, denial.rules, denial=denial)

@@ -3,11 +3,13 @@
 A sentence names the action, the resource and the deciding rule with its ``@message``; it never holds a rule's text.
 """
 
+import datetime
+import math
 from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.decision import ApprovalDemand, Denial, DenialReason, Hold
+from interlock.core.decision import ApprovalDemand, BudgetDemand, BudgetKind, Denial, DenialReason, Hold
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, ResourceKind
 
@@ -125,3 +127,40 @@ def held(
         for demand in demands
     )
     return Hold(demands, " ".join([f"{line} needs {asked}.", *messages]), rules, policy, line)
+
+
+def amount(demand: BudgetDemand) -> str:
+    """``10000 rows per 1h``."""
+    return f"{demand.limit} {demand.kind.value} per {demand.per}"
+
+
+def budget_in_words(demand: BudgetDemand) -> str:
+    return f'The budget of {amount(demand)} of rule "{demand.rule}"'
+
+
+def budget_spent(demand: BudgetDemand, counted: int, line: str) -> str:
+    return f'Rule "{demand.rule}" forbids {line} beyond {amount(demand)}, and {counted} were counted.'
+
+
+def uncountable(policy: str) -> Denial:
+    return Denial(
+        DenialReason.POLICY_ERROR,
+        "What is used of budgets cannot be counted now, so nothing is allowed within one.",
+        "This is a fault on the gateway's side: try again later, and report it to whoever administers the gateway.",
+        policy=policy,
+    )
+
+
+def room_again(demands: Sequence[BudgetDemand], at_s: float) -> str:
+    """When to come back, once budgets are spent; the time is Unix seconds."""
+    if any(demand.window_s == 0 for demand in demands):
+        return "The budget is for the whole run: it has no room for this any more."
+    hint = f"There is room again at {utc(at_s)} at the earliest." if at_s else "Try again later."
+    if any(demand.kind is BudgetKind.DENIALS for demand in demands):
+        hint += " Every further denial counts as well."
+    return hint
+
+
+def utc(at_s: float) -> str:
+    """A Unix time as ``2026-01-05T12:00:00Z``, rounded up."""
+    return datetime.datetime.fromtimestamp(math.ceil(at_s), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

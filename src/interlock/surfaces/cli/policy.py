@@ -118,7 +118,8 @@ def _report(file: Path, result: CaseResult) -> None:
 
 def _show(explanation: Explanation) -> None:
     verdict = explanation.verdict
-    typer.echo(f"outcome: {_WORDS[explanation.outcome]}")
+    within = " within budget" if explanation.budgets and explanation.outcome is Outcome.ALLOW else ""
+    typer.echo(f"outcome: {_WORDS[explanation.outcome]}{within}")
     if verdict.denial is not None:
         typer.echo(f"message: {verdict.denial.message}\nhint:    {verdict.denial.hint}")
     elif verdict.hold is not None:
@@ -126,6 +127,10 @@ def _show(explanation: Explanation) -> None:
     typer.echo(f"rules:   {', '.join(verdict.rules) or 'none'}\npolicy:  {verdict.policy}\naccesses:")
     for finding in explanation.findings:
         typer.echo(f"  {_WORDS[finding.outcome]:<8} {finding.line} ({', '.join(finding.rules) or 'no rule'})")
+    if explanation.budgets:
+        typer.echo("budgets:")
+    for line in explanation.budgets:
+        typer.echo(f"  {line}")
     if explanation.masked:
         typer.echo("masks:")
     for line in explanation.masked:
