@@ -6,14 +6,15 @@ import functools
 import gc
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
 
 from interlock import __version__
-from interlock.adapters.admin_client import GatewayNotRunning, send_command
-from interlock.adapters.certificate import listener_tls
+from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
+from interlock.adapters.certificate import api_tls, listener_tls
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.config_file import load_settings
 from interlock.adapters.credentials import Vault
@@ -39,7 +40,8 @@ from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
-from interlock.core.administration import AnswerT, Command
+from interlock.core.administration import SOCKET_FILE, AnswerT, Command
+from interlock.core.administration.remote import RemoteGateway
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
 from interlock.core.errors import ConfigurationError, EvidenceError, MaskingUnavailable
@@ -49,7 +51,6 @@ from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOption
 from interlock.core.operation import Meaning
 from interlock.core.settings import Detection, Notifications, Settings
 from interlock.protocols.registry import PROTOCOLS
-from interlock.runtime.admin_socket import AdminSocket, user_name
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
@@ -60,6 +61,8 @@ from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Administration
+from interlock.services.authority import Authority
+from interlock.services.callers import Callers
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
 from interlock.services.discovery import Discovery
@@ -72,6 +75,7 @@ from interlock.services.policy.check import KnownNames
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.tools import PolicyTools
 from interlock.services.state import TokenIssuer
+from interlock.surfaces.api.local_socket import open_local_socket, user_name
 
 log = structlog.get_logger()
 
@@ -116,7 +120,11 @@ class Node:
         self._stack.callback(catalogues.close)
         return catalogues
 
-    def administration(self, token_issuer: TokenIssuer | None = None) -> Administration:
+    def administration(
+        self, token_issuer: TokenIssuer | None = None, policies: PolicyStore | None = None
+    ) -> Administration:
+        """What executes commands; without ``policies``, those of the gateway's own operators only."""
+        authority = Authority(self.ledger, self.clock, self.settings.gateway.node, policies)
         return Administration(
             ledger=self.ledger,
             clock=self.clock,
@@ -130,6 +138,7 @@ class Node:
             grants=PostgresGrants(self.targets),
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
+            authority=authority,
         )
 
 
@@ -167,6 +176,7 @@ class Gateway:
         self.issuer_url = ""
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | None = None
+        self.api_address: tuple[str, int] | None = None
 
     async def start(self) -> None:
         node, settings = self._node, self.settings
@@ -177,11 +187,9 @@ class Gateway:
         self.policies = await self._start_policy()
         self.recordings = self._open_recordings()
         self.maskings = self._open_maskings()
-        reception = self._reception(issuer)
-        self.listener = await self._listen(reception)
-        admin = AdminSocket(node.data_dir, node.administration(issuer))
-        await admin.start()
-        self._stack.push_async_callback(admin.stop)
+        authenticator = self._authenticator(issuer)
+        self.listener = await self._listen(self._reception(authenticator))
+        self._serve_api(node.administration(issuer, self.policies), authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
         log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
@@ -246,7 +254,7 @@ class Gateway:
             documents=masking.documents,
         )
 
-    def _reception(self, issuer: DevelopmentIssuer | None) -> Reception:
+    def _authenticator(self, issuer: DevelopmentIssuer | None) -> TokenAuthenticator:
         node, settings = self._node, self.settings
         issuers, rules = list(settings.issuers), list(settings.identities)
         if issuer is not None:
@@ -254,6 +262,10 @@ class Gateway:
             rules += issuer.identity_rules()
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
+        return authenticator
+
+    def _reception(self, authenticator: TokenAuthenticator) -> Reception:
+        node = self._node
         enforcement = Enforcement(self.policies, node.ledger, node.clock)
         self.metrics.watch_decisions(enforcement.counts)
         return Reception(
@@ -291,6 +303,24 @@ class Gateway:
         self._stack.push_async_callback(listener.close, settings.gateway.drain_timeout_s)
         self.address = listener.addresses[0]
         return listener
+
+    def _serve_api(self, administration: Administration, authenticator: TokenAuthenticator) -> None:
+        """Answer on the local socket, and over TLS where settings say so."""
+        from interlock.surfaces.api.application import build_application
+        from interlock.surfaces.api.authentication import Authentication
+        from interlock.surfaces.api.serving import ApiServer
+
+        node, api = self._node, self.settings.api
+        callers = Callers(authenticator, node.identities, node.ledger)
+        authentication = Authentication(callers, node.clock, api.requests_per_minute)
+        server = ApiServer(build_application(administration, authentication, node.clock), spawn)
+        self._stack.push_async_callback(server.close)
+        server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
+        self._stack.callback((node.data_dir / SOCKET_FILE).unlink, missing_ok=True)
+        if api.listen:
+            listener = socket.create_server(_split_address(api.listen), backlog=128)
+            self.api_address = listener.getsockname()[:2]
+            server.listen(listener, api_tls(api, self.settings.postgres, node.data_dir, node.clock.now_s()))
 
     async def _start_health(self) -> None:
         address = self.settings.gateway.admin_listen
@@ -348,8 +378,9 @@ def _transcriber(protocol: str) -> SessionTranscriber:
 class Bench:
     """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
 
-    def __init__(self, config: Path | None) -> None:
+    def __init__(self, config: Path | None, remote: RemoteGateway | None = None) -> None:
         self._config = config
+        self._remote = remote
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -358,7 +389,11 @@ class Bench:
     @functools.cached_property
     def policy(self) -> PolicyTools:
         settings = self.settings
-        names = KnownNames(connections=frozenset(settings.connections) if self._config else None)
+        known = self._config is not None
+        names = KnownNames(
+            connections=frozenset(settings.connections) if known else None,
+            gateways=frozenset({settings.gateway.node}) if known else None,
+        )
         reader = PolicyFiles(settings.policy.files, Path.cwd())
         return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
 
@@ -380,17 +415,18 @@ class Bench:
         _run_loop(serve(self.settings, ready))
 
     def administer(self, command: Command[AnswerT]) -> AnswerT:
-        return asyncio.run(self._administer(command))
-
-    async def _administer(self, command: Command[AnswerT]) -> AnswerT:
-        directory = Path(self.settings.gateway.data_dir)
+        if self._remote is not None:
+            return send_remote_command(self._remote, command)
         try:
-            return await send_command(directory, command)
+            return send_command(Path(self.settings.gateway.data_dir), command)
         except GatewayNotRunning:
-            async with contextlib.AsyncExitStack() as stack:
-                node = Node(self.settings, stack)
-                await node.open()
-                return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
+            return asyncio.run(self._administer_here(command))
+
+    async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
+        async with contextlib.AsyncExitStack() as stack:
+            node = Node(self.settings, stack)
+            await node.open()
+            return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

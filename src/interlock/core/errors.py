@@ -10,6 +10,9 @@
     ├── MaskingUnavailable     what a principal must not see cannot be determined; its sessions must be refused
     ├── StateUnavailable       the state store cannot answer or take a change
     ├── AdministrationRefused  a command asks for what cannot be done; the text says what can
+    │   ├── NotFound           what it names is not there
+    │   ├── NotAllowed         whoever gave it may not
+    │   └── InvalidCommand     it is not well formed
     └── EvidenceError          stored evidence is damaged, missing or was changed
 
 Messages are written for people and never hold a secret.
@@ -64,7 +67,19 @@ class StateUnavailable(InterlockError):
 
 
 class AdministrationRefused(InterlockError):
-    """A command asks for what cannot be done. The text is for the person who gave it."""
+    """A command asks for what cannot be done as things stand. The text is for the person who gave it."""
+
+
+class NotFound(AdministrationRefused):
+    """What a command names is not there."""
+
+
+class NotAllowed(AdministrationRefused):
+    """Whoever gave a command may not give it. The text says which permission is missing."""
+
+
+class InvalidCommand(AdministrationRefused):
+    """A command is not well formed, whatever the state of things. The text names the field and what is allowed."""
 
 
 class EvidenceError(InterlockError):

@@ -22,6 +22,7 @@ _NOUNS = {
     ResourceKind.ROLE: "role",
     ResourceKind.SETTING: "setting",
     ResourceKind.SERVER_FILE: "server file",
+    ResourceKind.GATEWAY: "gateway",
 }
 
 
