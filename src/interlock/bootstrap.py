@@ -395,7 +395,7 @@ class Bench:
             gateways=frozenset({settings.gateway.node}) if known else None,
         )
         reader = PolicyFiles(settings.policy.files, Path.cwd())
-        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
+        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
 
     @functools.cached_property
     def evidence(self) -> EvidenceService:

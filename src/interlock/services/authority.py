@@ -12,18 +12,12 @@ from interlock.core.administration.requests import subject_of, tag_of
 from interlock.core.errors import NotAllowed, StateUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.core.ledger import AccessRefused
-from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import ClientFacts, PolicyStore
+from interlock.services.policy.permissions import MEANINGS
 from interlock.services.ports import Clock, Ledger
 
 OF_OPERATORS: Final = frozenset(Permission) - {Permission.REVIEW}
 """What the gateway's own operators may do without a policy."""
-
-MEANINGS: Final = {
-    permission: Meaning(permission.value.upper(), (Access(permission.value, ResourceKind.GATEWAY),))
-    for permission in Permission
-}
-"""What policy is asked for each permission."""
 
 
 class Bars(Protocol):

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from cedarpy import pst
 
+from interlock.services.policy import permissions
 from interlock.services.policy.resources import COLUMN, LINEAGE_BY_TYPE, tag_depths, tag_problems
 from interlock.services.policy.reveal import REVEAL, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
-from interlock.services.policy.schema import action_groups, members, permissions
+from interlock.services.policy.schema import action_groups, members
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
 from interlock.services.policy.tree import reads_action, tags_named
 
@@ -115,7 +116,7 @@ def _unmeant_permissions(rule: Rule) -> Iterator[str]:
 
 def _unmeant_softening(rule: Rule) -> Iterator[str]:
     """A forbid on permissions that asks for approval: nobody can be asked there."""
-    if rule.demand and _actions(rule.policy.action) <= permissions():
+    if rule.demand and _actions(rule.policy.action) <= permissions.ACTIONS:
         yield "never asks for approval: permissions on the gateway are there or not"
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import cedarpy
 
-from interlock.core.administration.base import Permission
-
 
 @functools.cache
 def schema_text() -> str:
@@ -40,8 +38,3 @@ def members(action: str) -> frozenset[str]:
     """An action with everything that is in it, at any depth: what ``action in Action::"…"`` matches."""
     direct = {name for name, groups in action_groups().items() if action in groups}
     return frozenset({action}).union(*(members(name) for name in direct))
-
-
-def permissions() -> frozenset[str]:
-    """The actions that are asked about the gateway itself."""
-    return frozenset(permission.value for permission in Permission)
