@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -23,7 +23,7 @@ from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
-from interlock.adapters.ledger.reader import FileArchive
+from interlock.adapters.ledger.reader import FileArchive, PacedArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
 from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
 from interlock.adapters.postgres_connection import PostgresConnections
@@ -60,7 +60,7 @@ from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
-from interlock.services.administration import Administration
+from interlock.services.administration import Administration, Room
 from interlock.services.authority import Authority
 from interlock.services.callers import Callers
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
@@ -69,9 +69,11 @@ from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.evidence.commands import EvidenceCommands
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
+from interlock.services.policy.commands import PolicyCommands
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.tools import PolicyTools
 from interlock.services.state import TokenIssuer
@@ -121,7 +123,10 @@ class Node:
         return catalogues
 
     def administration(
-        self, token_issuer: TokenIssuer | None = None, policies: PolicyStore | None = None
+        self,
+        token_issuer: TokenIssuer | None = None,
+        policies: PolicyStore | None = None,
+        rooms: Iterable[Room] = (),
     ) -> Administration:
         """What executes commands; without ``policies``, those of the gateway's own operators only."""
         authority = Authority(self.ledger, self.clock, self.settings.gateway.node, policies)
@@ -139,6 +144,7 @@ class Node:
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
             authority=authority,
+            rooms=rooms,
         )
 
 
@@ -189,7 +195,7 @@ class Gateway:
         self.maskings = self._open_maskings()
         authenticator = self._authenticator(issuer)
         self.listener = await self._listen(self._reception(authenticator))
-        self._serve_api(node.administration(issuer, self.policies), authenticator)
+        self._serve_api(node.administration(issuer, self.policies, self._rooms()), authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
         log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
@@ -303,6 +309,16 @@ class Gateway:
         self._stack.push_async_callback(listener.close, settings.gateway.drain_timeout_s)
         self.address = listener.addresses[0]
         return listener
+
+    def _rooms(self) -> list[Room]:
+        """What carries out commands besides administration itself."""
+        node = self._node
+        archive = PacedArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
+        evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), _transcriber, FileEvidenceStore())
+        return [
+            EvidenceCommands(evidence, node.ledger),
+            PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
+        ]
 
     def _serve_api(self, administration: Administration, authenticator: TokenAuthenticator) -> None:
         """Answer on the local socket, and over TLS where settings say so."""

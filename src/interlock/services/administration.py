@@ -107,7 +107,7 @@ class Administration:
             IssueToken: self._issue_token,
         }
         self._beside: dict[type[Command[Any]], Handler] = {ScanConnection: self._scan_connection}
-        for room in rooms:
+        for room in (self._authority, *rooms):
             self._beside |= room.handlers
 
     async def execute(self, command: Command[AnswerT], actor: Actor) -> AnswerT:

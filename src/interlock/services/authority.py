@@ -5,9 +5,11 @@ what breaks, and what would need an approval, grants nothing. The gateway's own 
 for all but the right to review: they can read and change everything there anyway, but they cannot answer for others.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from interlock.core.administration import Command, Permission
+from interlock.core.administration.policy import Caller, WhoAmI
 from interlock.core.administration.requests import subject_of, tag_of
 from interlock.core.errors import NotAllowed, StateUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind
@@ -51,6 +53,7 @@ class Authority:
         self._node = node
         self._policies = policies
         self._bars = bars
+        self.handlers: Mapping[type[Command[Any]], Callable[[Any, Actor], Awaitable[object]]] = {WhoAmI: self._who_am_i}
 
     def permissions(self, actor: Actor) -> frozenset[Permission]:
         """What the actor may do now. Never raises for what went wrong: that grants nothing."""
@@ -75,6 +78,18 @@ class Authority:
         if accepted is not None:
             await accepted
         raise NotAllowed(f"{actor.name} may not do this ({action}): {why}")
+
+    async def _who_am_i(self, _command: WhoAmI, actor: Actor) -> Caller:
+        who, permissions = actor.principal, self.permissions(actor)
+        return Caller(
+            who.name,
+            who.kind.name.lower(),
+            tuple(sorted(who.groups)),
+            tuple(permission for permission in Permission if permission in permissions),
+            self._node,
+            actor.local,
+            who.expires_at_s,
+        )
 
     def _refusal(self, permissions: tuple[Permission, ...], actor: Actor) -> str | None:
         """Why the actor may not, None when it may."""
