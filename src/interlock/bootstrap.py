@@ -21,6 +21,7 @@ from interlock.adapters.credentials import Vault
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
+from interlock.adapters.ledger.follower import FollowedLedger
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
 from interlock.adapters.ledger.reader import FileArchive, PacedArchive
@@ -67,6 +68,7 @@ from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
 from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
+from interlock.services.events import Events
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
 from interlock.services.evidence.commands import EvidenceCommands
@@ -122,14 +124,13 @@ class Node:
         self._stack.callback(catalogues.close)
         return catalogues
 
+    def authority(self, policies: PolicyStore | None = None) -> Authority:
+        """Who may give commands; without ``policies``, the gateway's own operators only."""
+        return Authority(self.ledger, self.clock, self.settings.gateway.node, policies)
+
     def administration(
-        self,
-        token_issuer: TokenIssuer | None = None,
-        policies: PolicyStore | None = None,
-        rooms: Iterable[Room] = (),
+        self, authority: Authority, token_issuer: TokenIssuer | None = None, rooms: Iterable[Room] = ()
     ) -> Administration:
-        """What executes commands; without ``policies``, those of the gateway's own operators only."""
-        authority = Authority(self.ledger, self.clock, self.settings.gateway.node, policies)
         return Administration(
             ledger=self.ledger,
             clock=self.clock,
@@ -195,7 +196,7 @@ class Gateway:
         self.maskings = self._open_maskings()
         authenticator = self._authenticator(issuer)
         self.listener = await self._listen(self._reception(authenticator))
-        self._serve_api(node.administration(issuer, self.policies, self._rooms()), authenticator)
+        self._serve_api(issuer, authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
         log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
@@ -320,19 +321,24 @@ class Gateway:
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
         ]
 
-    def _serve_api(self, administration: Administration, authenticator: TokenAuthenticator) -> None:
+    def _serve_api(self, issuer: DevelopmentIssuer | None, authenticator: TokenAuthenticator) -> None:
         """Answer on the local socket, and over TLS where settings say so."""
         from interlock.surfaces.api.application import build_application
         from interlock.surfaces.api.authentication import Authentication
+        from interlock.surfaces.api.events import EventStreams
         from interlock.surfaces.api.serving import ApiServer
 
         node, api = self._node, self.settings.api
+        authority = node.authority(self.policies)
         callers = Callers(authenticator, node.identities, node.ledger)
         authentication = Authentication(callers, node.clock, api.requests_per_minute)
-        server = ApiServer(build_application(administration, authentication, node.clock), spawn)
+        events = Events(FollowedLedger(node.ledger))
+        streams = EventStreams(events, authority, authentication, node.ledger, node.clock)
+        administration = node.administration(authority, issuer, self._rooms())
+        server = ApiServer(build_application(administration, authentication, node.clock, streams), spawn)
         self._stack.push_async_callback(server.close)
-        server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
         self._stack.callback((node.data_dir / SOCKET_FILE).unlink, missing_ok=True)
+        server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
         if api.listen:
             listener = socket.create_server(_split_address(api.listen), backlog=128)
             self.api_address = listener.getsockname()[:2]
@@ -442,7 +448,7 @@ class Bench:
         async with contextlib.AsyncExitStack() as stack:
             node = Node(self.settings, stack)
             await node.open()
-            return await node.administration().execute(command, local_actor(user_name(os.geteuid())))
+            return await node.administration(node.authority()).execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

@@ -6,6 +6,7 @@ It takes a request's path as it was sent: names in it are percent-encoded, and d
 from email.utils import formatdate
 from typing import Final
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interlock.services.ports import Clock
@@ -13,6 +14,8 @@ from interlock.surfaces.api.problems import RETRY_AFTER_S, RequestProblem, probl
 
 MAX_REQUESTS: Final = 256
 """Requests that are being answered at a time, event streams among them."""
+
+log = structlog.get_logger()
 
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,6 +45,7 @@ class Gate:
             await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, answer.send)
         except Exception as error:  # noqa: BLE001 - one request must not end the gateway
             if answer.begun:
+                log.warning("an api answer was broken off", error=type(error).__name__)
                 scope["state"]["abort"]()
             else:
                 await response_of(problem_of(error))(scope, receive, answer.send)

@@ -54,6 +54,7 @@ class ApiServer:
         self._spawn = spawn
         self._state = ServerState()
         self._opening = 0
+        self._closing = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
         self._listening: list[tuple[socket.socket, asyncio.Task[Any]]] = []
@@ -66,6 +67,7 @@ class ApiServer:
 
     async def close(self) -> None:
         """Stop accepting, let answers that are under way go out, then end what is left."""
+        self._closing.set()
         for listener, task in self._listening:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -95,6 +97,7 @@ class ApiServer:
                 peer := _peer(connection, listener.family)
             ):
                 self._opening += 1
+                peer["closing"] = self._closing
                 self._spawn(self._open(connection, tls, peer), "api connection")
             else:
                 connection.close()
