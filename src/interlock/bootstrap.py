@@ -80,6 +80,8 @@ from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.tools import PolicyTools
 from interlock.services.state import TokenIssuer
 from interlock.surfaces.api.local_socket import open_local_socket, user_name
+from interlock.surfaces.cli.remote_evidence import RemoteEvidence
+from interlock.surfaces.cli.workbench import EvidenceReader
 
 log = structlog.get_logger()
 
@@ -420,7 +422,13 @@ class Bench:
         return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
 
     @functools.cached_property
+    def reading(self) -> EvidenceReader:
+        return self.evidence if self._remote is None else RemoteEvidence(self.administer)
+
+    @functools.cached_property
     def evidence(self) -> EvidenceService:
+        if self._remote is not None:
+            raise ConfigurationError("this reads the gateway's data directory on its own machine: leave --api away")
         data_dir = Path(self.settings.gateway.data_dir)
         if not (data_dir / LEDGER_DIRECTORY).is_dir():
             raise ConfigurationError(f"{data_dir}: there is no evidence; is this the gateway's data directory?")

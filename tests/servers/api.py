@@ -89,7 +89,8 @@ class ApiClient:
 
 def read_events(lines: Any) -> Iterator[Event]:
     """Events of a stream, by the rules of the HTML standard as far as the gateway uses them."""
-    last_id, name, data = "", "", []
+    last_id, name = "", ""
+    data: list[str] = []
     try:
         for raw in lines:
             line = raw.decode().rstrip("\r\n")

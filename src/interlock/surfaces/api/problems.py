@@ -68,7 +68,7 @@ def problem_of(error: Exception) -> RequestProblem:
     if isinstance(error, RequestProblem):
         return error
     if isinstance(error, LoginRefused):
-        return unauthenticated(str(error), "invalid_token")
+        return unauthenticated(f"the token is not accepted: {error}", "invalid_token")
     if isinstance(error, HTTPException):
         return RequestProblem(error.status_code, _ROUTING.get(error.status_code, str(error.detail)), error.headers)
     for kind, status in _STATUS:
