@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import structlog
 
-from interlock.adapters.admin_client import send_command
 from interlock.adapters.credentials import Vault
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer, TokenRequest
@@ -32,9 +31,9 @@ from interlock.core.administration import (
 )
 from interlock.core.errors import CredentialUnavailable, InterlockError
 from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind, SecretsSettings
-from interlock.runtime.admin_socket import AdminSocket
 from tests.clocks import ManualClock
 from tests.services.administration_bench import AdministrationBench
+from tests.surfaces.api.bench import give, serving
 
 PASSWORD = "planted-password-8f1c"
 
@@ -63,11 +62,11 @@ class GatewayParts:
             credentials=self.vault,
             token_issuer=self.issuer,
         )
-        self.socket = AdminSocket(self.directory, self.bench.administration)
-        await self.socket.start()
+        self.server = serving(self.directory, self.bench, authenticator=self.authenticator)
+        await self.server.__aenter__()
 
     async def stop(self) -> None:
-        await self.socket.stop()
+        await self.server.__aexit__(None, None, None)
         await self.authenticator.close()
         await self.issuer.stop()
         self.database.close()
@@ -106,15 +105,15 @@ async def test_planted_secrets_are_nowhere(
             ShowConnection("crm"),
             ShowIdentity("bot"),
         ]
-        seen += [repr(setting), *[await send_command(parts.directory, command) for command in commands]]
-        generated = await send_command(parts.directory, GenerateSecret("bot"))
-        issued = await send_command(parts.directory, IssueToken("bot"))
+        seen += [repr(setting), *[await give(parts.directory, command) for command in commands]]
+        generated = await give(parts.directory, GenerateSecret("bot"))
+        issued = await give(parts.directory, IssueToken("bot"))
         revealed = await parts.vault.reveal("crm")
         assert revealed.password == PASSWORD
         principal = await parts.authenticator.authenticate(issued.token, "192.0.2.1:5000")
         seen += [principal, repr(generated), repr(issued), repr(revealed), repr(take_apart(issued.token))]
         seen += [repr(parts.identities.find("bot")), repr(parts.vault), repr(parts.authenticator.__dict__)]
-        seen += [await send_command(parts.directory, command) for command in commands[-2:]]
+        seen += [await give(parts.directory, command) for command in commands[-2:]]
         seen += [
             await failure(parts.authenticator.authenticate(token, "x")) for token in bad_tokens(parts, issued.token)
         ]

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import typer
 
+from interlock.core.administration.remote import RemoteGateway
 from interlock.surfaces.cli.application import build
 from interlock.surfaces.cli.workbench import Workbench
 
@@ -41,7 +42,7 @@ def commands(command: Any, path: str = "interlock") -> Iterator[tuple[str, Any]]
         yield from commands(inner, f"{path} {name}")
 
 
-def _no_workbench(_config: Path | None) -> Workbench:
+def _no_workbench(_config: Path | None, _remote: RemoteGateway | None) -> Workbench:
     raise AssertionError("no command is run for its documentation")
 
 

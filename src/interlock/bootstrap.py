@@ -6,24 +6,26 @@ import functools
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
 from interlock import __version__
-from interlock.adapters.admin_client import GatewayNotRunning, send_command
-from interlock.adapters.certificate import listener_tls
+from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
+from interlock.adapters.certificate import api_tls, listener_tls
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.config_file import load_settings
 from interlock.adapters.credentials import Vault
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
+from interlock.adapters.ledger.follower import FollowedLedger
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
-from interlock.adapters.ledger.reader import FileArchive
+from interlock.adapters.ledger.reader import FileArchive, PacedArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
 from interlock.adapters.postgres_activity import PostgresActivity
 from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
@@ -45,7 +47,8 @@ from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
-from interlock.core.administration import AnswerT, Command
+from interlock.core.administration import SOCKET_FILE, AnswerT, Command
+from interlock.core.administration.remote import RemoteGateway
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
 from interlock.core.errors import ConfigurationError, EvidenceError, MaskingUnavailable
@@ -56,7 +59,6 @@ from interlock.core.operation import Meaning
 from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
 from interlock.protocols.registry import PROTOCOLS
-from interlock.runtime.admin_socket import AdminSocket, user_name
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
@@ -68,7 +70,7 @@ from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
-from interlock.services.administration import Administration
+from interlock.services.administration import Administration, Room
 from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
 from interlock.services.approvals.board import Approvals
@@ -76,15 +78,19 @@ from interlock.services.approvals.holding import Holding
 from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.approvals.sampling import Sampling
+from interlock.services.authority import Authority
 from interlock.services.budgets import Budgets
+from interlock.services.callers import Callers
 from interlock.services.cascade import Cascade
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
 from interlock.services.catalogues import Catalogues
 from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
+from interlock.services.events import Events
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.evidence.commands import EvidenceCommands
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions, NoLiveSessions
 from interlock.services.lock_room import LockRoom
@@ -93,9 +99,13 @@ from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.check import KnownNames
+from interlock.services.policy.commands import PolicyCommands
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.tools import PolicyTools
 from interlock.services.state import TokenIssuer
+from interlock.surfaces.api.local_socket import open_local_socket, user_name
+from interlock.surfaces.cli.remote_evidence import RemoteEvidence
+from interlock.surfaces.cli.workbench import EvidenceReader
 
 log = structlog.get_logger()
 
@@ -154,15 +164,20 @@ class Node:
         kinship = Kinship(self.identities, self.sessions, live)
         locks = Locks(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
         locks.load()
-        self.approvals.restriction_of = lambda person: locks.restriction(person, "", "")
+        self.approvals.bar_on = locks.bar_on
         cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
         return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
+
+    def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:
+        """Who may give commands; without ``policies``, the gateway's own operators only."""
+        return Authority(self.ledger, self.clock, self.settings.gateway.node, policies, stopping.locks)
 
     def administration(
         self,
         stopping: "Stopping",
+        authority: Authority,
         token_issuer: TokenIssuer | None = None,
-        rehearsals: Rehearsals | None = None,
+        rooms: Iterable[Room] = (),
     ) -> Administration:
         return Administration(
             ledger=self.ledger,
@@ -178,7 +193,8 @@ class Node:
             cascade=stopping.cascade,
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
-            rooms=(ApprovalRoom(self.approvals, _transcriber, self.approval_link, rehearsals), stopping.room),
+            authority=authority,
+            rooms=(stopping.room, *rooms),
         )
 
     def approval_link(self, approval: str) -> str:
@@ -230,6 +246,7 @@ class Gateway:
         self.issuer_url = ""
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | None = None
+        self.api_address: tuple[str, int] | None = None
 
     async def start(self) -> None:
         node, settings = self._node, self.settings
@@ -244,11 +261,9 @@ class Gateway:
         self.recordings = self._open_recordings()
         self.maskings = self._open_maskings()
         self.budgets = self._open_budgets()
-        reception = self._reception(issuer)
-        self.listener = await self._listen(reception)
-        admin = AdminSocket(node.data_dir, node.administration(self.stopping, issuer, self._rehearsals()))
-        await admin.start()
-        self._stack.push_async_callback(admin.stop)
+        authenticator = self._authenticator(issuer)
+        self.listener = await self._listen(self._reception(authenticator))
+        self._serve_api(issuer, authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
         log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
@@ -326,7 +341,7 @@ class Gateway:
             documents=masking.documents,
         )
 
-    def _reception(self, issuer: DevelopmentIssuer | None) -> Reception:
+    def _authenticator(self, issuer: DevelopmentIssuer | None) -> TokenAuthenticator:
         node, settings = self._node, self.settings
         issuers, rules = list(settings.issuers), list(settings.identities)
         if issuer is not None:
@@ -334,7 +349,11 @@ class Gateway:
             rules += issuer.identity_rules()
         authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
         self._stack.push_async_callback(authenticator.close)
-        alerts = DenialAlerts(settings.alerts, node.ledger, node.clock, spawn)
+        return authenticator
+
+    def _reception(self, authenticator: TokenAuthenticator) -> Reception:
+        node = self._node
+        alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn)
         enforcement = Enforcement(
             self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
         )
@@ -387,6 +406,40 @@ class Gateway:
         self._stack.push_async_callback(listener.close, settings.gateway.drain_timeout_s)
         self.address = listener.addresses[0]
         return listener
+
+    def _rooms(self) -> list[Room]:
+        """What carries out commands besides administration itself."""
+        node = self._node
+        archive = PacedArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
+        evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), _transcriber, FileEvidenceStore())
+        return [
+            ApprovalRoom(node.approvals, _transcriber, node.approval_link, self._rehearsals()),
+            EvidenceCommands(evidence, node.ledger),
+            PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
+        ]
+
+    def _serve_api(self, issuer: DevelopmentIssuer | None, authenticator: TokenAuthenticator) -> None:
+        """Answer on the local socket, and over TLS where settings say so."""
+        from interlock.surfaces.api.application import build_application
+        from interlock.surfaces.api.authentication import Authentication
+        from interlock.surfaces.api.events import EventStreams
+        from interlock.surfaces.api.serving import ApiServer
+
+        node, api = self._node, self.settings.api
+        authority = node.authority(self.stopping, self.policies)
+        callers = Callers(authenticator, node.identities, node.ledger)
+        authentication = Authentication(callers, node.clock, api.requests_per_minute)
+        events = Events(FollowedLedger(node.ledger))
+        streams = EventStreams(events, authority, authentication, node.ledger, node.clock)
+        administration = node.administration(self.stopping, authority, issuer, self._rooms())
+        server = ApiServer(build_application(administration, authentication, node.clock, streams), spawn)
+        self._stack.push_async_callback(server.close)
+        self._stack.callback((node.data_dir / SOCKET_FILE).unlink, missing_ok=True)
+        server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
+        if api.listen:
+            listener = socket.create_server(_split_address(api.listen), backlog=128)
+            self.api_address = listener.getsockname()[:2]
+            server.listen(listener, api_tls(api, self.settings.postgres, node.data_dir, node.clock.now_s()))
 
     async def _start_health(self) -> None:
         address = self.settings.gateway.admin_listen
@@ -456,8 +509,9 @@ def _transcriber(protocol: str) -> SessionTranscriber:
 class Bench:
     """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
 
-    def __init__(self, config: Path | None) -> None:
+    def __init__(self, config: Path | None, remote: RemoteGateway | None = None) -> None:
         self._config = config
+        self._remote = remote
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -466,12 +520,22 @@ class Bench:
     @functools.cached_property
     def policy(self) -> PolicyTools:
         settings = self.settings
-        names = KnownNames(connections=frozenset(settings.connections) if self._config else None)
+        known = self._config is not None
+        names = KnownNames(
+            connections=frozenset(settings.connections) if known else None,
+            gateways=frozenset({settings.gateway.node}) if known else None,
+        )
         reader = PolicyFiles(settings.policy.files, Path.cwd())
-        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock())
+        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
+
+    @functools.cached_property
+    def reading(self) -> EvidenceReader:
+        return self.evidence if self._remote is None else RemoteEvidence(self.administer)
 
     @functools.cached_property
     def evidence(self) -> EvidenceService:
+        if self._remote is not None:
+            raise ConfigurationError("this reads the gateway's data directory on its own machine: leave --api away")
         data_dir = Path(self.settings.gateway.data_dir)
         if not (data_dir / LEDGER_DIRECTORY).is_dir():
             raise ConfigurationError(f"{data_dir}: there is no evidence; is this the gateway's data directory?")
@@ -488,18 +552,21 @@ class Bench:
         _run_loop(serve(self.settings, ready))
 
     def administer(self, command: Command[AnswerT]) -> AnswerT:
-        return asyncio.run(self._administer(command))
-
-    async def _administer(self, command: Command[AnswerT]) -> AnswerT:
-        directory = Path(self.settings.gateway.data_dir)
+        if self._remote is not None:
+            return send_remote_command(self._remote, command)
         try:
-            return await send_command(directory, command)
+            return send_command(Path(self.settings.gateway.data_dir), command)
         except GatewayNotRunning:
-            async with contextlib.AsyncExitStack() as stack:
-                node = Node(self.settings, stack)
-                await node.open()
-                administration = node.administration(node.stopping(NoLiveSessions()))
-                return await administration.execute(command, local_actor(user_name(os.geteuid())))
+            return asyncio.run(self._administer_here(command))
+
+    async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
+        async with contextlib.AsyncExitStack() as stack:
+            node = Node(self.settings, stack)
+            await node.open()
+            stopping = node.stopping(NoLiveSessions())
+            rooms = (ApprovalRoom(node.approvals, _transcriber, node.approval_link),)
+            administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
+            return await administration.execute(command, local_actor(user_name(os.geteuid())))
 
 
 def _run_loop(work: Awaitable[None]) -> None:

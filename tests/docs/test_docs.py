@@ -14,6 +14,7 @@ import typer
 from tools.reference_commands import commands
 
 from interlock.adapters.config_file import load_settings
+from interlock.core.administration.remote import RemoteGateway
 from interlock.core.ledger import AnyRecord
 from interlock.core.settings import Settings
 from interlock.services.policy import PolicySource
@@ -36,7 +37,7 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def _no_workbench(_config: Path | None) -> Workbench:
+def _no_workbench(_config: Path | None, _remote: RemoteGateway | None) -> Workbench:
     raise AssertionError
 
 

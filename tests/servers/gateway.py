@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from tests.servers.api import ApiClient
 from tests.servers.endpoint import Endpoint
 from tests.servers.process import ServerProcess, free_port
 
@@ -38,6 +39,7 @@ class GatewayOptions:
     approval_wait_s: float = 0.0
     """How long a held statement waits; by default it is refused at once, and its request stays open."""
     approvals_extra: str = ""
+    api_extra: str = ""
     environment: Mapping[str, str] | None = None
 
 
@@ -53,7 +55,7 @@ class GatewayServer:
         self.policy_file = self.directory / "policy.cedar"
         self.target = target
         self.options = options
-        self.port, self.admin_port, self.issuer_port = free_port(), free_port(), free_port()
+        self.port, self.admin_port, self.issuer_port, self.api_port = (free_port() for _ in range(4))
         self._process: ServerProcess | None = None
         (self.directory / "target-password").write_text(target.password)
         self.policy_file.write_text(options.policy)
@@ -75,6 +77,10 @@ class GatewayServer:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def api_url(self) -> str:
+        return f"https://127.0.0.1:{self.api_port}"
 
     @property
     def certificate_file(self) -> Path:
@@ -110,7 +116,7 @@ class GatewayServer:
         ttl_s: int = 900,
         owner: str | None = None,
     ) -> str:
-        """A token of the development issuer."""
+        """A token of the development issuer; without ``groups``, with those of the options."""
         groups = self.options.groups if groups is None else groups
         wanted = {"name": name, "kind": kind, "groups": list(groups), "ttl_s": ttl_s}
         if owner is not None:
@@ -140,6 +146,10 @@ class GatewayServer:
         """Run ``interlock`` with this gateway's settings."""
         words = [sys.executable, "-m", "interlock", "--config", str(self.config_file), *arguments]
         return subprocess.run(words, check=check, capture_output=True, text=True, cwd=self.directory, timeout=60)
+
+    def api(self, token: str | None = None) -> ApiClient:
+        """The API over TLS, for whoever has this token."""
+        return ApiClient(self.api_url, self.certificate_file, token)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
@@ -176,6 +186,10 @@ log_format = "json"
 listen = "127.0.0.1:{self.port}"
 plain = "{options.plain}"
 {options.postgres_extra}
+
+[api]
+listen = "127.0.0.1:{self.api_port}"
+{options.api_extra}
 
 [policy]
 files = ["policy.cedar"]

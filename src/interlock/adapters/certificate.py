@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from interlock.adapters.private_file import create_private
 from interlock.core.errors import ConfigurationError
-from interlock.core.settings import PostgresSettings
+from interlock.core.settings import ApiSettings, PostgresSettings
 
 CERTIFICATE_FILE: Final = "listener.crt"
 KEY_FILE: Final = "listener.key"
@@ -24,17 +24,34 @@ log = structlog.get_logger()
 
 
 def listener_tls(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[ssl.SSLContext, bytes]:
-    """The server-side context and the certificate in DER. Raises ``ConfigurationError``."""
-    if settings.tls_certificate and settings.tls_key:
-        certificate, key = Path(settings.tls_certificate), Path(settings.tls_key)
+    """The PostgreSQL listener's context and its certificate in DER. Raises ``ConfigurationError``."""
+    return _context(*_listener_files(settings, data_dir, now_s), "postgresql")
+
+
+def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> ssl.SSLContext:
+    """The API's context, with its own certificate or else the PostgreSQL listener's. Raises ``ConfigurationError``."""
+    if api.tls_certificate and api.tls_key:
+        files = Path(api.tls_certificate), Path(api.tls_key)
     else:
-        certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
-        if not certificate.exists():
-            _make_self_signed(certificate, key, now_s)
-            log.warning("no TLS certificate is configured: made a self-signed one", file=str(certificate))
+        files = _listener_files(postgres, data_dir, now_s)
+    return _context(*files, "http/1.1")[0]
+
+
+def _listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:
+    """Certificate and key of the PostgreSQL listener, made when none is configured."""
+    if settings.tls_certificate and settings.tls_key:
+        return Path(settings.tls_certificate), Path(settings.tls_key)
+    certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
+    if not certificate.exists():
+        _make_self_signed(certificate, key, now_s)
+        log.warning("no TLS certificate is configured: made a self-signed one", file=str(certificate))
+    return certificate, key
+
+
+def _context(certificate: Path, key: Path, protocol: str) -> tuple[ssl.SSLContext, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["postgresql"])
+    context.set_alpn_protocols([protocol])
     try:
         context.load_cert_chain(certificate, key)
         der = ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))

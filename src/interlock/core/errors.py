@@ -11,6 +11,9 @@
     ├── StateUnavailable       the state store cannot answer or take a change
     ├── BudgetsUnavailable     what was used of budgets cannot be counted; what they would limit must be refused
     ├── AdministrationRefused  a command asks for what cannot be done; the text says what can
+    │   ├── NotFound           what it names is not there
+    │   ├── NotAllowed         whoever gave it may not
+    │   └── InvalidCommand     it is not well formed
     └── EvidenceError          stored evidence is damaged, missing or was changed
 
 Messages are written for people and never hold a secret.
@@ -69,7 +72,19 @@ class BudgetsUnavailable(InterlockError):
 
 
 class AdministrationRefused(InterlockError):
-    """A command asks for what cannot be done. The text is for the person who gave it."""
+    """A command asks for what cannot be done as things stand. The text is for the person who gave it."""
+
+
+class NotFound(AdministrationRefused):
+    """What a command names is not there."""
+
+
+class NotAllowed(AdministrationRefused):
+    """Whoever gave a command may not give it. The text says which permission is missing."""
+
+
+class InvalidCommand(AdministrationRefused):
+    """A command is not well formed, whatever the state of things. The text names the field and what is allowed."""
 
 
 class EvidenceError(InterlockError):

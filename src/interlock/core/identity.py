@@ -54,10 +54,14 @@ class RegisteredIdentity(msgspec.Struct, frozen=True):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who gives a command: a principal, and whether it is the gateway's own operator on its own machine."""
+    """Who gives a command: a principal, and whether it is the gateway's own operator on its own machine.
+
+    ``client_address`` is the host that it comes from, empty for this machine.
+    """
 
     principal: Principal
     local: bool = False
+    client_address: str = ""
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from interlock.core.masking import MaskedColumn
 
 
 class ResourceKind(enum.Enum):
-    """Cedar entity types below a connection. The value is the entity type's name in the Cedar schema."""
+    """Cedar entity types that an access can be about. The value is the entity type's name in the Cedar schema."""
 
     CONNECTION = "Connection"
     DATABASE = "Database"
@@ -26,6 +26,8 @@ class ResourceKind(enum.Enum):
     ROLE = "Role"
     SETTING = "Setting"
     SERVER_FILE = "ServerFile"
+    GATEWAY = "Gateway"
+    """The gateway itself; it is in no connection."""
 
 
 class Access(msgspec.Struct, frozen=True):

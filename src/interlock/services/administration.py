@@ -1,7 +1,7 @@
 """Changes to the gateway while it runs: connections, credentials, identities.
 
-Every change is on the ledger before it is made, with who made it. Reading is not a change. No answer holds a stored
-secret, and nothing in here writes one to a log or a record.
+Every command is let through by ``services.authority`` first, reading too. Every change is on the ledger before it is
+made, with who made it. No answer holds a stored secret, and nothing in here writes one to a log or a record.
 """
 
 import asyncio
@@ -37,10 +37,11 @@ from interlock.core.administration import (
     ShowIdentity,
     TestConnection,
 )
-from interlock.core.errors import AdministrationRefused, CatalogueUnavailable
+from interlock.core.errors import AdministrationRefused, CatalogueUnavailable, InvalidCommand, NotFound
 from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.settings import ConnectionSettings, IdentityKind
+from interlock.services.authority import Authority
 from interlock.services.cascade import Cascade, told
 from interlock.services.discovery import Discovery
 from interlock.services.generated_secret import generate_secret, make_verifier
@@ -76,8 +77,10 @@ class Administration:
         cascade: Cascade,
         protocols: tuple[str, ...],
         token_issuer: TokenIssuer | None = None,
+        authority: Authority | None = None,
         rooms: Iterable[Room] = (),
     ) -> None:
+        """Without an ``authority`` only the gateway's own operators may do anything."""
         self._ledger = ledger
         self._clock = clock
         self._identities = identities
@@ -89,6 +92,7 @@ class Administration:
         self._cascade = cascade
         self._protocols = protocols
         self._token_issuer = token_issuer
+        self._authority = authority or Authority(ledger, clock, node="")
         self._one_at_a_time = asyncio.Lock()
         self._handlers: dict[type[Command[Any]], Handler] = {
             ListConnections: self._list_connections,
@@ -108,15 +112,16 @@ class Administration:
             IssueToken: self._issue_token,
         }
         self._beside: dict[type[Command[Any]], Handler] = {ScanConnection: self._scan_connection}
-        for room in rooms:
+        for room in (self._authority, *rooms):
             self._beside |= room.handlers
 
     async def execute(self, command: Command[AnswerT], actor: Actor) -> AnswerT:
         """Do what the command says on behalf of ``actor``.
 
-        Raises AdministrationRefused when it cannot be done, LedgerUnavailable when it cannot be recorded,
-        StateUnavailable when it cannot be kept.
+        Raises AdministrationRefused when it cannot be done or the actor may not (which is on record), LedgerUnavailable
+        when it cannot be recorded, StateUnavailable when it cannot be kept.
         """
+        await self._authority.check(command, actor)
         _check(command)
         if (beside := self._beside.get(type(command))) is not None:
             return cast(AnswerT, await beside(command, actor))
@@ -137,7 +142,7 @@ class Administration:
     async def _add_connection(self, command: AddConnection, actor: Actor) -> Done:
         if command.settings.protocol not in self._protocols:
             allowed = ", ".join(self._protocols)
-            raise AdministrationRefused(f"unknown protocol {command.settings.protocol!r}; allowed: {allowed}")
+            raise InvalidCommand(f"unknown protocol {command.settings.protocol!r}; allowed: {allowed}")
         self._refuse_configured(command.name)
         if self._connections.find(command.name) is not None and not command.replace:
             raise AdministrationRefused(f"connection {command.name!r} exists already; replace it with --replace")
@@ -195,15 +200,13 @@ class Administration:
         """The database that a command is about: one of the connection's, without a name the first."""
         allowed = self._connection(name).databases
         if database is not None and database not in allowed:
-            raise AdministrationRefused(
-                f"connection {name!r} has no database {database!r}; it has {', '.join(allowed)}"
-            )
+            raise NotFound(f"connection {name!r} has no database {database!r}; it has {', '.join(allowed)}")
         return database or allowed[0]
 
     def _connection(self, name: str) -> ConnectionSettings:
         settings = self._connections.find(name)
         if settings is None:
-            raise AdministrationRefused(f"there is no connection {name!r}")
+            raise NotFound(f"there is no connection {name!r}")
         return settings
 
     def _refuse_configured(self, name: str) -> None:
@@ -287,7 +290,7 @@ class Administration:
     def _identity(self, name: str) -> RegisteredIdentity:
         identity = self._identities.find(name)
         if identity is None:
-            raise AdministrationRefused(f"there is no registered identity {name!r}")
+            raise NotFound(f"there is no registered identity {name!r}")
         return identity
 
     # ------------------------------------------------------------ tokens
@@ -316,7 +319,7 @@ def _check(command: Command[Any]) -> None:
     try:
         msgspec.convert(msgspec.to_builtins(command), type(command))
     except msgspec.ValidationError as error:
-        raise AdministrationRefused(f"the command is not valid: {error}") from None
+        raise InvalidCommand(f"the command is not valid: {error}") from None
 
 
 def _describe(settings: ConnectionSettings) -> str:

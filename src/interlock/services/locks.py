@@ -101,6 +101,15 @@ class Locks:
         """The locks that are about a principal, wherever it goes. Raises ``StateUnavailable``."""
         return self._loaded().concerning(principal, "", "")
 
+    def bar_on(self, principal: Principal) -> str | None:
+        """Why this person may not use the gateway itself, None when nothing speaks against it.
+
+        A lock on everything is about sessions. Raises ``StateUnavailable``.
+        """
+        about = [lock for lock in self.concerning(principal) if lock.subject_kind is not LockSubject.EVERYTHING]
+        restriction = restriction_of(about)
+        return restriction.message if restriction is not None and restriction.keeps_out else None
+
     # ------------------------------------------------------------ adding
 
     async def add(

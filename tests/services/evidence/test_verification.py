@@ -15,8 +15,8 @@ from interlock.adapters.ledger.segments import MAGIC, pack_frame
 from interlock.core.chain import Entry, Head, decode_entry, encode
 from interlock.core.checkpoint import Signer
 from interlock.core.errors import EvidenceError
+from interlock.core.evidence import VerificationReport
 from interlock.core.merkle import leaf_hash
-from interlock.services.evidence.report import VerificationReport
 from interlock.services.evidence.verification import FIRST_USE, verify_ledger
 
 KEY = SIGNER.verifier_key

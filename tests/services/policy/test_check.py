@@ -8,13 +8,17 @@ from tests.services.policy.examples import BASIC, engine, source
 from interlock.services.policy import check as check_module
 from interlock.services.policy.check import KnownNames, Severity, check
 
-NAMES = KnownNames(frozenset({"ci-bots", "dba"}), frozenset({"pg"}))
+NAMES = KnownNames(frozenset({"ci-bots", "dba"}), frozenset({"pg"}), frozenset({"node"}))
+WITHOUT_LIMITS = (
+    "gives every permission on the gateway itself, too, to the users in its scope: limit actions or resources"
+)
 
 
 def warnings(text: str) -> list[str]:
+    """All warnings but those of permits without limits, which have a test of their own."""
     remarks = check([source(text)])
     assert all(remark.severity is Severity.WARNING for remark in remarks), remarks
-    return [remark.text for remark in remarks]
+    return [remark.text for remark in remarks if not remark.text.endswith(WITHOUT_LIMITS)]
 
 
 def test_nothing_to_say() -> None:
@@ -31,7 +35,8 @@ def test_errors_are_those_of_the_engine() -> None:
 @pytest.mark.parametrize(
     ("rule", "missing"),
     [
-        ('permit (principal in Group::"typo", action, resource);', 'group "typo"'),
+        ('permit (principal in Group::"typo", action, resource in Connection::"pg");', 'group "typo"'),
+        ('permit (principal, action, resource == Gateway::"typo");', 'gateway "typo"'),
         ('@approval("typo") forbid (principal, action, resource);', 'group "typo"'),
         ('forbid (principal, action, resource) unless { principal in Group::"typo" };', 'group "typo"'),
         ('forbid (principal, action, resource in Connection::"typo");', 'connection "typo"'),
@@ -44,6 +49,32 @@ def test_unknown_names(rule: str, missing: str) -> None:
     assert remark.severity is Severity.WARNING
     assert remark.text == f'a.cedar:1: rule "r" names the {missing}, which the configuration does not have'
     assert check([source(f'@id("r") {rule}')]) == (), "an unknown configuration is not an empty one"
+
+
+@pytest.mark.parametrize(
+    ("rule", "warned"),
+    [
+        ("permit (principal, action, resource);", True),
+        ('permit (principal is User in Group::"dba", action, resource) when { context.hour < 5 };', True),
+        ("permit (principal is Agent, action, resource);", False),
+        ('permit (principal == Agent::"a", action, resource);', False),
+        ('permit (principal, action in Action::"read", resource);', False),
+        ('permit (principal, action, resource in Connection::"pg");', False),
+        ('permit (principal, action, resource) when { action in Action::"read" };', False),
+        ('permit (principal, action, resource == Gateway::"node");', False),
+        ("forbid (principal, action, resource);", False),
+    ],
+)
+def test_permits_that_reach_the_gateway_without_saying_so(rule: str, warned: bool) -> None:
+    remarks = check([source(f'@id("r") {rule}')], None, NAMES)
+    assert [remark.text for remark in remarks] == ([f'a.cedar:1: rule "r" {WITHOUT_LIMITS}'] if warned else [])
+
+
+def test_approvals_that_nobody_can_give() -> None:
+    rule = '@id("r") @approval("dba") forbid (principal, action in [Action::"review", Action::"audit"], resource);'
+    says = "never asks for approval: permissions on the gateway are there or not"
+    assert warnings(rule) == [f'a.cedar:1: rule "r" {says}']
+    assert warnings(rule.replace("audit", "select")) == []
 
 
 TAGS = {"public.users": ["pii"], "public.users.email": ["email", "pii"]}

@@ -28,6 +28,10 @@ class FakeWorkbench:
         self.verifier = EvidenceVerifier(STORE, WrappedSessionKeys(None))
 
     @property
+    def reading(self) -> EvidenceService:
+        return self.evidence
+
+    @property
     def evidence(self) -> EvidenceService:
         if self._directory is None:
             raise ConfigurationError("no configuration")

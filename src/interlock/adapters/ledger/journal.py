@@ -68,6 +68,11 @@ class Journal:
         self._disk.fdatasync(self._descriptor)
         sync_directory(self.path.parent)
 
+    @property
+    def committed(self) -> int:
+        """How many entries are final. Any thread may ask."""
+        return self._committed[1].sequence
+
     def write(self, records: Sequence[TimedRecord]) -> None:
         """Append records in one system call. Raises ``OSError``, then none of them is in the ledger."""
         if self._unsettled:

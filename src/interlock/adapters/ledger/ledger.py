@@ -241,6 +241,11 @@ class FileLedger(ABC):
         """Why the ledger accepts nothing at the moment, or None."""
         return self._fault
 
+    @property
+    def size(self) -> int:
+        """How many entries are accepted and can be read from the segments: those with lower sequence numbers."""
+        return self._journal.committed
+
     def checkpoint(self) -> None:
         """Write, sync and sign everything accepted so far. Raises ``LedgerUnavailable``."""
         try:

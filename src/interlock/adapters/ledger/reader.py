@@ -1,5 +1,6 @@
 """Reads a ledger's directory and its recordings, beside a gateway that may be writing them. Changes nothing."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,15 @@ from interlock.adapters.ledger.checkpoints import CheckpointReader
 from interlock.adapters.ledger.opening import KEY_FILE, SEGMENTS
 from interlock.adapters.ledger.segments import Defect, SegmentReader, first_sequence, list_segments
 from interlock.adapters.recordings.tape import find_tape, read_chunk_from
+from interlock.core.administration.evidence import READING_S
 from interlock.core.checkpoint import VerifierKey
 from interlock.core.errors import EvidenceError
 from interlock.services.evidence.archive import StoredChunk
 
 _PIECE_BYTES = 1 << 20
+_STRIDE = 64
+_PAUSE_S = 0.0002
+"""After so many entries a paced stream pauses for so long."""
 
 
 class SegmentStream:
@@ -35,6 +40,19 @@ class SegmentStream:
                     where = f"segment {path.name} at byte {reader.damage.offset}"
                     raise EvidenceError(f"entry {count}: {where}: {reader.damage.defect.value}")
                 self.torn_bytes = reader.damage.size_bytes
+
+
+class PacedStream(SegmentStream):
+    """The same beside a running gateway: it leaves the interpreter to the event loop's thread, and gives up in time."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        end_s = time.monotonic() + READING_S
+        for count, data in enumerate(super().__iter__()):
+            if count % _STRIDE == 0:
+                time.sleep(_PAUSE_S)
+                if time.monotonic() > end_s:
+                    raise EvidenceError(f"reading took longer than {READING_S:g} s; narrow down what is wanted")
+            yield data
 
 
 class FileArchive:
@@ -72,3 +90,10 @@ class FileArchive:
             with path.open("rb") as file:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece
+
+
+class PacedArchive(FileArchive):
+    """The evidence of the gateway that runs in this process, for worker threads."""
+
+    def entries(self) -> PacedStream:
+        return PacedStream(self._ledger / SEGMENTS)

@@ -12,7 +12,7 @@ import enum
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ from interlock.core.errors import EvidenceError
 MAGIC = b"ILKLEDG1"
 MAX_ENTRY_BYTES = 16 << 20
 _HEADER = struct.Struct(">II")
+HEADER_BYTES = _HEADER.size
 _READ_BYTES = 1 << 20
 _SEGMENT_NAME = re.compile(r"\d{20}\.seg")
 # An entry starts with the array header and the format number, and has its time and the previous hash at the front.
@@ -88,7 +89,7 @@ class SegmentReader:
         self.end = offset
         self.damage: Damage | None = None
 
-    def __iter__(self) -> Iterator[StoredEntry]:
+    def __iter__(self) -> Generator[StoredEntry, None, None]:
         with self._path.open("rb") as file:
             if self.end < len(MAGIC):
                 if not self._starts_well(file):

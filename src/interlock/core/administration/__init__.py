@@ -1,7 +1,9 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals        one noun a file
+connections, identities, tokens, locks, sessions, approvals, evidence, policy        one noun a file
+requests      commands as HTTP requests
+remote        where another gateway is
 
 ``COMMANDS`` has every command there is.
 """
@@ -26,6 +28,15 @@ from interlock.core.administration.connections import (
     TagProposal,
     TestConnection,
 )
+from interlock.core.administration.evidence import (
+    ListOperations,
+    ListSessions,
+    ReadTranscript,
+    SearchLedger,
+    SearchOperations,
+    ShowSession,
+    VerifyLedger,
+)
 from interlock.core.administration.identities import (
     AddIdentity,
     DisableIdentity,
@@ -38,6 +49,7 @@ from interlock.core.administration.identities import (
     ShowIdentity,
 )
 from interlock.core.administration.locks import AddLock, ListLocks, LockPage, RemoveLock, RevokeToken
+from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.tokens import IssuedToken, IssueToken
 
@@ -69,6 +81,16 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     Approve,
     Deny,
     Rehearse,
+    ListSessions,
+    ShowSession,
+    ListOperations,
+    ReadTranscript,
+    SearchOperations,
+    SearchLedger,
+    VerifyLedger,
+    ShowPolicy,
+    ExplainPolicy,
+    WhoAmI,
 )
 
 AnyCommand = (
@@ -117,6 +139,7 @@ __all__ = [
     "DisableIdentity",
     "Done",
     "EnableIdentity",
+    "ExplainPolicy",
     "GenerateSecret",
     "GeneratedSecret",
     "HardenConnection",
@@ -130,11 +153,14 @@ __all__ = [
     "ListIdentities",
     "ListLiveSessions",
     "ListLocks",
+    "ListOperations",
+    "ListSessions",
     "LiveSession",
     "LiveSessionPage",
     "LockPage",
     "NotSampled",
     "Permission",
+    "ReadTranscript",
     "Rehearse",
     "RemoveConnection",
     "RemoveIdentity",
@@ -143,11 +169,17 @@ __all__ = [
     "Route",
     "ScanConnection",
     "ScanReport",
+    "SearchLedger",
+    "SearchOperations",
     "SetCredential",
     "ShowApproval",
     "ShowConnection",
     "ShowIdentity",
+    "ShowPolicy",
+    "ShowSession",
     "TagProposal",
     "TestConnection",
+    "VerifyLedger",
+    "WhoAmI",
     "answer_type",
 ]

@@ -30,8 +30,8 @@ class Permission(enum.Enum):
 class Route(msgspec.Struct, frozen=True):
     """Where the API takes a command: ``path`` has the names of the command's fields in braces.
 
-    Whoever has any of ``permissions`` may give it. Fields that are not in the path are query parameters of a GET and
-    the members of the JSON body of everything else.
+    Whoever has any of ``permissions`` may give it; with none named, whoever is known. Fields that are not in the path
+    are query parameters of a GET and the members of the JSON body of everything else.
     """
 
     method: str

@@ -23,7 +23,7 @@ from interlock.core.ledger import (
     ApprovalSettled,
     ApprovalVoted,
 )
-from interlock.core.lock import Lock, LockMode, Restriction, concerns, sentence
+from interlock.core.lock import Lock, LockMode, concerns, sentence
 from interlock.core.session import new_session_id
 from interlock.core.settings import ApprovalSettings
 from interlock.services.approvals.people import FindIdentity, groups_of, objection, persons_answering
@@ -59,8 +59,8 @@ class NotAsked(InterlockError):
 
 
 Listener = Callable[[ApprovalRequest], None]
-RestrictionOf = Callable[[Principal], Restriction | None]
-"""What locks say of a person. May raise ``StateUnavailable``."""
+BarOn = Callable[[Principal], str | None]
+"""Why a person may not use the gateway, None when nothing speaks against it. May raise ``StateUnavailable``."""
 
 
 class Approvals:
@@ -74,7 +74,7 @@ class Approvals:
         seal: Seal,
         settings: ApprovalSettings,
         find_identity: FindIdentity,
-        restriction_of: RestrictionOf = lambda _: None,
+        bar_on: BarOn = lambda _: None,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -82,7 +82,7 @@ class Approvals:
         self._seal = seal
         self._settings = settings
         self._find_identity = find_identity
-        self.restriction_of = restriction_of
+        self.bar_on = bar_on
         self._waiting: dict[str, list[Waiter]] = {}
         self._recent: dict[str, list[float]] = {}
         self._turn = asyncio.Lock()
@@ -247,10 +247,7 @@ class Approvals:
             raise AdministrationRefused("the request has expired")
         if digest and digest != request.digest:
             raise AdministrationRefused("the request is not the one that was looked at; look at it again")
-        restriction = self.restriction_of(actor.principal)
-        if restriction is not None and restriction.keeps_out:
-            raise AdministrationRefused(restriction.message)
-        problem = objection(request, actor, self._find_identity)
+        problem = self.bar_on(actor.principal) or objection(request, actor, self._find_identity)
         if problem is not None:
             raise AdministrationRefused(problem)
         asked = {demand.group for demand in request.demands}
@@ -291,9 +288,8 @@ class Approvals:
         """A reviewer who has since been disabled or locked, None when there is none."""
         for vote in request.votes:
             registered = self._find_identity(vote.reviewer)
-            restriction = self.restriction_of(Principal(PrincipalKind.USER, vote.reviewer))
-            locked = restriction is not None and restriction.keeps_out
-            if locked or (registered is not None and registered.disabled):
+            barred = self.bar_on(Principal(PrincipalKind.USER, vote.reviewer)) is not None
+            if barred or (registered is not None and registered.disabled):
                 return vote.reviewer
         return None
 

@@ -1,9 +1,9 @@
 """Reading, searching, exporting and verifying evidence. Nothing in here changes evidence."""
 
-from interlock.services.evidence.report import Finding, VerificationReport
-from interlock.services.evidence.search import AuditQuery, SearchHit, SearchQuery
+from interlock.core.evidence import Finding, SearchHit, SessionSummary, VerificationReport
+from interlock.services.evidence.search import AuditQuery, SearchQuery
 from interlock.services.evidence.service import EvidenceService, EvidenceVerifier, OperationView
-from interlock.services.evidence.sessions import SessionFilter, SessionSummary
+from interlock.services.evidence.sessions import SessionFilter
 
 __all__ = [
     "AuditQuery",

@@ -19,6 +19,7 @@ import msgspec
 from interlock.core.chain import Entry, decode_entry
 from interlock.core.checkpoint import Checkpoint, VerifierKey, open_checkpoint
 from interlock.core.errors import EvidenceError
+from interlock.core.evidence import Finding, VerificationReport
 from interlock.core.ledger import (
     OperationDecided,
     PolicyActivated,
@@ -42,7 +43,6 @@ from interlock.services.evidence.archive import (
     SessionKeys,
     SessionOpener,
 )
-from interlock.services.evidence.report import Finding, VerificationReport
 from interlock.services.evidence.sessions import session_of
 from interlock.services.evidence.verification import FIRST_USE, RecordingCheck, count_of
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from interlock.core.chain import Entry
+from interlock.core.evidence import SearchHit
 from interlock.core.ledger import OperationDecided, SessionClosed, SessionOpened
 from interlock.services.evidence.archive import SessionKeys, SessionOpener
 
@@ -13,6 +14,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     """Which operations are wanted; an empty field wants all.
 
     ``text`` is looked for in the request's text and parameters, whatever its case; the others are compared whole.
+    ``after`` is an entry that what is wanted must come after.
     """
 
     text: str = ""
@@ -23,6 +25,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     session: str = ""
     since_ns: int = 0
     until_ns: int = 1 << 63
+    after: int = -1
 
     def wants_session(self, opened: SessionOpened) -> bool:
         """Whether operations of this session can be wanted."""
@@ -32,46 +35,32 @@ class SearchQuery(msgspec.Struct, frozen=True):
             and self.session in ("", opened.session)
         )
 
-    def wants_decision(self, decided: OperationDecided, time_ns: int) -> bool:
+    def wants_decision(self, decided: OperationDecided, entry: Entry) -> bool:
         """Whether the operation is wanted, as far as its entry can tell without a key."""
         return (
-            self.since_ns <= time_ns < self.until_ns
+            entry.sequence > self.after
+            and self.since_ns <= entry.time_ns < self.until_ns
             and self.decision in ("", decided.decision)
             and (not self.verb or self.verb.casefold() == decided.verb.casefold())
         )
-
-
-class SearchHit(msgspec.Struct, frozen=True):
-    """One operation that was found."""
-
-    session: str
-    number: int
-    sequence: int
-    at_ns: int
-    principal: str
-    connection: str
-    verb: str
-    decision: str
-    message: str
-    rules: tuple[str, ...]
-    text: str
 
 
 class AuditQuery(msgspec.Struct, frozen=True):
     """Which entries are wanted; an empty field wants all.
 
     ``kind`` is a record's name or its first part (``session`` for ``session.opened``); ``text`` is looked for in its
-    fields, whatever its case. Sealed requests are not opened.
+    fields, whatever its case. Sealed requests are not opened. ``after`` is an entry that they must come after.
     """
 
     kind: str = ""
     text: str = ""
     since_ns: int = 0
     until_ns: int = 1 << 63
+    after: int = -1
 
     def wants(self, entry: Entry) -> bool:
         """Whether the entry is wanted."""
-        if not self.since_ns <= entry.time_ns < self.until_ns:
+        if entry.sequence <= self.after or not self.since_ns <= entry.time_ns < self.until_ns:
             return False
         if self.kind and not f"{kind_of(entry)}.".startswith(f"{self.kind}."):
             return False
@@ -110,7 +99,7 @@ def search_operations(entries: Iterable[Entry], query: SearchQuery, keys: Sessio
 
 
 def _hit(entry: Entry, decided: OperationDecided, known: _Known, query: SearchQuery) -> SearchHit | None:
-    if not query.wants_decision(decided, entry.time_ns):
+    if not query.wants_decision(decided, entry):
         return None
     request = known.opener.unseal_request(decided.number, decided.sealed)
     text = request.text.decode(errors="replace")

@@ -13,13 +13,13 @@ import msgspec
 from interlock.core.chain import Entry, decode_entry
 from interlock.core.checkpoint import VerifierKey
 from interlock.core.errors import EvidenceError
+from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import EvidenceArchive, EvidenceStore, SessionKeys, SessionOpener, Transcriber
 from interlock.services.evidence.package import verify_package, write_package
-from interlock.services.evidence.report import VerificationReport
-from interlock.services.evidence.search import AuditQuery, SearchHit, SearchQuery, search_operations
-from interlock.services.evidence.sessions import SessionFilter, SessionSummary, SessionTally, session_of, summarize
+from interlock.services.evidence.search import AuditQuery, SearchQuery, search_operations
+from interlock.services.evidence.sessions import SessionFilter, SessionTally, session_of, summarize
 from interlock.services.evidence.verification import verify_ledger
 
 
@@ -68,15 +68,15 @@ class EvidenceService:
         tally: SessionTally | None = None
         for entry in self.entries(session):
             if isinstance(entry.record, SessionOpened):
-                tally = SessionTally(entry.record, entry.time_ns)
+                tally = SessionTally(entry.record, entry)
             elif tally:
                 tally.count(entry)
         if tally is None:
             raise EvidenceError(f"no session {session!r}")
         return tally.summary()
 
-    def operations(self, session: str) -> Iterator[OperationView]:
-        """The session's operations as they were decided, with their outcome, in order."""
+    def operations(self, session: str, after: int = -1) -> Iterator[OperationView]:
+        """The session's operations as they were decided behind an entry, with their outcome, in order."""
         opener = self._opener(session)
         outcomes = {
             entry.record.number: entry.record
@@ -84,7 +84,7 @@ class EvidenceService:
             if isinstance(entry.record, OperationCompleted)
         }
         for entry in self.entries(session):
-            if isinstance(record := entry.record, OperationDecided):
+            if isinstance(record := entry.record, OperationDecided) and entry.sequence > after:
                 request = opener.unseal_request(record.number, record.sealed)
                 outcome = outcomes.get(record.number) if record.decision == "allowed" else None
                 yield OperationView(entry.time_ns, entry.sequence, record, request, outcome)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from interlock.core.chain import Entry
+from interlock.core.evidence import SessionSummary
 from interlock.core.ledger import (
     OperationCompleted,
     OperationDecided,
@@ -19,63 +20,35 @@ from interlock.core.session import SessionStatus
 _MAX_CANDIDATES = 100_000
 
 
-class SessionSummary(msgspec.Struct, frozen=True):
-    """One session. Times are Unix nanoseconds; ``ended_ns`` is None while there is no end.
-
-    ``operations``, ``denied`` and ``rows`` are counted from the entries. ``gap_bytes`` were said but not kept.
-    """
-
-    session: str
-    status: str
-    opened_ns: int
-    ended_ns: int | None
-    reason: str
-    protocol: str
-    connection: str
-    database: str
-    principal_kind: str
-    principal: str
-    groups: tuple[str, ...]
-    owner: str
-    issuer: str
-    subject: str
-    client_address: str
-    application: str
-    trace: str
-    policy: str
-    rules: tuple[str, ...]
-    operations: int
-    denied: int
-    held: int
-    rows: int
-    chunks: int
-    gap_bytes: int
-
-
 class SessionFilter(msgspec.Struct, frozen=True):
-    """Which sessions are wanted; an empty field wants all. Names are compared whole, times are those of the start."""
+    """Which sessions are wanted; an empty field wants all.
+
+    Names are compared whole, times are those of the start. ``before`` is an entry that the session must begin before.
+    """
 
     principal: str = ""
     connection: str = ""
     status: str = ""
     since_ns: int = 0
     until_ns: int = 1 << 63
+    before: int = 1 << 63
 
-    def wants(self, opened: SessionOpened, time_ns: int) -> bool:
+    def wants(self, opened: SessionOpened, entry: Entry) -> bool:
         """Whether a session that starts like this is wanted, as far as its start can tell."""
         return (
             self.principal in ("", opened.principal)
             and self.connection in ("", opened.connection)
-            and self.since_ns <= time_ns < self.until_ns
+            and self.since_ns <= entry.time_ns < self.until_ns
+            and entry.sequence < self.before
         )
 
 
 class SessionTally:
     """Counts one session's entries as they come."""
 
-    def __init__(self, opened: SessionOpened, time_ns: int) -> None:
+    def __init__(self, opened: SessionOpened, entry: Entry) -> None:
         self.opened = opened
-        self.time_ns = time_ns
+        self._first = entry
         self._closed: SessionClosed | None = None
         self._ended_ns: int | None = None
         self._numbers = self._denied = self._held = self._rows = self._chunks = self._gap_bytes = 0
@@ -102,7 +75,7 @@ class SessionTally:
         return SessionSummary(
             session=opened.session,
             status=closed.status if closed else SessionStatus.OPEN.value,
-            opened_ns=self.time_ns,
+            opened_ns=self._first.time_ns,
             ended_ns=self._ended_ns,
             reason=closed.reason if closed else "",
             protocol=opened.protocol,
@@ -125,6 +98,7 @@ class SessionTally:
             rows=self._rows,
             chunks=self._chunks,
             gap_bytes=self._gap_bytes,
+            sequence=self._first.sequence,
         )
 
 
@@ -137,8 +111,8 @@ def summarize(entries: Iterable[Entry], wanted: SessionFilter, limit: int) -> li
     for entry in entries:
         record = entry.record
         if isinstance(record, SessionOpened):
-            if wanted.wants(record, entry.time_ns):
-                tallies[record.session] = SessionTally(record, entry.time_ns)
+            if wanted.wants(record, entry):
+                tallies[record.session] = SessionTally(record, entry)
                 _forget(tallies, wanted, limit)
         elif (session := session_of(entry)) in tallies:
             tallies[session].count(entry)

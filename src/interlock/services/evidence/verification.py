@@ -12,10 +12,10 @@ import msgspec
 from interlock.core.chain import Entry, Head, decode_entry, link
 from interlock.core.checkpoint import Checkpoint, VerifierKey, open_checkpoint
 from interlock.core.errors import EvidenceError
+from interlock.core.evidence import Finding, VerificationReport
 from interlock.core.ledger import RecordingGap, RecordingStored, SessionClosed, SessionOpened
 from interlock.core.merkle import Frontier
 from interlock.services.evidence.archive import ChunkSource, EvidenceArchive
-from interlock.services.evidence.report import Finding, VerificationReport
 
 FIRST_USE = "the public key was taken from the evidence itself; compare it with one you know (--key)"
 

@@ -11,12 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from cedarpy import pst
 
+from interlock.services.policy import permissions
 from interlock.services.policy.resources import COLUMN, LINEAGE_BY_TYPE, tag_depths, tag_problems
 from interlock.services.policy.reveal import REVEAL, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import action_groups, members
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
 from interlock.services.policy.tree import reads_action, tags_named
+
+GATEWAY = "Gateway"
+AGENT = pst.EntityType("Agent")
 
 
 class Severity(enum.Enum):
@@ -39,6 +43,7 @@ class KnownNames:
 
     groups: frozenset[str] | None = None
     connections: frozenset[str] | None = None
+    gateways: frozenset[str] | None = None
 
 
 def check(
@@ -57,6 +62,8 @@ def check(
             *_unknown_names(rule, names),
             *(() if depths is None else _useless_tags(rule, depths)),
             *_unmeant_reveal(rule),
+            *_unmeant_permissions(rule),
+            *_unmeant_softening(rule),
             *_shadowed(rule, draft.rules),
         )
     ]
@@ -66,8 +73,10 @@ def check(
 def _unknown_names(rule: Rule, names: KnownNames) -> Iterator[str]:
     named = sorted((str(uid.type), uid.id) for uid in pst.entity_uids(rule.policy))
     groups = [name for kind, name in named if kind == "Group"] + ([rule.demand.group] if rule.demand else [])
-    connections = {name.split("/")[0] for kind, name in named if kind in LINEAGE_BY_TYPE}
+    gateways = [name for kind, name in named if kind == GATEWAY]
+    connections = {name.split("/")[0] for kind, name in named if kind in LINEAGE_BY_TYPE and kind != GATEWAY}
     yield from _missing("group", groups, names.groups)
+    yield from _missing("gateway", gateways, names.gateways)
     yield from _missing("connection", sorted(connections), names.connections)
 
 
@@ -96,6 +105,19 @@ def _unmeant_reveal(rule: Rule) -> Iterator[str]:
     forbids = bearing(rule.policy) is Bearing.ASKED and isinstance(rule.policy.action, pst.ScopeAny)
     if forbids and reads_action(rule.policy) and REVEAL not in pst.entity_uids(rule.policy):
         yield 'is asked for Action::"reveal" of every column, too, which its condition on actions does not name'
+
+
+def _unmeant_permissions(rule: Rule) -> Iterator[str]:
+    """A permit without limits, which is about the gateway itself as well."""
+    everything = isinstance(rule.policy.action, pst.ScopeAny) and isinstance(rule.policy.resource, pst.ScopeAny)
+    if rule.permits and everything and _kind(rule.policy.principal) != AGENT and not reads_action(rule.policy):
+        yield "gives every permission on the gateway itself, too, to the users in its scope: limit actions or resources"
+
+
+def _unmeant_softening(rule: Rule) -> Iterator[str]:
+    """A forbid on permissions that asks for approval: nobody can be asked there."""
+    if rule.demand and _actions(rule.policy.action) <= permissions.ACTIONS:
+        yield "never asks for approval: permissions on the gateway are there or not"
 
 
 def _shadowed(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:

@@ -28,6 +28,7 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
     ResourceKind.ROLE: ("Connection", "Role"),
     ResourceKind.SETTING: ("Connection", "Setting"),
     ResourceKind.SERVER_FILE: ("Connection", "ServerFile"),
+    ResourceKind.GATEWAY: ("Gateway",),
 }
 """Entity types from the connection down to a resource of each kind; a path has one component for each."""
 

@@ -178,7 +178,8 @@ class SessionPolicy:
         if forbids:
             denial = wording.forbidden(line, forbids, self._messages(forbids), self.version)
         else:
-            denial = wording.no_permit(self._viewpoint.principal, line, self._viewpoint.connection, self.version)
+            view = self._viewpoint
+            denial = wording.no_permit(view.principal, line, access, view.connection, self.version)
         return Finding(access, line, Outcome.DENY, forbids, denial=denial)
 
     def _unresolved(self, access: Access) -> Finding:

@@ -10,10 +10,14 @@ from interlock.services.ports import Clock
 
 @dataclasses.dataclass(frozen=True)
 class PolicyTools:
-    """Handed to the commands by the wiring: the configured policy's surroundings, but no running gateway."""
+    """Handed to the commands by the wiring: the configured policy's surroundings, but no running gateway.
+
+    ``node`` is the configured gateway's name.
+    """
 
     reader: PolicyReader
     tags: Tags
     names: KnownNames
     interpreter: Interpreter
     clock: Clock
+    node: str = "gateway"

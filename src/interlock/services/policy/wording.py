@@ -24,6 +24,7 @@ _NOUNS = {
     ResourceKind.ROLE: "role",
     ResourceKind.SETTING: "setting",
     ResourceKind.SERVER_FILE: "server file",
+    ResourceKind.GATEWAY: "gateway",
 }
 
 
@@ -43,12 +44,12 @@ def quoted(rules: Sequence[str]) -> str:
     return ("rule " if len(rules) == 1 else "rules ") + ", ".join(f'"{rule}"' for rule in rules)
 
 
-def no_permit(who: Principal, line: str, connection: str, policy: str) -> Denial:
+def no_permit(who: Principal, line: str, access: Access, connection: str, policy: str) -> Denial:
+    place = "the gateway" if access.kind is ResourceKind.GATEWAY else f"connection {printable(connection)}"
     return Denial(
         DenialReason.NO_PERMIT,
         f"{who.kind.value} {printable(who.name)} may not {line}: no rule permits it.",
-        f"Do it another way, or ask whoever administers connection {printable(connection)} for a rule that permits "
-        f"{line}.",
+        f"Do it another way, or ask whoever administers {place} for a rule that permits {line}.",
         line,
         (),
         policy,

@@ -3,6 +3,7 @@
 Exit status 1: the gateway said no; 2: it could not be asked.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,6 +85,15 @@ def read_secret(prompt: str, file: Path | None) -> str:
         return _clean(sys.stdin.buffer.read(_MAX_SECRET_BYTES + 1))
     secret: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=True)
     return secret
+
+
+def read_token(file: Path | None) -> str:
+    """The token for another gateway's API: from the environment, or from a file, read anew each time."""
+    if token := os.environ.get("INTERLOCK_TOKEN", ""):
+        return token.strip()
+    if file is None:
+        stop("--api needs a token: put it into INTERLOCK_TOKEN, or name a file with --token-file", UNAVAILABLE)
+    return read_secret("Token", file).strip()
 
 
 def _clean(content: bytes) -> str:

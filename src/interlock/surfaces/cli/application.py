@@ -8,6 +8,7 @@ import typer
 
 from interlock import __version__
 from interlock.core import merkle
+from interlock.core.administration.remote import RemoteGateway
 from interlock.core.errors import InterlockError
 from interlock.surfaces.cli import (
     approvals,
@@ -21,12 +22,12 @@ from interlock.surfaces.cli import (
     token,
     tokens,
 )
-from interlock.surfaces.cli.answers import UNAVAILABLE, stop
+from interlock.surfaces.cli.answers import UNAVAILABLE, read_token, stop
 from interlock.surfaces.cli.workbench import Workbench
 
 sessions.app.add_typer(live.app)
 
-MakeWorkbench = Callable[[Path | None], Workbench]
+MakeWorkbench = Callable[[Path | None, RemoteGateway | None], Workbench]
 
 
 def build(make_workbench: MakeWorkbench) -> typer.Typer:
@@ -51,6 +52,23 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             Path | None,
             typer.Option("--config", "-c", envvar="INTERLOCK_CONFIG", help="The settings file (TOML)."),
         ] = None,
+        api: Annotated[
+            str,
+            typer.Option(
+                envvar="INTERLOCK_API",
+                help="Address of a gateway's API, https://host:port, instead of the gateway on this machine. "
+                "The token is in INTERLOCK_TOKEN or in --token-file.",
+            ),
+        ] = "",
+        token_file: Annotated[
+            Path | None, typer.Option(envvar="INTERLOCK_TOKEN_FILE", help="File with the token for --api.")
+        ] = None,
+        api_ca: Annotated[
+            str,
+            typer.Option(
+                envvar="INTERLOCK_API_CA", help="Authorities (PEM) for the certificate of --api; else the system's."
+            ),
+        ] = "",
         version: Annotated[
             bool,
             typer.Option(
@@ -61,7 +79,8 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             ),
         ] = False,
     ) -> None:
-        context.obj = make_workbench(config)
+        remote = RemoteGateway(api, read_token(token_file), api_ca) if api else None
+        context.obj = make_workbench(config, remote)
 
     @app.command()
     def serve(context: typer.Context) -> None:

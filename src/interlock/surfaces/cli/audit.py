@@ -56,7 +56,7 @@ def verify(
         public_key = _key(key)
         pinned = [note for file in checkpoint or () for note in _notes(file)]
         if path is None:
-            report = workbench.evidence.verify(public_key, pinned)
+            report = workbench.reading.verify(public_key, pinned)
         else:
             report = workbench.verifier.verify(path, public_key, pinned)
     if as_json:
@@ -79,8 +79,8 @@ def search(
     """Find ledger entries. Exit status 1 when there is none."""
     with telling_errors():
         query = AuditQuery(kind, text, parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS))
-        found = zip(_workbench(context).evidence.audit(query), range(limit), strict=False)
-        rows = [entry_fields(entry) for entry, _ in found]
+        found = zip(range(limit), _workbench(context).reading.audit(query), strict=False)
+        rows = [entry_fields(entry) for _, entry in found]
     if as_json:
         for row in rows:
             print_json(row)

@@ -8,12 +8,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from interlock.core.administration import Permission
 from interlock.core.errors import ConfigurationError, PolicyRejected
 from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.operation import Meaning
 from interlock.services.policy import ClientFacts, PolicyEngine
 from interlock.services.policy.cases import CaseResult, read_cases, run_cases
 from interlock.services.policy.check import Severity, check
 from interlock.services.policy.explain import Explanation, Question, explain
+from interlock.services.policy.permissions import MEANINGS
 from interlock.services.policy.session import Outcome
 from interlock.services.policy.tools import PolicyTools
 from interlock.surfaces.cli.workbench import Workbench
@@ -55,8 +58,11 @@ def check_policy(
 @app.command("explain")
 def explain_decision(
     context: typer.Context,
-    statement: Annotated[str, typer.Argument(help="The request, for example an SQL text.")],
-    connection: Annotated[str, typer.Option(help="Connection on which it is asked.")],
+    statement: Annotated[str, typer.Argument(help="The request, for example an SQL text.")] = "",
+    connection: Annotated[str, typer.Option(help="Connection on which it is asked.")] = "",
+    permission: Annotated[
+        Permission | None, typer.Option(help="What is asked of the gateway itself, in place of a request.")
+    ] = None,
     agent: Annotated[str | None, typer.Option(help="Name of the agent who asks.")] = None,
     user: Annotated[str | None, typer.Option(help="Name of the user who asks.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group of the identity; may be repeated.")] = None,
@@ -68,17 +74,19 @@ def explain_decision(
     trace: Annotated[str, typer.Option(help="The client's trace id.")] = "",
     policy: PolicyOption = None,
 ) -> None:
-    """Show the accesses of a request, the outcome, the deciding rules, and what would change it."""
+    """Show the accesses of a request or permission, the outcome, the deciding rules, and what would change it."""
     tools = _tools(context)
     if (agent is None) == (user is None):
         _stop(ConfigurationError("give exactly one of --agent and --user"))
     kind = PrincipalKind.AGENT if agent is not None else PrincipalKind.USER
     principal = Principal(kind, agent or user or "", frozenset(group or ()), owner)
     engine = _engine(tools, policy)
-    try:
-        meaning = tools.interpreter.interpret(protocol, statement)
-    except ConfigurationError as error:
-        _stop(error)
+    if (permission is None) == (not connection):
+        _stop(ConfigurationError("give a request and its --connection, or --permission"))
+    if permission is not None:
+        connection, database, meaning = tools.node, "", MEANINGS[permission]
+    else:
+        meaning = _interpret(tools, protocol, statement)
     client = ClientFacts(address, application, trace)
     _show(explain(engine, Question(principal, connection, database, meaning, client, tools.clock.now_s())))
 
@@ -139,6 +147,13 @@ def _show(explanation: Explanation) -> None:
         typer.echo("what would change it:")
     for change in explanation.changes:
         typer.echo(f"  {change}")
+
+
+def _interpret(tools: PolicyTools, protocol: str, statement: str) -> Meaning:
+    try:
+        return tools.interpreter.interpret(protocol, statement)
+    except ConfigurationError as error:
+        _stop(error)
 
 
 def _tools(context: typer.Context) -> PolicyTools:

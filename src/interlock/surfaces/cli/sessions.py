@@ -25,7 +25,7 @@ from interlock.surfaces.cli.evidence_output import (
     print_table,
     telling_errors,
 )
-from interlock.surfaces.cli.workbench import Workbench
+from interlock.surfaces.cli.workbench import EvidenceReader, Workbench
 
 app = typer.Typer(name="sessions", help="List, show, replay, search and export sessions.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def list_sessions(
         wanted = SessionFilter(
             principal, connection, status, parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
         )
-        found = _evidence(context).sessions(wanted, limit)
+        found = _reading(context).sessions(wanted, limit)
     if as_json:
         for summary in found:
             print_json(_summary_fields(summary))
@@ -73,7 +73,7 @@ def list_sessions(
 def show_session(context: typer.Context, session: SessionArgument, as_json: JsonOption = False) -> None:
     """Show one session with every operation, its decision and its outcome."""
     with telling_errors():
-        evidence = _evidence(context)
+        evidence = _reading(context)
         session = evidence.resolve(session)
         summary = evidence.summary(session)
         operations = list(evidence.operations(session))
@@ -99,7 +99,7 @@ def replay_session(
 ) -> None:
     """Show what was asked and what came back, at the speed of the session."""
     with telling_errors():
-        evidence = _evidence(context)
+        evidence = _reading(context)
         shown_us = 0
         for line in evidence.transcript(evidence.resolve(session)):
             if not no_wait and line.at_us > shown_us:
@@ -127,11 +127,11 @@ def search_sessions(
 ) -> None:
     """Find operations. Exit status 1 when there is none."""
     with telling_errors():
-        evidence = _evidence(context)
+        evidence = _reading(context)
         start, end = parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
         session = evidence.resolve(session) if session else ""
         query = SearchQuery(text, principal, connection, verb, decision, session, start, end)
-        hits = [hit for hit, _ in zip(evidence.search(query), range(limit), strict=False)]
+        hits = [hit for _, hit in zip(range(limit), evidence.search(query), strict=False)]
     if as_json:
         for hit in hits:
             print_json(msgspec.to_builtins(hit) | {"at": timestamp(hit.at_ns)})
@@ -186,6 +186,11 @@ def _write(evidence: EvidenceService, session: str, form: str, out: Path | None)
         return
     with out.open("xb") as file:
         file.writelines(pieces)
+
+
+def _reading(context: typer.Context) -> EvidenceReader:
+    workbench: Workbench = context.obj
+    return workbench.reading
 
 
 def _evidence(context: typer.Context) -> EvidenceService:

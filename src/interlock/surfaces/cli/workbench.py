@@ -3,11 +3,45 @@
 Commands never build a service themselves and never touch an adapter.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from interlock.core.administration import AnswerT, Command
-from interlock.services.evidence import EvidenceService, EvidenceVerifier
+from interlock.core.chain import Entry
+from interlock.core.checkpoint import VerifierKey
+from interlock.core.recording import TranscriptLine
+from interlock.services.evidence import (
+    AuditQuery,
+    EvidenceService,
+    EvidenceVerifier,
+    OperationView,
+    SearchHit,
+    SearchQuery,
+    SessionFilter,
+    SessionSummary,
+    VerificationReport,
+)
 from interlock.services.policy.tools import PolicyTools
+
+
+class EvidenceReader(Protocol):
+    """What can be read of evidence, here or through an API; see ``EvidenceService``. Raises ``InterlockError``."""
+
+    def sessions(self, wanted: SessionFilter, limit: int, /) -> list[SessionSummary]: ...
+
+    def resolve(self, prefix: str, /) -> str: ...
+
+    def summary(self, session: str, /) -> SessionSummary: ...
+
+    def operations(self, session: str, /) -> Iterator[OperationView]: ...
+
+    def transcript(self, session: str, /) -> Iterator[TranscriptLine]: ...
+
+    def search(self, query: SearchQuery, /) -> Iterator[SearchHit]: ...
+
+    def audit(self, query: AuditQuery, /) -> Iterator[Entry]: ...
+
+    def verify(self, key: VerifierKey | None, pinned: Sequence[str], /) -> VerificationReport: ...
 
 
 class Workbench(Protocol):
@@ -19,7 +53,14 @@ class Workbench(Protocol):
 
     @property
     def evidence(self) -> EvidenceService:
-        """The evidence of the configured gateway, running or not. Raises ``ConfigurationError``."""
+        """The evidence in the configured data directory, whether its gateway runs or not.
+
+        Raises ``ConfigurationError``, also when a gateway elsewhere is meant (``--api``).
+        """
+
+    @property
+    def reading(self) -> EvidenceReader:
+        """The same for reading only, or what the API of a gateway elsewhere shows. Raises ``ConfigurationError``."""
 
     @property
     def verifier(self) -> EvidenceVerifier:

@@ -1,0 +1,88 @@
+"""The policy in force, and what anybody may do under it: what can be asked and what is answered."""
+
+from typing import Annotated, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from interlock.core.administration.base import Command, Permission, Route
+from interlock.core.administration.identities import GroupName, IdentityName
+from interlock.core.settings import IdentityKind
+
+OutcomeWord = Literal["allowed", "held", "denied"]
+_READERS: Final = (Permission.DEVELOP, Permission.ADMINISTER, Permission.AUDIT)
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    """The policy in force: its version and canonical text. ``problems`` are those of the last text that was offered."""
+
+    version: str
+    text: str
+    problems: tuple[str, ...]
+
+
+class AccessFinding(msgspec.Struct, frozen=True):
+    """What policy says about one access of a statement."""
+
+    access: str
+    outcome: OutcomeWord
+    rules: tuple[str, ...]
+
+
+class PolicyExplanation(msgspec.Struct, frozen=True):
+    """The outcome with the finding for each access, and sentences on what would change it and what would be masked."""
+
+    outcome: OutcomeWord
+    message: str
+    hint: str
+    rules: tuple[str, ...]
+    policy: str
+    accesses: tuple[AccessFinding, ...]
+    changes: tuple[str, ...]
+    masked: tuple[str, ...]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, as the gateway knows them. ``expires_at_s`` is when their token ends, Unix time."""
+
+    name: str
+    kind: str
+    groups: tuple[str, ...]
+    permissions: tuple[Permission, ...]
+    gateway: str
+    local: bool
+    expires_at_s: float | None = None
+
+
+class ShowPolicy(Command[PolicyView], frozen=True, tag="policy.show"):
+    """The policy in force."""
+
+    route: ClassVar = Route("GET", "/v1/policy", _READERS)
+
+
+class ExplainPolicy(Command[PolicyExplanation], frozen=True, tag="policy.explain"):
+    """What the policy in force says about a statement, or about a permission on the gateway, and why.
+
+    Exactly one of ``statement``, with its ``connection``, and ``permission`` is given.
+    """
+
+    route: ClassVar = Route("POST", "/v1/policy/explain", _READERS)
+
+    name: IdentityName
+    kind: IdentityKind = IdentityKind.AGENT
+    groups: tuple[GroupName, ...] = ()
+    owner: str | None = None
+    statement: Annotated[str, Meta(max_length=100_000)] = ""
+    connection: str = ""
+    database: str = ""
+    protocol: str = "postgres"
+    permission: Permission | None = None
+    client_address: str = ""
+    application: str = ""
+    trace: str = ""
+
+
+class WhoAmI(Command[Caller], frozen=True, tag="whoami"):
+    """Who asks, and what they may do here."""
+
+    route: ClassVar = Route("GET", "/v1/whoami", ())

@@ -1,0 +1,57 @@
+"""The ASGI application of the API, put together."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from interlock import __version__
+from interlock.core.administration import COMMANDS, Command
+from interlock.services.ports import Clock
+from interlock.surfaces.api.authentication import Authentication
+from interlock.surfaces.api.events import PATH, EventStreams, describe_events
+from interlock.surfaces.api.gate import Gate
+from interlock.surfaces.api.openapi import describe
+from interlock.surfaces.api.problems import problem_of, response_of
+from interlock.surfaces.api.routes import Executor, add_commands, allowed_methods
+
+
+def build_application(
+    executor: Executor,
+    authentication: Authentication,
+    clock: Clock,
+    streams: EventStreams | None = None,
+    commands: Iterable[type[Command[Any]]] = COMMANDS,
+) -> ASGIApp:
+    """Everything that the API answers; without ``streams`` there is no event stream."""
+    app = FastAPI(
+        title="Interlock", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, openapi_url=None
+    )
+    add_commands(app, commands, executor, authentication)
+    if streams is not None:
+        streams.add_to(app)
+    _add_description(app, describe(commands, {PATH: describe_events()} if streams is not None else {}))
+    app.add_exception_handler(HTTPException, _routing_problem)
+    return Gate(app, clock)
+
+
+def _add_description(app: FastAPI, description: dict[str, Any]) -> None:
+    """Answer with the description; anybody may read it."""
+    encoded = msgspec.json.encode(description)
+
+    async def answer(_: Request) -> Response:
+        return Response(encoded, media_type="application/json")
+
+    app.add_api_route("/openapi.json", answer, methods=["GET"], response_class=Response)
+
+
+async def _routing_problem(request: Request, error: Exception) -> Response:
+    """No such path, or no such method on it."""
+    problem = problem_of(error)
+    if problem.status == 405:
+        problem.headers = {"Allow": allowed_methods(request.app, request)}
+    return response_of(problem)

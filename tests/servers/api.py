@@ -1,0 +1,111 @@
+"""A plain HTTP client of a gateway's API, for tests: it sends what it is told, and reads events as a browser would."""
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Event:
+    """One server-sent event. ``id`` is the last id that there was."""
+
+    name: str
+    id: str
+    data: Any = None
+
+
+@dataclass
+class ApiClient:
+    """``token`` is sent with each request, if there is one."""
+
+    url: str
+    ca_file: Path
+    token: str | None = None
+    timeout_s: float = 30
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request; ``body`` is sent as JSON, bytes as they are. Underscores in header names are hyphens."""
+        connection = self._connect()
+        try:
+            self._send(connection, method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.msg, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.request("GET", path, None, **headers)
+
+    @contextmanager
+    def events(self, path: str = "/v1/events", **headers: str) -> Iterator[Iterator[Event]]:
+        """The event stream: events as they come, until it ends."""
+        connection = self._connect()
+        try:
+            self._send(connection, "GET", path, None, headers)
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            yield read_events(response)
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        place = urlsplit(self.url)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        return http.client.HTTPSConnection(str(place.hostname), place.port, timeout=self.timeout_s, context=context)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any, headers: Mapping[str, str]
+    ) -> None:
+        sent = dict(self.headers)
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, sent)
+
+
+def read_events(lines: Any) -> Iterator[Event]:
+    """Events of a stream, by the rules of the HTML standard as far as the gateway uses them."""
+    last_id, name = "", ""
+    data: list[str] = []
+    try:
+        for raw in lines:
+            line = raw.decode().rstrip("\r\n")
+            if not line:
+                if data:
+                    yield Event(name or "message", last_id, json.loads("\n".join(data)))
+                name, data = "", []
+                continue
+            key, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if key == "id":
+                last_id = value
+            elif key == "event":
+                name = value
+            elif key == "data":
+                data.append(value)
+    except (OSError, http.client.HTTPException):
+        return
