@@ -23,7 +23,7 @@ from interlock.core.administration import (
     RemoveLock,
     RevokeToken,
 )
-from interlock.core.errors import AdministrationRefused
+from interlock.core.errors import AdministrationRefused, NotAllowed
 from interlock.core.ledger import AccessRefused, ConnectionRefused, LockAdded, LockRemoved, SessionClosed, SessionCut
 from interlock.core.lock import LockMode, LockSubject, SessionReceipt
 from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind, TlsMode
@@ -229,8 +229,8 @@ def test_nobody_lifts_its_own_lock(gateway: GatewayServer, responder: Responder)
     own = receipt_name(responder)
     responder.give(AddIdentity(own, IdentityKind.USER, owner="the-operator"))
     locks = [
-        responder.lock(LockSubject.USER, own),
-        responder.lock(LockSubject.OWNER, "the-operator"),
+        responder.lock(LockSubject.USER, own, LockMode.READ_ONLY),
+        responder.lock(LockSubject.OWNER, "the-operator", LockMode.READ_ONLY),
     ]
     for lock in locks:
         with pytest.raises(AdministrationRefused, match="somebody else has to lift it"):
@@ -239,6 +239,9 @@ def test_nobody_lifts_its_own_lock(gateway: GatewayServer, responder: Responder)
         assert (refused.actor, refused.action, refused.subject) == (own, "locks.remove", lock.lock.id)
     with pytest.raises(AdministrationRefused, match="somebody else"):
         responder.give(RemoveIdentity(own))
+    keeping_out = responder.lock(LockSubject.USER, own)
+    with pytest.raises(NotAllowed, match="access is locked"):
+        responder.lift(keeping_out)
     # Whoever has the data directory is not the gateway's to stop: this is how the test cleans up.
     gateway.stop()
     (gateway.data_dir / "state.db").unlink()
