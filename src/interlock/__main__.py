@@ -1,6 +1,6 @@
 """Entry point of the ``interlock`` command."""
 
-from interlock.bootstrap import Bench
+from interlock.bootstrap.bench import Bench
 from interlock.surfaces.cli.application import build
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from interlock.bootstrap import Bench
+from interlock.bootstrap.bench import Bench
 from interlock.core.administration import AddLock, AnswerT, Command, ListLocks, RemoveLock
 from interlock.core.lock import LockMode, LockReceipt, LockSubject
 from tests.servers.endpoint import Endpoint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.services.policy.examples import source
 
-from interlock.bootstrap import Interpreter
+from interlock.bootstrap.interpretation import Interpreter
 from interlock.services import policy
 from interlock.services.policy import PolicyEngine
 from interlock.services.policy.cases import Case, read_cases, run_cases

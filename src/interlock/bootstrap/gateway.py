@@ -1,214 +1,70 @@
-"""Puts the gateway together: the only place that knows all rooms. Only ``__main__`` imports it."""
+"""The running gateway: listeners, services and what runs in the background."""
 
 import asyncio
 import contextlib
 import functools
 import gc
-import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
 from interlock import __version__
-from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
 from interlock.adapters.certificate import api_tls, listener_tls
-from interlock.adapters.clock import SystemClock
-from interlock.adapters.config_file import load_settings
-from interlock.adapters.credentials import Vault
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
 from interlock.adapters.ledger.follower import FollowedLedger
-from interlock.adapters.ledger.ledger import FileLedger
-from interlock.adapters.ledger.opening import Durability, open_ledger
-from interlock.adapters.ledger.reader import FileArchive, PacedArchive
+from interlock.adapters.ledger.reader import PacedArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
-from interlock.adapters.postgres_activity import PostgresActivity
-from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
-from interlock.adapters.postgres_connection import PostgresConnections
-from interlock.adapters.postgres_grants import PostgresGrants
 from interlock.adapters.postgres_replaced import PostgresReplacedRows
-from interlock.adapters.postgres_sampling import PostgresSampler
-from interlock.adapters.private_file import make_private_directory
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
-from interlock.adapters.sealing import open_sealer
-from interlock.adapters.signing import open_signer
-from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.budgets import BudgetTable
-from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
-from interlock.adapters.store.database import Database
-from interlock.adapters.store.identities import IdentityTable
-from interlock.adapters.store.locks import LockTable
-from interlock.adapters.store.sessions import SessionTable
-from interlock.adapters.target_probe import ReachabilityProbe
-from interlock.core.administration import SOCKET_FILE, AnswerT, Command
-from interlock.core.administration.remote import RemoteGateway
-from interlock.core.catalogue import Catalogue
-from interlock.core.detection import find_classes
-from interlock.core.errors import ConfigurationError, EvidenceError, MaskingUnavailable
-from interlock.core.identity import local_actor
+from interlock.bootstrap.interpretation import Interpreter, new_transcript
+from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node, Stopping
+from interlock.core.administration import SOCKET_FILE
+from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
-from interlock.core.operation import Meaning
 from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
-from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
 from interlock.runtime.live_sessions import TICK_S as LIVE_TICK_S
 from interlock.runtime.live_sessions import LiveRegistry
-from interlock.runtime.logs import set_up_logs
 from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
-from interlock.services.administration import Administration, Room
+from interlock.services.administration import Room
 from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
-from interlock.services.approvals.board import Approvals
 from interlock.services.approvals.holding import Holding
 from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.approvals.sampling import Sampling
-from interlock.services.authority import Authority
 from interlock.services.budgets import Budgets
 from interlock.services.callers import Callers
-from interlock.services.cascade import Cascade
 from interlock.services.catalogues import TICK_S as CATALOGUE_TICK_S
-from interlock.services.catalogues import Catalogues
-from interlock.services.cutting import Cutting
-from interlock.services.discovery import Discovery
 from interlock.services.enforcement import Enforcement
 from interlock.services.events import Events
-from interlock.services.evidence import EvidenceService, EvidenceVerifier
-from interlock.services.evidence.archive import SessionTranscriber
+from interlock.services.evidence import EvidenceService
 from interlock.services.evidence.commands import EvidenceCommands
-from interlock.services.kinship import Kinship
-from interlock.services.live import LiveSessions, NoLiveSessions
-from interlock.services.lock_room import LockRoom
 from interlock.services.locks import TICK_S as LOCKS_TICK_S
 from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
-from interlock.services.policy.check import KnownNames
 from interlock.services.policy.commands import PolicyCommands
 from interlock.services.policy.store import PolicyStore
-from interlock.services.policy.tools import PolicyTools
-from interlock.services.state import TokenIssuer
-from interlock.surfaces.api.local_socket import open_local_socket, user_name
-from interlock.surfaces.cli.remote_evidence import RemoteEvidence
-from interlock.surfaces.cli.workbench import EvidenceReader
+from interlock.surfaces.api.local_socket import open_local_socket
 
 log = structlog.get_logger()
-
-STATE_FILE = "state.db"
-LEDGER_DIRECTORY = "ledger"
-RECORDINGS_DIRECTORY = "recordings"
-
-
-class Node:
-    """The data directory, open for writing: ledger, state, secrets. Only one process has it at a time."""
-
-    def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
-        self.settings = settings
-        self.clock = SystemClock()
-        self.data_dir = Path(settings.gateway.data_dir)
-        self._stack = stack
-
-    async def open(self) -> None:
-        """Raises ``ConfigurationError``, ``EvidenceError`` or ``LedgerUnavailable``."""
-        make_private_directory(self.data_dir)
-        self.ledger = self._open_ledger()
-        self._stack.callback(self.ledger.close)
-        self.database = Database(self.data_dir / STATE_FILE)
-        self._stack.callback(self.database.close)
-        self.connections = ConnectionTable(self.database, self.settings.connections)
-        self.identities = IdentityTable(self.database)
-        self.sessions = SessionTable(self.database)
-        self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
-        self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
-        self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
-        self.approvals = Approvals(
-            ApprovalTable(self.database),
-            self.ledger,
-            self.clock,
-            self.sealer,
-            self.settings.approvals,
-            self.identities.find,
-        )
-
-    def _open_ledger(self) -> FileLedger:
-        gateway = self.settings.gateway
-        durability = Durability(gateway.durability.value)
-        signer = open_signer(self.data_dir, gateway.node)
-        return open_ledger(self.data_dir / LEDGER_DIRECTORY, signer, self.clock, durability)
-
-    def catalogues(self, trace: Callable[[Catalogue], Catalogue]) -> Catalogues:
-        """Catalogues of all targets; the caller has ``tick`` called."""
-        reader = PostgresCatalogueReader(self.targets)
-        catalogues = Catalogues(reader, trace, self.connections.find, self.clock, spawn)
-        self._stack.callback(catalogues.close)
-        return catalogues
-
-    def stopping(self, live: LiveSessions) -> "Stopping":
-        """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
-        cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
-        kinship = Kinship(self.identities, self.sessions, live)
-        locks = Locks(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
-        locks.load()
-        self.approvals.bar_on = locks.bar_on
-        cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
-        return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
-
-    def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:
-        """Who may give commands; without ``policies``, the gateway's own operators only."""
-        return Authority(self.ledger, self.clock, self.settings.gateway.node, policies, stopping.locks)
-
-    def administration(
-        self,
-        stopping: "Stopping",
-        authority: Authority,
-        token_issuer: TokenIssuer | None = None,
-        rooms: Iterable[Room] = (),
-    ) -> Administration:
-        return Administration(
-            ledger=self.ledger,
-            clock=self.clock,
-            identities=self.identities,
-            connections=self.connections,
-            credentials=self.vault,
-            probe=ReachabilityProbe(self.vault),
-            discovery=Discovery(
-                PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
-            ),
-            grants=PostgresGrants(self.targets),
-            cascade=stopping.cascade,
-            protocols=tuple(PROTOCOLS),
-            token_issuer=token_issuer,
-            authority=authority,
-            rooms=(stopping.room, *rooms),
-        )
-
-    def approval_link(self, approval: str) -> str:
-        """Where a request can be answered."""
-        url = self.settings.api.public_url
-        return f"{url}/approvals/{approval}" if url else f"interlock approvals show {approval}"
-
-
-class Stopping(NamedTuple):
-    """The services that stop somebody."""
-
-    locks: Locks
-    cascade: Cascade
-    room: LockRoom
 
 
 async def serve(settings: Settings, ready: Callable[["Gateway"], None] | None = None) -> None:
@@ -411,9 +267,9 @@ class Gateway:
         """What carries out commands besides administration itself."""
         node = self._node
         archive = PacedArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
-        evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), _transcriber, FileEvidenceStore())
+        evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), new_transcript, FileEvidenceStore())
         return [
-            ApprovalRoom(node.approvals, _transcriber, node.approval_link, self._rehearsals()),
+            ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
         ]
@@ -489,87 +345,3 @@ def _split_address(address: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise ConfigurationError(f"{address!r} is not an address: write host:port")
     return host.strip("[]"), int(port)
-
-
-class Interpreter:
-    """Implements ``services.policy.interpreter.Interpreter`` with the protocols' parsers."""
-
-    def interpret(self, protocol: str, text: str) -> Meaning:
-        if protocol not in PROTOCOLS:
-            raise ConfigurationError(f"there is no protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}")
-        return PROTOCOLS[protocol].interpret(text, ("public",))
-
-
-def _transcriber(protocol: str) -> SessionTranscriber:
-    if protocol not in PROTOCOLS:
-        raise EvidenceError(f"recorded with the protocol {protocol!r}, which this version does not know")
-    return PROTOCOLS[protocol].new_transcript()
-
-
-class Bench:
-    """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
-
-    def __init__(self, config: Path | None, remote: RemoteGateway | None = None) -> None:
-        self._config = config
-        self._remote = remote
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        return load_settings(self._config) if self._config else Settings()
-
-    @functools.cached_property
-    def policy(self) -> PolicyTools:
-        settings = self.settings
-        known = self._config is not None
-        names = KnownNames(
-            connections=frozenset(settings.connections) if known else None,
-            gateways=frozenset({settings.gateway.node}) if known else None,
-        )
-        reader = PolicyFiles(settings.policy.files, Path.cwd())
-        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
-
-    @functools.cached_property
-    def reading(self) -> EvidenceReader:
-        return self.evidence if self._remote is None else RemoteEvidence(self.administer)
-
-    @functools.cached_property
-    def evidence(self) -> EvidenceService:
-        if self._remote is not None:
-            raise ConfigurationError("this reads the gateway's data directory on its own machine: leave --api away")
-        data_dir = Path(self.settings.gateway.data_dir)
-        if not (data_dir / LEDGER_DIRECTORY).is_dir():
-            raise ConfigurationError(f"{data_dir}: there is no evidence; is this the gateway's data directory?")
-        sealer = asyncio.run(open_sealer(self.settings.secrets, data_dir))
-        archive = FileArchive(data_dir / LEDGER_DIRECTORY, data_dir / RECORDINGS_DIRECTORY)
-        return EvidenceService(archive, WrappedSessionKeys(sealer), _transcriber, FileEvidenceStore())
-
-    @functools.cached_property
-    def verifier(self) -> EvidenceVerifier:
-        return EvidenceVerifier(FileEvidenceStore(), WrappedSessionKeys(None))
-
-    def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
-        set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
-        _run_loop(serve(self.settings, ready))
-
-    def administer(self, command: Command[AnswerT]) -> AnswerT:
-        if self._remote is not None:
-            return send_remote_command(self._remote, command)
-        try:
-            return send_command(Path(self.settings.gateway.data_dir), command)
-        except GatewayNotRunning:
-            return asyncio.run(self._administer_here(command))
-
-    async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
-        async with contextlib.AsyncExitStack() as stack:
-            node = Node(self.settings, stack)
-            await node.open()
-            stopping = node.stopping(NoLiveSessions())
-            rooms = (ApprovalRoom(node.approvals, _transcriber, node.approval_link),)
-            administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
-            return await administration.execute(command, local_actor(user_name(os.geteuid())))
-
-
-def _run_loop(work: Awaitable[None]) -> None:
-    import uvloop
-
-    uvloop.run(_run(work))

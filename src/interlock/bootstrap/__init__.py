@@ -1,0 +1,1 @@
+"""Puts the gateway together: the only room that knows all others. Only ``__main__`` imports it."""

@@ -1,0 +1,99 @@
+"""What the command line works with: a running gateway, its API, or the data directory itself."""
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
+from interlock.adapters.clock import SystemClock
+from interlock.adapters.config_file import load_settings
+from interlock.adapters.evidence_files import FileEvidenceStore
+from interlock.adapters.ledger.reader import FileArchive
+from interlock.adapters.policy_files import PolicyFiles
+from interlock.adapters.recordings.keys import WrappedSessionKeys
+from interlock.adapters.sealing import open_sealer
+from interlock.bootstrap.gateway import Gateway, serve
+from interlock.bootstrap.interpretation import Interpreter, new_transcript
+from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node
+from interlock.core.administration import AnswerT, Command
+from interlock.core.administration.remote import RemoteGateway
+from interlock.core.errors import ConfigurationError
+from interlock.core.identity import local_actor
+from interlock.core.settings import Settings
+from interlock.runtime.logs import set_up_logs
+from interlock.services.approvals.room import ApprovalRoom
+from interlock.services.evidence import EvidenceService, EvidenceVerifier
+from interlock.services.live import NoLiveSessions
+from interlock.services.policy.check import KnownNames
+from interlock.services.policy.tools import PolicyTools
+from interlock.surfaces.api.local_socket import user_name
+from interlock.surfaces.cli.remote_evidence import RemoteEvidence
+from interlock.surfaces.cli.workbench import EvidenceReader
+
+
+class Bench:
+    """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
+
+    def __init__(self, config: Path | None, remote: RemoteGateway | None = None) -> None:
+        self._config = config
+        self._remote = remote
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return load_settings(self._config) if self._config else Settings()
+
+    @functools.cached_property
+    def policy(self) -> PolicyTools:
+        settings = self.settings
+        known = self._config is not None
+        names = KnownNames(
+            connections=frozenset(settings.connections) if known else None,
+            gateways=frozenset({settings.gateway.node}) if known else None,
+        )
+        reader = PolicyFiles(settings.policy.files, Path.cwd())
+        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
+
+    @functools.cached_property
+    def reading(self) -> EvidenceReader:
+        return self.evidence if self._remote is None else RemoteEvidence(self.administer)
+
+    @functools.cached_property
+    def evidence(self) -> EvidenceService:
+        if self._remote is not None:
+            raise ConfigurationError("this reads the gateway's data directory on its own machine: leave --api away")
+        data_dir = Path(self.settings.gateway.data_dir)
+        if not (data_dir / LEDGER_DIRECTORY).is_dir():
+            raise ConfigurationError(f"{data_dir}: there is no evidence; is this the gateway's data directory?")
+        sealer = asyncio.run(open_sealer(self.settings.secrets, data_dir))
+        archive = FileArchive(data_dir / LEDGER_DIRECTORY, data_dir / RECORDINGS_DIRECTORY)
+        return EvidenceService(archive, WrappedSessionKeys(sealer), new_transcript, FileEvidenceStore())
+
+    @functools.cached_property
+    def verifier(self) -> EvidenceVerifier:
+        return EvidenceVerifier(FileEvidenceStore(), WrappedSessionKeys(None))
+
+    def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
+        import uvloop
+
+        set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
+        uvloop.run(serve(self.settings, ready))
+
+    def administer(self, command: Command[AnswerT]) -> AnswerT:
+        if self._remote is not None:
+            return send_remote_command(self._remote, command)
+        try:
+            return send_command(Path(self.settings.gateway.data_dir), command)
+        except GatewayNotRunning:
+            return asyncio.run(self._administer_here(command))
+
+    async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
+        async with contextlib.AsyncExitStack() as stack:
+            node = Node(self.settings, stack)
+            await node.open()
+            stopping = node.stopping(NoLiveSessions())
+            rooms = (ApprovalRoom(node.approvals, new_transcript, node.approval_link),)
+            administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
+            return await administration.execute(command, local_actor(user_name(os.geteuid())))

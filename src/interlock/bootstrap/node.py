@@ -1,0 +1,146 @@
+"""The data directory and the services that work with or without a running gateway."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from interlock.adapters.clock import SystemClock
+from interlock.adapters.credentials import Vault
+from interlock.adapters.ledger.ledger import FileLedger
+from interlock.adapters.ledger.opening import Durability, open_ledger
+from interlock.adapters.postgres_activity import PostgresActivity
+from interlock.adapters.postgres_catalogue import PostgresCatalogueReader
+from interlock.adapters.postgres_connection import PostgresConnections
+from interlock.adapters.postgres_grants import PostgresGrants
+from interlock.adapters.postgres_sampling import PostgresSampler
+from interlock.adapters.private_file import make_private_directory
+from interlock.adapters.sealing import open_sealer
+from interlock.adapters.signing import open_signer
+from interlock.adapters.store.approvals import ApprovalTable
+from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
+from interlock.adapters.store.database import Database
+from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.locks import LockTable
+from interlock.adapters.store.sessions import SessionTable
+from interlock.adapters.target_probe import ReachabilityProbe
+from interlock.core.catalogue import Catalogue
+from interlock.core.detection import find_classes
+from interlock.core.settings import Settings
+from interlock.protocols.registry import PROTOCOLS
+from interlock.runtime.dialer import target_tls_context
+from interlock.runtime.tasks import spawn
+from interlock.services.administration import Administration, Room
+from interlock.services.approvals.board import Approvals
+from interlock.services.authority import Authority
+from interlock.services.cascade import Cascade
+from interlock.services.catalogues import Catalogues
+from interlock.services.cutting import Cutting
+from interlock.services.discovery import Discovery
+from interlock.services.kinship import Kinship
+from interlock.services.live import LiveSessions
+from interlock.services.lock_room import LockRoom
+from interlock.services.locks import Locks
+from interlock.services.policy.store import PolicyStore
+from interlock.services.state import TokenIssuer
+
+STATE_FILE = "state.db"
+LEDGER_DIRECTORY = "ledger"
+RECORDINGS_DIRECTORY = "recordings"
+
+
+class Node:
+    """The data directory, open for writing: ledger, state, secrets. Only one process has it at a time."""
+
+    def __init__(self, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.data_dir = Path(settings.gateway.data_dir)
+        self._stack = stack
+
+    async def open(self) -> None:
+        """Raises ``ConfigurationError``, ``EvidenceError`` or ``LedgerUnavailable``."""
+        make_private_directory(self.data_dir)
+        self.ledger = self._open_ledger()
+        self._stack.callback(self.ledger.close)
+        self.database = Database(self.data_dir / STATE_FILE)
+        self._stack.callback(self.database.close)
+        self.connections = ConnectionTable(self.database, self.settings.connections)
+        self.identities = IdentityTable(self.database)
+        self.sessions = SessionTable(self.database)
+        self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
+        self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
+        self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
+        self.approvals = Approvals(
+            ApprovalTable(self.database),
+            self.ledger,
+            self.clock,
+            self.sealer,
+            self.settings.approvals,
+            self.identities.find,
+        )
+
+    def _open_ledger(self) -> FileLedger:
+        gateway = self.settings.gateway
+        durability = Durability(gateway.durability.value)
+        signer = open_signer(self.data_dir, gateway.node)
+        return open_ledger(self.data_dir / LEDGER_DIRECTORY, signer, self.clock, durability)
+
+    def catalogues(self, trace: Callable[[Catalogue], Catalogue]) -> Catalogues:
+        """Catalogues of all targets; the caller has ``tick`` called."""
+        reader = PostgresCatalogueReader(self.targets)
+        catalogues = Catalogues(reader, trace, self.connections.find, self.clock, spawn)
+        self._stack.callback(catalogues.close)
+        return catalogues
+
+    def stopping(self, live: LiveSessions) -> "Stopping":
+        """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
+        cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
+        kinship = Kinship(self.identities, self.sessions, live)
+        locks = Locks(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
+        locks.load()
+        self.approvals.bar_on = locks.bar_on
+        cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
+        return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
+
+    def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:
+        """Who may give commands; without ``policies``, the gateway's own operators only."""
+        return Authority(self.ledger, self.clock, self.settings.gateway.node, policies, stopping.locks)
+
+    def administration(
+        self,
+        stopping: "Stopping",
+        authority: Authority,
+        token_issuer: TokenIssuer | None = None,
+        rooms: Iterable[Room] = (),
+    ) -> Administration:
+        return Administration(
+            ledger=self.ledger,
+            clock=self.clock,
+            identities=self.identities,
+            connections=self.connections,
+            credentials=self.vault,
+            probe=ReachabilityProbe(self.vault),
+            discovery=Discovery(
+                PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
+            ),
+            grants=PostgresGrants(self.targets),
+            cascade=stopping.cascade,
+            protocols=tuple(PROTOCOLS),
+            token_issuer=token_issuer,
+            authority=authority,
+            rooms=(stopping.room, *rooms),
+        )
+
+    def approval_link(self, approval: str) -> str:
+        """Where a request can be answered."""
+        url = self.settings.api.public_url
+        return f"{url}/approvals/{approval}" if url else f"interlock approvals show {approval}"
+
+
+class Stopping(NamedTuple):
+    """The services that stop somebody."""
+
+    locks: Locks
+    cascade: Cascade
+    room: LockRoom
