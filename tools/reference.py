@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import reference_commands, reference_configuration, reference_events, reference_metrics
+from tools import reference_api, reference_commands, reference_configuration, reference_events, reference_metrics
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/api.md": reference_api.render,
     "reference/commands.md": reference_commands.render,
     "reference/configuration.md": reference_configuration.render,
     "reference/events.md": reference_events.render,
