@@ -9,8 +9,7 @@ import pytest
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AlertRaised, AnyRecord
-from interlock.core.lock import LockMode
-from interlock.core.settings import AlertLock, AlertSettings
+from interlock.core.settings import AlertSettings
 from interlock.services import alerts as module
 from interlock.services.alerts import DenialAlerts
 from tests.clocks import ManualClock
@@ -46,12 +45,12 @@ class Watch:
     async def alert(self, alert: AlertRaised) -> None:
         self.events.append("told")
 
-    async def lock_identity(self, principal: Principal, mode: LockMode, reason: str, ttl_s: float, cause: str) -> None:
-        self.events.append(("locked", principal.name, mode, ttl_s, cause))
+    async def trip(self, principal: Principal, run: str, alert: AlertRaised) -> None:
+        self.events.append(("locked", principal.name, run))
 
-    async def deny(self, times: int, principal: Principal | None = None) -> None:
+    async def deny(self, times: int, principal: Principal | None = None, run: str = "") -> None:
         for _ in range(times):
-            self.alerts.note(principal or agent())
+            self.alerts.note(principal or agent(), run)
         await self.settle()
 
     async def settle(self) -> None:
@@ -77,10 +76,11 @@ async def test_below_the_limit_nothing_happens() -> None:
 async def test_a_storm_is_one_alert() -> None:
     watch = Watch()
     await watch.deny(1000)
-    (alert, told) = watch.events
+    (alert, locked, told) = watch.events
     assert isinstance(alert, AlertRaised)
     assert (alert.alert, alert.principal, alert.count) == ("denials", "ci-1", 5)
     assert alert.text == "Agent ci-1 was denied 5 times, 5 of them or more within 60 s"
+    assert locked == ("locked", "ci-1", "")
     assert told == "told"
 
 
@@ -110,15 +110,15 @@ async def test_it_can_be_turned_off() -> None:
     assert watch.events == []
 
 
-@pytest.mark.parametrize(("lock", "mode"), [(AlertLock.FREEZE, LockMode.FREEZE), (AlertLock.REFUSE, LockMode.REFUSE)])
-async def test_it_can_lock(lock: AlertLock, mode: LockMode) -> None:
-    watch = Watch(AlertSettings(denials=5, lock=lock, lock_s=90.0))
-    await watch.deny(50)
-    assert watch.events[1:] == [("locked", "ci-1", mode, 90.0, "alert denials"), "told"]
+async def test_the_lock_is_told_of_the_run_of_the_last_denial() -> None:
+    watch = Watch()
+    await watch.deny(4, run="first")
+    await watch.deny(1, run="second")
+    assert watch.events[1:] == [("locked", "ci-1", "second"), "told"]
 
 
 async def test_nothing_follows_before_it_is_on_record() -> None:
-    watch = Watch(AlertSettings(denials=1, lock=AlertLock.REFUSE))
+    watch = Watch(AlertSettings(denials=1))
     watch.later = asyncio.get_running_loop().create_future()
     watch.alerts.note(agent())
     await asyncio.sleep(0)
@@ -129,7 +129,7 @@ async def test_nothing_follows_before_it_is_on_record() -> None:
 
 
 async def test_what_cannot_be_recorded_has_no_consequences() -> None:
-    watch = Watch(AlertSettings(denials=1, lock=AlertLock.REFUSE))
+    watch = Watch(AlertSettings(denials=1))
     watch.failure = LedgerUnavailable("disk full")
     await watch.deny(3)
     assert watch.events == []
@@ -139,8 +139,8 @@ async def test_people_are_told_although_the_lock_fails(monkeypatch: pytest.Monke
     async def fail(*_: object) -> None:
         raise AdministrationRefused("no")
 
-    watch = Watch(AlertSettings(denials=1, lock=AlertLock.REFUSE))
-    monkeypatch.setattr(watch, "lock_identity", fail)
+    watch = Watch(AlertSettings(denials=1))
+    monkeypatch.setattr(watch, "trip", fail)
     await watch.deny(1)
     assert watch.events[1:] == ["told"]
     monkeypatch.setattr(watch, "alert", fail)

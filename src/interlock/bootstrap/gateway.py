@@ -43,6 +43,7 @@ from interlock.runtime.metrics import Metrics
 from interlock.runtime.tasks import spawn
 from interlock.runtime.tls import server_end_point
 from interlock.services.administration import Room
+from interlock.services.alert_lock import AlertLocks
 from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.board import TICK_S as APPROVALS_TICK_S
 from interlock.services.approvals.holding import Holding
@@ -209,7 +210,8 @@ class Gateway:
 
     def _reception(self, authenticator: TokenAuthenticator) -> Reception:
         node = self._node
-        alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn)
+        locker = AlertLocks(self.settings.alerts, self.stopping.locks, node.clock)
+        alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn, locker=locker)
         enforcement = Enforcement(
             self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
         )

@@ -99,6 +99,13 @@ class AlertLock(enum.Enum):
     REFUSE = "refuse"
 
 
+class AlertLockSubject(enum.Enum):
+    """Whom the lock is on that an alert trips."""
+
+    IDENTITY = "identity"
+    RUN = "run"
+
+
 class IdentityKind(enum.Enum):
     """What a token's holder is."""
 
@@ -574,8 +581,15 @@ class AlertSettings(Table, frozen=True):
     ] = 50
     denials_window_s: Annotated[float, Meta(ge=1, le=86_400, description="Within so many seconds.")] = 60.0
     lock: Annotated[
-        AlertLock, Meta(description="Lock that such an alert puts on the identity: `none`, `freeze` or `refuse`.")
+        AlertLock, Meta(description="Lock that such an alert adds by itself: `none`, `freeze` or `refuse`.")
     ] = AlertLock.NONE
+    lock_on: Annotated[
+        AlertLockSubject,
+        Meta(
+            description="Whom that lock is on: the `identity`, or only the `run` in which something was denied last. "
+            "Where the client names no run, the identity."
+        ),
+    ] = AlertLockSubject.IDENTITY
     lock_s: Annotated[
         float, Meta(ge=1, le=86_400 * 30, description="How long that lock stays, unless somebody lifts it.")
     ] = 3600.0

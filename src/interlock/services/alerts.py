@@ -1,4 +1,4 @@
-"""Notices storms of denials: one alert for each identity, however long it goes on, and if so configured a lock.
+"""Notices storms of denials: one alert for each identity, however long it goes on, and what follows from it.
 
 An alert is on the ledger before anybody is told or locked. Noting a denial costs a few counts and never waits; what is
 remembered is bounded.
@@ -13,8 +13,7 @@ from interlock.core.budget import Book, BookFull, Window
 from interlock.core.errors import InterlockError
 from interlock.core.identity import Principal
 from interlock.core.ledger import AlertRaised
-from interlock.core.lock import LockMode
-from interlock.core.settings import AlertLock, AlertSettings
+from interlock.core.settings import AlertSettings
 from interlock.services.ports import Clock, Ledger
 
 log = structlog.get_logger()
@@ -22,7 +21,6 @@ log = structlog.get_logger()
 MAX_IDENTITIES = 20_000
 """Identities whose denials are counted at a time; more are not, until the denials of others are long ago."""
 _SWEPT_AT_ONCE = 50
-_MODES = {AlertLock.FREEZE: LockMode.FREEZE, AlertLock.REFUSE: LockMode.REFUSE}
 
 Spawn = Callable[[Coroutine[Any, Any, object], str], object]
 
@@ -34,11 +32,11 @@ class AlertNotifier(Protocol):
         """Pass an alert on. Raises ``InterlockError`` when that fails."""
 
 
-class LockAdder(Protocol):
-    """Puts a lock on an identity."""
+class AlertLocker(Protocol):
+    """Stops whom an alert is about."""
 
-    async def lock_identity(self, principal: Principal, mode: LockMode, reason: str, ttl_s: float, cause: str) -> None:
-        """Lock it for ``ttl_s`` seconds from now; what is locked already stays so. Raises ``InterlockError``."""
+    async def trip(self, principal: Principal, run: str, alert: AlertRaised) -> None:
+        """Lock the identity, or the run that it was in; what is locked already stays so. Raises ``InterlockError``."""
 
 
 class _Storm:
@@ -66,20 +64,20 @@ class DenialAlerts:
         clock: Clock,
         spawn: Spawn,
         notifier: AlertNotifier | None = None,
-        locks: LockAdder | None = None,
+        locker: AlertLocker | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
         self._spawn = spawn
         self._notifier = notifier
-        self._locks = locks
+        self._locker = locker
         self._book = Book(MAX_IDENTITIES)
         self._storms: dict[str, _Storm] = {}
         self.counts = AlertCounts()
 
-    def note(self, principal: Principal) -> None:
-        """Something was denied to this principal. Raises ``OSError`` when there is no clock."""
+    def note(self, principal: Principal, run: str = "") -> None:
+        """Something was denied to this principal in this run. Raises ``OSError`` when there is no clock."""
         settings = self._settings
         if settings.denials == 0:
             return
@@ -101,7 +99,7 @@ class DenialAlerts:
         storm.count += 1
         if now_s - storm.told_at_s >= settings.denials_window_s:
             storm.told_at_s = now_s
-            self._raise(principal, storm.count)
+            self._raise(principal, run, storm.count)
 
     def _window(self, key: str, now_s: float) -> Window | None:
         self._book.touched.clear()
@@ -113,15 +111,15 @@ class DenialAlerts:
             log.warning("denials not counted", reason="too many identities are denied things")
             return None
 
-    def _raise(self, principal: Principal, count: int) -> None:
+    def _raise(self, principal: Principal, run: str, count: int) -> None:
         self.counts.denials += 1
         settings = self._settings
         often = f"{settings.denials} of them or more within {settings.denials_window_s:g} s"
         text = f"{principal.kind.value} {principal.name} was denied {count} times, {often}"
         log.warning("alert", alert="denials", principal=principal.name, count=count)
-        self._spawn(self._act(principal, AlertRaised("denials", principal.name, text, count)), "alert")
+        self._spawn(self._act(principal, run, AlertRaised("denials", principal.name, text, count)), "alert")
 
-    async def _act(self, principal: Principal, alert: AlertRaised) -> None:
+    async def _act(self, principal: Principal, run: str, alert: AlertRaised) -> None:
         """Record, lock, tell: what fails is logged, and what does not depend on it is done."""
         try:
             accepted = self._ledger.append(alert)
@@ -130,17 +128,13 @@ class DenialAlerts:
         except InterlockError as error:
             log.error("alert not recorded, so nothing follows from it", error=str(error))
             return
-        mode = _MODES.get(self._settings.lock)
-        if mode is not None and self._locks is not None:
-            await self._lock(self._locks, principal, mode, alert)
+        if self._locker is not None:
+            try:
+                await self._locker.trip(principal, run, alert)
+            except InterlockError as error:
+                log.error("nobody locked after an alert", principal=principal.name, error=str(error))
         if self._notifier is not None:
             try:
                 await self._notifier.alert(alert)
             except InterlockError as error:
                 log.error("nobody told of an alert", error=str(error))
-
-    async def _lock(self, locks: LockAdder, principal: Principal, mode: LockMode, alert: AlertRaised) -> None:
-        try:
-            await locks.lock_identity(principal, mode, alert.text, self._settings.lock_s, "alert denials")
-        except InterlockError as error:
-            log.error("identity not locked after an alert", principal=principal.name, error=str(error))

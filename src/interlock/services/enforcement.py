@@ -366,7 +366,7 @@ class SessionGuard:
             return
         try:
             if self._alerts is not None:
-                self._alerts.note(self._session.principal)
+                self._alerts.note(self._session.principal, self._session.trace)
             limits = self._policies.engine.denial_limits
             if limits and self._budgets is not None:
                 self._budgets.note_denial(limits)
