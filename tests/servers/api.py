@@ -1,7 +1,12 @@
-"""A plain HTTP client of a gateway's API, for tests: it sends what it is told, and reads events as a browser would."""
+"""A plain HTTP client of a gateway's API, for tests: it sends what it is told, and reads events as a browser would.
 
+It speaks TLS, or plain HTTP on a gateway's Unix socket.
+"""
+
+import functools
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,13 +40,16 @@ class Event:
 
 @dataclass
 class ApiClient:
-    """``token`` is sent with each request, if there is one."""
+    """``token`` is sent with each request, if there is one. ``source`` is the address to come from."""
 
-    url: str
-    ca_file: Path
+    url: str = ""
+    ca_file: Path | None = None
     token: str | None = None
     timeout_s: float = 30
     headers: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    socket_file: Path | None = None
+    """Where to connect in the place of ``url``."""
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; ``body`` is sent as JSON, bytes as they are. Underscores in header names are hyphens."""
@@ -68,10 +76,17 @@ class ApiClient:
         finally:
             connection.close()
 
-    def _connect(self) -> http.client.HTTPSConnection:
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.socket_file is not None:
+            return _SocketConnection(self.socket_file, self.timeout_s)
         place = urlsplit(self.url)
-        context = ssl.create_default_context(cafile=self.ca_file)
-        return http.client.HTTPSConnection(str(place.hostname), place.port, timeout=self.timeout_s, context=context)
+        return http.client.HTTPSConnection(
+            str(place.hostname),
+            place.port,
+            timeout=self.timeout_s,
+            context=_context(self.ca_file),
+            source_address=(self.source, 0) if self.source else None,
+        )
 
     def _send(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: Any, headers: Mapping[str, str]
@@ -85,6 +100,22 @@ class ApiClient:
             sent["Content-Type"] = "application/json"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, sent)
+
+
+@functools.cache
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, file: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._file = file
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._file))
 
 
 def read_events(lines: Any) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from interlock.core.administration import SOCKET_FILE
 from tests.servers.api import ApiClient
 from tests.servers.endpoint import Endpoint
 from tests.servers.process import ServerProcess, free_port
@@ -150,6 +151,10 @@ class GatewayServer:
     def api(self, token: str | None = None) -> ApiClient:
         """The API over TLS, for whoever has this token."""
         return ApiClient(self.api_url, self.certificate_file, token)
+
+    def local_api(self) -> ApiClient:
+        """The API on the Unix socket, for the gateway's own operators."""
+        return ApiClient(socket_file=self.data_dir / SOCKET_FILE)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")

@@ -1,0 +1,76 @@
+"""Who calls the API in tests, and what they ask: people with each permission, bad tokens, one request of each kind."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from interlock.core.administration import Command, Permission
+from interlock.core.administration.requests import CommandRequest, request_of
+from tests.servers.api import ApiClient
+from tests.servers.gateway import GatewayServer
+
+ROLES: Mapping[str, frozenset[Permission]] = {
+    "admin": frozenset({Permission.ADMINISTER}),
+    "reviewer": frozenset({Permission.REVIEW}),
+    "responder": frozenset({Permission.RESPOND}),
+    "auditor": frozenset({Permission.AUDIT}),
+    "developer": frozenset({Permission.DEVELOP}),
+    "nobody": frozenset(),
+}
+"""Groups, which are also the names of their only members, and what the policy below gives them."""
+
+_PERMIT = '@id("{role}s") permit (principal in Group::"{role}", action == Action::"{action}", resource is Gateway);\n'
+
+POLICY = "".join(
+    _PERMIT.format(role=role, action=permission.value)
+    for role, permissions in ROLES.items()
+    for permission in permissions
+)
+
+
+def person(gateway: GatewayServer, *roles: str, name: str = "", **token: Any) -> ApiClient:
+    """The API for somebody in these groups, named after the first of them."""
+    return gateway.api(gateway.token(name or roles[0], roles, kind="user", **token))
+
+
+def issued(gateway: GatewayServer, token: str, **changes: object) -> str:
+    """A token like this one but for some claims, with the genuine signature of the development issuer."""
+    header, payload = (_part(token, number) for number in (0, 1))
+    key = ECKey.import_key((gateway.data_dir / "development-issuer.key").read_bytes())
+    return jws.serialize_compact(header, json.dumps(payload | changes).encode(), key, algorithms=[header["alg"]])
+
+
+def _part(token: str, number: int) -> dict[str, Any]:
+    text = token.split(".")[number]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return found
+
+
+def example_request(kind: type[Command[Any]]) -> CommandRequest:
+    """A well-formed request for a command, about things that are not there: derived from the types of its fields."""
+    (reference,), schemas = msgspec.json.schema_components([kind])
+    fields = _example(reference, schemas)
+    fields.pop("command")
+    return request_of(msgspec.convert(fields, kind))
+
+
+def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        return _example(schema["anyOf"][0], schemas)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema["type"]
+    if kind == "object":
+        return {name: _example(schema["properties"][name], schemas) for name in schema.get("required", ())}
+    if kind == "array":
+        return [_example(schema["items"], schemas)] * schema.get("minItems", 0)
+    if kind == "string":
+        return "x" * max(1, schema.get("minLength", 1))
+    return {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1.0), "boolean": False}[kind]
