@@ -102,7 +102,7 @@ def test_scenario_2_code_freeze(
         assert frozen_code() != before
 
 
-def test_a_code_freeze_keeps_what_was_not_committed_from_being_so(
+def test_scenario_2_code_freeze_keeps_what_was_not_committed_from_being_so(
     gateway: GatewayServer, responder: Responder, frozen_code: Any, target: Endpoint
 ) -> None:
     before = frozen_code()
@@ -152,7 +152,7 @@ def test_scenario_12_kill_in_flight(
         assert not [entry for entry in postgres.logged_statements(position) if entry.pid == agent.info.backend_pid]
 
 
-def test_a_lock_stops_forty_sessions_of_which_ten_run(
+def test_scenario_12_kill_in_flight_of_forty_sessions(
     gateway: GatewayServer, responder: Responder, postgres: PostgresServer
 ) -> None:
     endpoint = of(gateway, responder, "swarm")
@@ -174,7 +174,7 @@ def test_a_lock_stops_forty_sessions_of_which_ten_run(
         assert not [entry for entry in postgres.logged_statements(position) if entry.text == "SELECT 1"]
 
 
-def test_what_a_client_has_not_read_is_dropped(gateway: GatewayServer, responder: Responder) -> None:
+def test_scenario_12_kill_in_flight_drops_what_was_not_read(gateway: GatewayServer, responder: Responder) -> None:
     """Megabytes are on their way to a client that does not read: the lock does not wait for it."""
     with psycopg.connect(**of(gateway, responder, "slow").parameters(), autocommit=True) as connection:
         connection.pgconn.send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 200000)")
