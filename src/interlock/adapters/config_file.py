@@ -23,6 +23,8 @@ _REFERENCE_HINT: Final = (
     'secrets are not written in this file: refer to them, as in credential = { env = "CRM_PASSWORD" }, '
     '{ file = "crm.password" } or { sealed = true }'
 )
+_REFER: Final = 'refer to where it is kept, as in { env = "NAME" } or { file = "name" }'
+_SECRETS: Final = (("secret",), ("slack",), ("apprise",))
 Place = tuple[str | int, ...]
 TableT = TypeVar("TableT", bound=Table)
 
@@ -175,7 +177,7 @@ def _unknown_key(key: str, allowed: list[str]) -> str:
 
 
 def _hint_for(place: Place) -> str:
-    return f"; {_REFERENCE_HINT}" if "credential" in place else ""
+    return f"; {_REFERENCE_HINT}" if "credential" in place else f"; {_REFER}" if place[-1:] in _SECRETS else ""
 
 
 def _leaf_problem(hint: Any, message: str) -> str:

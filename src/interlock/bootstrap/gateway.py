@@ -26,6 +26,7 @@ from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.store.budgets import BudgetTable
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node, Stopping
+from interlock.bootstrap.notifying import Notifying
 from interlock.core.administration import SOCKET_FILE
 from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.ledger import GatewayStarted, GatewayStopped
@@ -109,6 +110,7 @@ class Gateway:
         node, settings = self._node, self.settings
         await node.open()
         await self._record_start()
+        self.notifying = self._start_notifying()
         await node.sessions.interrupt_open(node.clock.now_s())
         await node.approvals.interrupt_open()
         self._background(_every_async(APPROVALS_TICK_S, node.approvals.tick), "approvals tick")
@@ -133,8 +135,16 @@ class Gateway:
             await accepted
         self._stack.callback(lambda: node.ledger.note(GatewayStopped(gateway.node)))
 
+    def _start_notifying(self) -> Notifying:
+        notifying = Notifying(self._node)
+        notifying.start(self._background)
+        self._stack.push_async_callback(notifying.notifications.settle)
+        self.metrics.watch_notifications(notifying.counts)
+        return notifying
+
     def _start_locks(self) -> Stopping:
         stopping = self._node.stopping(self.live)
+        stopping.locks.listeners.append(self.notifying.notifications)
         self._background(_keep_expiring(stopping.locks), "locks")
         self._background(_every(LIVE_TICK_S, self.live.notice_leaving), "frozen sessions")
         return stopping
@@ -210,8 +220,9 @@ class Gateway:
 
     def _reception(self, authenticator: TokenAuthenticator) -> Reception:
         node = self._node
+        people = self.notifying.notifications
         locker = AlertLocks(self.settings.alerts, self.stopping.locks, node.clock)
-        alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn, locker=locker)
+        alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn, people, locker)
         enforcement = Enforcement(
             self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
         )
@@ -274,6 +285,7 @@ class Gateway:
             ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
+            self.notifying.room,
         ]
 
     def _serve_api(self, issuer: DevelopmentIssuer | None, authenticator: TokenAuthenticator) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from interlock.core.settings import NAME_PATTERN, ConnectionSettings, IssuerSettings, Settings
+from interlock.core.settings import NAME_PATTERN, ConnectionSettings, IssuerSettings, NotificationSettings, Settings
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -18,6 +18,7 @@ def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[
         *_duplicate_issuers(settings.issuers),
         *_unknown_issuers(settings),
         *_wrong_connections(settings.connections, protocols),
+        *_wrong_channels(settings.notifications),
     ]
 
 
@@ -50,3 +51,10 @@ def _wrong_connections(connections: dict[str, ConnectionSettings], protocols: tu
             text = f"unknown protocol {connection.protocol!r}; allowed: {', '.join(protocols)}"
             problems.append(Problem(("connections", name, "protocol"), text))
     return problems
+
+
+def _wrong_channels(channels: dict[str, NotificationSettings]) -> list[Problem]:
+    text = "{!r} cannot name a channel; allowed: letters, digits, '_', '.', '-', at most 63"
+    return [
+        Problem(("notifications", name), text.format(name)) for name in channels if not NAME_PATTERN.fullmatch(name)
+    ]

@@ -285,6 +285,19 @@ class IncidentClosed(Record, frozen=True, tag="incident.closed"):
     reason: str
 
 
+class NotificationFailed(Record, frozen=True, tag="notification.failed"):
+    """A channel was not told of something, and will not be: ``event`` is what kind of thing, ``subject`` its id.
+
+    ``reason`` says what was wrong at the last of ``attempts``.
+    """
+
+    channel: str
+    event: str
+    subject: str
+    attempts: int
+    reason: str
+
+
 class AccessRefused(Record, frozen=True, tag="access.refused"):
     """Someone asked for what policy does not let them do on the gateway itself. ``action`` is the command's name."""
 
@@ -319,5 +332,6 @@ AnyRecord = (
     | AlertRaised
     | IncidentOpened
     | IncidentClosed
+    | NotificationFailed
     | AccessRefused
 )

@@ -8,9 +8,12 @@ the file they are written in; the loader makes them absolute (fields marked with
 import enum
 import re
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
+
+from interlock.core.notification import NotifiedEvent
 
 PATH: Final = {"path": True}
 """Marks a field whose value is a path (or a list of paths), through ``Meta(extra=PATH)``."""
@@ -20,6 +23,7 @@ JsonPointer = Annotated[str, Meta(pattern="^(/([^~/]|~[01])+)+$")]
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+MailAddress = Annotated[str, Meta(pattern=r"^[^\s<>,;:\"@]+@[^\s<>,;:\"@]+$")]
 Arguments = Annotated[tuple[str, ...], Meta(min_length=1)]
 _LOOPBACK_URL: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/.*)?")
 
@@ -80,15 +84,6 @@ class Notifications(enum.Enum):
 
     HIDE = "hide"
     SHOW = "show"
-
-
-class NotifiedEvent(enum.Enum):
-    """What messages are about."""
-
-    APPROVAL = "approval"
-    LOCK = "lock"
-    ALERT = "alert"
-    INCIDENT = "incident"
 
 
 class AlertLock(enum.Enum):
@@ -533,44 +528,94 @@ class ApprovalSettings(Table, frozen=True):
     ] = 120.0
 
 
-class NotificationSettings(Table, frozen=True, kw_only=True):
-    """A place that messages go to. Exactly one of `webhook`, `email`, `slack` and `apprise` is given."""
+class SecretReference(Table, frozen=True):
+    """Where a secret is. Exactly one key. The secret itself is never written in the file."""
 
-    webhook: Annotated[str | None, Meta(description="URL that gets every message as JSON, signed with the secret.")] = (
+    env: Annotated[VariableName | None, Meta(description="Environment variable that holds it, read at each use.")] = (
         None
     )
-    email: Annotated[str | None, Meta(description="Address that messages are mailed to.")] = None
-    smtp: Annotated[
-        str | None, Meta(description="Mail server for `email`, as `host:port`; `smtps://host:port` for TLS at once.")
+    file: Annotated[
+        str | None,
+        Meta(description="File that holds it (one trailing newline is ignored), read at each use.", extra=PATH),
     ] = None
-    smtp_user: Annotated[str | None, Meta(description="User at the mail server; the secret is its password.")] = None
-    sender: Annotated[str | None, Meta(description="Sender of the mail.")] = None
-    slack: Annotated[CredentialReference | None, Meta(description="Where the URL of a Slack incoming webhook is.")] = (
-        None
-    )
+
+    def __post_init__(self) -> None:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("exactly one of env, file")
+
+
+class NotificationSettings(Table, frozen=True, kw_only=True):
+    """A channel that messages go to. Exactly one of `webhook`, `email`, `slack` and `apprise` is given."""
+
+    webhook: Annotated[
+        str | None,
+        Meta(description="URL that gets every message as JSON, signed with `secret`. `http` on this machine only."),
+    ] = None
+    email: Annotated[
+        MailAddress | None, Meta(description="Address that messages are mailed to, through `smtp`, from `sender`.")
+    ] = None
+    slack: Annotated[SecretReference | None, Meta(description="Where the URL of a Slack incoming webhook is.")] = None
     apprise: Annotated[
-        CredentialReference | None,
-        Meta(description="Where a URL for Apprise is (needs the extra `notify`)."),
+        SecretReference | None, Meta(description="Where a URL for Apprise is (needs the extra `notify`).")
     ] = None
     secret: Annotated[
-        CredentialReference | None,
-        Meta(description="Where the key that signs webhooks, or the password of the mail server, is."),
+        SecretReference | None,
+        Meta(description="Where the key that signs webhooks (`whsec_…`), or the password of `smtp_user`, is."),
     ] = None
-    events: Annotated[
-        tuple[NotifiedEvent, ...],
-        Meta(min_length=1, description="Which messages go here."),
-    ] = (NotifiedEvent.APPROVAL, NotifiedEvent.LOCK, NotifiedEvent.ALERT, NotifiedEvent.INCIDENT)
+    smtp: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^(smtps://)?([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$",
+            description="Mail server, as `host:port` for STARTTLS or `smtps://host:port` for TLS at once. "
+            "Without TLS only one on this machine is used.",
+        ),
+    ] = None
+    smtp_user: Annotated[str | None, Meta(min_length=1, description="User at the mail server. Absent: no login.")] = (
+        None
+    )
+    sender: Annotated[MailAddress | None, Meta(description="Sender of the mail.")] = None
+    ca_file: Annotated[
+        str | None,
+        Meta(
+            description="Authorities (PEM) for the certificate of the webhook or the mail server. "
+            "Absent: the system's.",
+            extra=PATH,
+        ),
+    ] = None
+    events: Annotated[tuple[NotifiedEvent, ...], Meta(min_length=1, description="Which messages go here.")] = tuple(
+        NotifiedEvent
+    )
     include_statement: Annotated[
         bool,
-        Meta(description="Put the statement into messages about approvals. Without it they have a link only."),
+        Meta(description="Put the beginning of the statement into messages that ask for an approval."),
     ] = False
+    per_minute: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="Messages that go here within a minute; what is more is told as one message."),
+    ] = 20
 
     def __post_init__(self) -> None:
         places = (self.webhook, self.email, self.slack, self.apprise)
         if sum(place is not None for place in places) != 1:
             raise ValueError("exactly one of webhook, email, slack, apprise")
-        if self.email is not None and (self.smtp is None or self.sender is None):
-            raise ValueError("email needs smtp and sender")
+        if self.webhook is not None:
+            _check_webhook(self.webhook)
+        if (self.webhook is not None or self.smtp_user is not None) != (self.secret is not None):
+            raise ValueError("secret goes with webhook or with smtp_user, and each of them needs it")
+        if (self.email is not None) != (self.smtp is not None and self.sender is not None):
+            raise ValueError("email needs smtp and sender, which go with nothing else")
+        if self.smtp_user is not None and self.email is None:
+            raise ValueError("smtp_user goes with email")
+        if self.ca_file is not None and self.webhook is None and self.email is None:
+            raise ValueError("ca_file goes with webhook or email")
+
+
+def _check_webhook(url: str) -> None:
+    place = urlsplit(url)
+    if place.username is not None or place.password is not None:
+        raise ValueError("the URL of a webhook holds no user and no password: it is signed with the secret")
+    if not place.hostname or (place.scheme != "https" and not _LOOPBACK_URL.fullmatch(url)):
+        raise ValueError("the URL of a webhook begins with https:// (http:// on this machine only)")
 
 
 class AlertSettings(Table, frozen=True):
@@ -621,6 +666,6 @@ class Settings(Table, frozen=True):
     secrets: Annotated[SecretsSettings, Meta(description="The gateway's own key.")] = SecretsSettings()
     api: Annotated[ApiSettings, Meta(description="The HTTP API.")] = ApiSettings()
     approvals: Annotated[ApprovalSettings, Meta(description="How people are asked.")] = ApprovalSettings()
-    notifications: Annotated[tuple[NotificationSettings, ...], Meta(description="Where messages go.")] = ()
+    notifications: Annotated[dict[str, NotificationSettings], Meta(description="Where messages go, by name.")] = {}
     alerts: Annotated[AlertSettings, Meta(description="What the gateway notices by itself.")] = AlertSettings()
     development: Annotated[DevelopmentSettings, Meta(description="For trying things out.")] = DevelopmentSettings()

@@ -1,4 +1,5 @@
-"""The gateway's figures for Prometheus. Labels hold names of the gateway's own making, never a value from a client."""
+"""The gateway's figures for Prometheus. Labels hold names of the gateway's own making or of its settings, never a value
+from a client."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,6 +11,7 @@ from interlock.core.decision import BudgetKind
 from interlock.services.alerts import AlertCounts
 from interlock.services.budgets import BudgetCounts
 from interlock.services.enforcement import DecisionCounts
+from interlock.services.notifications.delivery import DeliveryCounts
 
 
 class Metrics:
@@ -36,6 +38,10 @@ class Metrics:
     def watch_budgets(self, counts: BudgetCounts, alerts: AlertCounts) -> None:
         """Show what spent budgets did, and which alerts there were."""
         self.registry.register(_Budgets(counts, alerts))
+
+    def watch_notifications(self, counts: Mapping[str, DeliveryCounts]) -> None:
+        """Show what became of messages to people, by channel."""
+        self.registry.register(_Notifications(counts))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -69,6 +75,22 @@ class _Budgets(Collector):
         yield _by_kind("interlock_answers_stopped", text, self._counts.stopped)
         family = CounterMetricFamily("interlock_alerts", "Alerts raised, by kind.", labels=["alert"])
         family.add_metric(["denials"], self._alerts.denials)
+        yield family
+
+
+class _Notifications(Collector):
+    """The same for messages. The channels' names are the settings' own."""
+
+    def __init__(self, counts: Mapping[str, DeliveryCounts]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Messages to people: sent, attempts that failed, and messages that were given up."
+        family = CounterMetricFamily("interlock_notifications", text, labels=["channel", "outcome"])
+        for channel, counts in self._counts.items():
+            family.add_metric([channel, "sent"], counts.sent)
+            family.add_metric([channel, "failed"], counts.failed)
+            family.add_metric([channel, "given-up"], counts.given_up)
         yield family
 
 

@@ -6,7 +6,7 @@ Fails closed: before the locks are loaded nobody gets in, and one that cannot be
 import asyncio
 import secrets
 from collections.abc import Collection
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -40,6 +40,16 @@ GATEWAY: Final = "gateway"
 log = structlog.get_logger()
 
 
+class LockListener(Protocol):
+    """Is told of locks, by the way: neither method waits or raises."""
+
+    def lock_added(self, lock: Lock) -> None:
+        """It is in force."""
+
+    def lock_removed(self, lock: Lock, by: str, reason: str) -> None:
+        """It is lifted."""
+
+
 class Locks:
     """The locks in force and what they do. ``load`` comes first."""
 
@@ -62,6 +72,7 @@ class Locks:
         self._clock = clock
         self._index: LockIndex | None = None
         self._next_end_s: float | None = None
+        self.listeners: list[LockListener] = []
         self.epoch = 0
         """Grows with every change of what is in force."""
         self.masking_epoch = 0
@@ -133,6 +144,8 @@ class Locks:
         lock = self._new(kind, subject, mode, reason, by, expires_at_s, cause)
         await self._accept(_added(lock))
         self._put(lock)
+        for listener in self.listeners:
+            listener.lock_added(lock)
         order = Order(sentence(lock), by, started_s, lock.id)
         cases = self._cutting.lock(self._concerned(lock), mode, order)
         not_kept, (voided, not_voided), carried = await asyncio.gather(
@@ -216,6 +229,8 @@ class Locks:
         self._loaded().discard(lock)
         self._changed(lock)
         self._thaw()
+        for listener in self.listeners:
+            listener.lock_removed(lock, by, reason)
 
     def _thaw(self) -> None:
         for live in self._live.all():

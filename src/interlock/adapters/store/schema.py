@@ -89,4 +89,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX sessions_by_token ON sessions (token_id, id)",
         "CREATE INDEX sessions_by_trace ON sessions (trace, id)",
     ),
+    (
+        """
+        CREATE TABLE outbox (
+            id TEXT PRIMARY KEY,
+            channel TEXT NOT NULL,
+            due_at_s REAL NOT NULL,
+            gathering INTEGER NOT NULL,
+            outgoing TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX outbox_by_channel ON outbox (channel, due_at_s, id)",
+    ),
 )

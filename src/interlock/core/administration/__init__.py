@@ -1,7 +1,7 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals, evidence, policy        one noun a file
+connections, identities, tokens, locks, sessions, approvals, notifications, evidence, policy        one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
 
@@ -49,6 +49,7 @@ from interlock.core.administration.identities import (
     ShowIdentity,
 )
 from interlock.core.administration.locks import AddLock, ListLocks, LockPage, RemoveLock, RevokeToken
+from interlock.core.administration.notifications import ChannelView, ListChannels, TestChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.tokens import IssuedToken, IssueToken
@@ -81,6 +82,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     Approve,
     Deny,
     Rehearse,
+    ListChannels,
+    TestChannel,
     ListSessions,
     ShowSession,
     ListOperations,
@@ -132,6 +135,7 @@ __all__ = [
     "AnswerT",
     "AnyCommand",
     "Approve",
+    "ChannelView",
     "ColumnPath",
     "Command",
     "ConnectionView",
@@ -149,6 +153,7 @@ __all__ = [
     "IssuedToken",
     "KillSession",
     "ListApprovals",
+    "ListChannels",
     "ListConnections",
     "ListIdentities",
     "ListLiveSessions",
@@ -178,6 +183,7 @@ __all__ = [
     "ShowPolicy",
     "ShowSession",
     "TagProposal",
+    "TestChannel",
     "TestConnection",
     "VerifyLedger",
     "WhoAmI",

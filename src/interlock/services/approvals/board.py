@@ -64,7 +64,7 @@ BarOn = Callable[[Principal], str | None]
 
 
 class Approvals:
-    """The board. ``listeners`` are told of every new request, by the way and after it is on record."""
+    """The board. ``listeners`` are told of every request that is new or has come to a status, once that is kept."""
 
     def __init__(
         self,
@@ -156,9 +156,12 @@ class Approvals:
             )
         )
         await self._store.add(request, sealed)
+        self._tell(request)
+        return request
+
+    def _tell(self, request: ApprovalRequest) -> None:
         for listener in self.listeners:
             listener(request)
-        return request
 
     # ------------------------------------------------------------ waiting
 
@@ -347,7 +350,9 @@ class Approvals:
         """Bring a request to an end: on record first, then in one step, then whoever waits is woken."""
         await self._record(ApprovalSettled(before.id, status.value, by, reason))
         settled = msgspec.structs.replace(changed, status=status, settled_by=by, settled_reason=reason)
-        return await self._replace(settled, before)
+        stored = await self._replace(settled, before)
+        self._tell(stored)
+        return stored
 
     async def _replace(self, changed: ApprovalRequest, before: ApprovalRequest) -> ApprovalRequest:
         """Raises ``AdministrationRefused`` when the stored request is not as it was ``before``."""

@@ -1,0 +1,1 @@
+"""The channels that messages go out on: signed webhooks, mail, Slack, and whatever Apprise knows."""
