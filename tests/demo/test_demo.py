@@ -15,13 +15,16 @@ import pytest
 from interlock.demo import script
 from interlock.demo.agent import act
 from interlock.demo.narrator import Narrator
+from interlock.demo.people import APPROVED_DELETES
 from interlock.demo.processes import DemoFailed, Processes
 from interlock.demo.run import run
 from tests.servers import sample
 from tests.servers.postgres import PostgresServer
 
 COMMAND = (sys.executable, "-m", "interlock", "demo")
-TIMEOUT_S = 100
+TIMEOUT_S = 240
+
+pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
 
 @pytest.fixture
@@ -59,6 +62,12 @@ def test_the_whole_demo(directory: Path) -> None:
     assert "ERROR:" in shown
     assert "DETAIL: Refused: drop on table demo/shop/public/customers; rule never-drop; policy " in shown
     assert "HINT:" in shown
+    assert "NOTICE:  held: delete on table demo/shop/public/orders needs 1 approval of group dba" in shown
+    assert "rehearsed: DELETE 1 (the transaction is open)" in shown
+    assert "        <  DELETE 1\n" in shown
+    assert "(refuse) on agent ci-agent is in force" in shown
+    assert shown.count("FATAL:  access is locked: it behaves strangely") == 2
+    assert "orders: 39 rows, 1 fewer, as was approved" in shown
     for command in ("audit search", "sessions list", "sessions show", "sessions replay", "audit verify"):
         assert f"  $ interlock {command}" in shown
     assert "the evidence is as it was recorded" in shown
@@ -90,7 +99,8 @@ def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path, si
             ]
             token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
             with psycopg.connect(connect, password=token) as connection:
-                assert connection.execute("SELECT count(*) FROM orders").fetchone() == (script.TABLES["orders"],)
+                remaining = script.TABLES["orders"] - APPROVED_DELETES["orders"]
+                assert connection.execute("SELECT count(*) FROM orders").fetchone() == (remaining,)
             assert processes_of(directory)
         finally:
             demo.send_signal(signal_number)

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
 from interlock.adapters.clock import SystemClock
@@ -15,7 +16,6 @@ from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.sealing import open_sealer
-from interlock.bootstrap.gateway import Gateway, serve
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node
 from interlock.core.administration import AnswerT, Command
@@ -32,6 +32,9 @@ from interlock.services.policy.tools import PolicyTools
 from interlock.surfaces.api.local_socket import user_name
 from interlock.surfaces.cli.remote_evidence import RemoteEvidence
 from interlock.surfaces.cli.workbench import EvidenceReader
+
+if TYPE_CHECKING:
+    from interlock.bootstrap.gateway import Gateway
 
 
 class Bench:
@@ -75,8 +78,10 @@ class Bench:
     def verifier(self) -> EvidenceVerifier:
         return EvidenceVerifier(FileEvidenceStore(), WrappedSessionKeys(None))
 
-    def serve(self, ready: Callable[[Gateway], None] | None = None) -> None:
+    def serve(self, ready: Callable[["Gateway"], None] | None = None) -> None:
         import uvloop
+
+        from interlock.bootstrap.gateway import serve
 
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         uvloop.run(serve(self.settings, ready))

@@ -33,6 +33,7 @@ class DemoGateway:
 
     directory: Path
     port: int
+    api_port: int
 
     @property
     def settings_file(self) -> Path:
@@ -66,9 +67,21 @@ class DemoGateway:
             words, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, env=environment
         )
 
+    def command_as(self, person: str, group: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``interlock`` as somebody else would, from anywhere: over the API, with a token of their own."""
+        words = [*_COMMAND, "--api", f"https://{_HOST}:{self.api_port}", *arguments]
+        secrets = {"INTERLOCK_TOKEN": self._issued("token", person, "--kind", "user", "--group", group)}
+        environment = os.environ | secrets | {"COLUMNS": "160", "INTERLOCK_API_CA": str(self.certificate_file)}
+        return subprocess.run(  # noqa: S603 - this very program
+            words, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, env=environment
+        )
+
     def token(self) -> str:
         """A fresh token for the agent. Raises ``DemoFailed``."""
-        result = self.command(*_TOKEN_ARGUMENTS)
+        return self._issued(*_TOKEN_ARGUMENTS)
+
+    def _issued(self, *arguments: str) -> str:
+        result = self.command(*arguments)
         if result.returncode != 0:
             raise DemoFailed(f"no token was issued: {result.stderr}")
         return result.stdout.strip()
@@ -93,13 +106,13 @@ class DemoGateway:
 
 def start_gateway(processes: Processes, directory: Path, database: SampleDatabase) -> DemoGateway:
     """Write its files below ``directory`` and start it. Raises ``DemoFailed``."""
-    port, admin_port, issuer_port = free_ports(3)
-    gateway = DemoGateway(directory, port)
+    port, admin_port, issuer_port, api_port = free_ports(4)
+    gateway = DemoGateway(directory, port, api_port)
     shutil.copyfile(_SAMPLE_POLICY, gateway.policy_file)
     password_file = directory / "database-password"
     password_file.touch(mode=0o600)
     password_file.write_text(database.owner_password)
-    gateway.settings_file.write_text(_settings(database.port, port, admin_port, issuer_port))
+    gateway.settings_file.write_text(_settings(database.port, port, admin_port, issuer_port, api_port))
     server = processes.start([*_COMMAND, "--config", str(gateway.settings_file), "serve"], directory / "gateway.log")
     server.wait_until(lambda: _ready(admin_port))
     return gateway
@@ -113,7 +126,7 @@ def _ready(admin_port: int) -> bool:
         return False
 
 
-def _settings(target_port: int, port: int, admin_port: int, issuer_port: int) -> str:
+def _settings(target_port: int, port: int, admin_port: int, issuer_port: int, api_port: int) -> str:
     return f"""\
 # Written by "interlock demo". For a real gateway see the README: another issuer, another place for the
 # password, TLS towards the target.
@@ -125,6 +138,9 @@ drain_timeout_s = 1.0
 
 [postgres]
 listen = "{_HOST}:{port}"
+
+[api]
+listen = "{_HOST}:{api_port}"
 
 [policy]
 files = ["policy.cedar"]

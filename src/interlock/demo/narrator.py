@@ -54,9 +54,17 @@ class Narrator:
     def why(self, text: str) -> None:
         self._labelled("           ", text, "dim")
 
-    def command(self, words: Sequence[str], output: str) -> None:
-        """A command and what it printed."""
-        self._labelled("  $ ", " ".join(words), "cyan")
+    def notice(self, text: str) -> None:
+        """What a client is told while it waits."""
+        self._labelled("        <  ", f"NOTICE:  {text}", "yellow")
+
+    def completed(self, text: str) -> None:
+        """How a statement ended."""
+        self._labelled("        <  ", text, "green")
+
+    def command(self, words: Sequence[str], output: str, person: str = "") -> None:
+        """A command, of a person or of whoever runs the demo, and what it printed."""
+        self._labelled(f"  {person} $ " if person else "  $ ", " ".join(words), "cyan")
         for line in output.rstrip().splitlines():
             self._line(f"    {line}")
 

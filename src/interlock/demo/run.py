@@ -16,6 +16,7 @@ from interlock.demo.agent import act, stranger_is_refused
 from interlock.demo.database import SampleDatabase, start_database
 from interlock.demo.gateway import AGENT, DemoGateway, start_gateway
 from interlock.demo.narrator import Narrator
+from interlock.demo.people import APPROVED_DELETES, a_person_is_asked, an_agent_is_stopped
 from interlock.demo.processes import DemoFailed, Processes
 from interlock.demo.script import STEPS, TABLES, Refusal
 
@@ -72,7 +73,13 @@ def _run(place: Path, keep: bool, processes: Processes, narrator: Narrator) -> i
     narrator.fact("gateway", f"port {gateway.port}; settings, policy, data and log in {place}")
     narrator.fact("agent", f"{AGENT}, of group ci-bots, owned by alice; has a token, and no password of the database")
     problems = 0
-    told = itertools.chain(_play(gateway, narrator), _untouched(database, narrator), _evidence(gateway, narrator))
+    told = itertools.chain(
+        _play(gateway, narrator),
+        a_person_is_asked(gateway, database, narrator),
+        an_agent_is_stopped(gateway, narrator),
+        _untouched(database, narrator),
+        _evidence(gateway, narrator),
+    )
     for problem in told:
         narrator.problem(problem)
         problems += 1
@@ -95,11 +102,12 @@ def _play(gateway: DemoGateway, narrator: Narrator) -> Iterator[str]:
 
 def _untouched(database: SampleDatabase, narrator: Narrator) -> Iterator[str]:
     narrator.heading("What the database itself says, asked past the gateway")
-    for table, expected in TABLES.items():
-        count = database.count(table)
-        narrator.say(f"  {table}: {count} rows, as before" if count == expected else f"  {table}: {count} rows")
+    for table, before in TABLES.items():
+        count, expected = database.count(table), before - APPROVED_DELETES.get(table, 0)
+        approved = f", {before - count} fewer, as was approved" if count != before else ", as before"
+        narrator.say(f"  {table}: {count} rows{approved if count == expected else ''}")
         if count != expected:
-            yield f"{table} had {expected} rows"
+            yield f"{table} should have {expected} rows"
 
 
 def _evidence(gateway: DemoGateway, narrator: Narrator) -> Iterator[str]:
@@ -114,20 +122,20 @@ def _evidence(gateway: DemoGateway, narrator: Narrator) -> Iterator[str]:
             yield f"the session has {name} = {summary[name]} on record, not {count}"
     yield from _shown(gateway, narrator, ("audit", "search", "--kind", "connection.refused"), "connection=demo")
     yield from _shown(gateway, narrator, ("sessions", "list"), session, AGENT)
-    yield from _shown(gateway, narrator, ("sessions", "show", session), "never-drop", "changes-need-a-dba")
+    yield from _shown(gateway, narrator, ("sessions", "show", session), "never-drop", "never-change-all-rows")
     yield from _shown(gateway, narrator, ("sessions", "replay", session, "--no-wait"), "DROP TABLE", "Marta Oliveira")
     yield from _shown(gateway, narrator, ("audit", "verify"), "the evidence is as it was recorded")
 
 
 def _summary(gateway: DemoGateway) -> dict[str, object]:
-    """The one session of the agent, once its end and its recording are on record. Raises ``DemoFailed``."""
+    """The agent's first session, once its end and its recording are on record. Raises ``DemoFailed``."""
     deadline = time.monotonic() + _RECORDING_TIMEOUT_S
     while time.monotonic() < deadline:
         listed = gateway.command("sessions", "list", "--json")
         if listed.returncode != 0:
             raise DemoFailed(f"interlock sessions list: {listed.stderr}")
         sessions: list[dict[str, object]] = [json.loads(line) for line in listed.stdout.splitlines()]
-        if len(sessions) == 1 and sessions[0]["status"] == "closed" and sessions[0]["chunks"]:
+        if sessions and sessions[0]["status"] == "closed" and sessions[0]["chunks"]:
             return sessions[0]
     raise DemoFailed("the session's end and its recording did not come on record")
 

@@ -125,7 +125,7 @@ def _show(view: ApprovalView) -> None:
             ("asked by", f"{request.principal_kind} {request.principal}"),
             ("owner", request.owner),
             ("on", f"{request.connection}/{request.database}"),
-            ("from", f"{request.client_address} {request.application}"),
+            ("from", f"{request.client_address} {request.application}".strip()),
             ("run", request.trace),
             ("does", "; ".join(request.accesses)),
             ("rules", ", ".join(request.rules)),
