@@ -99,6 +99,10 @@ class Bench:
             node = Node(self.settings, stack)
             await node.open()
             stopping = node.stopping(NoLiveSessions())
-            rooms = (ApprovalRoom(node.approvals, new_transcript, node.approval_link),)
+            archive = FileArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
+            rooms = (
+                ApprovalRoom(node.approvals, new_transcript, node.approval_link),
+                node.incidents(stopping, archive, new_transcript),
+            )
             administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
             return await administration.execute(command, local_actor(user_name(os.geteuid())))

@@ -284,6 +284,7 @@ class Gateway:
         return [
             ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
+            node.incidents(self.stopping, archive, new_transcript),
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
             self.notifying.room,
         ]

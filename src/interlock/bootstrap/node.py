@@ -15,6 +15,7 @@ from interlock.adapters.postgres_connection import PostgresConnections
 from interlock.adapters.postgres_grants import PostgresGrants
 from interlock.adapters.postgres_sampling import PostgresSampler
 from interlock.adapters.private_file import make_private_directory
+from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.sealing import open_sealer
 from interlock.adapters.signing import open_signer
 from interlock.adapters.store.approvals import ApprovalTable
@@ -26,6 +27,7 @@ from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
+from interlock.core.keyed_masks import hasher
 from interlock.core.settings import Settings
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.dialer import target_tls_context
@@ -37,6 +39,9 @@ from interlock.services.cascade import Cascade
 from interlock.services.catalogues import Catalogues
 from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
+from interlock.services.evidence.archive import EvidenceArchive, Transcriber
+from interlock.services.incidents.reading import IncidentReader
+from interlock.services.incidents.room import IncidentRoom
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
 from interlock.services.lock_room import LockRoom
@@ -131,6 +136,12 @@ class Node:
             authority=authority,
             rooms=(stopping.room, *rooms),
         )
+
+    def incidents(self, stopping: "Stopping", archive: EvidenceArchive, transcriber: Transcriber) -> IncidentRoom:
+        """What is done about incidents, from the evidence in ``archive``."""
+        fingerprint = hasher(self.sealer.derive(b"fingerprints of delivered values"))
+        reader = IncidentReader(archive, WrappedSessionKeys(self.sealer), transcriber, fingerprint)
+        return IncidentRoom(reader, stopping.locks, self.ledger, self.clock)
 
     def approval_link(self, approval: str) -> str:
         """Where a request can be answered."""

@@ -267,14 +267,30 @@ class AlertRaised(Record, frozen=True, tag="alert.raised"):
 
 
 class IncidentOpened(Record, frozen=True, tag="incident.opened"):
-    """A responder began to deal with something; ``lock`` is the lock that came with it, empty for none."""
+    """A responder began to deal with something.
+
+    ``mode`` is that of the lock that comes with it, empty for none: ``lock.added`` with the cause ``incident ID``.
+    """
 
     incident: str
     subject_kind: str
     subject: str
     reason: str
     by: str
-    lock: str
+    mode: str
+
+
+class IncidentBundled(Record, frozen=True, tag="incident.bundled"):
+    """An evidence bundle of an incident was made, of ``entries`` entries below this one.
+
+    ``leaves`` is SHA-256 over their leaf hashes, in order; ``reports`` are the SHA-256 of the reports in it, by name.
+    """
+
+    incident: str
+    by: str
+    entries: int
+    leaves: bytes
+    reports: tuple[tuple[str, bytes], ...]
 
 
 class IncidentClosed(Record, frozen=True, tag="incident.closed"):
@@ -331,6 +347,7 @@ AnyRecord = (
     | SessionCut
     | AlertRaised
     | IncidentOpened
+    | IncidentBundled
     | IncidentClosed
     | NotificationFailed
     | AccessRefused

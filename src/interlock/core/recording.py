@@ -54,10 +54,14 @@ class TranscriptKind(enum.Enum):
 
 
 class TranscriptLine(msgspec.Struct, frozen=True):
-    """One thing that a person sees in a replay. ``values`` are the cells of a row or the names of columns."""
+    """One thing that a person sees in a replay. ``values`` are the cells of a row or the names of columns.
+
+    Of columns, ``stored`` says which ones the target has declared to be a relation's own, and not computed.
+    """
 
     at_us: int
     number: int
     kind: TranscriptKind
     text: str = ""
     values: tuple[str | None, ...] = ()
+    stored: tuple[bool, ...] = ()

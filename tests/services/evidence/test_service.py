@@ -170,6 +170,7 @@ def test_json_lines_hold_everything(service: EvidenceService) -> None:
     assert lines[1]["text"] == "select name from users"
     assert lines[4] == {
         "kind": "transcript", "is": "data", "at_us": 500_000, "number": 1, "text": "answer one", "values": [],
+        "stored": [],
     }  # fmt: skip
 
 

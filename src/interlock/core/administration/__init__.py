@@ -1,7 +1,8 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals, notifications, evidence, policy        one noun a file
+connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy
+              one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
 
@@ -48,6 +49,13 @@ from interlock.core.administration.identities import (
     RemoveIdentity,
     ShowIdentity,
 )
+from interlock.core.administration.incidents import (
+    CloseIncident,
+    ListIncidents,
+    OpenIncident,
+    ReportIncident,
+    ShowIncident,
+)
 from interlock.core.administration.locks import AddLock, ListLocks, LockPage, RemoveLock, RevokeToken
 from interlock.core.administration.notifications import ChannelView, ListChannels, TestChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
@@ -91,6 +99,11 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     SearchOperations,
     SearchLedger,
     VerifyLedger,
+    OpenIncident,
+    ListIncidents,
+    ShowIncident,
+    ReportIncident,
+    CloseIncident,
     ShowPolicy,
     ExplainPolicy,
     WhoAmI,

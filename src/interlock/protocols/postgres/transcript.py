@@ -29,6 +29,7 @@ class _Column(msgspec.Struct, frozen=True):
     name: str
     type_oid: int
     binary: bool
+    stored: bool = False
 
 
 _Columns = tuple[_Column, ...]
@@ -105,7 +106,7 @@ class PostgresTranscriber:
             return ()
         formats = asked.formats if len(asked.formats) > 1 else (*asked.formats, _TEXT)[:1] * len(columns)
         return tuple(
-            _Column(column.name, column.type_oid, form == _BINARY)
+            _Column(column.name, column.type_oid, form == _BINARY, column.stored)
             for column, form in zip(columns, formats, strict=True)
         )
 
@@ -155,7 +156,8 @@ def _messages(reading: _Reading, kinds: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _row_description(frame: Frame, reading: _Reading, body: bytes) -> Iterator[TranscriptLine]:
     reading.columns = tuple(_read_columns(body))
-    yield _line(frame, TranscriptKind.COLUMNS, values=tuple(column.name for column in reading.columns))
+    line = _line(frame, TranscriptKind.COLUMNS, values=tuple(column.name for column in reading.columns))
+    yield msgspec.structs.replace(line, stored=tuple(column.stored for column in reading.columns))
 
 
 def _read_columns(body: bytes) -> Iterator[_Column]:
@@ -164,8 +166,9 @@ def _read_columns(body: bytes) -> Iterator[_Column]:
         end = body.find(b"\0", position)
         if end < 0 or len(body) < end + 19:
             return
-        _, _, type_oid, _, _, form = struct.unpack_from(">IhIhih", body, end + 1)
-        yield _Column(printable(body[position:end].decode(errors="replace")), type_oid, form == _BINARY)
+        relation, _, type_oid, _, _, form = struct.unpack_from(">IhIhih", body, end + 1)
+        name = printable(body[position:end].decode(errors="replace"))
+        yield _Column(name, type_oid, form == _BINARY, relation != 0)
         position = end + 19
 
 

@@ -15,6 +15,7 @@ from interlock.surfaces.cli import (
     audit,
     connections,
     identities,
+    incident,
     live,
     lock,
     notifications,
@@ -109,7 +110,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
         raise typer.Exit(run.run(directory, keep))
 
-    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, audit):
+    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, incident, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)

@@ -1,0 +1,186 @@
+"""Carries out the commands about incidents.
+
+Whatever a responder does is on the ledger under their name before it is done; when the ledger does not take it, it is
+not done. A value that is looked for is in no record. Evidence is read in worker threads, few at a time.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from interlock.core.administration import Command
+from interlock.core.administration.incidents import (
+    ClosedIncident,
+    CloseIncident,
+    IncidentPage,
+    ListIncidents,
+    OpenedIncident,
+    OpenIncident,
+    RenderedReport,
+    ReportIncident,
+    ShowIncident,
+    Timeline,
+)
+from interlock.core.administration.requests import tag_of
+from interlock.core.errors import AdministrationRefused, InterlockError, StateUnavailable
+from interlock.core.identity import Actor
+from interlock.core.incident import Incident, TimelineItem
+from interlock.core.ledger import AdministrationChanged, AnyRecord, IncidentClosed, IncidentOpened
+from interlock.core.lock import Lock, LockReceipt, LockSubject
+from interlock.core.run import run_of
+from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
+from interlock.services.administration import Handler
+from interlock.services.incidents.reading import IncidentReader, since_of
+from interlock.services.incidents.register import newest
+from interlock.services.incidents.reports import report_html, report_text
+from interlock.services.locks import Locks
+from interlock.services.ports import Clock, Ledger
+
+READERS: Final = 2
+"""Commands that read at a time; others wait for their turn."""
+MAX_PAGE_LETTERS: Final = 4 << 20
+
+T = TypeVar("T")
+
+
+class IncidentRoom:
+    """Implements ``services.administration.Room``."""
+
+    def __init__(self, reader: IncidentReader, locks: Locks, ledger: Ledger, clock: Clock) -> None:
+        self._reader = reader
+        self._locks = locks
+        self._ledger = ledger
+        self._clock = clock
+        self._turns = asyncio.Semaphore(READERS)
+
+    @property
+    def handlers(self) -> Mapping[type[Command[Any]], Handler]:
+        """By command."""
+        return {
+            OpenIncident: self._open,
+            ListIncidents: self._list,
+            ShowIncident: self._show,
+            ReportIncident: self._report,
+            CloseIncident: self._close,
+        }
+
+    # ------------------------------------------------------------ from the beginning to the end
+
+    async def _open(self, command: OpenIncident, actor: Actor) -> OpenedIncident:
+        subject = self._subject(command)
+        now_s = self._now_s()
+        incident_id = new_session_id(int(now_s * 1e9), secrets.token_bytes(SESSION_ID_ENTROPY_BYTES))
+        mode = command.mode.value if command.mode else ""
+        kind = command.subject_kind
+        await self._accept(IncidentOpened(incident_id, kind.value, subject, command.reason, actor.name, mode))
+        receipt, warning = await self._lock(command, incident_id, subject, actor)
+        return OpenedIncident(await self._aside(lambda: self._reader.find(incident_id)), receipt, warning)
+
+    def _subject(self, command: OpenIncident) -> str:
+        """The name as locks have it. Raises ``AdministrationRefused`` for none, ``StateUnavailable``."""
+        kind, subject = command.subject_kind, command.subject
+        if (kind is LockSubject.EVERYTHING) != (not subject):
+            wanted = "takes no name" if kind is LockSubject.EVERYTHING else "needs a name"
+            raise AdministrationRefused(f"an incident on {kind.value} {wanted}")
+        self._locks.all()  # whoever opens an incident counts on the lock
+        return run_of(subject) or subject if kind is LockSubject.RUN else subject
+
+    async def _lock(
+        self, command: OpenIncident, incident: str, subject: str, actor: Actor
+    ) -> tuple[LockReceipt | None, str]:
+        if command.mode is None:
+            return None, ""
+        kind, reason = command.subject_kind, command.reason
+        try:
+            receipt = await self._locks.add(kind, subject, command.mode, reason, actor.name, cause=cause_of(incident))
+        except InterlockError as error:
+            return None, f"the incident is open, but NOBODY IS LOCKED: {error}"
+        return receipt, ""
+
+    async def _close(self, command: CloseIncident, actor: Actor) -> ClosedIncident:
+        incident = await self._aside(lambda: self._reader.find(command.id))
+        if incident.closed_ns is not None:
+            raise AdministrationRefused(f"incident {incident.id} is closed already")
+        locks = [lock for lock in self._locks.all() if lock.cause == cause_of(incident.id)]
+        if command.lift_locks:
+            for lock in locks:
+                await self._locks.check_may_lift(lock, actor)
+        await self._accept(IncidentClosed(incident.id, actor.name, command.reason))
+        lifted, warnings = await self._lift(locks if command.lift_locks else [], actor, command.reason)
+        closed = await self._aside(lambda: self._reader.find(incident.id))
+        left = tuple(lock.id for lock in locks if lock.id not in lifted)
+        return ClosedIncident(closed, lifted, left, warnings)
+
+    async def _lift(self, locks: list[Lock], actor: Actor, reason: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        lifted, warnings = list[str](), list[str]()
+        for lock in locks:
+            try:
+                await self._locks.remove(lock.id, actor, reason)
+                lifted.append(lock.id)
+            except InterlockError as error:
+                warnings.append(f"lock {lock.id} stays in force: {error}")
+        return tuple(lifted), tuple(warnings)
+
+    # ------------------------------------------------------------ reading
+
+    async def _list(self, command: ListIncidents, _actor: Actor) -> IncidentPage:
+        before = int(command.after) if command.after else 1 << 63
+
+        def wanted(incident: Incident) -> bool:
+            return not command.open_only or incident.closed_ns is None
+
+        found = await self._aside(lambda: newest(self._reader.all(), before, wanted, command.limit + 1))
+        items = tuple(found[: command.limit])
+        return IncidentPage(items, str(items[-1].sequence) if len(found) > command.limit else "")
+
+    async def _show(self, command: ShowIncident, actor: Actor) -> Timeline:
+        await self._note(actor, command, command.id)
+
+        def read() -> Timeline:
+            incident = self._reader.find(command.id)
+            since_ns = since_of(incident, command.since_s)
+            items, room = list[TimelineItem](), MAX_PAGE_LETTERS
+            for item in self._reader.timeline(incident, since_ns, int(command.after or -1)):
+                room -= len(item.text)
+                if items and (len(items) >= command.limit or room < 0):
+                    return Timeline(incident, tuple(items), str(items[-1].sequence))
+                items.append(item)
+            return Timeline(incident, tuple(items))
+
+        return await self._aside(read)
+
+    async def _report(self, command: ReportIncident, actor: Actor) -> RenderedReport:
+        await self._note(actor, command, command.id)
+
+        def read() -> RenderedReport:
+            incident = self._reader.find(command.id)
+            report = self._reader.report(incident, since_of(incident, command.since_s))
+            return RenderedReport(report, report_text(report), report_html(report))
+
+        return await self._aside(read)
+
+    # ------------------------------------------------------------ what all of them need
+
+    async def _note(self, actor: Actor, command: Command[Any], subject: str, detail: str = "") -> None:
+        await self._accept(AdministrationChanged(actor.name, tag_of(type(command)), subject, detail))
+
+    async def _aside(self, read: Callable[[], T]) -> T:
+        async with self._turns:
+            return await asyncio.to_thread(read)
+
+    async def _accept(self, record: AnyRecord) -> None:
+        waiting = self._ledger.append(record)
+        if waiting is not None:
+            await waiting
+
+    def _now_s(self) -> float:
+        try:
+            return self._clock.now_s()
+        except OSError:
+            raise StateUnavailable("the gateway cannot tell the time") from None
+
+
+def cause_of(incident: str) -> str:
+    """The cause of a lock that came with an incident."""
+    return f"incident {incident}"

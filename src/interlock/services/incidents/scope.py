@@ -1,0 +1,154 @@
+"""What an incident is about: which sessions, and which entries of the ledger.
+
+Sessions are those that a lock on the incident's subject would be about, as far as they were open in the time that is
+looked at. Nothing in here reads a recording.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from interlock.core.chain import Entry
+from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.incident import Incident, RelatedPrincipal
+from interlock.core.ledger import (
+    AccessRefused,
+    AdministrationChanged,
+    AlertRaised,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalSettled,
+    ApprovalVoted,
+    ConnectionRefused,
+    IncidentBundled,
+    IncidentClosed,
+    IncidentOpened,
+    LockAdded,
+    LockRemoved,
+    SessionClosed,
+    SessionOpened,
+)
+from interlock.core.lock import LockSubject, subjects_of
+from interlock.services.evidence.sessions import session_of
+
+SESSION_MARKS = (b"session.opened", b"session.closed")
+"""In the bytes of every entry that opens or closes a session."""
+
+Subject = tuple[str, str]
+
+
+class ConcernedSessions(msgspec.Struct, frozen=True):
+    """The sessions of an incident, by id, and others that have something in common with them."""
+
+    sessions: dict[str, SessionOpened]
+    related: tuple[RelatedPrincipal, ...]
+
+
+def find_sessions(entries: Iterable[Entry], incident: Incident, since_ns: int) -> ConcernedSessions:
+    """Go through the beginnings and ends of sessions. Entries of other kinds may be among them."""
+    alive: dict[str, SessionOpened] = {}
+    subject = (incident.subject_kind.value, incident.subject)
+    for entry in entries:
+        record = entry.record
+        if isinstance(record, SessionOpened) and not is_behind(incident, entry):
+            alive[record.session] = record
+        elif isinstance(record, SessionClosed) and entry.time_ns < since_ns:
+            alive.pop(record.session, None)
+    own = {session: opened for session, opened in alive.items() if subject in lockable(opened)}
+    return ConcernedSessions(own, _related(alive, own))
+
+
+def lockable(opened: SessionOpened) -> frozenset[Subject]:
+    """Everything under which a session could have been locked."""
+    kind = PrincipalKind.AGENT if opened.principal_kind == PrincipalKind.AGENT.value else PrincipalKind.USER
+    principal = Principal(
+        kind, opened.principal, frozenset(opened.groups), opened.owner or None, token_id=opened.token_id
+    )
+    return frozenset((kind.value, name) for kind, name in subjects_of(principal, opened.connection, opened.trace))
+
+
+def is_behind(incident: Incident, entry: Entry) -> bool:
+    """Whether an entry came after the incident was closed."""
+    return incident.closed_sequence is not None and entry.sequence > incident.closed_sequence
+
+
+def _related(alive: dict[str, SessionOpened], own: dict[str, SessionOpened]) -> tuple[RelatedPrincipal, ...]:
+    owners = {opened.owner for opened in own.values()} - {""}
+    runs = {opened.trace for opened in own.values()} - {""}
+    counts: dict[tuple[str, str], int] = {}
+    for session, opened in alive.items():
+        if session in own:
+            continue
+        if opened.owner in owners or opened.principal in owners:
+            by = f"owner {opened.owner if opened.owner in owners else opened.principal}"
+        elif opened.trace in runs:
+            by = f"run {opened.trace}"
+        else:
+            continue
+        counts[opened.principal, by] = counts.get((opened.principal, by), 0) + 1
+    return tuple(RelatedPrincipal(*key, count) for key, count in sorted(counts.items()))
+
+
+class Scope:
+    """Says of entries, given in the ledger's order, whether they belong to an incident."""
+
+    def __init__(self, incident: Incident, sessions: dict[str, SessionOpened], since_ns: int) -> None:
+        self._incident = incident
+        self._sessions = sessions
+        self._since_ns = since_ns
+        self._connection = incident.subject if incident.subject_kind is LockSubject.CONNECTION else None
+        subject = (incident.subject_kind.value, incident.subject)
+        self._subjects = frozenset({subject}).union(*map(lockable, sessions.values()))
+        names = {name for kind, name in self._subjects if kind != LockSubject.GROUP.value}
+        self._names = names - {""}
+        self._things = self._names | sessions.keys() | {incident.id}
+        """What commands can be about: people, connections, sessions, locks, approvals, the incident."""
+        self._approvals: set[str] = set()
+        self._locks: set[str] = set()
+
+    def has(self, entry: Entry) -> bool:
+        """Whether the entry belongs to the incident."""
+        if session_of(entry) in self._sessions:
+            return self._has_of_session(entry)
+        match entry.record:
+            case IncidentOpened() | IncidentClosed() | IncidentBundled() as record:
+                return record.incident == self._incident.id
+            case LockAdded() as record:
+                return self._has_lock(record, entry)
+            case LockRemoved() as record:
+                return record.lock in self._locks
+            case AdministrationChanged() as record:
+                about = record.actor in self._names or record.subject in self._things
+                return about and self._in_time(entry)
+            case _:
+                return self._in_time(entry) and self._has_other(entry)
+
+    def _has_of_session(self, entry: Entry) -> bool:
+        if isinstance(entry.record, ApprovalRequested):
+            self._approvals.add(entry.record.approval)
+            self._things.add(entry.record.approval)
+        return not is_behind(self._incident, entry)
+
+    def _has_lock(self, record: LockAdded, entry: Entry) -> bool:
+        own = record.cause == f"incident {self._incident.id}"
+        if own or (self._in_time(entry) and (record.subject_kind, record.subject) in self._subjects):
+            self._locks.add(record.lock)
+            self._things.add(record.lock)
+            return True
+        return False
+
+    def _has_other(self, entry: Entry) -> bool:
+        match entry.record:
+            case ConnectionRefused() as record:
+                return record.principal in self._names or record.connection == self._connection
+            case ApprovalVoted() | ApprovalRefused() | ApprovalSettled() as record:
+                return record.approval in self._approvals
+            case AlertRaised() as record:
+                return record.principal in self._names
+            case AccessRefused() as record:
+                return record.actor in self._names or record.subject in self._things
+            case _:
+                return False
+
+    def _in_time(self, entry: Entry) -> bool:
+        return entry.time_ns >= self._since_ns and not is_behind(self._incident, entry)
