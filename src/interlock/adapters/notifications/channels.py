@@ -1,7 +1,9 @@
 """From settings to channels."""
 
+from interlock.adapters.notifications.apprise import AppriseChannel
+from interlock.adapters.notifications.mail import Mail
+from interlock.adapters.notifications.slack import Slack
 from interlock.adapters.notifications.webhook import Webhook
-from interlock.core.errors import ConfigurationError
 from interlock.core.settings import NotificationSettings
 from interlock.services.notifications.ports import Channel
 from interlock.services.ports import Clock
@@ -18,4 +20,8 @@ def make_channel(settings: NotificationSettings, clock: Clock) -> Channel:
     """What delivers to the place that settings name; nothing is read or opened yet."""
     if settings.webhook is not None and settings.secret is not None:
         return Webhook(settings.webhook, settings.secret, settings.ca_file, clock)
-    raise ConfigurationError(f"channels of kind {kind_of(settings)} cannot be used yet")
+    if settings.slack is not None:
+        return Slack(settings.slack)
+    if settings.apprise is not None:
+        return AppriseChannel(settings.apprise)
+    return Mail(settings)
