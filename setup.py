@@ -21,7 +21,8 @@ _HOT = {
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
     "runtime": "driver peer",
-    "services": "enforcement session_budgets",
+    "services": "session_budgets",
+    "services/enforcement": "guard judge wording",
 }
 HOT_MODULES = [f"src/interlock/{folder}/{name}.py" for folder, names in _HOT.items() for name in names.split()]
 _COMPILING_COMMANDS = {"bdist_wheel", "build_ext"}

@@ -32,7 +32,7 @@ def name(path: Path) -> str:
 
 def test_only_enforcement_makes_a_permit() -> None:
     for kind in ("Permit", "Trial"):
-        assert [name(path) for path in MODULES if kind in calls(path)] == ["services/enforcement.py"]
+        assert [name(path) for path in MODULES if kind in calls(path)] == ["services/enforcement/judge.py"]
 
 
 def test_only_main_imports_the_wiring() -> None:

@@ -289,7 +289,7 @@ async def test_request_that_cannot_be_sealed_is_a_denial(bench: Bench, failure: 
 def test_only_enforcement_makes_permits() -> None:
     """Also under another name, and by copying one or reading one from somewhere."""
     makers = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if makes_permits(path)}
-    assert makers == {"services/enforcement.py"}
+    assert makers == {"services/enforcement/judge.py"}
 
 
 def makes_permits(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """What policy says about an operation: permit, hold or deny, with the rules that made it.
 
-Architecture invariant: only ``services.enforcement`` constructs a ``Permit`` or a ``Trial``; bytes of an operation that
-are bound for the target need one. A test reads the source tree to keep it so.
+Architecture invariant: only ``services.enforcement.judge`` constructs a ``Permit`` or a ``Trial``; bytes of an
+operation that are bound for the target need one. A test reads the source tree to keep it so.
 """
 
 import enum

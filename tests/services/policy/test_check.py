@@ -232,6 +232,6 @@ def test_budgets_that_never_count() -> None:
 
 def test_the_sample_is_in_order() -> None:
     sample = (Path(check_module.__file__).parent / "sample.cedar").read_text()
-    known = KnownNames(frozenset({"ci-bots", "dba", "support"}), frozenset({"demo"}))
+    known = KnownNames(frozenset({"ci-bots", "dba", "security", "support"}), frozenset({"demo"}))
     assert check([source(sample)], {"public.customers.card": ("payment",)}, known) == ()
     assert engine(sample).rules

@@ -1,0 +1,70 @@
+"""What decisions say and how they stand on the ledger. It decides nothing."""
+
+import functools
+from typing import Final
+
+from interlock.core.decision import Denial, DenialReason, Hold
+from interlock.core.masking import MaskedColumn
+from interlock.core.operation import Access, Meaning
+from interlock.services.approvals.holding import Granted
+
+UNRECORDED: Final = Denial(
+    DenialReason.UNRECORDED,
+    "denied: the gateway cannot record this statement now, and nothing is forwarded unrecorded",
+    "Try again later; the gateway's operator has been told.",
+)
+BROKEN: Final = Denial(
+    DenialReason.POLICY_ERROR,
+    "denied: the decision could not be made",
+    "This is a fault of the gateway, not of the statement; its operator has been told.",
+)
+CHANGED: Final = Denial(
+    DenialReason.NOT_APPROVED,
+    "denied: what was approved is not what would be executed now, as policy or access has changed meanwhile",
+    "Send it again: it will be decided anew.",
+)
+MASKED_OTHERWISE: Final = Denial(
+    DenialReason.POLICY_ERROR,
+    "denied: what is masked for you has just changed",
+    "Send the statement again.",
+)
+_NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
+
+
+def access_line(access: Access) -> str:
+    """One access, as in "delete on Table public.orders"."""
+    return f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip()
+
+
+@functools.lru_cache(maxsize=4096)
+def access_lines(meaning: Meaning) -> tuple[str, ...]:
+    """All accesses, for the record and for whoever is asked."""
+    return tuple(map(access_line, meaning.accesses))
+
+
+@functools.lru_cache(maxsize=4096)
+def masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
+    """Which columns are masked how, by which rules."""
+    return tuple(
+        f"{column.schema}.{column.relation}.{column.column} {column.mask} ({', '.join(column.rules)})"
+        for column in masked
+    )
+
+
+def not_asked(hold: Hold) -> Denial:
+    """What becomes of a hold when the group that it is in is refused anyway."""
+    return Denial(
+        DenialReason.NEEDS_APPROVAL,
+        f"denied: needs approval: {_NOT_ASKED}. {hold.message}",
+        "Send it by itself.",
+        hold.access,
+        hold.rules,
+        hold.policy,
+    )
+
+
+def approved_by(answer: Granted | Denial | None) -> str:
+    """For the record of a permit: whose yes made it."""
+    if not isinstance(answer, Granted):
+        return ""
+    return f"approved by {', '.join(answer.reviewers)} (request {answer.approval})"
