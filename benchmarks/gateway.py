@@ -10,7 +10,8 @@ from tests.servers.gateway import GatewayOptions, GatewayServer
 
 Durability = Literal["standard", "strict"]
 
-_IDENTITY = "bench"
+IDENTITY = "bench"
+"""The agent that all sessions are of."""
 _POLICY = """
 @id("bench-may-work")
 permit (principal in Group::"benchmarks", action, resource);
@@ -26,6 +27,7 @@ class RunningGateway:
 
     endpoint: Endpoint
     pid: int
+    server: GatewayServer
 
 
 @contextmanager
@@ -40,9 +42,9 @@ def start_gateway(
     plain = "refuse" if tls else "scram-only"
     options = GatewayOptions(policy=_POLICY + rules, durability=durability, plain=plain, extra=settings)
     with GatewayServer(target, options) as server:
-        server.command("identities", "add", _IDENTITY, "--group", "benchmarks")
-        secret = server.command("identities", "secret", _IDENTITY).stdout.strip()
-        endpoint = replace(server.endpoint(secret), user=_IDENTITY)
+        server.command("identities", "add", IDENTITY, "--group", "benchmarks")
+        secret = server.command("identities", "secret", IDENTITY).stdout.strip()
+        endpoint = replace(server.endpoint(secret), user=IDENTITY)
         if not tls:
             endpoint = replace(endpoint, sslmode="disable", sslrootcert=None)
-        yield RunningGateway(endpoint, server.pid)
+        yield RunningGateway(endpoint, server.pid, server)
