@@ -76,9 +76,6 @@ class FakeSession:
         self.state = "idle"
         self.done.append("thaw")
 
-    def cancel(self) -> None:
-        self.done.append("cancel")
-
 
 class FakeSessions:
     def __init__(self) -> None:
@@ -105,6 +102,7 @@ class FakeTarget:
         self.immortal: dict[Backend, BackendState] = {}
         self.opened: list[str] = []
         self.terminated: list[Backend] = []
+        self.cancelled: list[Backend] = []
         self.hidden = ""
 
     @contextlib.asynccontextmanager
@@ -118,6 +116,9 @@ class FakeTarget:
         self.clock.advance(0.01)
         there = self.stubborn | self.immortal
         return {backend: there[backend] for backend in backends if backend in there}
+
+    async def cancel(self, backends: Collection[Backend]) -> None:
+        self.cancelled += backends
 
     async def terminate(self, backends: Collection[Backend]) -> None:
         for backend in backends:

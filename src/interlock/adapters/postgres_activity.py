@@ -18,11 +18,13 @@ _APPLICATION: Final = "interlock-activity"
 _STATES: Final = """
 SELECT pid, state FROM pg_stat_activity WHERE pid = ANY($1::int[])
 """
-_TERMINATE: Final = """
-SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
-    JOIN unnest($1::int[], $2::int[]) AS own (pid, port) ON a.pid = own.pid AND a.client_port = own.port
+_OWN: Final = """
+FROM pg_stat_activity a JOIN unnest($1::int[], $2::int[]) AS own (pid, port)
+    ON a.pid = own.pid AND a.client_port = own.port
     WHERE a.usename = current_user
 """
+_CANCEL: Final = f"SELECT pg_cancel_backend(a.pid) {_OWN}"
+_TERMINATE: Final = f"SELECT pg_terminate_backend(a.pid) {_OWN}"
 
 
 class PostgresActivity:
@@ -54,12 +56,19 @@ class _View:
         states = {row["pid"]: _state(row["state"]) for row in rows}
         return {backend: states[backend.process_id] for backend in backends if backend.process_id in states}
 
+    async def cancel(self, backends: Collection[Backend]) -> None:
+        """Stop what those of the processes run that serve the gateway's own end of the connection."""
+        await self._signal(_CANCEL, backends)
+
     async def terminate(self, backends: Collection[Backend]) -> None:
         """End those of the processes that serve the gateway's own end of the connection."""
+        await self._signal(_TERMINATE, backends)
+
+    async def _signal(self, statement: str, backends: Collection[Backend]) -> None:
         if backends:
             await self._opened.execute("SELECT pg_stat_clear_snapshot()")
             ids, ports = zip(*backends, strict=True)
-            await self._opened.fetch(_TERMINATE, list(ids), list(ports))
+            await self._opened.fetch(statement, list(ids), list(ports))
 
 
 def _state(word: str | None) -> BackendState:

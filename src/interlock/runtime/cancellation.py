@@ -4,7 +4,9 @@ A key says nothing about the target; the target's own key never leaves the gatew
 """
 
 import asyncio
+import functools
 import ssl
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,8 @@ from interlock.runtime.tasks import spawn
 log = structlog.get_logger()
 
 _CANCEL_TIMEOUT_S = 5.0
+_AT_ONCE = 8
+"""Requests of the gateway's own that are on their way to one target: each costs it a process."""
 
 
 class CancelRoute:
@@ -41,6 +45,9 @@ class CancelKeys:
 
     def __init__(self) -> None:
         self._routes: dict[bytes, CancelRoute] = {}
+        self._gates: defaultdict[tuple[str, int], asyncio.Semaphore] = defaultdict(
+            functools.partial(asyncio.Semaphore, _AT_ONCE)
+        )
         self._on_their_way: set[asyncio.Task[Any]] = set()
 
     def register(self, key: bytes, route: CancelRoute) -> None:
@@ -70,14 +77,19 @@ class CancelKeys:
         """The same, without waiting for it; the key may be forgotten right away."""
         route = self._routes.get(key)
         if route is not None:
-            task = spawn(_carry(route), "cancel")
+            task = spawn(self._carry_in_turn(route), "cancel")
             self._on_their_way.add(task)
             task.add_done_callback(self._on_their_way.discard)
 
+    async def _carry_in_turn(self, route: CancelRoute) -> None:
+        """Lets others at the target in between, such as who looks whether it has helped."""
+        async with self._gates[route.settings.host, route.settings.port]:
+            await _carry(route)
+
     async def settle(self) -> None:
-        """Return when the requests on their way have arrived, or have failed."""
+        """Return when the requests on their way have arrived, or have failed; those of a slow target are given up."""
         if self._on_their_way:
-            await asyncio.wait(self._on_their_way)
+            await asyncio.wait(self._on_their_way, timeout=_CANCEL_TIMEOUT_S)
 
 
 async def _carry(route: CancelRoute) -> bool:

@@ -34,8 +34,6 @@ class Driven(Protocol):
 
     def cut(self, code: str, reason: str) -> None: ...
 
-    def cancel_running(self) -> None: ...
-
     def freeze(self) -> None: ...
 
     def thaw(self) -> None: ...
@@ -144,10 +142,6 @@ class DrivenSession:
     def thaw(self) -> None:
         """Go on."""
         self._driver.thaw()
-
-    def cancel(self) -> None:
-        """Ask the target to stop."""
-        self._driver.cancel_running()
 
     def notice_leaving(self) -> None:
         """See whether its client is still there."""

@@ -22,7 +22,7 @@ from interlock.services.ports import Clock, Ledger
 WATCH_S: Final = 5.0
 """How long it is watched at most what becomes of what was cut."""
 STUBBORN_AFTER_S: Final = 0.15
-"""A process that is still there so long after its session was cut is ended."""
+"""A process that is at rest and still there so long after its session was cut is ended."""
 _LOOK_EVERY_S: Final = 0.025
 _CODE: Final = "57P01"
 
@@ -156,12 +156,13 @@ class Cutting:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _press(self, cases: list[_Case], view: ActivityView, now_s: float) -> None:
-        """Ask again: a first request may have come before the statement that it was meant for."""
-        stubborn = [case for case in cases if now_s - case.stopped_s > STUBBORN_AFTER_S]
-        for case in stubborn:
-            if case.action is Action.FROZEN:
-                case.live.cancel()
-        await view.terminate([case.backend for case in stubborn if case.action is Action.CUT and case.backend])
+        """Stop what is at work, all of it at once: cancel requests are slow where there are many, and can be ignored.
+
+        They can also have come before the statement that they were meant for, so this is done again and again.
+        """
+        pressed = [case for case in cases if case.doing or now_s - case.stopped_s > STUBBORN_AFTER_S]
+        await view.terminate([case.backend for case in pressed if case.action is Action.CUT and case.backend])
+        await view.cancel([case.backend for case in pressed if case.action is Action.FROZEN and case.backend])
 
     # ------------------------------------------------------------ what is said about it
 

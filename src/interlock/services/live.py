@@ -88,9 +88,6 @@ class LiveSession(Protocol):
     def thaw(self) -> None:
         """Go on where ``freeze`` has stopped."""
 
-    def cancel(self) -> None:
-        """Ask the target again to stop what it runs."""
-
 
 class LiveSessions(Protocol):
     """The sessions that are open on this gateway."""
@@ -116,6 +113,9 @@ class ActivityView(Protocol):
 
     async def states(self, backends: Collection[Backend]) -> Mapping[Backend, BackendState]:
         """Those of the processes that are there now."""
+
+    async def cancel(self, backends: Collection[Backend]) -> None:
+        """Stop what those of the processes run that are surely the sessions' own."""
 
     async def terminate(self, backends: Collection[Backend]) -> None:
         """End those of the processes that are surely the sessions' own."""
