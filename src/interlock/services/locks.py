@@ -34,6 +34,8 @@ from interlock.services.state import LockStore
 
 TICK_S: Final = 0.25
 """How often ``expire`` is to be called."""
+EXPIRE_AGAIN_S: Final = 30.0
+"""When what could not be lifted at its end is tried again: each time puts it on record twice."""
 GATEWAY: Final = "gateway"
 """Who it was when nobody gave a command."""
 
@@ -208,14 +210,16 @@ class Locks:
             raise AdministrationRefused(why)
 
     async def expire(self) -> None:
-        """Lift what has come to its end. What cannot be recorded or read stays in force. Never raises."""
+        """Lift what has come to its end. What cannot be recorded or forgotten stays in force. Never raises."""
         if self._next_end_s is None:
             return
         try:
             now_s = self._now_s()
-            if self._next_end_s <= now_s:
-                for lock in [lock for lock in self.all() if lock.expires_at_s and lock.expires_at_s <= now_s]:
-                    await self._lift(lock, GATEWAY, "expired")
+            if now_s < self._next_end_s:
+                return
+            self._next_end_s = now_s + EXPIRE_AGAIN_S
+            for lock in [lock for lock in self.all() if lock.expires_at_s and lock.expires_at_s <= now_s]:
+                await self._lift(lock, GATEWAY, "expired")
         except (LedgerUnavailable, StateUnavailable) as error:
             log.error("a lock does not end", error=str(error))
 
