@@ -16,8 +16,8 @@ _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
-    "protocols/postgres": "answer_masks answers copy_guard forwarding frames held masks metering names outstanding"
-    " parameters relay requests rows session",
+    "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
+    " outstanding parameters relay requests rows session session_names",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
     "runtime": "driver peer",

@@ -13,9 +13,9 @@ from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import IDLE, Answers
 from interlock.protocols.postgres.denials import BIND_PLACEHOLDER, QUERY_PLACEHOLDER, denial_response
+from interlock.protocols.postgres.groups import Group
 from interlock.protocols.postgres.metering import Meter
 from interlock.protocols.postgres.outstanding import GIVE_ROWS, Awaited, Entry, Outstanding
-from interlock.protocols.postgres.requests import Group
 
 
 class Forwarded(enum.Enum):

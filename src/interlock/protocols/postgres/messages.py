@@ -60,6 +60,9 @@ MAX_EARLY_BYTES: Final = 1 << 18
 PINNED_PARAMETERS: Final = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 """Run-time parameters on which the gateway's reading of SQL depends, with the only values it can work with."""
 
+MAX_NAME_BYTES: Final = 63
+"""What PostgreSQL compares of a name."""
+
 _INT32 = struct.Struct(">I")
 
 
@@ -183,6 +186,31 @@ def read_cstring(body: bytes, start: int) -> tuple[str, int]:
         return body[start:end].decode(), end + 1
     except UnicodeDecodeError as error:
         raise Malformed("a string is not valid UTF-8") from error
+
+
+def read_text(message: bytes, start: int) -> tuple[bytes, int]:
+    """A statement's text and where it ends. Raises ``Malformed``."""
+    end = message.find(b"\0", start)
+    if end < 0:
+        raise Malformed("a statement is not terminated")
+    return message[start:end], end + 1
+
+
+def read_name(message: bytes, start: int) -> tuple[str, int]:
+    """A statement's or portal's name, and where it ends. Raises ``Malformed``.
+
+    The target compares 63 bytes, so longer ones could be another's to it.
+    """
+    name, end = read_cstring(message, start)
+    if end - start > MAX_NAME_BYTES + 1:
+        raise Malformed(f"a name is longer than {MAX_NAME_BYTES} bytes")
+    return name, end
+
+
+def check_empty(message: bytes) -> None:
+    """Raises ``Malformed`` when a message has a body."""
+    if len(message) != 5:
+        raise Malformed("a message that has no body has one")
 
 
 def read_pairs(body: bytes, start: int) -> dict[str, str]:

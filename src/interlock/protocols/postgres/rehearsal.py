@@ -16,9 +16,9 @@ from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answers import IDLE, Answers
+from interlock.protocols.postgres.groups import Group
 from interlock.protocols.postgres.metering import Meter
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
-from interlock.protocols.postgres.requests import Group
 from interlock.protocols.postgres.samples import read_results, sample_query
 
 KEPT_MAX_BYTES: Final = 1 << 20

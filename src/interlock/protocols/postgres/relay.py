@@ -19,27 +19,20 @@ from interlock.protocols.postgres import messages
 from interlock.protocols.postgres.answer_masks import AnswerMasks
 from interlock.protocols.postgres.answers import IDLE, Answers
 from interlock.protocols.postgres.copy_guard import CopyGuard
-from interlock.protocols.postgres.denials import (
-    PLACEHOLDER_STATEMENT,
-)
+from interlock.protocols.postgres.denials import PLACEHOLDER_STATEMENT
 from interlock.protocols.postgres.forwarding import Forwarded, Forwarding
 from interlock.protocols.postgres.frames import FrontendFrames
+from interlock.protocols.postgres.groups import Group
 from interlock.protocols.postgres.masking.rewriting import Rewriting
 from interlock.protocols.postgres.masking.writes import written_back
 from interlock.protocols.postgres.masks import SessionMasks
-from interlock.protocols.postgres.messages import Malformed, read_cstring
+from interlock.protocols.postgres.messages import Malformed
 from interlock.protocols.postgres.names import TooManyNames
 from interlock.protocols.postgres.outstanding import Awaited, Entry, Outstanding
 from interlock.protocols.postgres.rehearsal import Rehearsal
-from interlock.protocols.postgres.requests import (
-    KEPT_PARAMETER_BYTES,
-    MAX_NAMES,
-    Group,
-    LongParameters,
-    Requests,
-    SessionNames,
-)
+from interlock.protocols.postgres.requests import Requests
 from interlock.protocols.postgres.scope import SchemaScope
+from interlock.protocols.postgres.session_names import KEPT_PARAMETER_BYTES, MAX_NAMES, LongParameters, SessionNames
 from interlock.protocols.postgres.statements import interpret
 from interlock.protocols.postgres.statements.interpretation import Interpretation, NameSpace
 
@@ -52,7 +45,6 @@ UNREAD_MAX_BYTES: Final = 1 << 18
 COMPUTED_HERE_MAX_BYTES: Final = 1 << 14
 """Longer texts are interpreted aside: a hostile one can take seconds."""
 _IN_TRANSACTION: Final = 0x54  # T: in a transaction block that has not failed
-_MAX_NAME_BYTES: Final = 63
 
 
 class Fatal(Exception):
@@ -328,7 +320,7 @@ class Relay:
     # ------------------------------------------------------------ messages of a group
 
     def _read_query(self, message: bytes, effects: list[Effect]) -> None:
-        text, end = _text(message, 5)
+        text, end = messages.read_text(message, 5)
         if end != len(message):
             self._refuse_whole(message, "a statement must not contain a NUL byte", effects)
             return
@@ -348,8 +340,8 @@ class Relay:
         self._submit(messages.QUERY, effects)
 
     def _read_parse(self, message: bytes, effects: list[Effect]) -> None:
-        name, position = _name(message, 5)
-        text, end = _text(message, position)
+        name, position = messages.read_name(message, 5)
+        text, end = messages.read_text(message, position)
         if name == PLACEHOLDER_STATEMENT:
             entry = Entry(Awaited.PARSE_COMPLETE, self._requests.refused(self._group, _RESERVED_NAME, text).number)
         elif len(text) > self._max_statement_bytes:
@@ -394,8 +386,8 @@ class Relay:
         return self._computed
 
     def _read_bind(self, message: bytes, effects: list[Effect]) -> None:
-        portal, position = _name(message, 5)
-        statement, position = _name(message, position)
+        portal, position = messages.read_name(message, 5)
+        statement, position = messages.read_name(message, position)
         self._add(message, self._requests.bind(portal, statement, message[position:]), effects)
 
     def _read_describe(self, message: bytes, effects: list[Effect]) -> None:
@@ -403,11 +395,11 @@ class Relay:
         if space is None:
             self._add(message, Entry(Awaited.DESCRIPTION), effects)  # the target refuses it
             return
-        name, _ = _name(message, 6)
+        name, _ = messages.read_name(message, 6)
         self._add(message, self._requests.describe(space, name), effects)
 
     def _read_execute(self, message: bytes, effects: list[Effect]) -> None:
-        portal, end = _name(message, 5)
+        portal, end = messages.read_name(message, 5)
         if end + 4 != len(message):
             raise Malformed("the Execute message does not end where it should")
         self._add(message, self._requests.execute(self._group, portal), effects)
@@ -416,18 +408,18 @@ class Relay:
         space = _SPACES.get(message[5]) if len(message) > 5 else None
         if space is None:
             raise Malformed("the Close message names neither a statement nor a portal")
-        name, end = _name(message, 6)
+        name, end = messages.read_name(message, 6)
         if end != len(message):
             raise Malformed("the Close message does not end where it should")
         self._add(message, self._requests.close(space, name), effects)
 
     def _read_sync(self, message: bytes, effects: list[Effect]) -> None:
-        _check_empty(message)
+        messages.check_empty(message)
         self._group.add(message, Entry(Awaited.READY_AFTER_SYNC))
         self._submit(messages.SYNC, effects)
 
     def _read_flush(self, message: bytes, effects: list[Effect]) -> None:
-        _check_empty(message)
+        messages.check_empty(message)
         self._group.add(message, None)
         self._submit(messages.FLUSH, effects)
 
@@ -467,7 +459,7 @@ class Relay:
         elif kind == messages.QUERY:
             self._refuse_whole(head, self._too_long(size - 6), effects)
         elif kind == messages.PARSE:
-            _, position = _name(head, 5)
+            _, position = messages.read_name(head, 5)
             meaning = _unsupported("PARSE", self._too_long(size - position - 3))
             operation = self._requests.refused(self._group, meaning, head[position : position + KEPT_PARAMETER_BYTES])
             self._group.add(head, Entry(Awaited.PARSE_COMPLETE, operation.number))
@@ -477,8 +469,8 @@ class Relay:
 
     def _read_long_bind(self, head: bytes, effects: list[Effect]) -> None:
         """A Bind executes nothing, so its parameters may go ahead of the Execute that is decided later."""
-        portal, position = _name(head, 5)
-        statement, position = _name(head, position)
+        portal, position = messages.read_name(head, 5)
+        statement, position = messages.read_name(head, position)
         whole = LongParameters(head[position:], int.from_bytes(head[1:5], "big") + 1 - position)
         self._stream = functools.partial(self._pass_parameters, whole)
         self._group.add(head, self._requests.bind(portal, statement, whole.kept, whole))
@@ -551,26 +543,6 @@ class Relay:
             self._barrier = group.copy_in
         else:
             self._stream = self._drop
-
-
-def _text(message: bytes, start: int) -> tuple[bytes, int]:
-    end = message.find(b"\0", start)
-    if end < 0:
-        raise Malformed("a statement is not terminated")
-    return message[start:end], end + 1
-
-
-def _name(message: bytes, start: int) -> tuple[str, int]:
-    """A statement's or portal's name. The target compares 63 bytes, so longer ones could be another's to it."""
-    name, end = read_cstring(message, start)
-    if end - start > _MAX_NAME_BYTES + 1:
-        raise Malformed(f"a name is longer than {_MAX_NAME_BYTES} bytes")
-    return name, end
-
-
-def _check_empty(message: bytes) -> None:
-    if len(message) != 5:
-        raise Malformed("a message that has no body has one")
 
 
 def _carries_refused(group: Group, decisions: tuple[Decision, ...]) -> bool:
