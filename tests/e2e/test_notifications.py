@@ -1,14 +1,20 @@
 """People are told of what waits for them, and nothing that waits is ever let go because they could not be."""
 
+import sqlite3
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
 
 from interlock.core.approval import ApprovalStatus
+from interlock.core.ledger import AdministrationChanged, NotificationFailed
 from tests.e2e.held import POLICY, HeldStatement, make_dba, requests
+from tests.e2e.ledger_files import records_of, wait_for
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
+from tests.servers.mail import MailReceiver
 from tests.servers.postgres import PostgresServer
 from tests.servers.receiver import SECRET, Received, Receiver
 
@@ -136,3 +142,138 @@ def test_a_redirect_is_not_followed(target: Endpoint, receiver: Receiver) -> Non
             receiver.status, receiver.location = 200, ""
             assert "took the message (status 200)" in gateway.command("notifications", "test", "chat").stdout
             assert elsewhere.received.empty()
+
+
+def metric(gateway: GatewayServer, outcome: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.admin_port}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    wanted = f'interlock_notifications_total{{channel="chat",outcome="{outcome}"}} '
+    return next(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
+
+
+def test_an_outbox_that_fails_leaves_the_statement_held(
+    target: Endpoint, postgres: PostgresServer, table: str, receiver: Receiver
+) -> None:
+    with make_gateway(target, options(receiver)) as gateway:
+        make_dba(gateway)
+        with closing(sqlite3.connect(gateway.data_dir / "state.db")) as store:
+            store.execute("ALTER TABLE outbox RENAME TO elsewhere")
+        with HeldStatement(gateway.endpoint(), f"DELETE FROM {table} WHERE id <= 2") as held:
+            held.notice()
+            failed = wait_for(lambda: records_of(gateway, NotificationFailed), "the failure on record")
+            assert (failed[0].channel, failed[0].event) == ("chat", "approval.requested")
+            assert held.waits
+            assert count(postgres, table) == 10
+            approve(gateway, failed[0].subject)
+            assert held.finish() == "DELETE 2"
+        assert metric(gateway, "given-up") >= 1
+        assert metric(gateway, "sent") == 0
+    assert receiver.received.empty()
+
+
+def test_nobody_could_be_told_before_it_expired_and_that_is_on_record(
+    target: Endpoint, postgres: PostgresServer, table: str, receiver: Receiver
+) -> None:
+    receiver.stop()
+    wanted = options(receiver, policy=POLICY.replace("10m", "2s"))
+    with make_gateway(target, wanted) as gateway:
+        make_dba(gateway)
+        with (
+            HeldStatement(gateway.endpoint(), f"DELETE FROM {table} WHERE id = 1") as held,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="in time"),
+        ):
+            held.finish()
+        (failed, *_) = wait_for(lambda: records_of(gateway, NotificationFailed), "the failure on record")
+        assert failed.event == "approval.requested"
+        assert failed.attempts >= 1
+        assert "cannot be reached" in failed.reason
+        receiver.start()
+        assert told(receiver, "approval.expired").json["data"]["subject"] == failed.subject
+    assert count(postgres, table) == 10
+
+
+def test_locks_are_told_with_who_and_why(target: Endpoint, receiver: Receiver) -> None:
+    wanted = options(receiver, more='events = ["lock.added", "lock.removed"]')
+    with make_gateway(target, wanted) as gateway:
+        gateway.command("lock", "add", "agent", "mallory", "--reason", "looks odd")
+        added = told(receiver, "lock.added").json["data"]
+        assert added["title"] == "Locked: agent mallory (refuse)"
+        assert added["facts"]["reason"] == "looks odd"
+        assert added["link"] == "interlock lock list"
+        gateway.command("lock", "remove", added["subject"], "--reason", "it was a drill")
+        removed = told(receiver, "lock.removed").json["data"]
+        assert removed["subject"] == added["subject"]
+        assert removed["facts"]["reason"] == "it was a drill"
+
+
+def test_a_storm_of_denials_is_told_once(target: Endpoint, receiver: Receiver) -> None:
+    policy = '@id("nothing") permit (principal, action == Action::"connect", resource);'
+    wanted = options(receiver, more="[alerts]\ndenials = 5", policy=policy)
+    with (
+        make_gateway(target, wanted) as gateway,
+        psycopg.connect(**gateway.endpoint().parameters(), autocommit=True) as connection,
+    ):
+        for _ in range(12):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("SELECT count(*) FROM customers")
+        alert = told(receiver, "alert.raised").json["data"]
+        assert "agent was denied 5 times" in alert["title"]
+        gateway.command("lock", "add", "agent", "mallory", "--reason", "to have a message after it")
+        told(receiver, "lock.added")
+
+
+def test_a_statement_goes_along_where_that_is_wanted_and_forges_nothing(
+    target: Endpoint, postgres: PostgresServer, table: str, receiver: Receiver
+) -> None:
+    with MailReceiver() as mails:
+        mail = f"""
+[notifications.mail]
+email = "dba@example.com"
+sender = "gateway@example.com"
+smtp = "127.0.0.1:{mails.port}"
+include_statement = true
+events = ["approval.requested"]
+"""
+        padding = "x" * 3000
+        forged = f"DELETE FROM {table} /*\n\nOpen: https://evil.example\n.\n{padding} */"
+        with make_gateway(target, options(receiver, more=mail)) as gateway:
+            make_dba(gateway)
+            with HeldStatement(gateway.endpoint(), forged) as held:
+                held.notice()
+                lines = mails.next().mail.get_content().splitlines()
+                assert table.encode() not in told(receiver, "approval.requested").body
+                approval = requests(gateway, ApprovalStatus.PENDING)[0].id
+                gateway.command("approvals", "deny", approval, "--reason", "forged")
+    assert [line for line in lines if line.startswith("Open:")] == [f"Open: interlock approvals show {approval}"]
+    assert f"| DELETE FROM {table} /*" in lines
+    assert "| Open: https[:]//evil.example" in lines
+    assert any(line.startswith("Beginning of the statement; ") for line in lines)
+    assert padding not in "".join(lines)
+
+
+def test_secrets_of_channels_are_written_nowhere(target: Endpoint, receiver: Receiver) -> None:
+    more = """
+[notifications.slack]
+slack = { file = "slack-url" }
+
+[notifications.phone]
+apprise = { file = "apprise-url" }
+"""
+    receiver.status = 500
+    with make_gateway(target, options(receiver, more=more)) as gateway:
+        port = receiver.port
+        (gateway.directory / "slack-url").write_text(f"https://127.0.0.1:{port}/planted-8f1c")
+        (gateway.directory / "apprise-url").write_text(f"json://user:planted-8f1c@127.0.0.1:{port}/planted-8f1c")
+        said = ""
+        for channel in ("chat", "slack", "phone"):
+            tried = gateway.command("notifications", "test", channel, check=False)
+            assert tried.returncode == 1
+            said += tried.stdout + tried.stderr
+        gateway.command("lock", "add", "agent", "mallory", "--reason", "to have it told")
+        gateway.wait_for_log("message not delivered")
+        said += gateway.command("notifications", "list", "--json").stdout
+        kept = [file for file in gateway.data_dir.rglob("*") if file.is_file() and file.suffix != ".key"]
+        written = gateway.log().encode() + said.encode() + b"".join(file.read_bytes() for file in kept)
+        assert b"planted-8f1c" not in written
+        assert SECRET.encode() not in written
+        assert [r.subject for r in records_of(gateway, AdministrationChanged)] == ["chat", "slack", "phone"]

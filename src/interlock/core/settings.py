@@ -24,6 +24,7 @@ SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 MailAddress = Annotated[str, Meta(pattern=r"^[^\s<>,;:\"@]+@[^\s<>,;:\"@]+$")]
+MailServerAddress = Annotated[str, Meta(pattern=r"^(smtps://)?([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 Arguments = Annotated[tuple[str, ...], Meta(min_length=1)]
 _LOOPBACK_URL: Final = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/.*)?")
 
@@ -563,16 +564,13 @@ class NotificationSettings(Table, frozen=True, kw_only=True):
         Meta(description="Where the key that signs webhooks (`whsec_…`), or the password of `smtp_user`, is."),
     ] = None
     smtp: Annotated[
-        str | None,
+        MailServerAddress | None,
         Meta(
-            pattern=r"^(smtps://)?([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$",
             description="Mail server, as `host:port` for STARTTLS or `smtps://host:port` for TLS at once. "
             "Without TLS only one on this machine is used.",
         ),
     ] = None
-    smtp_user: Annotated[str | None, Meta(min_length=1, description="User at the mail server. Absent: no login.")] = (
-        None
-    )
+    smtp_user: Annotated[str | None, Meta(description="User at the mail server. Absent: no login.")] = None
     sender: Annotated[MailAddress | None, Meta(description="Sender of the mail.")] = None
     ca_file: Annotated[
         str | None,

@@ -1,6 +1,8 @@
 """Webhooks over real sockets: signed, verified, never redirected; what goes wrong is said without the secret."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from interlock.core.settings import SecretReference
 from interlock.services.notifications.ports import DeliveryFailed
 from tests.adapters.notifications.letters import HOSTILE, letter
 from tests.clocks import ManualClock
+from tests.docs.markdown import ROOT, blocks
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.receiver import SECRET, Receiver
 
@@ -105,3 +108,20 @@ async def test_a_secret_in_a_file_is_read_at_each_use(tmp_path: Path) -> None:
 
 def test_the_key_is_what_the_standard_says() -> None:
     assert decode_key(SECRET) == bytes(range(32))
+
+
+async def test_receivers_that_check_as_documented_believe_what_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = blocks(ROOT / "docs" / "notifications.md", "python")
+    names: dict[str, Any] = {}
+    exec(example.text, names)
+    is_authentic: Callable[..., bool] = names["is_authentic"]
+    monkeypatch.setattr("time.time", lambda: ManualClock().at_s + 10)
+    with Receiver() as receiver:
+        await webhook(receiver.url).deliver(letter())
+        received = receiver.next()
+    headers = {name.lower(): value for name, value in received.headers.items()}
+    assert is_authentic(headers, received.body, SECRET)
+    assert not is_authentic(headers, received.body + b" ", SECRET)
+    assert not is_authentic(headers | {"webhook-id": "other"}, received.body, SECRET)
+    assert not is_authentic(headers, received.body, "whsec_" + "A" * 44)
+    assert not is_authentic(headers, received.body, SECRET, tolerance_s=5)
