@@ -1,7 +1,9 @@
 """Scenarios from the field, in which amounts stop agents: clients count what they got, the target what reached it."""
 
+import contextlib
 import itertools
 import json
+import sqlite3
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -246,3 +248,31 @@ def test_scenario_13_retry_storm_spends_a_budget_that_suspends_the_run(target: E
         assert is_cut(other_run.connection)
         with pytest.raises(psycopg.OperationalError, match="access is locked: it loops"):
             connect(endpoint)
+
+
+# ---------------------------------------------------------------- accidents
+
+
+def kept_rows(gateway: GatewayServer) -> int:
+    """What the state store has of budgets now, as somebody else reads it."""
+    with contextlib.closing(sqlite3.connect(f"file:{gateway.data_dir / 'state.db'}?mode=ro", uri=True)) as store:
+        return int(store.execute("SELECT coalesce(sum(amount), 0) FROM budgets WHERE key LIKE '%rows%'").fetchone()[0])
+
+
+def test_a_killed_gateway_knows_what_was_kept(target: Endpoint, postgres: PostgresServer) -> None:
+    """SIGKILL loses what was counted since the store was last written, never what was kept; and never the other way."""
+    policy = POLICY.replace(f"rows={ROWS}", "rows=1000").replace("archive", "orders")
+    with GatewayServer(target, GatewayOptions(policy=policy)) as gateway:
+        endpoint = gateway.endpoint(gateway.token("survivor"))
+        with connect(endpoint) as connection:
+            assert len(connection.execute("SELECT id FROM orders LIMIT 600").fetchall()) == 600
+            wait_for(lambda: kept_rows(gateway) == 600, "what was counted is kept")
+            gateway.kill()
+        gateway.start()
+        with connect(gateway.endpoint(gateway.token("survivor"))) as connection:
+            got = connection.execute("SELECT id FROM orders LIMIT 400").fetchall()
+            assert len(got) == 400
+            with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="1000 were counted"):
+                connection.execute("SELECT id FROM orders LIMIT 1")
+        gateway.stop()
+        assert kept_rows(gateway) == 1000, "an orderly end keeps everything"

@@ -51,3 +51,25 @@ async def test_a_closed_database_is_a_denial(tmp_path: Path) -> None:
     await budgets.keep()
     with pytest.raises(BudgetsUnavailable):
         budgets.now_s()
+
+
+async def test_amounts_beyond_every_limit_stay_there(tmp_path: Path) -> None:
+    """Nothing is counted wrongly because numbers end somewhere: what is more than any limit stays more."""
+    database = Database(tmp_path / "state.db")
+    try:
+        table, clock = BudgetTable(database), ManualClock()
+        budgets = Budgets(table, clock)
+        window = charge(budgets, 1)
+        await budgets.keep()
+        changes = [(window.key, bucket + 1, 2**63 - 1) for bucket in range(window.oldest, window.oldest + 60)]
+        for _ in range(2):
+            kept = await table.add(changes, {window.key: window.oldest})
+        assert {type(amount) for _, _, amount in kept} == {int}
+        again = Budgets(table, clock)
+        again.load()
+        assert counted(again) > 10**15, "than which no budget may be more"
+        charge(again, 2**40)
+        await again.keep()
+        assert counted(again) > 10**15
+    finally:
+        database.close()

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from interlock.adapters.store.database import Database
 from interlock.services.state import KeptAmount
 
-_ADD = "INSERT INTO budgets VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
+MAX_AMOUNT = 1 << 56
+"""More is not counted in one bucket: it is more than any budget, and a window's buckets add up to a machine integer."""
+_ADD = (
+    f"INSERT INTO budgets VALUES (?, ?, min(?, {MAX_AMOUNT}))"
+    f" ON CONFLICT DO UPDATE SET amount = min(amount + excluded.amount, {MAX_AMOUNT})"
+)
 _FORGET = "DELETE FROM budgets WHERE key = ? AND (bucket < ? OR amount = 0)"
 _READ = "SELECT key, bucket, amount FROM budgets WHERE key IN (SELECT value FROM json_each(?))"
 
