@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from interlock.adapters.store.database import Database
 from interlock.services.state import KeptAmount
 
-MAX_AMOUNT = 1 << 56
-"""More is not counted in one bucket: it is more than any budget, and a window's buckets add up to a machine integer."""
+# At most 2^56 in a bucket: more than any budget, and what a window's buckets add up to is still a machine integer.
 _ADD = (
-    f"INSERT INTO budgets VALUES (?, ?, min(?, {MAX_AMOUNT}))"
-    f" ON CONFLICT DO UPDATE SET amount = min(amount + excluded.amount, {MAX_AMOUNT})"
+    "INSERT INTO budgets VALUES (?, ?, min(?, 1 << 56))"
+    " ON CONFLICT DO UPDATE SET amount = min(amount + excluded.amount, 1 << 56)"
 )
 _FORGET = "DELETE FROM budgets WHERE key = ? AND (bucket < ? OR amount = 0)"
 _READ = "SELECT key, bucket, amount FROM budgets WHERE key IN (SELECT value FROM json_each(?))"
