@@ -24,6 +24,8 @@ from interlock.surfaces.api.problems import MEDIA_TYPE, body_of
 MAX_CONNECTIONS: Final = 512
 MAX_HEADER_BYTES: Final = 64 << 10
 HANDSHAKE_TIMEOUT_S: Final = 10.0
+SHUTDOWN_TIMEOUT_S: Final = 1.0
+"""How long an end of TLS waits for the other side to agree: an idle client does not look."""
 HEADER_TIMEOUT_S: Final = 10
 KEEP_ALIVE_S: Final = 30
 _DRAIN_S: Final = 5.0
@@ -104,14 +106,14 @@ class ApiServer:
 
     async def _open(self, connection: socket.socket, tls: ssl.SSLContext | None, peer: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
-        timeout_s = HANDSHAKE_TIMEOUT_S if tls else None
         self._emptied.clear()
         try:
             await loop.connect_accepted_socket(
                 lambda: _Connection(self._config, self._state, peer, self._lost),
                 connection,
                 ssl=tls,
-                ssl_handshake_timeout=timeout_s,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if tls else None,
+                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S if tls else None,
             )
         except (OSError, ssl.SSLError):  # what speaks no TLS, or goes away
             connection.close()
