@@ -40,9 +40,15 @@ def person(gateway: GatewayServer, *roles: str, name: str = "", **token: Any) ->
 
 def issued(gateway: GatewayServer, token: str, **changes: object) -> str:
     """A token like this one but for some claims, with the genuine signature of the development issuer."""
-    header, payload = (_part(token, number) for number in (0, 1))
+    header, payload = _part(token, 0), claims_of(token)
     key = ECKey.import_key((gateway.data_dir / "development-issuer.key").read_bytes())
     return jws.serialize_compact(header, json.dumps(payload | changes).encode(), key, algorithms=[header["alg"]])
+
+
+def claims_of(token: str | None) -> dict[str, Any]:
+    """What a token says."""
+    assert token is not None
+    return _part(token, 1)
 
 
 def _part(token: str, number: int) -> dict[str, Any]:

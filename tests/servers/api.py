@@ -53,9 +53,9 @@ class ApiClient:
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; ``body`` is sent as JSON, bytes as they are. Underscores in header names are hyphens."""
-        connection = self._connect()
+        connection = self.connect()
         try:
-            self._send(connection, method, path, body, headers)
+            self.send(connection, method, path, body, headers)
             response = connection.getresponse()
             return Answer(response.status, response.msg, response.read())
         finally:
@@ -67,16 +67,26 @@ class ApiClient:
     @contextmanager
     def events(self, path: str = "/v1/events", **headers: str) -> Iterator[Iterator[Event]]:
         """The event stream: events as they come, until it ends."""
-        connection = self._connect()
+        connection = self.connect()
         try:
-            self._send(connection, "GET", path, None, headers)
+            self.send(connection, "GET", path, None, headers)
             response = connection.getresponse()
             assert response.status == 200, response.read()
             yield read_events(response)
         finally:
             connection.close()
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def status(self, path: str, **headers: str) -> int:
+        """Of a GET, without waiting for all of the answer."""
+        connection = self.connect()
+        try:
+            self.send(connection, "GET", path, None, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of one's own, for whoever closes it."""
         if self.socket_file is not None:
             return _SocketConnection(self.socket_file, self.timeout_s)
         place = urlsplit(self.url)
@@ -88,9 +98,15 @@ class ApiClient:
             source_address=(self.source, 0) if self.source else None,
         )
 
-    def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any, headers: Mapping[str, str]
+    def send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
+        """Send one request on it."""
         sent = dict(self.headers)
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token}"

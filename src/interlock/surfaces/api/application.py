@@ -16,7 +16,7 @@ from interlock.surfaces.api.authentication import Authentication
 from interlock.surfaces.api.events import PATH, EventStreams, describe_events
 from interlock.surfaces.api.gate import Gate
 from interlock.surfaces.api.openapi import describe
-from interlock.surfaces.api.problems import problem_of, response_of
+from interlock.surfaces.api.problems import RequestProblem, problem_of, response_of
 from interlock.surfaces.api.routes import Executor, add_commands, allowed_methods
 
 
@@ -35,7 +35,8 @@ def build_application(
     if streams is not None:
         streams.add_to(app)
     _add_description(app, describe(commands, {PATH: describe_events()} if streams is not None else {}))
-    app.add_exception_handler(HTTPException, _routing_problem)
+    for kind in (HTTPException, RequestProblem, Exception):
+        app.add_exception_handler(kind, _problem)
     return Gate(app, clock)
 
 
@@ -49,8 +50,8 @@ def _add_description(app: FastAPI, description: dict[str, Any]) -> None:
     app.add_api_route("/openapi.json", answer, methods=["GET"], response_class=Response)
 
 
-async def _routing_problem(request: Request, error: Exception) -> Response:
-    """No such path, or no such method on it."""
+async def _problem(request: Request, error: Exception) -> Response:
+    """No such path, no such method on it, or what went wrong before a response began."""
     problem = problem_of(error)
     if problem.status == 405:
         problem.headers = {"Allow": allowed_methods(request.app, request)}
