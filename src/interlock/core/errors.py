@@ -15,6 +15,7 @@
     │   ├── NotAllowed         whoever gave it may not
     │   └── InvalidCommand     it is not well formed
     └── EvidenceError          stored evidence is damaged, missing or was changed
+        └── UnknownSession     it has no such session, or what was asked for could be several
 
 Messages are written for people and never hold a secret.
 """
@@ -89,3 +90,7 @@ class InvalidCommand(AdministrationRefused):
 
 class EvidenceError(InterlockError):
     """Stored evidence is damaged, incomplete or was changed."""
+
+
+class UnknownSession(EvidenceError):
+    """Stored evidence has no session with this id or beginning of one, or has several."""

@@ -6,7 +6,7 @@ Everything goes the way of locks: sessions are cut and the targets looked at. Th
 from collections.abc import Callable
 
 from interlock.core.administration import Done
-from interlock.core.errors import AdministrationRefused
+from interlock.core.errors import NotFound
 from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
 from interlock.core.session import Session
@@ -94,10 +94,10 @@ class Cascade:
         )
 
     def find(self, session_id: str) -> LiveSession:
-        """Raises ``AdministrationRefused`` when no open session has this id."""
+        """Raises ``NotFound`` when no open session has this id."""
         live = self._live.find(session_id)
         if live is None:
-            raise AdministrationRefused(f"there is no open session {session_id!r}")
+            raise NotFound(f"there is no open session {session_id!r}")
         return live
 
     async def kill(self, session_id: str, reason: str, actor: Actor) -> SessionReceipt:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from interlock.core.errors import AdministrationRefused, LedgerUnavailable, StateUnavailable
+from interlock.core.errors import AdministrationRefused, LedgerUnavailable, NotFound, StateUnavailable
 from interlock.core.identity import Actor, Principal
 from interlock.core.ledger import AccessRefused, AnyRecord, LockAdded, LockRemoved
 from interlock.core.lock import (
@@ -100,10 +100,10 @@ class Locks:
         return self._loaded().all()
 
     def find(self, lock_id: str) -> Lock:
-        """The lock with this id. Raises ``AdministrationRefused``, ``StateUnavailable``."""
+        """The lock with this id. Raises ``NotFound``, ``StateUnavailable``."""
         lock = self._loaded().find(lock_id)
         if lock is None:
-            raise AdministrationRefused(f"there is no lock {lock_id!r} in force")
+            raise NotFound(f"there is no lock {lock_id!r} in force")
         return lock
 
     def on(self, kind: LockSubject, subject: str) -> tuple[Lock, ...]:

@@ -14,7 +14,7 @@ import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question, Vote
 from interlock.core.decision import ApprovalDemand
-from interlock.core.errors import AdministrationRefused, InterlockError
+from interlock.core.errors import AdministrationRefused, InterlockError, NotFound
 from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.core.ledger import (
     AnyRecord,
@@ -242,7 +242,7 @@ class Approvals:
     ) -> tuple[ApprovalRequest, Vote]:
         request = self.current(approval)
         if request is None:
-            raise AdministrationRefused(f"there is no request {approval!r}")
+            raise NotFound(f"there is no request {approval!r}")
         now_s = self._clock.now_s()
         if request.status is not ApprovalStatus.PENDING:
             raise AdministrationRefused(f"the request is {request.status.value} already")

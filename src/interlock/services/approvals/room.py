@@ -6,7 +6,7 @@ from typing import Any
 from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, Rehearse, ShowApproval
 from interlock.core.administration.base import Command
 from interlock.core.approval import ApprovalRequest, ApprovalView, Rehearsal
-from interlock.core.errors import AdministrationRefused
+from interlock.core.errors import AdministrationRefused, NotFound
 from interlock.core.identity import Actor
 from interlock.services.administration import Handler
 from interlock.services.approvals.board import Approvals
@@ -50,7 +50,7 @@ class ApprovalRoom:
     async def _show(self, command: ShowApproval, _actor: Actor) -> ApprovalView:
         found = self._approvals.question(command.id)
         if found is None:
-            raise AdministrationRefused(f"there is no request {command.id!r}")
+            raise NotFound(f"there is no request {command.id!r}")
         request, question = found
         seen = self._rehearsals.of(request) if self._rehearsals is not None else None
         return view_of(request, question, self._transcriber, self._link_of, seen)

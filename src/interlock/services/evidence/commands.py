@@ -30,7 +30,7 @@ from interlock.core.administration.evidence import (
 )
 from interlock.core.administration.requests import tag_of
 from interlock.core.chain import Entry
-from interlock.core.errors import EvidenceError, NotFound
+from interlock.core.errors import NotFound, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary
 from interlock.core.identity import Actor
 from interlock.core.ledger import AdministrationChanged
@@ -147,17 +147,15 @@ class EvidenceCommands:
 
     async def _aside(self, read: Callable[[], T]) -> T:
         """Read in a worker thread. Raises EvidenceError, NotFound."""
-        async with self._turns:
-            return await asyncio.to_thread(read)
+        try:
+            async with self._turns:
+                return await asyncio.to_thread(read)
+        except UnknownSession as error:
+            raise NotFound(str(error)) from None
 
     def _find(self, session: str) -> str:
-        """The session that an id, or enough of its beginning, stands for. Raises NotFound."""
-        if is_session_id(session):
-            return session
-        try:
-            return self._evidence.resolve(session)
-        except EvidenceError as error:
-            raise NotFound(str(error)) from None
+        """The session that an id, or enough of its beginning, stands for. Raises UnknownSession."""
+        return session if is_session_id(session) else self._evidence.resolve(session)
 
     async def _record(self, actor: Actor, command: Command[Any], subject: str, filters: str = "") -> None:
         """Put reading on the ledger and wait until it is accepted. Raises LedgerUnavailable."""

@@ -12,7 +12,7 @@ import msgspec
 
 from interlock.core.chain import Entry, decode_entry
 from interlock.core.checkpoint import VerifierKey
-from interlock.core.errors import EvidenceError
+from interlock.core.errors import EvidenceError, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
@@ -49,14 +49,14 @@ class EvidenceService:
         return summarize(self._entries(), wanted or SessionFilter(), limit)
 
     def resolve(self, prefix: str) -> str:
-        """The one session whose id starts with ``prefix``. Raises ``EvidenceError`` when there is none, or several."""
+        """The one session whose id starts with ``prefix``. Raises ``UnknownSession``."""
         needle = prefix.lower()
         found: set[str] = set()
         for entry in self._entries(needle.encode()):
             if isinstance(entry.record, SessionOpened) and entry.record.session.startswith(needle):
                 found.add(entry.record.session)
         if len(found) != 1 or not needle:
-            raise EvidenceError(f"{'no session' if not found else 'more than one session'} starts with {prefix!r}")
+            raise UnknownSession(f"{'no session' if not found else 'more than one session'} starts with {prefix!r}")
         return found.pop()
 
     def entries(self, session: str) -> Iterator[Entry]:
@@ -64,7 +64,7 @@ class EvidenceService:
         return (entry for entry in self._entries(session.encode()) if session_of(entry) == session)
 
     def summary(self, session: str) -> SessionSummary:
-        """What is known of one session. Raises ``EvidenceError`` when there is no such session."""
+        """What is known of one session. Raises ``UnknownSession``."""
         tally: SessionTally | None = None
         for entry in self.entries(session):
             if isinstance(entry.record, SessionOpened):
@@ -72,7 +72,7 @@ class EvidenceService:
             elif tally:
                 tally.count(entry)
         if tally is None:
-            raise EvidenceError(f"no session {session!r}")
+            raise UnknownSession(f"no session {session!r}")
         return tally.summary()
 
     def operations(self, session: str, after: int = -1) -> Iterator[OperationView]:
@@ -159,7 +159,7 @@ class EvidenceService:
         for entry in self.entries(session):
             if isinstance(entry.record, SessionOpened):
                 return _Opened(entry.time_ns, entry.record)
-        raise EvidenceError(f"no session {session!r}")
+        raise UnknownSession(f"no session {session!r}")
 
     def _entries(self, containing: bytes = b"") -> Iterator[Entry]:
         return (decode_entry(data) for data in self.archive.entries() if containing in data)

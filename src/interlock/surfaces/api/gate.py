@@ -42,6 +42,8 @@ class Gate:
             if self._requests > MAX_REQUESTS:
                 busy = {"Retry-After": str(RETRY_AFTER_S)}
                 raise RequestProblem(503, "the gateway is answering as many requests as it may", busy)
+            if {b"content-length", b"transfer-encoding"} <= dict(scope["headers"]).keys():
+                raise RequestProblem(400, "a body has a length or comes in chunks, not both", {"Connection": "close"})
             await self._app({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, answer.send)
         except Exception as error:  # noqa: BLE001 - one request must not end the gateway
             if answer.begun:
