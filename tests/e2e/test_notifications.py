@@ -206,6 +206,18 @@ def test_locks_are_told_with_who_and_why(target: Endpoint, receiver: Receiver) -
         assert removed["facts"]["reason"] == "it was a drill"
 
 
+def test_incidents_are_told(target: Endpoint, receiver: Receiver) -> None:
+    wanted = options(receiver, more='events = ["incident.opened", "incident.closed"]')
+    with make_gateway(target, wanted) as gateway:
+        gateway.command("incident", "open", "--agent", "mallory", "--reason", "looks odd")
+        opened = told(receiver, "incident.opened").json["data"]
+        assert opened["title"] == "Incident opened: agent mallory"
+        assert opened["link"] == f"interlock incident show {opened['subject']}"
+        assert opened["facts"]["reason"] == "looks odd"
+        gateway.command("incident", "close", opened["subject"], "--reason", "it was a drill")
+        assert told(receiver, "incident.closed").json["data"]["subject"] == opened["subject"]
+
+
 def test_a_storm_of_denials_is_told_once(target: Endpoint, receiver: Receiver) -> None:
     policy = '@id("nothing") permit (principal, action == Action::"connect", resource);'
     wanted = options(receiver, more="[alerts]\ndenials = 5", policy=policy)

@@ -281,10 +281,12 @@ class Gateway:
         node = self._node
         archive = PacedArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
         evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), new_transcript, FileEvidenceStore())
+        incidents = node.incidents(self.stopping, archive, new_transcript)
+        incidents.listeners.append(self.notifying.notifications.incident)
         return [
             ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
-            node.incidents(self.stopping, archive, new_transcript),
+            incidents,
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
             self.notifying.room,
         ]

@@ -53,6 +53,8 @@ class IncidentRoom:
         self._ledger = ledger
         self._clock = clock
         self._turns = asyncio.Semaphore(READERS)
+        self.listeners: list[Callable[[IncidentOpened | IncidentClosed], None]] = []
+        """Are told what is on record, by the way: they neither wait nor raise."""
 
     @property
     def handlers(self) -> Mapping[type[Command[Any]], Handler]:
@@ -73,7 +75,9 @@ class IncidentRoom:
         incident_id = new_session_id(int(now_s * 1e9), secrets.token_bytes(SESSION_ID_ENTROPY_BYTES))
         mode = command.mode.value if command.mode else ""
         kind = command.subject_kind
-        await self._accept(IncidentOpened(incident_id, kind.value, subject, command.reason, actor.name, mode))
+        opened = IncidentOpened(incident_id, kind.value, subject, command.reason, actor.name, mode)
+        await self._accept(opened)
+        self._tell(opened)
         receipt, warning = await self._lock(command, incident_id, subject, actor)
         return OpenedIncident(await self._aside(lambda: self._reader.find(incident_id)), receipt, warning)
 
@@ -106,11 +110,17 @@ class IncidentRoom:
         if command.lift_locks:
             for lock in locks:
                 await self._locks.check_may_lift(lock, actor)
-        await self._accept(IncidentClosed(incident.id, actor.name, command.reason))
+        record = IncidentClosed(incident.id, actor.name, command.reason)
+        await self._accept(record)
+        self._tell(record)
         lifted, warnings = await self._lift(locks if command.lift_locks else [], actor, command.reason)
         closed = await self._aside(lambda: self._reader.find(incident.id))
         left = tuple(lock.id for lock in locks if lock.id not in lifted)
         return ClosedIncident(closed, lifted, left, warnings)
+
+    def _tell(self, record: IncidentOpened | IncidentClosed) -> None:
+        for listener in self.listeners:
+            listener(record)
 
     async def _lift(self, locks: list[Lock], actor: Actor, reason: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         lifted, warnings = list[str](), list[str]()

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
-from interlock.core.ledger import AlertRaised
+from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened
 from interlock.core.lock import Lock
 from interlock.core.notification import MORE, TEST, Message, NotifiedEvent
 from interlock.core.printable import one_line
@@ -83,6 +83,17 @@ def alert_message(alert: AlertRaised, at_s: float) -> Message:
     facts = (("alert", alert.alert), ("principal", alert.principal), ("count", str(alert.count)))
     kind = NotifiedEvent.ALERT_RAISED.value
     return message(kind, f"Alert: {alert.text}", facts, SESSIONS_LINK, alert.principal[:MAX_FACT_LENGTH], at_s)
+
+
+def incident_message(record: IncidentOpened | IncidentClosed, at_s: float) -> Message:
+    """About an incident that a responder has opened or closed."""
+    facts: tuple[tuple[str, str], ...] = (("incident", record.incident), ("by", record.by), ("reason", record.reason))
+    kind, title = NotifiedEvent.INCIDENT_CLOSED, f"Incident closed: {record.incident}"
+    if isinstance(record, IncidentOpened):
+        on = f"{record.subject_kind} {record.subject}".rstrip()
+        facts += (("on", on), ("lock", record.mode or "none"))
+        kind, title = NotifiedEvent.INCIDENT_OPENED, f"Incident opened: {on}"
+    return message(kind.value, title, facts, f"interlock incident show {record.incident}", record.incident, at_s)
 
 
 def test_message(by: str, at_s: float) -> Message:

@@ -15,7 +15,7 @@ import structlog
 
 from interlock.core.approval import ApprovalRequest
 from interlock.core.errors import InterlockError, LedgerUnavailable
-from interlock.core.ledger import AlertRaised, NotificationFailed
+from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened, NotificationFailed
 from interlock.core.lock import Lock
 from interlock.core.notification import Message, NotifiedEvent, Outgoing
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
@@ -101,6 +101,10 @@ class Notifications:
     def lock_removed(self, lock: Lock, by: str, reason: str) -> None:
         """A lock is lifted. Neither waits nor raises."""
         self._tell_of(lambda at_s: messages.lock_removed(lock, by, reason, at_s))
+
+    def incident(self, record: IncidentOpened | IncidentClosed) -> None:
+        """An incident is opened or closed. Neither waits nor raises."""
+        self._tell_of(lambda at_s: messages.incident_message(record, at_s))
 
     async def alert(self, alert: AlertRaised) -> None:
         """Implements ``services.alerts.AlertNotifier``."""
