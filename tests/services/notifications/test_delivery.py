@@ -134,3 +134,15 @@ async def test_a_clock_that_cannot_be_read_ends_nothing(world: World) -> None:
     world.clock.broken = False
     await world.delivery.step()
     assert world.told() == ["a"]
+
+
+async def test_after_a_test_that_works_nothing_waits_any_longer(world: World) -> None:
+    await world.tell("a")
+    world.chat.failure = down()
+    for _ in range(2):
+        await world.delivery.step()
+    assert await world.delivery.step() > 0
+    world.chat.failure = None
+    assert await world.delivery.send(world.message("test"), "1") == "took it"
+    await world.delivery.step()
+    assert world.outbox.waiting() == {}

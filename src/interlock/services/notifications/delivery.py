@@ -87,8 +87,14 @@ class Delivery:
         return 0.0
 
     async def send(self, message: Message, letter_id: str) -> str:
-        """Hand over a message at once, without keeping it; returns what the channel said. Raises DeliveryFailed."""
-        return await self._deliver(Letter(letter_id, message))
+        """Hand over a message at once, without keeping it; returns what the channel said. Raises DeliveryFailed.
+
+        When that works, what waits is tried at once too.
+        """
+        said = await self._deliver(Letter(letter_id, message))
+        self._works()
+        self.wake()
+        return said
 
     async def _sleep(self, pause_s: float) -> None:
         try:
@@ -115,9 +121,12 @@ class Delivery:
             await self._put_off(outgoing, failed, self._clock.now_s())
             return
         self.counts.sent += 1
-        self._failures, self.problem = 0, ""
+        self._works()
         self._arrived = outgoing.id
         await self._outbox.remove(outgoing.id)
+
+    def _works(self) -> None:
+        self._failures, self._down_until_s, self.problem = 0, 0.0, ""
 
     def _letter(self, outgoing: Outgoing) -> Letter:
         message = with_counts(outgoing.message)
