@@ -1,12 +1,21 @@
 """An incident from the lock to the report, with a real client and a real target."""
 
+import contextlib
 import json
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from interlock.adapters.evidence_files import FileEvidenceStore
+from interlock.adapters.recordings.keys import WrappedSessionKeys
+from interlock.core.errors import EvidenceError
+from interlock.services.evidence import EvidenceVerifier
 from tests.e2e.held import OPERATOR, HeldStatement, make_dba, requests, until
 from tests.e2e.locking import connect, is_cut
 from tests.servers.endpoint import Endpoint
@@ -137,3 +146,73 @@ def test_the_timeline_has_everything_in_order(gateway: GatewayServer, incident: 
     assert [item["sequence"] for item in items] == sorted(item["sequence"] for item in items)
     opened = items[kinds.index("incident.opened")]
     assert (opened["who"], "wrong ward" in opened["text"]) == (OPERATOR, True)
+
+
+def did_it_leave(gateway: GatewayServer, value: str, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "interlock", "--config", str(gateway.config_file), "incident", "did-it-leave", *words]
+    return subprocess.run(
+        line, input=value, capture_output=True, text=True, cwd=gateway.directory, timeout=60, check=False
+    )
+
+
+def test_whether_a_value_left(gateway: GatewayServer, incident: str) -> None:
+    clear = did_it_leave(gateway, "Patient 3", "--json")
+    (found,) = json.loads(clear.stdout)["found"]
+    assert (clear.returncode, found["where"], found["whole"], found["principal"]) == (1, "column name", 1, "mallory")
+    assert "YES" in did_it_leave(gateway, "Patient 3").stdout
+    masked = did_it_leave(gateway, "patient3@example.com", "--incident", incident)
+    assert (masked.returncode, "NO: the value is in no answer" in masked.stdout) == (0, True), masked
+    never = did_it_leave(gateway, "Patient 9")
+    assert (never.returncode, "NO" in never.stdout) == (0, True), never
+    for place in gateway.directory.rglob("*"):
+        if place.is_file():
+            assert b"patient3@example.com" not in place.read_bytes(), place
+
+
+def test_the_bundle_verifies_offline_and_a_flipped_bit_does_not(
+    gateway: GatewayServer, incident: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "incident.tar"
+    made = gateway.command("incident", "bundle", incident, "--out", str(file))
+    assert "2 sessions" in made.stdout
+    verify = [sys.executable, "-m", "interlock", "audit", "verify"]
+    good = subprocess.run([*verify, str(file)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (good.returncode, good.stdout.splitlines()[0]) == (0, "the evidence is as it was recorded"), good
+    with tarfile.open(file) as archive:
+        members = [member for member in archive if member.size]
+    assert {member.name for member in members} > {"manifest.json", "entries.jsonl", "report.txt", "report.html"}
+    verifier = EvidenceVerifier(FileEvidenceStore(), WrappedSessionKeys(None))
+    data = file.read_bytes()
+    for member in members:
+        for place in (0, member.size // 2, member.size - 1):
+            changed = bytearray(data)
+            changed[member.offset_data + place] ^= 1
+            file.write_bytes(changed)
+            with contextlib.suppress(EvidenceError):
+                assert not verifier.verify(file).ok, (member.name, place)
+
+
+def test_everything_the_responder_did_is_on_the_ledger(gateway: GatewayServer, incident: str) -> None:
+    items = incident_json(gateway, "show", incident, "--json")["items"]
+    mine = [item for item in items if item["who"] == OPERATOR]
+    words = {item["text"].split(" ")[0] for item in mine if item["kind"] == "administration.changed"}
+    assert {"incidents.report", "incidents.show", "incidents.did-it-leave", "incidents.read-bundle"} <= words
+    assert {"incident.opened", "incident.bundled"} <= {item["kind"] for item in mine}
+
+
+def test_closing_says_that_the_lock_stays(gateway: GatewayServer, incident: str) -> None:
+    closed = gateway.command("incident", "close", incident, "--reason", "found it").stdout
+    assert "STAYS IN FORCE" in closed
+    with pytest.raises(psycopg.OperationalError, match="access is locked"):
+        connect(gateway.endpoint(gateway.token("mallory")))
+    again = gateway.command("incident", "close", incident, "--reason", "again", check=False)
+    assert (again.returncode, "is closed already" in again.stderr) == (1, True)
+
+
+def test_closing_can_lift_the_lock(gateway: GatewayServer) -> None:
+    gateway.command("incident", "open", "--agent", "trent", "--reason", "looking", "--mode", "freeze")
+    (incident,) = [one for one in incident_json(gateway, "list", "--open", "--json") if one["subject"] == "trent"]
+    closed = gateway.command("incident", "close", incident["id"], "--reason", "nothing", "--lift-locks").stdout
+    assert "is lifted" in closed
+    with connect(gateway.endpoint(gateway.token("trent"))) as agent:
+        assert agent.execute("SELECT 1").fetchone() == (1,)

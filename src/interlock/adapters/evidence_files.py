@@ -13,12 +13,15 @@ from interlock.adapters.ledger.opening import SEGMENTS
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.recordings.tape import read_chunk_from
 from interlock.core.errors import EvidenceError
+from interlock.core.session import is_session_id
 from interlock.services.evidence.archive import StoredChunk
+from interlock.services.evidence.bundle import REPORTS, recording_part
 from interlock.services.evidence.package import ENTRIES, MANIFEST, RECORDING, SESSION_KEY
 
 LEDGER, RECORDINGS = "ledger", "recordings"
 """The names of both in a gateway's data directory."""
-_PARTS = (MANIFEST, ENTRIES, RECORDING, SESSION_KEY)
+_PARTS = (MANIFEST, ENTRIES, RECORDING, SESSION_KEY, *REPORTS)
+_SUFFIX = ".rec"
 _SPOOL_BYTES = 8 << 20
 
 
@@ -40,6 +43,7 @@ class FilePackageWriter:
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
         if self._tar is None:
+            (self._path / name).parent.mkdir(mode=0o700, exist_ok=True)
             with (self._path / name).open("xb") as file:
                 file.writelines(pieces)
             return
@@ -63,7 +67,7 @@ class FilePackageReader:
             return
         try:
             self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed in __exit__
-            self._members = {member.name: member for member in self._tar if member.isreg() and member.name in _PARTS}
+            self._members = {member.name: member for member in self._tar if member.isreg() and _is_part(member.name)}
         except (OSError, tarfile.TarError):
             raise EvidenceError(f"{path} is not an evidence package") from None
 
@@ -90,15 +94,22 @@ class FilePackageReader:
                 yield line
 
     def chunk_at(self, session_id: str, offset: int) -> StoredChunk | None:
-        if not self.has(RECORDING):
+        name = self._recording(session_id)
+        if not self.has(name):
             return None
-        with self._open(RECORDING) as file:
+        with self._open(name) as file:
             return read_chunk_from(file, session_id, offset)
 
     def recording_bytes(self, session_id: str) -> int:
-        if not self.has(RECORDING):
+        name = self._recording(session_id)
+        if not self.has(name):
             return 0
-        return self._members[RECORDING].size if self._tar else (self._path / RECORDING).stat().st_size
+        return self._members[name].size if self._tar else (self._path / name).stat().st_size
+
+    def _recording(self, session_id: str) -> str:
+        """A bundle has a recording for each session, a package has one."""
+        own = recording_part(session_id)
+        return own if is_session_id(session_id) and self.has(own) else RECORDING
 
     def _open(self, name: str) -> IO[bytes]:
         try:
@@ -111,6 +122,11 @@ class FilePackageReader:
         if file is None:
             raise EvidenceError(f"the package has no {name}")
         return file
+
+
+def _is_part(name: str) -> bool:
+    session = Path(name).name.removesuffix(_SUFFIX)
+    return name in _PARTS or (is_session_id(session) and name == recording_part(session))
 
 
 class FileEvidenceStore:

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from interlock.bootstrap.gateway import Gateway
 
 
+async def _nothing_to_settle() -> bool:
+    """Without a gateway no session is open."""
+    return True
+
+
 class Bench:
     """Implements ``surfaces.cli.workbench.Workbench`` for one settings file."""
 
@@ -102,7 +107,7 @@ class Bench:
             archive = FileArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
             rooms = (
                 ApprovalRoom(node.approvals, new_transcript, node.approval_link),
-                node.incidents(stopping, archive, new_transcript),
+                node.incidents(stopping, archive, new_transcript, _nothing_to_settle),
             )
             administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
             return await administration.execute(command, local_actor(user_name(os.geteuid())))

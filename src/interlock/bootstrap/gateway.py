@@ -66,6 +66,9 @@ from interlock.services.policy.commands import PolicyCommands
 from interlock.services.policy.store import PolicyStore
 from interlock.surfaces.api.local_socket import open_local_socket
 
+SETTLE_S = 5.0
+"""How long whoever reads evidence waits for the latest of it."""
+
 log = structlog.get_logger()
 
 
@@ -281,7 +284,7 @@ class Gateway:
         node = self._node
         archive = PacedArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
         evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), new_transcript, FileEvidenceStore())
-        incidents = node.incidents(self.stopping, archive, new_transcript)
+        incidents = node.incidents(self.stopping, archive, new_transcript, self._settle_recordings)
         incidents.listeners.append(self.notifying.notifications.incident)
         return [
             ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
@@ -290,6 +293,15 @@ class Gateway:
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
             self.notifying.room,
         ]
+
+    async def _settle_recordings(self) -> bool:
+        """Put what sessions have been told by now on disk; whether that was so in time."""
+        self.recordings.tick()
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self.recordings.drain), SETTLE_S)
+        except TimeoutError:
+            return False
+        return self.recordings.fault is None
 
     def _serve_api(self, issuer: DevelopmentIssuer | None, authenticator: TokenAuthenticator) -> None:
         """Answer on the local socket, and over TLS where settings say so."""

@@ -1,10 +1,11 @@
 """The data directory and the services that work with or without a running gateway."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from interlock.adapters.bundle_shelf import BundleShelf
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.credentials import Vault
 from interlock.adapters.ledger.ledger import FileLedger
@@ -40,6 +41,7 @@ from interlock.services.catalogues import Catalogues
 from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
 from interlock.services.evidence.archive import EvidenceArchive, Transcriber
+from interlock.services.incidents.bundling import Bundling
 from interlock.services.incidents.reading import IncidentReader
 from interlock.services.incidents.room import IncidentRoom
 from interlock.services.kinship import Kinship
@@ -52,6 +54,7 @@ from interlock.services.state import TokenIssuer
 STATE_FILE = "state.db"
 LEDGER_DIRECTORY = "ledger"
 RECORDINGS_DIRECTORY = "recordings"
+BUNDLES_DIRECTORY = "bundles"
 
 
 class Node:
@@ -137,11 +140,18 @@ class Node:
             rooms=(stopping.room, *rooms),
         )
 
-    def incidents(self, stopping: "Stopping", archive: EvidenceArchive, transcriber: Transcriber) -> IncidentRoom:
+    def incidents(
+        self,
+        stopping: "Stopping",
+        archive: EvidenceArchive,
+        transcriber: Transcriber,
+        settle: Callable[[], Awaitable[bool]],
+    ) -> IncidentRoom:
         """What is done about incidents, from the evidence in ``archive``."""
         fingerprint = hasher(self.sealer.derive(b"fingerprints of delivered values"))
         reader = IncidentReader(archive, WrappedSessionKeys(self.sealer), transcriber, fingerprint)
-        return IncidentRoom(reader, stopping.locks, self.ledger, self.clock)
+        bundling = Bundling(reader, BundleShelf(self.data_dir / BUNDLES_DIRECTORY), self.ledger.checkpoint)
+        return IncidentRoom(reader, bundling, stopping.locks, self.ledger, self.clock, settle)
 
     def approval_link(self, approval: str) -> str:
         """Where a request can be answered."""

@@ -50,9 +50,12 @@ from interlock.core.administration.identities import (
     ShowIdentity,
 )
 from interlock.core.administration.incidents import (
+    BundleIncident,
     CloseIncident,
+    FindValue,
     ListIncidents,
     OpenIncident,
+    ReadBundle,
     ReportIncident,
     ShowIncident,
 )
@@ -103,6 +106,9 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListIncidents,
     ShowIncident,
     ReportIncident,
+    FindValue,
+    BundleIncident,
+    ReadBundle,
     CloseIncident,
     ShowPolicy,
     ExplainPolicy,

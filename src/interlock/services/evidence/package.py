@@ -100,11 +100,11 @@ def write_package(
     checkpoint = newest[0].checkpoint
     wanted = _wanted(archive, session)
     bases = [(note, open_checkpoint(note, key).size) for note in older]
-    tree = _collect(archive, wanted, [size for _, size in bases], checkpoint)
+    tree = collect_proofs(archive, wanted, [size for _, size in bases], checkpoint)
     extends = tuple(Extension(note, tuple(tree.proof(consistency_path(size, checkpoint.size)))) for note, size in bases)
     manifest = Manifest(FORMAT, session, str(key), newest[0].note, extends)
     writer.put(MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"])
-    writer.put(ENTRIES, _lines(archive, wanted, tree, checkpoint.size))
+    writer.put(ENTRIES, packaged_lines(archive, wanted, tree, checkpoint.size))
     recording = archive.recording(session)
     if first := next(recording, b""):
         writer.put(RECORDING, chain([first], recording))
@@ -131,10 +131,13 @@ def _wanted(archive: EvidenceArchive, session: str) -> list[int]:
     return sorted([*own, *(activated[version] for version in policies if version in activated)])
 
 
-def _collect(
+def collect_proofs(
     archive: EvidenceArchive, wanted: Sequence[int], bases: Sequence[int], checkpoint: Checkpoint
 ) -> SubtreeCollector:
-    """Grow the tree up to the checkpoint, keeping the hashes of all proofs."""
+    """Grow the tree up to the checkpoint, keeping the hashes of all proofs.
+
+    Raises ``EvidenceError`` when the ledger is not what the checkpoint signs.
+    """
     size = checkpoint.size
     paths = [inclusion_path(index, size) for index in wanted if index < size]
     paths += [consistency_path(base, size) for base in bases if 0 < base <= size]
@@ -148,7 +151,10 @@ def _collect(
     return tree
 
 
-def _lines(archive: EvidenceArchive, wanted: Sequence[int], tree: SubtreeCollector, size: int) -> Iterator[bytes]:
+def packaged_lines(
+    archive: EvidenceArchive, wanted: Sequence[int], tree: SubtreeCollector, size: int
+) -> Iterator[bytes]:
+    """The wanted entries, in order, each with its proof where it is below the checkpoint of that size."""
     numbers = iter(wanted)
     number = next(numbers, None)
     for index, data in enumerate(archive.entries()):
@@ -161,34 +167,71 @@ def _lines(archive: EvidenceArchive, wanted: Sequence[int], tree: SubtreeCollect
 # ---------------------------------------------------------------- checking one
 
 
+class EntryCheck:
+    """Checks packaged entries against a checkpoint, one line after the other."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.entries = self.covered = 0
+        self.last = -1
+
+    def open(self, line: bytes) -> tuple[Entry, bytes]:
+        """The entry in a line, and its bytes. Raises ``EvidenceError`` when it is not in the signed ledger."""
+        packaged = self._packaged(line)
+        entry = decode_entry(packaged.entry)
+        if entry.sequence <= self.last:
+            raise EvidenceError(f"entry {entry.sequence} is out of order")
+        if packaged.proof is not None:
+            self._prove(entry.sequence, packaged.entry, packaged.proof)
+        elif entry.sequence < self._checkpoint.size:
+            raise EvidenceError(f"entry {entry.sequence} has no proof")
+        self.last = entry.sequence
+        self.entries += 1
+        return entry, packaged.entry
+
+    def _packaged(self, line: bytes) -> PackagedEntry:
+        try:
+            packaged = msgspec.json.decode(line, type=PackagedEntry)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise EvidenceError("a line is not a packaged entry") from None
+        if msgspec.json.encode(packaged) + b"\n" != line:
+            raise EvidenceError("a line is not in its canonical form")
+        return packaged
+
+    def _prove(self, sequence: int, data: bytes, proof: tuple[bytes, ...]) -> None:
+        checkpoint = self._checkpoint
+        if not verify_inclusion(leaf_hash(data), sequence, checkpoint.size, proof, checkpoint.root):
+            raise EvidenceError(f"entry {sequence} is not in the signed ledger")
+        self.covered += 1
+
+
 class PackageCheck:
     """Checks one package. The clear session key, when there is one, also opens every request and chunk."""
 
     def __init__(self, package: PackageReader, manifest: Manifest, checkpoint: Checkpoint, keys: SessionKeys) -> None:
         self._package = package
         self._manifest = manifest
-        self._checkpoint = checkpoint
+        self._check = EntryCheck(checkpoint)
         self._opener = _opener(package, manifest.session, keys)
         self._recordings = RecordingCheck(package)
-        self._entries = self._covered = self._chunks_end = self._gap_bytes = 0
+        self._chunks_end = self._gap_bytes = 0
         self._opened = self._closed = False
         self._numbers: set[int] = set()
-        self._last = -1
 
     def run(self) -> VerificationReport:
         """Check every entry and chunk; stops at the first bad entry."""
         findings: list[Finding] = []
         try:
             for line in self._package.lines(ENTRIES, _MAX_LINE_BYTES):
-                self._entry(line)
+                self._record(self._check.open(line)[0])
             if not self._opened:
                 raise EvidenceError("the session's beginning is missing")
         except EvidenceError as error:
-            findings.append(Finding(f"behind entry {self._last}: {error}", None, self._manifest.session))
+            findings.append(Finding(f"behind entry {self._check.last}: {error}", None, self._manifest.session))
         self._recordings.finish()
         return VerificationReport(
-            entries=self._entries,
-            covered=self._covered,
+            entries=self._check.entries,
+            covered=self._check.covered,
             checkpoints=1 + len(self._manifest.extends),
             sessions=int(self._opened),
             open_sessions=int(self._opened and not self._closed),
@@ -198,30 +241,6 @@ class PackageCheck:
             findings=(*findings, *self._recordings.findings),
             remarks=tuple(self._remarks()),
         )
-
-    def _entry(self, line: bytes) -> None:
-        try:
-            packaged = msgspec.json.decode(line, type=PackagedEntry)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise EvidenceError("a line is not a packaged entry") from None
-        if msgspec.json.encode(packaged) + b"\n" != line:
-            raise EvidenceError("a line is not in its canonical form")
-        entry = decode_entry(packaged.entry)
-        if entry.sequence <= self._last:
-            raise EvidenceError(f"entry {entry.sequence} is out of order")
-        if packaged.proof is not None:
-            self._prove(entry.sequence, packaged.entry, packaged.proof)
-        elif entry.sequence < self._checkpoint.size:
-            raise EvidenceError(f"entry {entry.sequence} has no proof")
-        self._last = entry.sequence
-        self._entries += 1
-        self._record(entry)
-
-    def _prove(self, sequence: int, data: bytes, proof: tuple[bytes, ...]) -> None:
-        checkpoint = self._checkpoint
-        if not verify_inclusion(leaf_hash(data), sequence, checkpoint.size, proof, checkpoint.root):
-            raise EvidenceError(f"entry {sequence} is not in the signed ledger")
-        self._covered += 1
 
     def _record(self, entry: Entry) -> None:
         record = entry.record
@@ -260,8 +279,8 @@ class PackageCheck:
             self._chunks_end = chunk.end
 
     def _remarks(self) -> Iterator[str]:
-        if self._entries > self._covered:
-            yield f"{count_of(self._entries - self._covered, 'entry', 'entries')} behind the checkpoint: not signed yet"
+        if behind := self._check.entries - self._check.covered:
+            yield f"{count_of(behind, 'entry', 'entries')} behind the checkpoint: not signed yet"
         if self._numbers and (missing := max(self._numbers) - len(self._numbers)):
             yield f"{count_of(missing, 'operation number is', 'operation numbers are')} not among the decisions"
         if self._opened and not self._closed:

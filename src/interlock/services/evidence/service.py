@@ -17,6 +17,7 @@ from interlock.core.evidence import SearchHit, SessionSummary, VerificationRepor
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import EvidenceArchive, EvidenceStore, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.bundle import is_bundle, verify_bundle
 from interlock.services.evidence.package import verify_package, write_package
 from interlock.services.evidence.search import AuditQuery, SearchQuery, search_operations
 from interlock.services.evidence.sessions import SessionFilter, SessionTally, session_of, summarize
@@ -173,10 +174,12 @@ class EvidenceVerifier:
         self._keys = keys
 
     def verify(self, path: Path, key: VerifierKey | None = None, pinned: Sequence[str] = ()) -> VerificationReport:
-        """Check a package or a gateway's data directory. Raises ``EvidenceError`` when it is neither."""
+        """Check a package, an incident's bundle or a gateway's data directory. Raises ``EvidenceError`` for others."""
         if not self._store.is_package(path):
             return verify_ledger(self._store.archive(path), key, pinned)
         with self._store.reader(path) as package:
+            if is_bundle(package):
+                return verify_bundle(package, key, pinned)
             return verify_package(package, self._keys, key, pinned)
 
 

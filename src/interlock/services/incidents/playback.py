@@ -11,13 +11,15 @@ from typing import Final
 from interlock.core.chain import Entry
 from interlock.core.errors import InterlockError
 from interlock.core.ledger import OperationDecided, RecordingGap, RecordingStored, SessionClosed, SessionOpened
-from interlock.core.recording import Frame, TranscriptKind, TranscriptLine
+from interlock.core.recording import Direction, Frame, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
 from interlock.services.evidence.sessions import session_of
 
 MAX_CLOSED: Final = 10_000
 """Sessions that are remembered behind their end: the last chunks of a recording can come after it."""
 MAX_TEXTS: Final = 1000
+_SENT: Final = f"({Direction.REQUEST.value})"
+"""In the reason of a gap in what streamed to the target."""
 _NO_COLUMNS: Final = TranscriptLine(0, 0, TranscriptKind.COLUMNS)
 
 
@@ -54,6 +56,11 @@ class SessionPlayback:
         except InterlockError as error:
             self.problem = str(error)
 
+    def missed(self, record: RecordingGap) -> None:
+        """Something was not kept; what went to the target does not matter here."""
+        if _SENT not in record.reason:
+            self.gap_bytes += record.size_bytes
+
     def columns(self, lines: TranscriptLine | None = None) -> TranscriptLine:
         """The columns of the answer that is being read: those that came, or those that the same text had before."""
         if lines is not None:
@@ -87,6 +94,7 @@ class Playbacks:
         self._open: dict[str, SessionPlayback] = {}
         self._closed: OrderedDict[str, SessionPlayback] = OrderedDict()
         self.problems: list[tuple[str, str]] = []
+        """Sessions of which something cannot be read, and why."""
         self.sessions = self.gap_bytes = self.forgotten = 0
 
     def take(self, entry: Entry) -> Iterator[tuple[SessionPlayback, Frame, list[TranscriptLine]]]:
@@ -106,7 +114,7 @@ class Playbacks:
             case OperationDecided():
                 playback.asked(record)
             case RecordingGap():
-                playback.gap_bytes += record.size_bytes
+                playback.missed(record)
             case RecordingStored():
                 yield from ((playback, *told) for told in playback.stored(record))
             case SessionClosed():
@@ -119,9 +127,10 @@ class Playbacks:
         for playback in (*self._closed.values(), *self._open.values()):
             self._settle(playback)
 
-    def is_open(self, session: str) -> bool:
-        """Whether the session's end has not come yet."""
-        return session in self._open
+    @property
+    def open(self) -> int:
+        """How many sessions have no end yet."""
+        return len(self._open)
 
     def _close(self, session: str) -> None:
         if (playback := self._open.pop(session, None)) is not None:

@@ -6,11 +6,13 @@ from typing import Final
 from interlock.core.administration.incidents import SOME_DAYS
 from interlock.core.chain import Entry, decode_entry
 from interlock.core.errors import InterlockError
-from interlock.core.incident import ExposureReport, Incident, TimelineItem
+from interlock.core.incident import ExposureReport, Incident, TimelineItem, ValueSearch
 from interlock.core.ledger import OperationDecided, SessionOpened
 from interlock.services.evidence.archive import EvidenceArchive, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.bundle import Contents, gather
 from interlock.services.incidents.answers import Fingerprint
 from interlock.services.incidents.exposure import Exposure
+from interlock.services.incidents.leaving import SoughtSessions, ValueHunt
 from interlock.services.incidents.register import MARK, find_incident, read_incidents
 from interlock.services.incidents.scope import SESSION_MARKS, ConcernedSessions, Scope, find_sessions
 from interlock.services.incidents.timeline import timeline_item
@@ -59,6 +61,20 @@ class IncidentReader:
         for entry in self.entries():
             exposure.take(entry)
         return exposure.report()
+
+    def contents(self, incident: Incident, since_ns: int, reports: dict[str, bytes]) -> Contents:
+        """What goes into a bundle."""
+        sessions = self.sessions(incident, since_ns).sessions
+        scope = Scope(incident, sessions, since_ns)
+        entries = ((data, decode_entry(data)) for data in self.archive.entries())
+        return gather(entries, scope.has, sessions, reports)
+
+    def find_value(self, value: str, sought: SoughtSessions, *, settled: bool) -> ValueSearch:
+        """Where a value was delivered. ``settled``: what open sessions have been told by now is in their recordings."""
+        hunt = ValueHunt(value, sought, self.archive, self.keys, self.transcriber)
+        for entry in self.entries():
+            hunt.take(entry)
+        return hunt.result(settled)
 
     def entries(self, *marks: bytes) -> Iterator[Entry]:
         """All entries, or those that have any of these bytes in them."""

@@ -12,6 +12,7 @@ import msgspec
 
 from interlock.core.incident import ColumnExposure, ExposureReport, RelationExposure
 from interlock.core.printable import one_line
+from interlock.services.evidence.bundle import REPORTS
 from interlock.services.evidence.formats import timestamp
 
 _STYLE: Final = (
@@ -31,6 +32,12 @@ class Section(msgspec.Struct, frozen=True):
     sentences: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+
+
+def rendered(report: ExposureReport) -> dict[str, bytes]:
+    """The report in all its forms, by name; see ``services.evidence.bundle``."""
+    forms = (report_html(report), report_json(report), report_text(report))
+    return {name: text.encode() for name, text in zip(REPORTS, forms, strict=True)}
 
 
 def report_text(report: ExposureReport) -> str:

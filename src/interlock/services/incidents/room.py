@@ -6,17 +6,24 @@ not done. A value that is looked for is in no record. Evidence is read in worker
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from interlock.core.administration import Command
 from interlock.core.administration.incidents import (
+    BundleIncident,
+    BundleMade,
+    BundlePiece,
     ClosedIncident,
     CloseIncident,
+    FindValue,
     IncidentPage,
     ListIncidents,
     OpenedIncident,
     OpenIncident,
+    ReadBundle,
     RenderedReport,
     ReportIncident,
     ShowIncident,
@@ -25,12 +32,14 @@ from interlock.core.administration.incidents import (
 from interlock.core.administration.requests import tag_of
 from interlock.core.errors import AdministrationRefused, InterlockError, StateUnavailable
 from interlock.core.identity import Actor
-from interlock.core.incident import Incident, TimelineItem
+from interlock.core.incident import Incident, TimelineItem, ValueSearch
 from interlock.core.ledger import AdministrationChanged, AnyRecord, IncidentClosed, IncidentOpened
 from interlock.core.lock import Lock, LockReceipt, LockSubject
 from interlock.core.run import run_of
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
 from interlock.services.administration import Handler
+from interlock.services.incidents.bundling import Bundling
+from interlock.services.incidents.leaving import SoughtSessions
 from interlock.services.incidents.reading import IncidentReader, since_of
 from interlock.services.incidents.register import newest
 from interlock.services.incidents.reports import report_html, report_text
@@ -41,14 +50,27 @@ READERS: Final = 2
 """Commands that read at a time; others wait for their turn."""
 MAX_PAGE_LETTERS: Final = 4 << 20
 
+_IN_NO_RECORD: Final = frozenset({"value", "incident"})
+
 T = TypeVar("T")
 
 
 class IncidentRoom:
     """Implements ``services.administration.Room``."""
 
-    def __init__(self, reader: IncidentReader, locks: Locks, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: IncidentReader,
+        bundling: Bundling,
+        locks: Locks,
+        ledger: Ledger,
+        clock: Clock,
+        settle: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """``settle`` has everything that open sessions have been told put into their recordings; whether it is so."""
+        self._settle = settle
         self._reader = reader
+        self._bundling = bundling
         self._locks = locks
         self._ledger = ledger
         self._clock = clock
@@ -64,6 +86,9 @@ class IncidentRoom:
             ListIncidents: self._list,
             ShowIncident: self._show,
             ReportIncident: self._report,
+            FindValue: self._find_value,
+            BundleIncident: self._bundle,
+            ReadBundle: self._read_bundle,
             CloseIncident: self._close,
         }
 
@@ -145,6 +170,7 @@ class IncidentRoom:
         return IncidentPage(items, str(items[-1].sequence) if len(found) > command.limit else "")
 
     async def _show(self, command: ShowIncident, actor: Actor) -> Timeline:
+        await self._settle()
         await self._note(actor, command, command.id)
 
         def read() -> Timeline:
@@ -161,6 +187,7 @@ class IncidentRoom:
         return await self._aside(read)
 
     async def _report(self, command: ReportIncident, actor: Actor) -> RenderedReport:
+        await self._settle()
         await self._note(actor, command, command.id)
 
         def read() -> RenderedReport:
@@ -169,6 +196,33 @@ class IncidentRoom:
             return RenderedReport(report, report_text(report), report_html(report))
 
         return await self._aside(read)
+
+    async def _find_value(self, command: FindValue, actor: Actor) -> ValueSearch:
+        settled = await self._settle()
+        await self._note(actor, command, command.incident, _filters(command))
+
+        def read() -> ValueSearch:
+            named: frozenset[str] | None = None
+            since_ns, until_ns = _ns(command.since_s), _ns(command.until_s)
+            if command.incident:
+                incident = self._reader.find(command.incident)
+                named = frozenset(self._reader.sessions(incident, since_of(incident, command.since_s or None)).sessions)
+            sought = SoughtSessions(named, command.principal, command.connection, since_ns, until_ns)
+            return self._reader.find_value(command.value, sought, settled=settled)
+
+        return await self._aside(read)
+
+    # ------------------------------------------------------------ bundles
+
+    async def _bundle(self, command: BundleIncident, actor: Actor) -> BundleMade:
+        await self._settle()
+        async with self._turns:
+            return await self._bundling.make(command, actor, self._accept)
+
+    async def _read_bundle(self, command: ReadBundle, actor: Actor) -> BundlePiece:
+        if not command.offset:
+            await self._note(actor, command, command.id, f"sha256 {command.sha256}")
+        return await self._bundling.piece(command)
 
     # ------------------------------------------------------------ what all of them need
 
@@ -194,3 +248,14 @@ class IncidentRoom:
 def cause_of(incident: str) -> str:
     """The cause of a lock that came with an incident."""
     return f"incident {incident}"
+
+
+def _filters(command: FindValue) -> str:
+    """What is looked in, without what is looked for."""
+    given = ((field.name, getattr(command, field.name), field.default) for field in msgspec.structs.fields(command))
+    shown = (f"{name} {value}" for name, value, default in given if name not in _IN_NO_RECORD and value != default)
+    return ", ".join(shown)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1_000_000) * 1000

@@ -70,10 +70,11 @@ def show_fields(fields: Iterable[tuple[str, str]]) -> None:
         typer.echo(f"{name + ':':<16} {value}")
 
 
-def read_secret(prompt: str, file: Path | None) -> str:
+def read_secret(prompt: str, file: Path | None, *, twice: bool = True) -> str:
     """A secret from a file, from standard input when that is not a terminal, or asked for without echo.
 
-    It is never taken from the command line, where every process on the machine could read it.
+    It is never taken from the command line, where every process on the machine could read it. Asked for ``twice``, it
+    has to be the same both times.
     """
     if file is not None:
         try:
@@ -83,7 +84,7 @@ def read_secret(prompt: str, file: Path | None) -> str:
             stop(f"{file}: {error.strerror}", UNAVAILABLE)
     if not sys.stdin.isatty():
         return _clean(sys.stdin.buffer.read(_MAX_SECRET_BYTES + 1))
-    secret: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=True)
+    secret: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=twice)
     return secret
 
 

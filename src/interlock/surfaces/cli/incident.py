@@ -4,31 +4,49 @@ Goes to the running gateway; without one it works on the data directory, and a l
 """
 
 import enum
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from interlock.core.administration.evidence import END_OF_TIME_S
 from interlock.core.administration.incidents import (
+    BundleIncident,
+    BundleMade,
     CloseIncident,
+    FindValue,
     ListIncidents,
     OpenIncident,
+    ReadBundle,
     ReportIncident,
     ShowIncident,
     Timeline,
 )
-from interlock.core.incident import Incident, TimelineItem
+from interlock.core.incident import Incident, TimelineItem, ValueFound, ValueSearch
 from interlock.core.lock import LockMode, LockSubject
 from interlock.core.printable import one_line
 from interlock.services.evidence.formats import timestamp
 from interlock.services.incidents.reports import report_json
-from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, show_fields, show_json, show_table, stop
-from interlock.surfaces.cli.evidence_output import SinceOption, parse_time_ns, telling_errors
+from interlock.surfaces.cli.answers import (
+    UNAVAILABLE,
+    JsonOption,
+    ask,
+    read_secret,
+    show_fields,
+    show_json,
+    show_table,
+    stop,
+)
+from interlock.surfaces.cli.evidence_output import SinceOption, UntilOption, parse_time_ns, telling_errors
 from interlock.surfaces.cli.lock import ReasonOption
 from interlock.surfaces.cli.receipts import show_lock_receipt
 
 app = typer.Typer(name="incident", help="Deal with an incident, from the lock to the evidence.", no_args_is_help=True)
+
+_STATUSES = {"not delivered": 0, "delivered": 1, "not known": 3}
 
 IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="An incident's id, or enough of its start.")]
 
@@ -141,6 +159,62 @@ def report_incident(
         file.write(written)
 
 
+@app.command("did-it-leave")
+def did_it_leave(
+    context: typer.Context,
+    value: Annotated[
+        str, typer.Argument(help="The value; better leave it away: it is asked for, or read from standard input.")
+    ] = "",
+    incident: Annotated[str, typer.Option(metavar="ID", help="Only in the sessions of this incident.")] = "",
+    principal: Annotated[str, typer.Option(help="Only in sessions of this agent or user.")] = "",
+    connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Was this value in an answer that was delivered? Exit status 0: it was not; 1: it was; 3: not known.
+
+    Looks into the recordings, which hold answers as the clients got them, after masking. The value is kept nowhere.
+    """
+    if value:
+        typer.echo("warning: others on this machine can see the value in the list of processes", err=True)
+    value = value or read_secret("Value", None, twice=False)
+    command = FindValue(value, incident, principal, connection, _since_s(since) or 0.0, _until_s(until))
+    search = ask(context, command)
+    if as_json:
+        show_json(msgspec.to_builtins(search) | {"verdict": search.verdict})
+    else:
+        _show_search(search)
+    raise typer.Exit(_STATUSES[search.verdict])
+
+
+@app.command("bundle")
+def bundle_incident(
+    context: typer.Context,
+    incident: IncidentArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new file, ending in .tar.")],
+    since: SinceOption = "",
+) -> None:
+    """Write a signed archive of the evidence and the report; `interlock audit verify FILE` checks it."""
+    with telling_errors(), out.open("xb") as file:
+        try:
+            made = ask(context, BundleIncident(incident, _since_s(since)))
+            digest = hashlib.sha256()
+            for data in _pieces(context, made):
+                digest.update(data)
+                file.write(data)
+        except BaseException:
+            out.unlink()
+            raise
+    if digest.hexdigest() != made.sha256:
+        out.unlink()
+        stop("the bundle did not come whole; try again", UNAVAILABLE)
+    typer.echo(
+        f"{out}: {made.entries} entries, {made.sessions} sessions, {made.size_bytes} bytes, sha256 {made.sha256}"
+    )
+    typer.echo(f"Check it with: interlock audit verify {out}")
+
+
 @app.command("close")
 def close_incident(
     context: typer.Context,
@@ -163,6 +237,41 @@ def close_incident(
         typer.echo(f"warning: {warning}", err=True)
 
 
+def _pieces(context: typer.Context, made: BundleMade) -> Iterator[bytes]:
+    offset = 0
+    while True:
+        piece = ask(context, ReadBundle(made.incident, made.sha256, offset))
+        yield piece.data
+        offset += len(piece.data)
+        if piece.end:
+            return
+
+
+def _show_search(search: ValueSearch) -> None:
+    looked = f"Looked at {search.answers} answers ({search.bytes_searched} bytes) of {search.sessions} sessions."
+    if search.found:
+        typer.echo("YES: the value was delivered.")
+        columns = ("SESSION", "#", "AT", "PRINCIPAL", "CONNECTION", "WHERE", "WHOLE", "WITHIN")
+        show_table(columns, map(_found_row, search.found), "")
+        if search.more:
+            typer.echo("There are more than are shown.")
+    elif search.problems:
+        typer.echo("NOT KNOWN: the value is in no answer that was kept, but not all of them could be looked at.")
+    else:
+        typer.echo("NO: the value is in no answer.")
+    typer.echo(looked)
+    for problem in search.problems:
+        typer.echo(f"not looked at: {one_line(problem)}")
+    typer.echo(
+        "Looked for the value as written, and in COPY, JSON and hexadecimal notation; not for what was made of it."
+    )
+
+
+def _found_row(found: ValueFound) -> tuple[str, ...]:
+    at, places = timestamp(found.at_ns), (str(found.whole), str(found.within))
+    return found.session, str(found.number), at, found.principal, found.connection, found.where, *places
+
+
 def _pages(context: typer.Context, incident: str, since: str) -> Iterator[Timeline]:
     """The timeline, page by page; there is at least one."""
     after, since_s = "", _since_s(since)
@@ -176,6 +285,11 @@ def _pages(context: typer.Context, incident: str, since: str) -> Iterator[Timeli
 def _since_s(since: str) -> float | None:
     with telling_errors():
         return parse_time_ns(since, 0) / 1e9 if since else None
+
+
+def _until_s(until: str) -> float:
+    with telling_errors():
+        return parse_time_ns(until, 0) / 1e9 if until else END_OF_TIME_S
 
 
 def _row(incident: Incident) -> tuple[str, ...]:
