@@ -58,11 +58,17 @@ def _part(token: str, number: int) -> dict[str, Any]:
 
 
 def example_request(kind: type[Command[Any]]) -> CommandRequest:
-    """A well-formed request for a command, about things that are not there: derived from the types of its fields."""
+    """The request for an example of a command."""
+    return request_of(example_command(kind))
+
+
+def example_command(kind: type[Command[Any]]) -> Command[Any]:
+    """A well-formed command, about things that are not there: derived from the types of its fields."""
     (reference,), schemas = msgspec.json.schema_components([kind])
     fields = _example(reference, schemas)
     fields.pop("command")
-    return request_of(msgspec.convert(fields, kind))
+    command: Command[Any] = msgspec.convert(fields, kind)
+    return command
 
 
 def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
