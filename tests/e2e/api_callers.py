@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,5 +85,6 @@ def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     if kind == "array":
         return [_example(schema["items"], schemas)] * schema.get("minItems", 0)
     if kind == "string":
-        return "x" * max(1, schema.get("minLength", 1))
+        texts = ("x" * schema.get("minLength", 1), "0" * 64)
+        return next(text for text in texts if re.search(schema.get("pattern", ""), text))
     return {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1.0), "boolean": False}[kind]
