@@ -89,7 +89,7 @@ def open_incident(
     if as_json:
         show_json(opened)
     else:
-        typer.echo(f"Incident {opened.incident.id} on {one_line(opened.incident.about)} is open.")
+        typer.echo(f"Incident {opened.id} on {one_line(opened.about)} is open.")
         if opened.receipt is not None:
             show_lock_receipt(opened.receipt)
         elif not opened.warning:
@@ -228,7 +228,7 @@ def close_incident(
     if as_json:
         show_json(closed)
     else:
-        typer.echo(f"Incident {closed.incident.id} is closed.")
+        typer.echo(f"Incident {closed.id} is closed.")
         for lock in closed.lifted:
             typer.echo(f"Lock {lock} is lifted.")
         for lock in closed.in_force:
