@@ -5,11 +5,11 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 20
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
-.PHONY: help venv demo test check build bench fuzz docs clean
+.PHONY: help venv demo test interleavings check build bench fuzz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 venv: .venv/.installed ## make the virtual environment
 
@@ -19,6 +19,10 @@ demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEM
 test: venv $(COMPILED:1=build) ## all tests (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
 	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+interleavings: venv ## 1,000 random races over approvals, checked at the target (RACE_SEED=n plays others; minutes)
+	tools/system_packages.sh test
+	RACES=1000 $(PY) -m pytest -n 0 -s tests/e2e/test_approval_interleavings.py
 
 check: venv ## style, types, layers and files
 	.venv/bin/ruff check .

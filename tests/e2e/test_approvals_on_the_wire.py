@@ -13,6 +13,15 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
 
+PREPARING_IS_FREE = """
+@id("everything") permit (principal, action, resource);
+
+@id("deletes-need-a-dba")
+@approval("dba")
+forbid (principal, action == Action::"delete", resource)
+unless { context has sql && context.sql.verb == "PREPARE" };
+"""
+
 
 @pytest.fixture(scope="module")
 def gateway(target: Endpoint) -> Iterator[GatewayServer]:
@@ -208,3 +217,28 @@ def test_a_gateway_killed_while_holding_has_run_nothing(target: Endpoint, postgr
         assert [request.status for request in requests(gateway)] == [ApprovalStatus.WITHDRAWN]
         assert gateway.command("approvals", "approve", approval, "-r", "late", check=False).returncode == 1
     assert count(postgres, table) == 10
+
+
+def test_an_approved_name_cannot_be_given_another_meaning(
+    target: Endpoint, postgres: PostgresServer, table: str
+) -> None:
+    """EXECUTE is one text whatever was prepared: its approval is for what was prepared when it was asked about."""
+    with GatewayServer(target, GatewayOptions(policy=PREPARING_IS_FREE, approval_wait_s=0)) as gateway:
+        make_dba(gateway)
+        with psycopg.connect(**gateway.endpoint().parameters(), autocommit=True) as connection:
+            connection.execute(f"PREPARE s AS DELETE FROM {table} WHERE id = 1".encode())
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="needs approval by dba"):
+                connection.execute(b"EXECUTE s")
+            approval = newest(gateway)
+            shown = gateway.command("approvals", "show", approval).stdout
+            assert f"By name it runs: PREPARE s AS DELETE FROM {table} WHERE id = 1" in " ".join(shown.split())
+            answer(gateway, "approve", approval)
+            connection.execute(b"DEALLOCATE s")
+            connection.execute(f"PREPARE s AS DELETE FROM {table} WHERE id > 1".encode())
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="needs approval by dba"):
+                connection.execute(b"EXECUTE s")
+            assert count(postgres, table) == 10
+            connection.execute(b"DEALLOCATE s")
+            connection.execute(f"PREPARE s AS DELETE FROM {table} WHERE id = 1".encode())
+            assert connection.execute(b"EXECUTE s").statusmessage == "DELETE 1"
+    assert count(postgres, table) == 9

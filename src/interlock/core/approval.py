@@ -26,13 +26,17 @@ class ApprovalStatus(enum.Enum):
 
 
 class Vote(msgspec.Struct, frozen=True):
-    """One person's answer. ``groups`` are those that it counts for; ``at_s`` is Unix time."""
+    """One person's answer. ``groups`` are those that it counts for; ``at_s`` is Unix time.
+
+    ``registered`` are those of the groups that were registered for the person: without them it counts no more.
+    """
 
     reviewer: str
     approves: bool
     reason: str
     groups: tuple[str, ...]
     at_s: float
+    registered: tuple[str, ...] = ()
 
 
 class ApprovalRequest(msgspec.Struct, frozen=True):
@@ -121,6 +125,9 @@ class Question(msgspec.Struct, frozen=True):
     parameter_bytes: int
     forwarded: bytes = b""
     parameter_types: bytes = b""
+    runs: tuple[tuple[bytes, bytes], ...] = ()
+    """What the text runs by name, with the values that are bound to it."""
+    runs_left_out: int = 0
 
 
 OPEN_STATUSES = frozenset({ApprovalStatus.PENDING, ApprovalStatus.APPROVED})

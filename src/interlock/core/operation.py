@@ -81,6 +81,9 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     masking of the version ``masking``. Of values that are too long to hold, ``parameters`` is the beginning,
     ``parameter_bytes`` the whole length and ``parameters_digest`` SHA-256 over all of them. ``parameter_types`` are
     their types in the protocol's own encoding, as far as they are known.
+
+    ``runs`` is what the text runs by name (``EXECUTE``, ``FETCH``), with the values that are bound to it. ``uncertain``
+    says that it may be something else: a name is being given another meaning, or its values are not known.
     """
 
     number: int
@@ -94,6 +97,8 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     parameter_bytes: int = 0
     parameters_digest: bytes = b""
     parameter_types: bytes = b""
+    runs: tuple[tuple[bytes, bytes], ...] = ()
+    uncertain: bool = False
 
     def digest(self) -> bytes:
         """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""

@@ -1,13 +1,16 @@
 """Requests for approval, in the state store. The question itself is sealed: nothing in here can read it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
+import structlog
 
 from interlock.adapters.store.database import Database
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.errors import StateUnavailable
+
+log = structlog.get_logger()
 
 _decode = msgspec.json.Decoder(ApprovalRequest).decode
 
@@ -25,21 +28,21 @@ class ApprovalTable:
 
     def by_digest(self, digest: str) -> list[ApprovalRequest]:
         """All requests about the same operation, the newest first. Raises StateUnavailable."""
-        sql = "SELECT request FROM approvals WHERE digest = ? ORDER BY id DESC"
-        return [_request(row) for row in self._database.read(sql, (digest,))]
+        sql = "SELECT id, request FROM approvals WHERE digest = ? ORDER BY id DESC"
+        return _readable(self._database.read(sql, (digest,)))
 
     def recent(self, status: ApprovalStatus | None, limit: int, before: str = "") -> list[ApprovalRequest]:
         """Requests, the newest first, of one status or of all, from ``before`` on. Raises StateUnavailable."""
         sql = (
-            "SELECT request FROM approvals WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR id < ?2)"
+            "SELECT id, request FROM approvals WHERE (?1 = '' OR status = ?1) AND (?2 = '' OR id < ?2)"
             " ORDER BY id DESC LIMIT ?3"
         )
-        return [_request(row) for row in self._database.read(sql, (status.value if status else "", before, limit))]
+        return _readable(self._database.read(sql, (status.value if status else "", before, limit)))
 
     def of_status(self, status: ApprovalStatus) -> list[ApprovalRequest]:
         """All requests of a status, the oldest first. Raises StateUnavailable."""
-        sql = "SELECT request FROM approvals WHERE status = ? ORDER BY id"
-        return [_request(row) for row in self._database.read(sql, (status.value,))]
+        sql = "SELECT id, request FROM approvals WHERE status = ? ORDER BY id"
+        return _readable(self._database.read(sql, (status.value,)))
 
     async def add(self, request: ApprovalRequest, sealed: bytes) -> None:
         """Keep a new request. Raises StateUnavailable."""
@@ -65,6 +68,17 @@ class ApprovalTable:
 
 def _changing(request: ApprovalRequest) -> tuple[str, str, float]:
     return request.status.value, msgspec.json.encode(request).decode(), request.expires_at_s
+
+
+def _readable(rows: Iterable[sqlite3.Row]) -> list[ApprovalRequest]:
+    """Without those that are damaged: nobody can approve or spend them, and they are in nobody's way."""
+    found = []
+    for row in rows:
+        try:
+            found.append(_request(row))
+        except StateUnavailable as error:
+            log.error("stored request for approval passed over", approval=str(row["id"])[:64], error=str(error))
+    return found
 
 
 def _request(row: sqlite3.Row) -> ApprovalRequest:

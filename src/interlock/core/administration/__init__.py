@@ -115,6 +115,36 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     WhoAmI,
 )
 
+AnyCommand = (
+    ListConnections
+    | ShowConnection
+    | AddConnection
+    | SetCredential
+    | RemoveConnection
+    | TestConnection
+    | ScanConnection
+    | HardenConnection
+    | ListIdentities
+    | ShowIdentity
+    | AddIdentity
+    | DisableIdentity
+    | EnableIdentity
+    | RemoveIdentity
+    | GenerateSecret
+    | IssueToken
+    | ListApprovals
+    | ShowApproval
+    | Approve
+    | Deny
+    | Rehearse
+    | RevokeToken
+    | ListLocks
+    | AddLock
+    | RemoveLock
+    | ListLiveSessions
+    | KillSession
+)
+
 __all__ = [
     "COMMANDS",
     "SOCKET_FILE",
@@ -122,6 +152,7 @@ __all__ = [
     "AddIdentity",
     "AddLock",
     "AnswerT",
+    "AnyCommand",
     "Approve",
     "ChannelView",
     "ColumnPath",

@@ -25,11 +25,10 @@ SOME_DAYS: Final = 30
 class OpenedIncident(msgspec.Struct, frozen=True):
     """A new incident, and what its lock did; ``receipt`` is None when there is none.
 
-    ``about`` is the subject in words; ``warning`` says why nobody is locked although somebody should be.
+    ``warning`` says why nobody is locked although somebody should be.
     """
 
-    id: str
-    about: str
+    incident: Incident
     receipt: LockReceipt | None = None
     warning: str = ""
 
@@ -37,7 +36,7 @@ class OpenedIncident(msgspec.Struct, frozen=True):
 class ClosedIncident(msgspec.Struct, frozen=True):
     """A closed incident, with its locks: those that were lifted and those that stay in force."""
 
-    id: str
+    incident: Incident
     lifted: tuple[str, ...]
     in_force: tuple[str, ...]
     warnings: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ class Requests:
         used = self._used(interpretation)
         problem = self._problem(rewriting, used)
         meaning = self._meaning(interpretation, used, problem)
-        operation = self._operation(meaning, text, b"", Phase.EXECUTE, rewriting)
+        operation = self._operation(meaning, text, b"", Phase.EXECUTE, rewriting, used=used)
         group.ask(operation)
         entry = Entry(Awaited.READY_AFTER_QUERY, operation.number, copy_in=_copies_in(interpretation))
         _mark(entry, (rewriting, *(prepared.rewriting for prepared in used.known)))
@@ -118,21 +118,23 @@ class Requests:
         prepared = tuple(statement for portal in portals for statement in portal.prepared)
         parameters = portals[-1].parameters if portals else b""
         long = portals[-1].long if portals else None
+        forgotten = len(portals) != 1 or portals[0].forgotten
         rewritings = [self._bound(one, parameters, alone=len(prepared) == 1) for one in prepared]
         if len(prepared) == 1:
-            operation = self._execution_of(group, prepared[0], parameters, rewritings[0], long)
+            operation = self._execution_of(group, prepared[0], parameters, rewritings[0], long, forgotten)
         else:
             meanings = tuple(map(self._meaning_of, prepared, rewritings)) or (UNKNOWN_NAME,)
             text = b"\n-- or --\n".join(one.text for one in prepared)
-            operation = self._operation(combine(meanings), text, parameters, Phase.EXECUTE, long=long)
+            used = _Used((), unknown=False, uncertain=True)
+            operation = self._operation(combine(meanings), text, parameters, Phase.EXECUTE, long=long, used=used)
             group.ask(operation)
         copies = any(_copies_in(one.interpretation) for one in prepared)
         entry = Entry(Awaited.EXECUTION, operation.number, copy_in=copies)
-        used = [other.rewriting for one in prepared for other in self._used(one.interpretation).known]
-        _mark(entry, (*rewritings, *used))
+        others = [other.rewriting for one in prepared for other in self._used(one.interpretation).known]
+        _mark(entry, (*rewritings, *others))
         for one in prepared:
             changes = self._path_changes(one.interpretation)
-            changes += self._name_changes(one.interpretation, one.text, one.rewriting)
+            changes += self._name_changes(one.interpretation, one.text, one.rewriting, parameters, long)
             if len(prepared) > 1:
                 changes = [(index, PossibleChange(change)) for index, change in changes]
             entry.changes += changes
@@ -159,12 +161,16 @@ class Requests:
         parameters: bytes,
         rewriting: Rewriting | None,
         long: LongParameters | None,
+        forgotten: bool,
     ) -> Operation:
         meaning = self._meaning_of(prepared, rewriting)
+        used = self._used(prepared.interpretation)
+        if forgotten:
+            used = _Used(used.known, used.unknown, used.runs, uncertain=True)
         if prepared.asked_in is group:
             number = group.operations[prepared.asked_at].number
             operation = self._operation(
-                meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, number, long, prepared
+                meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, number, long, prepared, used
             )
             group.operations[prepared.asked_at] = operation
             prepared.asked_in = None
@@ -172,7 +178,7 @@ class Requests:
                 prepared.asked_by.reports = False
             return operation
         operation = self._operation(
-            meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, long=long, prepared=prepared
+            meaning, prepared.text, parameters, Phase.EXECUTE, rewriting, long=long, prepared=prepared, used=used
         )
         group.ask(operation)
         return operation
@@ -193,6 +199,7 @@ class Requests:
         number: int = 0,
         long: LongParameters | None = None,
         prepared: Prepared | None = None,
+        used: "_Used | None" = None,
     ) -> Operation:
         if not number:
             self._numbers += 1
@@ -209,6 +216,8 @@ class Requests:
             long.size_bytes if long is not None else 0,
             long.digest() if long is not None else b"",
             prepared.types.encoded if prepared is not None else b"",
+            used.runs if used is not None else (),
+            used is not None and used.uncertain,
         )
 
     def _meaning(self, interpretation: Interpretation, used: "_Used", rewriting: Rewriting | None) -> Meaning:
@@ -245,7 +254,8 @@ class Requests:
         if not any(statement.uses for statement in interpretation.statements):
             return _NOTHING_USED
         followed: dict[Prepared, None] = {}
-        unknown = False
+        runs: list[tuple[bytes, bytes]] = []
+        unknown = uncertain = False
         pending = [interpretation]
         while pending:
             for name in _names_used(pending.pop()):
@@ -253,16 +263,34 @@ class Requests:
                 if not found or len(followed) > _MAX_FOLLOWED:
                     unknown = True
                     continue
+                uncertain = uncertain or len(found) > 1 or self._has_forgotten(name)
+                runs += [(prepared.text, self._bound_to(name)) for prepared in found]
                 new = [prepared for prepared in found if prepared not in followed]
                 followed.update(dict.fromkeys(new))
                 pending += [prepared.interpretation for prepared in new]
-        return _Used(tuple(followed), unknown)
+        return _Used(tuple(followed), unknown, tuple(runs), unknown or uncertain)
 
     def _standing_for(self, name: Name) -> tuple[Prepared, ...]:
         if name.space is NameSpace.PREPARED:
             return self._names.prepared.candidates(name.name, self.segment)
-        portals = self._names.portals.candidates(name.name, self.segment)
-        return tuple(one for portal in portals for one in portal.prepared)
+        return tuple(one for portal in self._portals(name) for one in portal.prepared)
+
+    def _portals(self, name: Name) -> tuple[Portal, ...]:
+        """The portals that a name stands for; none for a prepared statement."""
+        if name.space is NameSpace.PREPARED:
+            return ()
+        return self._names.portals.candidates(name.name, self.segment)
+
+    def _has_forgotten(self, name: Name) -> bool:
+        return any(portal.forgotten for portal in self._portals(name))
+
+    def _bound_to(self, name: Name) -> bytes:
+        """The values of a portal; the digest stands for those that are too long to hold."""
+        portals = self._portals(name)
+        if not portals:
+            return b""
+        long = portals[-1].long
+        return portals[-1].parameters + (long.digest() if long is not None else b"")
 
     def _path_changes(self, interpretation: Interpretation) -> list[tuple[int, Change]]:
         """To be made before the text's own meaning is resolved: a change counts for the rest of its text."""
@@ -275,13 +303,19 @@ class Requests:
         return changes
 
     def _name_changes(
-        self, interpretation: Interpretation, text: bytes, rewriting: Rewriting | None
+        self,
+        interpretation: Interpretation,
+        text: bytes,
+        rewriting: Rewriting | None,
+        parameters: bytes = b"",
+        long: LongParameters | None = None,
     ) -> list[tuple[int, Change]]:
         """To be made after the text's own meaning was found: it may use a name and then give it another meaning."""
         changes: list[tuple[int, Change]] = []
         for index, statement in enumerate(interpretation.statements):
             if statement.defines is not None:
-                changes.append((index, self._sql_definition(statement.defines, text, rewriting)))
+                definition = self._sql_definition(statement.defines, text, rewriting, parameters, long)
+                changes.append((index, definition))
             accesses = statement.meaning.accesses
             if rewriting is not None and any(access.action in DEFINING for access in accesses):
                 changes.append((index, Definition(self._masks, accesses)))
@@ -289,14 +323,22 @@ class Requests:
             changes += [(index, self._names.forgetting(space, None)) for space in statement.forgets_all]
         return changes
 
-    def _sql_definition(self, definition: SqlDefinition, text: bytes, rewriting: Rewriting | None) -> Change:
+    def _sql_definition(
+        self,
+        definition: SqlDefinition,
+        text: bytes,
+        rewriting: Rewriting | None,
+        parameters: bytes,
+        long: LongParameters | None,
+    ) -> Change:
         statement, name = definition.statement, definition.name.name
         if definition.name.space is NameSpace.PREPARED:
             prepared = Prepared(Interpretation(statement.meaning, (statement,)), text, self.segment, rewriting)
             return Naming(self._names.prepared, name, prepared)
         # A cursor goes on reading the tables it was declared on, whatever the search path is when it is fetched from.
         body = Interpretation(resolve(statement.meaning, self._scope.schemas), (statement,))
-        portal = Portal((Prepared(body, text, self.segment, rewriting),), b"", self.segment, declared=True)
+        prepared = Prepared(body, text, self.segment, rewriting)
+        portal = Portal((prepared,), parameters, self.segment, declared=True, long=long)
         return Naming(self._names.portals, name, portal)
 
 
@@ -308,11 +350,22 @@ _BIND_INSTEAD: Final = Rewriting(
 
 
 class _Used:
-    """What a text runs by name; ``unknown`` says that there is more."""
+    """What a text runs by name; ``unknown`` says that there is more.
 
-    def __init__(self, known: tuple[Prepared, ...], unknown: bool) -> None:
+    ``runs`` has the texts with their values; ``uncertain`` says that it may be one of several.
+    """
+
+    def __init__(
+        self,
+        known: tuple[Prepared, ...],
+        unknown: bool,
+        runs: tuple[tuple[bytes, bytes], ...] = (),
+        uncertain: bool = False,
+    ) -> None:
         self.known = known
         self.unknown = unknown
+        self.runs = runs
+        self.uncertain = uncertain
 
 
 _NOTHING_USED: Final = _Used((), False)

@@ -63,6 +63,8 @@ class Portal:
         self.long = long
         self.segment = segment
         self.declared = declared
+        self.forgotten = False
+        """Whether its values are not known any more."""
 
     @property
     def size_bytes(self) -> int:
@@ -70,6 +72,7 @@ class Portal:
 
     def superseded(self) -> None:
         """Parameters are shown of the newest portal only, and may be large."""
+        self.forgotten = self.forgotten or bool(self.parameters)
         self.parameters = b""
 
 

@@ -2,6 +2,7 @@
 
 digest       what a yes is bound to
 people       who may answer whom: four eyes
+steady_time  when requests and approvals end
 board        the requests: asking, voting, expiring, spending; the only place that changes them
 holding      one session's operations that wait
 sampling     what of the changed rows a reviewer may see

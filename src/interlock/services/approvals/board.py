@@ -26,7 +26,15 @@ from interlock.core.ledger import (
 from interlock.core.lock import Lock, LockMode, concerns, sentence
 from interlock.core.session import new_session_id
 from interlock.core.settings import ApprovalSettings
-from interlock.services.approvals.people import FindIdentity, groups_of, objection, persons_answering
+from interlock.services.approvals.people import (
+    FindIdentity,
+    as_registered,
+    groups_of,
+    objection,
+    persons_answering,
+    registered_groups,
+)
+from interlock.services.approvals.steady_time import SteadyTime, is_over
 from interlock.services.ports import Clock, Ledger
 from interlock.services.state import ApprovalStore
 
@@ -78,7 +86,7 @@ class Approvals:
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._clock = clock
+        self._time = SteadyTime(clock)
         self._seal = seal
         self._settings = settings
         self._find_identity = find_identity
@@ -97,9 +105,9 @@ class Approvals:
         cannot be recorded, kept or timed.
         """
         async with self._turn:
-            now_s = self._clock.now_s()
+            now_s = self._time.now_s()
             for known in self._store.by_digest(draft.digest):
-                if known.expires_at_s <= now_s:
+                if is_over(known, now_s):
                     continue
                 if known.status in OPEN_STATUSES or known.status is ApprovalStatus.DENIED:
                     return await self._asked_again(known)
@@ -229,7 +237,7 @@ class Approvals:
                 return await self._settle(voted, request, ApprovalStatus.DENIED, actor.name, reason)
             if not is_met(voted):
                 return await self._replace(voted, request)
-            now_s = self._clock.now_s()
+            now_s = self._time.now_s()
             granted = msgspec.structs.replace(voted, expires_at_s=now_s + lasts_s(request.demands))
             return await self._settle(granted, request, ApprovalStatus.APPROVED, actor.name, reason)
 
@@ -243,10 +251,10 @@ class Approvals:
         request = self.current(approval)
         if request is None:
             raise NotFound(f"there is no request {approval!r}")
-        now_s = self._clock.now_s()
+        now_s = self._time.now_s()
         if request.status is not ApprovalStatus.PENDING:
             raise AdministrationRefused(f"the request is {request.status.value} already")
-        if request.expires_at_s <= now_s:
+        if is_over(request, now_s):
             raise AdministrationRefused("the request has expired")
         if digest and digest != request.digest:
             raise AdministrationRefused("the request is not the one that was looked at; look at it again")
@@ -259,7 +267,8 @@ class Approvals:
             raise AdministrationRefused(f"only members of {', '.join(sorted(asked))} are asked")
         if self._answered_by(request, actor):
             raise AdministrationRefused("this person has answered already")
-        return request, Vote(actor.name, approves, reason, groups, now_s)
+        registered = asked & registered_groups(actor.principal.name, self._find_identity)
+        return request, Vote(actor.name, approves, reason, groups, now_s, tuple(sorted(registered)))
 
     def _answered_by(self, request: ApprovalRequest, actor: Actor) -> bool:
         """Whether the same person has voted, under whichever name."""
@@ -277,7 +286,7 @@ class Approvals:
             request = self.current(approval)
             if request is None or request.digest != digest or request.status is not ApprovalStatus.APPROVED:
                 return False
-            if request.expires_at_s <= self._clock.now_s():
+            if is_over(request, self._time.now_s()):
                 return False
             lost = self._lost_reviewer(request)
             if lost is not None:
@@ -288,11 +297,12 @@ class Approvals:
             return spent.status is ApprovalStatus.SPENT
 
     def _lost_reviewer(self, request: ApprovalRequest) -> str | None:
-        """A reviewer who has since been disabled or locked, None when there is none."""
+        """A reviewer who has since been disabled or locked, or has left a group; None when there is none."""
         for vote in request.votes:
             registered = self._find_identity(vote.reviewer)
-            barred = self.bar_on(Principal(PrincipalKind.USER, vote.reviewer)) is not None
-            if barred or (registered is not None and registered.disabled):
+            disabled = registered is not None and registered.disabled
+            has_left = not registered_groups(vote.reviewer, self._find_identity).issuperset(vote.registered)
+            if disabled or has_left or self.bar_on(as_registered(vote, self._find_identity)) is not None:
                 return vote.reviewer
         return None
 
@@ -328,10 +338,10 @@ class Approvals:
         """Expire what is due, and have everybody who waits look again: another process may have answered."""
         try:
             async with self._turn:
-                now_s = self._clock.now_s()
+                now_s = self._time.now_s()
                 for status in OPEN_STATUSES:
                     for request in self._store.of_status(status):
-                        if request.expires_at_s <= now_s:
+                        if is_over(request, now_s):
                             await self._settle(request, request, ApprovalStatus.EXPIRED, "gateway", _EXPIRED[status])
         except (InterlockError, OSError) as error:
             log.error("requests for approval not looked at", error=type(error).__name__)

@@ -239,6 +239,7 @@ class Wait:
 
     def _question(self) -> Question:
         operation = self.held.operation
+        runs = _kept(operation.runs)
         return Question(
             protocol=self.holding.session.protocol,
             text=operation.text[:MAX_KEPT_BYTES],
@@ -247,4 +248,16 @@ class Wait:
             parameter_bytes=operation.parameter_bytes or len(operation.parameters),
             forwarded=operation.forwarded[:MAX_KEPT_BYTES],
             parameter_types=operation.parameter_types,
+            runs=runs,
+            runs_left_out=len(operation.runs) - len(runs),
         )
+
+
+def _kept(runs: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The first of what a text runs by name, as much as reviewers are shown."""
+    room = MAX_KEPT_BYTES
+    for index, (text, values) in enumerate(runs):
+        room -= len(text) + len(values)
+        if room < 0:
+            return runs[:index]
+    return runs

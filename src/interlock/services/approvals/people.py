@@ -6,8 +6,8 @@ known, that two names without anything in common belong to one person, nothing i
 
 from collections.abc import Callable
 
-from interlock.core.approval import ApprovalRequest
-from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
+from interlock.core.approval import ApprovalRequest, Vote
+from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
 
 FindIdentity = Callable[[str], RegisteredIdentity | None]
 """A registered identity by name. May raise ``StateUnavailable``."""
@@ -53,8 +53,21 @@ def objection(request: ApprovalRequest, actor: Actor, find: FindIdentity) -> str
 
 def groups_of(actor: Actor, find: FindIdentity) -> frozenset[str]:
     """The groups that count now: those of the proof, and those that the registered identity has at this moment."""
-    registered = find(actor.principal.name)
-    return actor.principal.groups | (registered.groups if registered is not None else frozenset())
+    return actor.principal.groups | registered_groups(actor.principal.name, find)
+
+
+def registered_groups(name: str, find: FindIdentity) -> frozenset[str]:
+    """The groups that are registered for a name at this moment."""
+    registered = find(name)
+    return registered.groups if registered is not None else frozenset()
+
+
+def as_registered(vote: Vote, find: FindIdentity) -> Principal:
+    """Whoever has voted, with the owner and the groups that locks can be on."""
+    registered = find(vote.reviewer)
+    owner = registered.owner if registered is not None else None
+    groups = registered_groups(vote.reviewer, find) | frozenset(vote.groups)
+    return Principal(PrincipalKind.USER, vote.reviewer, groups, owner)
 
 
 def _with_owners(names: list[str], find: FindIdentity) -> frozenset[str]:

@@ -1,12 +1,11 @@
 """Rehearsals: what a held statement really does, found out in a transaction that only its approval commits.
 
-On record before anything runs. What was seen is kept in memory only, and only as long as the request is open; rows are
-shown to nobody but who had it run, as they were masked for that person.
+On record before anything runs. What was seen is kept in memory only, and only as long as the request is open.
 """
 
 import asyncio
 from collections.abc import Awaitable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -25,13 +24,6 @@ from interlock.services.ports import Ledger
 log = structlog.get_logger()
 
 _MAX_KEPT = 1000
-
-
-class _Seen(NamedTuple):
-    """A rehearsal, and who had it run."""
-
-    by: str
-    rehearsal: Rehearsal
 
 
 class ReplacedRows(Protocol):
@@ -54,17 +46,14 @@ class Rehearsals:
         self._rows = rows
         self._ledger = ledger
         self._rehearsal_s = rehearsal_s
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, Rehearsal] = {}
         self._running: set[str] = set()
 
-    def of(self, request: ApprovalRequest, actor: Actor) -> Rehearsal | None:
-        """What this person may know of a rehearsal, None when there was none or the request is settled."""
+    def of(self, request: ApprovalRequest) -> Rehearsal | None:
+        """What was seen, None when nothing was or the request is settled."""
         if request.status is not ApprovalStatus.PENDING:
             self._seen.pop(request.id, None)
-        seen = self._seen.get(request.id)
-        if seen is None or seen.by == actor.name:
-            return None if seen is None else seen.rehearsal
-        return msgspec.structs.replace(seen.rehearsal, before=(), after=())
+        return self._seen.get(request.id)
 
     async def rehearse(self, approval: str, actor: Actor) -> Rehearsal:
         """Run the statement for a reviewer. Raises ``AdministrationRefused``, ``LedgerUnavailable``."""
@@ -95,7 +84,7 @@ class Rehearsals:
             await accepted
         outcome = await run(trial, tables, int(self._rehearsal_s * 500))
         rehearsal = await self._looked_at(session, outcome, tables)
-        self._seen[request.id] = _Seen(actor.name, rehearsal)
+        self._seen[request.id] = rehearsal
         if rehearsal.held:
             asyncio.get_running_loop().call_later(self._rehearsal_s / 2, self._end, request.id, wait)
         return rehearsal
@@ -117,5 +106,5 @@ class Rehearsals:
         """The transaction has held its locks for long enough."""
         seen = self._seen.pop(approval, None)
         if seen is not None and wait in self._approvals.waiters(approval):
-            self._seen[approval] = _Seen(seen.by, msgspec.structs.replace(seen.rehearsal, held=False))
+            self._seen[approval] = msgspec.structs.replace(seen, held=False)
             wait.holding.end_rehearsal()

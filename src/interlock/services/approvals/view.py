@@ -26,18 +26,32 @@ def view_of(
         question.parameter_bytes,
         parameter_types=question.parameter_types,
     )
-    values: tuple[str | None, ...] = ()
-    for line in transcriber(question.protocol).request(0, request.number, asked):
-        if line.kind is TranscriptKind.REQUEST:
-            values = line.values
+    values = _values(transcriber, question.protocol, asked)
+    runs = [_run(transcriber, question.protocol, *run) for run in question.runs]
     return ApprovalView(
         request=request,
         statement=question.text.decode(errors="replace"),
         parameters=values,
-        remarks=tuple(_remarks(request, question, values)),
+        remarks=(*runs, *_remarks(request, question, values)),
         rehearsal=rehearsal,
         link=link_of(request.id),
     )
+
+
+def _values(transcriber: Transcriber, protocol: str, asked: SealedRequest) -> tuple[str | None, ...]:
+    lines = transcriber(protocol).request(0, 0, asked)
+    return next((line.values for line in lines if line.kind is TranscriptKind.REQUEST), ())
+
+
+def _run(transcriber: Transcriber, protocol: str, text: bytes, bound: bytes) -> str:
+    """What the statement runs by name, with its values, all of it."""
+    values = _values(transcriber, protocol, SealedRequest(text, bound, len(text), len(bound)))
+    shown = ", ".join(f"${number} = {_shown(value)}" for number, value in enumerate(values, 1))
+    return f"By name it runs: {printable(text.decode(errors='replace'))}" + (f" with {shown}" if shown else "")
+
+
+def _shown(value: str | None) -> str:
+    return "NULL" if value is None else repr(printable(value))
 
 
 def _remarks(request: ApprovalRequest, question: Question, values: tuple[str | None, ...]) -> Iterator[str]:
@@ -49,6 +63,8 @@ def _remarks(request: ApprovalRequest, question: Question, values: tuple[str | N
             f"Only the first {len(question.parameters)} of {question.parameter_bytes} bytes of its values are shown; "
             "an approval covers all of them as they were sent."
         )
+    if question.runs_left_out:
+        yield f"{question.runs_left_out} more statements that it runs by name are not shown."
     if printable(text) != text or any(value is not None and printable(value) != value for value in values):
         yield "It holds characters that do not show or that change the order of what is shown; they are escaped."
     if any(line.startswith("copy-in ") for line in request.accesses):

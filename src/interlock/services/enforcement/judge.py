@@ -13,7 +13,7 @@ from interlock.core.lock import LockMode, Restriction
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.core.session import Session
 from interlock.services.approvals.holding import Granted
-from interlock.services.enforcement.wording import BROKEN, CHANGED, MASKED_OTHERWISE, access_line
+from interlock.services.enforcement.wording import BROKEN, CHANGED, MASKED_OTHERWISE, access_line, uncertain
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.schema import members
 from interlock.services.policy.session import SessionPolicy
@@ -104,6 +104,8 @@ class SessionJudge:
         refusal = verdict.denial or self._judge(operation, verdict, approved)
         if type(refusal) is Hold and operation.phase is Phase.PREPARE:
             refusal = None  # Preparing runs nothing. Running it will be asked about.
+        if type(refusal) is Hold and operation.uncertain:
+            return uncertain(refusal)
         if type(refusal) is not Denial and not self._masked_as_is_due(operation):
             return MASKED_OTHERWISE
         if refusal is not None:

@@ -63,6 +63,19 @@ def not_asked(hold: Hold) -> Denial:
     )
 
 
+def uncertain(hold: Hold) -> Denial:
+    """What becomes of a hold when the operation may be one of several things, which nobody can approve."""
+    groups = ", ".join(sorted({demand.group for demand in hold.demands}))
+    return Denial(
+        DenialReason.NEEDS_APPROVAL,
+        f"denied: needs approval by {groups}, but what a name in it stands for is not certain now. {hold.message}",
+        "Send it again once what was sent before it is answered, or send the statement itself.",
+        hold.access,
+        hold.rules,
+        hold.policy,
+    )
+
+
 def approved_by(answer: Granted | Denial | None) -> str:
     """For the record of a permit: whose yes made it."""
     if not isinstance(answer, Granted):
