@@ -14,7 +14,9 @@ import typer
 from tools.reference_commands import commands
 
 from interlock.adapters.config_file import load_settings
+from interlock.core.administration import COMMANDS, Command
 from interlock.core.administration.remote import RemoteGateway
+from interlock.core.administration.requests import shape_of, tag_of
 from interlock.core.ledger import AnyRecord
 from interlock.core.settings import Settings
 from interlock.services.policy import PolicySource
@@ -54,6 +56,18 @@ def test_every_command_and_option_is_in_the_reference(path: str, command: Any) -
     options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
     assert [option for option in sorted(options - TYPER_OWN) if option not in section] == []
     assert [parameter.name for parameter in command.params if not parameter.help] == []
+
+
+@pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
+def test_every_request_of_the_api_is_in_the_reference(kind: type[Command[Any]]) -> None:
+    page = (REFERENCE / "api.md").read_text()
+    route, shape = kind.route, shape_of(kind)
+    permissions = ", ".join(f"`{permission.value}`" for permission in route.permissions) or "any caller"
+    assert f"| `{route.method} {route.path}` | {permissions} |" in page
+    _, found, rest = page.partition(f"\n### {tag_of(kind)}\n")
+    assert found
+    section = rest.partition("\n#")[0]
+    assert [name for name in (*shape.path, *shape.beside) if f"| `{name}` |" not in section] == []
 
 
 def test_every_record_is_in_the_reference() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,11 +59,17 @@ def _part(token: str, number: int) -> dict[str, Any]:
 
 
 def example_request(kind: type[Command[Any]]) -> CommandRequest:
-    """A well-formed request for a command, about things that are not there: derived from the types of its fields."""
+    """The request for an example of a command."""
+    return request_of(example_command(kind))
+
+
+def example_command(kind: type[Command[Any]]) -> Command[Any]:
+    """A well-formed command, about things that are not there: derived from the types of its fields."""
     (reference,), schemas = msgspec.json.schema_components([kind])
     fields = _example(reference, schemas)
     fields.pop("command")
-    return request_of(msgspec.convert(fields, kind))
+    command: Command[Any] = msgspec.convert(fields, kind)
+    return command
 
 
 def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
@@ -78,5 +85,6 @@ def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     if kind == "array":
         return [_example(schema["items"], schemas)] * schema.get("minItems", 0)
     if kind == "string":
-        return "x" * max(1, schema.get("minLength", 1))
+        texts = ("x" * schema.get("minLength", 1), "0" * 64)
+        return next(text for text in texts if re.search(schema.get("pattern", ""), text))
     return {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1.0), "boolean": False}[kind]

@@ -75,6 +75,22 @@ def test_a_rehearsed_delete_is_committed_by_its_approval(
     assert [r.by for r in records_of(gateway, OperationRehearsed) if r.approval == approval] == [OPERATOR]
 
 
+def test_rows_are_shown_to_nobody_but_who_rehearsed(gateway: GatewayServer, table: str) -> None:
+    """They were masked for that person; somebody else may see less."""
+    with HeldStatement(gateway.endpoint(), f"DELETE FROM {table} WHERE id > 8") as held:
+        held.notice()
+        approval = newest(gateway)
+        assert rehearse(gateway, approval)["before"]
+        other = gateway.api(gateway.token("ann", ("auditors",), kind="user"))
+        seen = other.get(f"/v1/approvals/{approval}").json["rehearsal"]
+        assert (seen["tag"], seen["before"], seen["after"]) == ("DELETE 2", [], [])
+        own = json.loads(gateway.command("approvals", "show", approval, "--json").stdout)["rehearsal"]
+        assert len(own["before"][0]["rows"]) == 2
+        gateway.command("approvals", "deny", approval, "--reason", "only looking")
+        with pytest.raises(psycopg.Error):
+            held.finish()
+
+
 def test_a_rehearsed_update_that_is_denied_leaves_nothing(
     gateway: GatewayServer, postgres: PostgresServer, table: str
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Self
 
 from interlock.core.administration import SOCKET_FILE
 from tests.servers.api import ApiClient
+from tests.servers.command_line import run_interlock
 from tests.servers.endpoint import Endpoint
 from tests.servers.process import ServerProcess, free_port
 
@@ -145,8 +146,7 @@ class GatewayServer:
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``interlock`` with this gateway's settings."""
-        words = [sys.executable, "-m", "interlock", "--config", str(self.config_file), *arguments]
-        return subprocess.run(words, check=check, capture_output=True, text=True, cwd=self.directory, timeout=60)
+        return run_interlock(("--config", str(self.config_file), *arguments), self.directory, check=check)
 
     def api(self, token: str | None = None) -> ApiClient:
         """The API over TLS, for whoever has this token."""

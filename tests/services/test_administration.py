@@ -8,7 +8,6 @@ import pytest
 from interlock.core.administration import (
     AddConnection,
     AddIdentity,
-    AnyCommand,
     ColumnPath,
     Command,
     DisableIdentity,
@@ -44,7 +43,7 @@ async def do(bench: AdministrationBench, *commands: Command[Any]) -> Any:
     """Execute the commands; returns the last answer, which must survive the way over the socket."""
     for command in commands:
         answer = await bench.administration.execute(command, ADA)
-        again = msgspec.json.decode(msgspec.json.encode(command), type=AnyCommand)
+        again = msgspec.json.decode(msgspec.json.encode(command), type=type(command))
         assert again == command
         assert msgspec.json.decode(msgspec.json.encode(answer), type=answer_type(command)) == answer
     return answer

@@ -115,36 +115,6 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     WhoAmI,
 )
 
-AnyCommand = (
-    ListConnections
-    | ShowConnection
-    | AddConnection
-    | SetCredential
-    | RemoveConnection
-    | TestConnection
-    | ScanConnection
-    | HardenConnection
-    | ListIdentities
-    | ShowIdentity
-    | AddIdentity
-    | DisableIdentity
-    | EnableIdentity
-    | RemoveIdentity
-    | GenerateSecret
-    | IssueToken
-    | ListApprovals
-    | ShowApproval
-    | Approve
-    | Deny
-    | Rehearse
-    | RevokeToken
-    | ListLocks
-    | AddLock
-    | RemoveLock
-    | ListLiveSessions
-    | KillSession
-)
-
 __all__ = [
     "COMMANDS",
     "SOCKET_FILE",
@@ -152,7 +122,6 @@ __all__ = [
     "AddIdentity",
     "AddLock",
     "AnswerT",
-    "AnyCommand",
     "Approve",
     "ChannelView",
     "ColumnPath",

@@ -25,10 +25,11 @@ SOME_DAYS: Final = 30
 class OpenedIncident(msgspec.Struct, frozen=True):
     """A new incident, and what its lock did; ``receipt`` is None when there is none.
 
-    ``warning`` says why nobody is locked although somebody should be.
+    ``about`` is the subject in words; ``warning`` says why nobody is locked although somebody should be.
     """
 
-    incident: Incident
+    id: str
+    about: str
     receipt: LockReceipt | None = None
     warning: str = ""
 
@@ -36,7 +37,7 @@ class OpenedIncident(msgspec.Struct, frozen=True):
 class ClosedIncident(msgspec.Struct, frozen=True):
     """A closed incident, with its locks: those that were lifted and those that stay in force."""
 
-    incident: Incident
+    id: str
     lifted: tuple[str, ...]
     in_force: tuple[str, ...]
     warnings: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
 """Rehearsals: what a held statement really does, found out in a transaction that only its approval commits.
 
-On record before anything runs. What was seen is kept in memory only, and only as long as the request is open.
+On record before anything runs. What was seen is kept in memory only, and only as long as the request is open; rows are
+shown to nobody but who had it run, as they were masked for that person.
 """
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -24,6 +25,13 @@ from interlock.services.ports import Ledger
 log = structlog.get_logger()
 
 _MAX_KEPT = 1000
+
+
+class _Seen(NamedTuple):
+    """A rehearsal, and who had it run."""
+
+    by: str
+    rehearsal: Rehearsal
 
 
 class ReplacedRows(Protocol):
@@ -46,14 +54,17 @@ class Rehearsals:
         self._rows = rows
         self._ledger = ledger
         self._rehearsal_s = rehearsal_s
-        self._seen: dict[str, Rehearsal] = {}
+        self._seen: dict[str, _Seen] = {}
         self._running: set[str] = set()
 
-    def of(self, request: ApprovalRequest) -> Rehearsal | None:
-        """What was seen, None when nothing was or the request is settled."""
+    def of(self, request: ApprovalRequest, actor: Actor) -> Rehearsal | None:
+        """What this person may know of a rehearsal, None when there was none or the request is settled."""
         if request.status is not ApprovalStatus.PENDING:
             self._seen.pop(request.id, None)
-        return self._seen.get(request.id)
+        seen = self._seen.get(request.id)
+        if seen is None or seen.by == actor.name:
+            return None if seen is None else seen.rehearsal
+        return msgspec.structs.replace(seen.rehearsal, before=(), after=())
 
     async def rehearse(self, approval: str, actor: Actor) -> Rehearsal:
         """Run the statement for a reviewer. Raises ``AdministrationRefused``, ``LedgerUnavailable``."""
@@ -84,7 +95,7 @@ class Rehearsals:
             await accepted
         outcome = await run(trial, tables, int(self._rehearsal_s * 500))
         rehearsal = await self._looked_at(session, outcome, tables)
-        self._seen[request.id] = rehearsal
+        self._seen[request.id] = _Seen(actor.name, rehearsal)
         if rehearsal.held:
             asyncio.get_running_loop().call_later(self._rehearsal_s / 2, self._end, request.id, wait)
         return rehearsal
@@ -106,5 +117,5 @@ class Rehearsals:
         """The transaction has held its locks for long enough."""
         seen = self._seen.pop(approval, None)
         if seen is not None and wait in self._approvals.waiters(approval):
-            self._seen[approval] = msgspec.structs.replace(seen, held=False)
+            self._seen[approval] = _Seen(seen.by, msgspec.structs.replace(seen.rehearsal, held=False))
             wait.holding.end_rehearsal()

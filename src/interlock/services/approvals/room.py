@@ -47,12 +47,12 @@ class ApprovalRoom:
         items = tuple(found[: command.limit])
         return ApprovalPage(items, items[-1].id if more else "")
 
-    async def _show(self, command: ShowApproval, _actor: Actor) -> ApprovalView:
+    async def _show(self, command: ShowApproval, actor: Actor) -> ApprovalView:
         found = self._approvals.question(command.id)
         if found is None:
             raise NotFound(f"there is no request {command.id!r}")
         request, question = found
-        seen = self._rehearsals.of(request) if self._rehearsals is not None else None
+        seen = self._rehearsals.of(request, actor) if self._rehearsals is not None else None
         return view_of(request, question, self._transcriber, self._link_of, seen)
 
     async def _approve(self, command: Approve, actor: Actor) -> ApprovalRequest:

@@ -14,6 +14,7 @@ from interlock.core.incident import ColumnExposure, ExposureReport, RelationExpo
 from interlock.core.printable import one_line
 from interlock.services.evidence.bundle import REPORTS
 from interlock.services.evidence.formats import timestamp
+from interlock.services.evidence.verification import count_of
 
 _STYLE: Final = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:80em}"
@@ -129,11 +130,12 @@ def _summary(report: ExposureReport) -> Section:
 
 def _answers(exposed: RelationExposure) -> Section:
     relations = ", ".join(exposed.relations) or "no table"
-    counts = f"{exposed.statements} statements, {exposed.rows} rows, {exposed.bytes_sent} bytes"
+    statements, rows = count_of(exposed.statements, "statement", "statements"), count_of(exposed.rows, "row", "rows")
+    counts = f"{statements}, {rows}, {exposed.bytes_sent} bytes"
     unseen = (f"The values of {exposed.unseen} rows could not be looked at.",) if exposed.unseen else ()
     masks = (f"Masked in the statements: {', '.join(exposed.masks)}",) if exposed.masks else ()
-    rows = tuple(map(_column, exposed.columns))
-    return Section(f"Delivered from {relations} in {exposed.database}", (counts, *masks, *unseen), _COLUMNS, rows)
+    columns = tuple(map(_column, exposed.columns))
+    return Section(f"Delivered from {relations} in {exposed.database}", (counts, *masks, *unseen), _COLUMNS, columns)
 
 
 def _column(column: ColumnExposure) -> tuple[str, ...]:

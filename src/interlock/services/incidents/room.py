@@ -104,7 +104,7 @@ class IncidentRoom:
         await self._accept(opened)
         self._tell(opened)
         receipt, warning = await self._lock(command, incident_id, subject, actor)
-        return OpenedIncident(await self._aside(lambda: self._reader.find(incident_id)), receipt, warning)
+        return OpenedIncident(incident_id, f"{kind.value} {subject}".rstrip(), receipt, warning)
 
     def _subject(self, command: OpenIncident) -> str:
         """The name as locks have it. Raises ``AdministrationRefused`` for none, ``StateUnavailable``."""
@@ -139,9 +139,8 @@ class IncidentRoom:
         await self._accept(record)
         self._tell(record)
         lifted, warnings = await self._lift(locks if command.lift_locks else [], actor, command.reason)
-        closed = await self._aside(lambda: self._reader.find(incident.id))
         left = tuple(lock.id for lock in locks if lock.id not in lifted)
-        return ClosedIncident(closed, lifted, left, warnings)
+        return ClosedIncident(incident.id, lifted, left, warnings)
 
     def _tell(self, record: IncidentOpened | IncidentClosed) -> None:
         for listener in self.listeners:

@@ -35,7 +35,7 @@ def build_application(
     if streams is not None:
         streams.add_to(app)
     _add_description(app, describe(commands, {PATH: describe_events()} if streams is not None else {}))
-    for kind in (HTTPException, RequestProblem, Exception):
+    for kind in (HTTPException, RequestProblem):
         app.add_exception_handler(kind, _problem)
     return Gate(app, clock)
 
@@ -51,7 +51,7 @@ def _add_description(app: FastAPI, description: dict[str, Any]) -> None:
 
 
 async def _problem(request: Request, error: Exception) -> Response:
-    """No such path, no such method on it, or what went wrong before a response began."""
+    """No such path, no such method on it, or what a response finds out only when it begins."""
     problem = problem_of(error)
     if problem.status == 405:
         problem.headers = {"Allow": allowed_methods(request.app, request)}

@@ -32,17 +32,17 @@ class RateLimit:
     def take(self, key: Hashable) -> int:
         """Use one up. Returns 0, or in how many whole seconds there will be another when there is none left."""
         bucket = self._refilled(key)
-        if bucket.tokens < 1:
-            return max(1, math.ceil((1 - bucket.tokens) / self._per_s))
+        if wait_s := self._until_next_s(bucket):
+            return wait_s
         bucket.tokens -= 1
         return 0
 
     def wait_s(self, key: Hashable) -> int:
         """The same without using one up."""
-        known = key in self._buckets
-        return (
-            max(1, math.ceil((1 - tokens) / self._per_s)) if known and (tokens := self._refilled(key).tokens) < 1 else 0
-        )
+        return self._until_next_s(self._refilled(key)) if key in self._buckets else 0
+
+    def _until_next_s(self, bucket: _Bucket) -> int:
+        return 0 if bucket.tokens >= 1 else max(1, math.ceil((1 - bucket.tokens) / self._per_s))
 
     def _refilled(self, key: Hashable) -> _Bucket:
         now_s = self._clock.monotonic_s()

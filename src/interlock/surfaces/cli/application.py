@@ -41,12 +41,6 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
 
-    def show_version(wanted: bool) -> None:
-        if wanted:
-            hot = "interpreted" if merkle.__file__.endswith(".py") else "compiled"
-            typer.echo(f"interlock {__version__} (hot modules {hot})")
-            raise typer.Exit
-
     @app.callback()
     def _options(
         context: typer.Context,
@@ -75,7 +69,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             bool,
             typer.Option(
                 "--version",
-                callback=show_version,
+                callback=_show_version,
                 is_eager=True,
                 help="Print the version, and whether the hot modules are compiled.",
             ),
@@ -84,34 +78,43 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
         remote = RemoteGateway(api, read_token(token_file), api_ca) if api else None
         context.obj = make_workbench(config, remote)
 
-    @app.command()
-    def serve(context: typer.Context) -> None:
-        """Run the gateway until it is told to stop (Ctrl-C or SIGTERM)."""
-        workbench: Workbench = context.obj
-        try:
-            workbench.serve()
-        except (InterlockError, OSError) as error:
-            stop(str(error), UNAVAILABLE)
-
-    @app.command()
-    def demo(
-        directory: Annotated[
-            Path | None,
-            typer.Option("--dir", envvar="DEMO_DIR", help="A new or empty directory, kept afterwards."),
-        ] = None,
-        keep: Annotated[
-            bool, typer.Option("--keep", envvar="DEMO_KEEP", help="Leave everything running until Ctrl-C.")
-        ] = False,
-    ) -> None:
-        """Run a gateway, a sample database and a scripted agent on loopback. Exit status 1: not as expected."""
-        try:
-            from interlock.demo import run
-        except ModuleNotFoundError as error:
-            stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
-        raise typer.Exit(run.run(directory, keep))
-
+    app.command()(serve)
+    app.command()(demo)
     for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, incident, audit):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)
     return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        hot = "interpreted" if merkle.__file__.endswith(".py") else "compiled"
+        typer.echo(f"interlock {__version__} (hot modules {hot})")
+        raise typer.Exit
+
+
+def serve(context: typer.Context) -> None:
+    """Run the gateway until it is told to stop (Ctrl-C or SIGTERM)."""
+    workbench: Workbench = context.obj
+    try:
+        workbench.serve()
+    except (InterlockError, OSError) as error:
+        stop(str(error), UNAVAILABLE)
+
+
+def demo(
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", envvar="DEMO_DIR", help="A new or empty directory, kept afterwards."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", envvar="DEMO_KEEP", help="Leave everything running until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Run a gateway, a sample database and a scripted agent on loopback. Exit status 1: not as expected."""
+    try:
+        from interlock.demo import run
+    except ModuleNotFoundError as error:
+        stop(f"{error.name} is missing: pip install 'interlock[demo]'", UNAVAILABLE)
+    raise typer.Exit(run.run(directory, keep))

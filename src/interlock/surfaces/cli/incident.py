@@ -40,7 +40,7 @@ from interlock.surfaces.cli.answers import (
     show_table,
     stop,
 )
-from interlock.surfaces.cli.evidence_output import SinceOption, UntilOption, parse_time_ns, telling_errors
+from interlock.surfaces.cli.evidence_output import SinceOption, UntilOption, counted, parse_time_ns, telling_errors
 from interlock.surfaces.cli.lock import ReasonOption
 from interlock.surfaces.cli.receipts import show_lock_receipt
 
@@ -89,7 +89,7 @@ def open_incident(
     if as_json:
         show_json(opened)
     else:
-        typer.echo(f"Incident {opened.incident.id} on {one_line(opened.incident.about)} is open.")
+        typer.echo(f"Incident {opened.id} on {one_line(opened.about)} is open.")
         if opened.receipt is not None:
             show_lock_receipt(opened.receipt)
         elif not opened.warning:
@@ -209,9 +209,8 @@ def bundle_incident(
     if digest.hexdigest() != made.sha256:
         out.unlink()
         stop("the bundle did not come whole; try again", UNAVAILABLE)
-    typer.echo(
-        f"{out}: {made.entries} entries, {made.sessions} sessions, {made.size_bytes} bytes, sha256 {made.sha256}"
-    )
+    counts = f"{counted(made.entries, 'entry', 'entries')}, {counted(made.sessions, 'session', 'sessions')}"
+    typer.echo(f"{out}: {counts}, {made.size_bytes:,} bytes, sha256 {made.sha256}")
     typer.echo(f"Check it with: interlock audit verify {out}")
 
 
@@ -228,7 +227,7 @@ def close_incident(
     if as_json:
         show_json(closed)
     else:
-        typer.echo(f"Incident {closed.incident.id} is closed.")
+        typer.echo(f"Incident {closed.id} is closed.")
         for lock in closed.lifted:
             typer.echo(f"Lock {lock} is lifted.")
         for lock in closed.in_force:
@@ -248,7 +247,8 @@ def _pieces(context: typer.Context, made: BundleMade) -> Iterator[bytes]:
 
 
 def _show_search(search: ValueSearch) -> None:
-    looked = f"Looked at {search.answers} answers ({search.bytes_searched} bytes) of {search.sessions} sessions."
+    answers, sessions = counted(search.answers, "answer", "answers"), counted(search.sessions, "session", "sessions")
+    looked = f"Looked at {answers} ({search.bytes_searched:,} bytes) of {sessions}."
     if search.found:
         typer.echo("YES: the value was delivered.")
         columns = ("SESSION", "#", "AT", "PRINCIPAL", "CONNECTION", "WHERE", "WHOLE", "WITHIN")

@@ -1,0 +1,101 @@
+"""The gateway's settings: the shape of its one TOML file, with a description of every key.
+
+Values only: nothing in here reads a file, an environment variable or a secret. Secrets never appear in settings,
+only references to them. The descriptions are the source of ``docs/reference/configuration.md``. Paths are relative to
+the file they are written in; the loader makes them absolute (fields marked with ``PATH``).
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from interlock.core.settings.connections import (
+    ConnectionSettings,
+    Detection,
+    MaskingSettings,
+    Notifications,
+    TlsMode,
+)
+from interlock.core.settings.gateway import (
+    DevelopmentSettings,
+    Durability,
+    GatewaySettings,
+    LogFormat,
+    LogLevel,
+    PolicySettings,
+    RecordingSettings,
+    SecretsSettings,
+)
+from interlock.core.settings.identities import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings
+from interlock.core.settings.listeners import ApiSettings, PlainConnections, PostgresSettings
+from interlock.core.settings.oversight import (
+    AlertLock,
+    AlertLockSubject,
+    AlertSettings,
+    ApprovalSettings,
+    NotificationSettings,
+)
+from interlock.core.settings.references import (
+    CredentialReference,
+    KeyReference,
+    SecretReference,
+)
+from interlock.core.settings.table import NAME_PATTERN, PATH, Table
+
+__all__ = [
+    "NAME_PATTERN",
+    "PATH",
+    "AlertLock",
+    "AlertLockSubject",
+    "AlertSettings",
+    "ApiSettings",
+    "ApprovalSettings",
+    "ClaimCondition",
+    "ConnectionSettings",
+    "CredentialReference",
+    "Detection",
+    "DevelopmentSettings",
+    "Durability",
+    "GatewaySettings",
+    "IdentityKind",
+    "IdentityRule",
+    "IssuerSettings",
+    "KeyReference",
+    "LogFormat",
+    "LogLevel",
+    "MaskingSettings",
+    "NotificationSettings",
+    "Notifications",
+    "PlainConnections",
+    "PolicySettings",
+    "PostgresSettings",
+    "RecordingSettings",
+    "SecretReference",
+    "SecretsSettings",
+    "Settings",
+    "Table",
+    "TlsMode",
+]
+
+
+class Settings(Table, frozen=True):
+    """The whole file."""
+
+    gateway: Annotated[GatewaySettings, Meta(description="The process.")] = GatewaySettings()
+    postgres: Annotated[PostgresSettings, Meta(description="The PostgreSQL listener.")] = PostgresSettings()
+    issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
+    identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
+    connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(
+        default_factory=dict
+    )
+    policy: Annotated[PolicySettings, Meta(description="What is allowed.")] = PolicySettings()
+    recording: Annotated[RecordingSettings, Meta(description="What is kept.")] = RecordingSettings()
+    secrets: Annotated[SecretsSettings, Meta(description="The gateway's own key.")] = SecretsSettings()
+    api: Annotated[ApiSettings, Meta(description="The HTTP API.")] = ApiSettings()
+    approvals: Annotated[ApprovalSettings, Meta(description="How people are asked.")] = ApprovalSettings()
+    notifications: Annotated[dict[str, NotificationSettings], Meta(description="Where messages go, by name.")] = (
+        msgspec.field(default_factory=dict)
+    )
+    alerts: Annotated[AlertSettings, Meta(description="What the gateway notices by itself.")] = AlertSettings()
+    development: Annotated[DevelopmentSettings, Meta(description="For trying things out.")] = DevelopmentSettings()

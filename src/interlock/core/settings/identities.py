@@ -1,0 +1,118 @@
+"""Settings of who is believed and who that makes them."""
+
+import enum
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from interlock.core.settings.oversight import _LOOPBACK_URL
+from interlock.core.settings.table import PATH, Table
+
+SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
+
+
+ClaimCondition = str | int | bool | tuple[str | int | bool, ...]
+
+
+class IdentityKind(enum.Enum):
+    """What a token's holder is."""
+
+    AGENT = "agent"
+    USER = "user"
+
+
+class IssuerSettings(Table, frozen=True):
+    """A token issuer that is trusted (OpenID Connect). Only tokens of listed issuers are looked at."""
+
+    url: Annotated[
+        str, Meta(min_length=1, description="The issuer exactly as in the tokens' `iss` claim. `https` only.")
+    ]
+    audience: Annotated[
+        str,
+        Meta(min_length=1, description="What the tokens' `aud` claim must contain: this gateway's own identifier."),
+    ]
+    name: Annotated[
+        str | None, Meta(description="Short name used in identity rules. Absent: the `url` is the name.")
+    ] = None
+    jwks_url: Annotated[
+        str | None, Meta(description="Where the issuer publishes its keys. Absent: found by OpenID Connect discovery.")
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Meta(description="PEM file with the authorities that vouch for the issuer's TLS certificate.", extra=PATH),
+    ] = None
+    algorithms: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description=f"Signature algorithms accepted, out of {', '.join(SUPPORTED_ALGORITHMS)}."),
+    ] = SUPPORTED_ALGORITHMS
+    max_token_age_s: Annotated[
+        int, Meta(ge=60, le=86_400, description="The longest life (`exp - iat`) a token may have, in seconds.")
+    ] = 3600
+    jwks_ttl_s: Annotated[
+        int, Meta(ge=10, le=86_400, description="How long the issuer's keys are used before they are fetched again.")
+    ] = 600
+    jwks_max_stale_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How long keys stay in use, counted from their fetch, while the issuer cannot be reached.",
+        ),
+    ] = 14_400
+    allow_http_loopback: Annotated[
+        bool, Meta(description="Accept `http` URLs on loopback addresses. For development only.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        for algorithm in self.algorithms:
+            if algorithm not in SUPPORTED_ALGORITHMS:
+                allowed = ", ".join(SUPPORTED_ALGORITHMS)
+                raise ValueError(f"algorithms: {algorithm!r} is not supported; allowed: {allowed}")
+        for key, url in (("url", self.url), ("jwks_url", self.jwks_url)):
+            if url is not None and not self.may_fetch(url):
+                raise ValueError(f"{key}: must be an https URL without user name, query or fragment")
+
+    @property
+    def label(self) -> str:
+        """The name that identity rules use."""
+        return self.name or self.url
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether keys may be fetched from this URL: https, or http on loopback when that is allowed."""
+        if any(character in url for character in "@?#\\") or any(character <= " " for character in url):
+            return False
+        if self.allow_http_loopback and _LOOPBACK_URL.fullmatch(url):
+            return True
+        return re.fullmatch(r"https://[^/]+(/.*)?", url) is not None
+
+
+class IdentityRule(Table, frozen=True):
+    """Turns a verified token into an identity. The first rule of the token's issuer whose conditions hold is used."""
+
+    issuer: Annotated[str, Meta(description="Name (or URL) of the issuer whose tokens this rule reads.")]
+    when: Annotated[
+        dict[str, ClaimCondition],
+        Meta(
+            description="Conditions on claims, all of which must hold: a value, a list of accepted values, or a text "
+            'with `*` for any characters. Nested claims are written with dots (`"kubernetes.io.namespace"`). '
+            "`{}` takes every token of the issuer."
+        ),
+    ]
+    identity: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Name of the identity: fixed, or with claims in braces (`ci:{repository}`). "
+            "Begin it differently for each issuer, or two issuers can name the same identity.",
+        ),
+    ]
+    kind: Annotated[IdentityKind, Meta(description="What the token's holder is.")] = IdentityKind.AGENT
+    groups: Annotated[tuple[str, ...], Meta(description="Groups that the identity belongs to.")] = ()
+    groups_claim: Annotated[
+        str | None, Meta(description="Claim with a list of further groups. A token without it adds none.")
+    ] = None
+    owner: Annotated[str | None, Meta(description="Who answers for an agent: fixed, or with claims in braces.")] = None
+    keep: Annotated[
+        tuple[str, ...], Meta(description="Claims kept as evidence in the ledger, besides the usual ones.")
+    ] = ()
