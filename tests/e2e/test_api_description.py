@@ -106,7 +106,7 @@ def known(gateway: GatewayServer) -> Mapping[str, dict[str, str]]:
         "sessions": {"id": sessions[0]["session"]},
         "approvals": {"id": client.get("/v1/approvals").json["items"][0]["id"]},
         "locks": {"id": lock.json["lock"]["id"]},
-        "incidents": {"id": incident.json["incident"]["id"]},
+        "incidents": {"id": incident.json["id"]},
         "tokens": {"token_id": "some-token"},
     }
 
