@@ -75,9 +75,10 @@ async def _disturb(world: World, slots: list[Slot], chance: random.Random) -> No
         slot.history.losses.append(loss)
         slot.log.append(f"{now_s():.3f} {loss}")
     if event == "policy":
-        await world.change_policy()
-    else:
-        await world.restart(kill=event == "kill")
+        changed = await world.change_policy()
+        loss.start_s, loss.end_s = changed.start_s, changed.end_s
+        return
+    await world.restart(kill=event == "kill")
     loss.end_s = now_s()
 
 

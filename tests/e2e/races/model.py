@@ -141,6 +141,8 @@ class History:
         ):
             yield f"{vote} was accepted while its reviewer could not answer"
         request = self.requests[vote.request]
+        if request.seen_s + self.demand.lasts_s < vote.start_s:
+            yield f"{vote} was accepted after its request had expired"
         for loss in self.losses:
             if loss.voted and request.seen_s < loss.start_s and loss.end_s < vote.start_s:
                 yield f"{vote} was accepted although {loss} had taken the request away"

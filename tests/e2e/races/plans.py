@@ -29,7 +29,7 @@ DEMANDS: Final = {
 
 @dataclass(frozen=True)
 class Step:
-    """One act. ``aside`` lets the next one begin before it is over."""
+    """One act. ``aside`` lets the next one begin before it is over; ``patient`` waits while the gateway is away."""
 
     act: str
     pause_s: float
@@ -38,6 +38,7 @@ class Step:
     marker: str = "a"
     form: str = "simple"
     who: tuple[str, ...] = ()
+    patient: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def _steps(chance: random.Random) -> Iterator[Step]:
         if chance.random() < 0.25:
             marker = chance.choice(MARKERS)
         who = tuple(chance.sample(STRANGERS if "stranger" in act else REVIEWERS, 2))
-        yield Step(act, pause_s, chance.random() < 0.4, chance.randrange(SESSIONS), marker, form, who)
+        aside, patient = chance.random() < 0.4, chance.random() < 0.5
+        yield Step(act, pause_s, aside, chance.randrange(SESSIONS), marker, form, who, patient)
     if chance.random() < 0.6:
         yield Step("send", chance.choice((0.0, 0.1)), False, chance.randrange(SESSIONS), marker, form)

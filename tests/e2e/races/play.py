@@ -71,6 +71,8 @@ class Play:
         async with asyncio.TaskGroup() as group:
             for step in self._plan.steps:
                 await asyncio.sleep(step.pause_s)
+                if step.patient:
+                    await self._world.up.wait()
                 self.log.append(f"{now_s():.3f} {step}")
                 if step.act == "send":
                     await self._send(step, group)

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.e2e.races.agent import place_of
+from tests.e2e.races.model import Span
 from tests.servers.gateway import GatewayOptions, GatewayServer
 
 POLICY = """
@@ -19,7 +20,7 @@ POLICY = """
 @id("one") @approval("dba") @expires("10m") @message("edition %d")
 forbid (principal, action == Action::"insert", resource == Table::"shop/shop/public/race_one");
 
-@id("short") @approval("dba") @expires("2s")
+@id("short") @approval("dba") @expires("3s")
 forbid (principal, action == Action::"insert", resource == Table::"shop/shop/public/race_short");
 
 @id("two") @approval("dba") @approvals("2") @expires("10m")
@@ -32,7 +33,7 @@ forbid (principal, action == Action::"insert", resource == Table::"shop/shop/pub
 forbid (principal, action == Action::"insert", resource == Table::"shop/shop/public/race_both");
 """
 WAIT_S = 1.5
-SHORT_S = 2.0
+SHORT_S = 3.0
 """How long grants on the table ``race_short`` are good."""
 TABLES = ("race_one", "race_short", "race_two", "race_both")
 OPTIONS = GatewayOptions(
@@ -101,14 +102,17 @@ class World:
         await asyncio.to_thread(self.gateway.start)
         self.up.set()
 
-    async def change_policy(self) -> None:
-        """Returns when another edition is in force."""
+    async def change_policy(self) -> Span:
+        """Returns when another edition is in force: in between it came into force."""
         before = (await self.insist("GET", "/v1/policy"))["version"]
         self.gateway.policy_file.write_text(POLICY % next(self._editions))
         deadline_s = time.monotonic() + _PATIENCE_S
+        old_s = looked_s = now_s()
         while (await self.insist("GET", "/v1/policy"))["version"] == before:
             assert time.monotonic() < deadline_s, "the policy is not put in force"
             await asyncio.sleep(0.05)
+            old_s, looked_s = looked_s, now_s()
+        return Span(old_s, now_s())
 
 
 @contextlib.asynccontextmanager
