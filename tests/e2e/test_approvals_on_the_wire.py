@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from interlock.core.approval import ApprovalStatus
-from interlock.core.ledger import ApprovalRefused, ApprovalSettled, ApprovalVoted
+from interlock.core.ledger import AdministrationChanged, ApprovalRefused, ApprovalSettled, ApprovalVoted
 from tests.e2e.held import OPERATOR, POLICY, HeldStatement, make_dba, requests, until
 from tests.e2e.ledger_files import records_of
 from tests.servers.endpoint import Endpoint
@@ -72,6 +72,8 @@ def test_an_approved_delete_runs_once(gateway: GatewayServer, postgres: Postgres
     settled = [record.status for record in records_of(gateway, ApprovalSettled) if record.approval == approval]
     assert settled == ["approved", "spent"]
     assert [r.reviewer for r in records_of(gateway, ApprovalVoted) if r.approval == approval] == [OPERATOR]
+    looked = [r for r in records_of(gateway, AdministrationChanged) if r.subject == approval]
+    assert [(r.actor, r.action, r.detail) for r in looked] == [(OPERATOR, "evidence.read", "approvals.show")]
 
 
 def test_a_denied_delete_never_runs(gateway: GatewayServer, postgres: PostgresServer, table: str) -> None:

@@ -106,7 +106,7 @@ class Bench:
             stopping = node.stopping(NoLiveSessions())
             archive = FileArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
             rooms = (
-                ApprovalRoom(node.approvals, new_transcript, node.approval_link),
+                ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link),
                 node.incidents(stopping, archive, new_transcript, _nothing_to_settle),
             )
             administration = node.administration(stopping, node.authority(stopping), rooms=rooms)

@@ -287,7 +287,7 @@ class Gateway:
         incidents = node.incidents(self.stopping, archive, new_transcript, self._settle_recordings)
         incidents.listeners.append(self.notifying.notifications.incident)
         return [
-            ApprovalRoom(node.approvals, new_transcript, node.approval_link, self._rehearsals()),
+            ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
             incidents,
             PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),

@@ -1,18 +1,24 @@
-"""The commands about approvals. Who may give them is decided before; whose answer counts, the board decides."""
+"""The commands about approvals. Who may give them is decided before; whose answer counts, the board decides.
+
+Whoever looks at a statement is on record before it is shown.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, Rehearse, ShowApproval
 from interlock.core.administration.base import Command
+from interlock.core.administration.requests import tag_of
 from interlock.core.approval import ApprovalRequest, ApprovalView, Rehearsal
 from interlock.core.errors import AdministrationRefused, NotFound
 from interlock.core.identity import Actor
+from interlock.core.ledger import AdministrationChanged
 from interlock.services.administration import Handler
 from interlock.services.approvals.board import Approvals
 from interlock.services.approvals.rehearsals import Rehearsals
 from interlock.services.approvals.view import view_of
 from interlock.services.evidence.archive import Transcriber
+from interlock.services.ports import Ledger
 
 
 class ApprovalRoom:
@@ -21,12 +27,14 @@ class ApprovalRoom:
     def __init__(
         self,
         approvals: Approvals,
+        ledger: Ledger,
         transcriber: Transcriber,
         link_of: Callable[[str], str],
         rehearsals: Rehearsals | None = None,
     ) -> None:
         """Without ``rehearsals`` nothing can be rehearsed: no gateway is running."""
         self._approvals = approvals
+        self._ledger = ledger
         self._rehearsals = rehearsals
         self._transcriber = transcriber
         self._link_of = link_of
@@ -52,6 +60,11 @@ class ApprovalRoom:
         if found is None:
             raise NotFound(f"there is no request {command.id!r}")
         request, question = found
+        accepted = self._ledger.append(
+            AdministrationChanged(actor.name, "evidence.read", request.id, tag_of(ShowApproval))
+        )
+        if accepted is not None:
+            await accepted
         seen = self._rehearsals.of(request, actor) if self._rehearsals is not None else None
         return view_of(request, question, self._transcriber, self._link_of, seen)
 
