@@ -9,7 +9,7 @@ import pytest
 
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.core.incident import ExposureReport
-from interlock.core.ledger import IncidentClosed, OperationCompleted
+from interlock.core.ledger import IncidentClosed, LockAdded, LockRemoved, OperationCompleted
 from interlock.services.incidents.answers import Answer, Answers, Budget
 from interlock.services.incidents.reading import since_of
 from interlock.services.incidents.reports import rendered, report_html, report_text
@@ -93,10 +93,12 @@ def test_sessions_are_those_that_a_lock_would_be_about(world: World) -> None:
 
 def test_a_closed_incident_has_a_report_that_does_not_change(world: World) -> None:
     world.session(("select", "C a|R 1"))
+    world.gateway.ledger.append_now(LockAdded("lock", "agent", "bot", "refuse", "r", "rita", "command", 0.0))
     world.open()
     world.write(IncidentClosed(INCIDENT, "rita", "done"))
     before = rendered(report_of(world))
     world.session(("select", "C a|R 2"))
+    world.gateway.ledger.append_now(LockRemoved("lock", "rita", "later"))
     assert rendered(report_of(world)) == before
 
 

@@ -17,6 +17,7 @@ from interlock.core.incident import (
     ExposureReport,
     Incident,
     RefusalExposure,
+    RelatedPrincipal,
 )
 from interlock.core.ledger import (
     AdministrationChanged,
@@ -35,7 +36,7 @@ from interlock.core.recording import Direction, Frame, TranscriptKind, Transcrip
 from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
 from interlock.services.incidents.answers import Answer, Answers, Budget, Fingerprint
 from interlock.services.incidents.playback import Playbacks, SessionPlayback
-from interlock.services.incidents.scope import ConcernedSessions, Scope
+from interlock.services.incidents.scope import Scope, is_behind
 from interlock.services.policy.schema import members
 
 MAX_OPEN_ANSWERS: Final = 10_000
@@ -87,7 +88,7 @@ class Exposure:
         self,
         incident: Incident,
         since_ns: int,
-        concerned: ConcernedSessions,
+        sessions: dict[str, SessionOpened],
         fingerprint: Fingerprint,
         chunks: ChunkSource,
         keys: SessionKeys,
@@ -95,9 +96,8 @@ class Exposure:
     ) -> None:
         self._incident = incident
         self._since_ns = since_ns
-        self._concerned = concerned
         self._fingerprint = fingerprint
-        self._scope = Scope(incident, concerned.sessions, since_ns)
+        self._scope = Scope(incident, sessions, since_ns)
         self._playbacks = Playbacks(chunks, keys, transcriber)
         self._budget = Budget()
         self._sessions: dict[str, _Session] = {}
@@ -112,7 +112,7 @@ class Exposure:
 
     def take(self, entry: Entry) -> None:
         """Take one more entry of the ledger, in order."""
-        if not self._scope.has(entry):
+        if is_behind(self._incident, entry) or not self._scope.has(entry):
             return
         if not isinstance(entry.record, _ABOUT_THE_REPORT):
             self._first = entry.sequence if self._first < 0 else self._first
@@ -238,8 +238,8 @@ class Exposure:
 
     # ------------------------------------------------------------ the report
 
-    def report(self) -> ExposureReport:
-        """There are no more entries: what is known."""
+    def report(self, related: tuple[RelatedPrincipal, ...]) -> ExposureReport:
+        """There are no more entries: what is known, with others who had something in common."""
         self._playbacks.finish()
         for session in self._sessions.values():
             for answer in session.answers.values():
@@ -262,7 +262,7 @@ class Exposure:
             changes=tuple(ChangeExposure(*key, *counts) for key, counts in sorted(self._changes.items())),
             refusals=tuple(_refusal(key, times) for key, times in sorted(self._refusals.items())),
             approvals=tuple(approval for _, approval in sorted(self._approvals.items())),
-            related=self._concerned.related,
+            related=related,
             problems=tuple(self._problems()),
         )
 

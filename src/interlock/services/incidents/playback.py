@@ -18,6 +18,8 @@ from interlock.services.evidence.sessions import session_of
 MAX_CLOSED: Final = 10_000
 """Sessions that are remembered behind their end: the last chunks of a recording can come after it."""
 MAX_TEXTS: Final = 1000
+MAX_ASKED: Final = 10_000
+"""Requests of one session whose answer has not come by; when there are more, the oldest have none that was kept."""
 _SENT: Final = f"({Direction.REQUEST.value})"
 """In the reason of a gap in what streamed to the target."""
 _NO_COLUMNS: Final = TranscriptLine(0, 0, TranscriptKind.COLUMNS)
@@ -32,7 +34,7 @@ class SessionPlayback:
         self.gap_bytes = 0
         self._chunks = chunks
         self._offset = 0
-        self._asked: deque[OperationDecided] = deque()
+        self._asked: deque[OperationDecided] = deque(maxlen=MAX_ASKED)
         self._texts: OrderedDict[bytes, TranscriptLine] = OrderedDict()
         self._text = b""
         try:

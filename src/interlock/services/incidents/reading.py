@@ -14,7 +14,7 @@ from interlock.services.incidents.answers import Fingerprint
 from interlock.services.incidents.exposure import Exposure
 from interlock.services.incidents.leaving import SoughtSessions, ValueHunt
 from interlock.services.incidents.register import MARK, find_incident, read_incidents
-from interlock.services.incidents.scope import SESSION_MARKS, ConcernedSessions, Scope, find_sessions
+from interlock.services.incidents.scope import SESSION_MARKS, Scope, find_related, find_sessions
 from interlock.services.incidents.timeline import timeline_item
 
 _DAY_NS: Final = 86_400_000_000_000
@@ -40,13 +40,13 @@ class IncidentReader:
         """The one incident whose id starts like this."""
         return find_incident(self.entries(MARK), prefix)
 
-    def sessions(self, incident: Incident, since_ns: int) -> ConcernedSessions:
-        """The sessions that an incident is about."""
+    def sessions(self, incident: Incident, since_ns: int) -> dict[str, SessionOpened]:
+        """The sessions that an incident is about, by id."""
         return find_sessions(self.entries(*SESSION_MARKS), incident, since_ns)
 
     def timeline(self, incident: Incident, since_ns: int, after: int = -1) -> Iterator[TimelineItem]:
         """What happened behind an entry, in order."""
-        sessions = self.sessions(incident, since_ns).sessions
+        sessions = self.sessions(incident, since_ns)
         scope, statements = Scope(incident, sessions, since_ns), _Statements(self.keys, sessions)
         for entry in self.entries():
             if scope.has(entry) and entry.sequence > after:
@@ -56,15 +56,16 @@ class IncidentReader:
 
     def report(self, incident: Incident, since_ns: int) -> ExposureReport:
         """What was exposed."""
-        concerned = self.sessions(incident, since_ns)
-        exposure = Exposure(incident, since_ns, concerned, self._fingerprint, self.archive, self.keys, self.transcriber)
+        sessions = self.sessions(incident, since_ns)
+        related = find_related(self.entries(*SESSION_MARKS), incident, since_ns, sessions)
+        exposure = Exposure(incident, since_ns, sessions, self._fingerprint, self.archive, self.keys, self.transcriber)
         for entry in self.entries():
             exposure.take(entry)
-        return exposure.report()
+        return exposure.report(related)
 
     def contents(self, incident: Incident, since_ns: int, reports: dict[str, bytes]) -> Contents:
         """What goes into a bundle."""
-        sessions = self.sessions(incident, since_ns).sessions
+        sessions = self.sessions(incident, since_ns)
         scope = Scope(incident, sessions, since_ns)
         entries = ((data, decode_entry(data)) for data in self.archive.entries())
         return gather(entries, scope.has, sessions, reports)

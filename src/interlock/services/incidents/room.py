@@ -205,7 +205,7 @@ class IncidentRoom:
             since_ns, until_ns = _ns(command.since_s), _ns(command.until_s)
             if command.incident:
                 incident = self._reader.find(command.incident)
-                named = frozenset(self._reader.sessions(incident, since_of(incident, command.since_s or None)).sessions)
+                named = frozenset(self._reader.sessions(incident, since_of(incident, command.since_s or None)))
             sought = SoughtSessions(named, command.principal, command.connection, since_ns, until_ns)
             return self._reader.find_value(command.value, sought, settled=settled)
 

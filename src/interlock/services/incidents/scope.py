@@ -4,9 +4,8 @@ Sessions are those that a lock on the incident's subject would be about, as far 
 looked at. Nothing in here reads a recording.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-
-import msgspec
 
 from interlock.core.chain import Entry
 from interlock.core.identity import Principal, PrincipalKind
@@ -37,25 +36,41 @@ SESSION_MARKS = (b"session.opened", b"session.closed")
 Subject = tuple[str, str]
 
 
-class ConcernedSessions(msgspec.Struct, frozen=True):
-    """The sessions of an incident, by id, and others that have something in common with them."""
-
-    sessions: dict[str, SessionOpened]
-    related: tuple[RelatedPrincipal, ...]
-
-
-def find_sessions(entries: Iterable[Entry], incident: Incident, since_ns: int) -> ConcernedSessions:
-    """Go through the beginnings and ends of sessions. Entries of other kinds may be among them."""
-    alive: dict[str, SessionOpened] = {}
+def find_sessions(entries: Iterable[Entry], incident: Incident, since_ns: int) -> dict[str, SessionOpened]:
+    """The sessions of an incident, by id, from the beginnings and ends of sessions; other entries may be among them."""
     subject = (incident.subject_kind.value, incident.subject)
+    found: dict[str, SessionOpened] = {}
     for entry in entries:
         record = entry.record
-        if isinstance(record, SessionOpened) and not is_behind(incident, entry):
-            alive[record.session] = record
+        if isinstance(record, SessionOpened) and not is_behind(incident, entry) and subject in lockable(record):
+            found[record.session] = record
         elif isinstance(record, SessionClosed) and entry.time_ns < since_ns:
-            alive.pop(record.session, None)
-    own = {session: opened for session, opened in alive.items() if subject in lockable(opened)}
-    return ConcernedSessions(own, _related(alive, own))
+            found.pop(record.session, None)
+    return found
+
+
+def find_related(
+    entries: Iterable[Entry], incident: Incident, since_ns: int, own: dict[str, SessionOpened]
+) -> tuple[RelatedPrincipal, ...]:
+    """Who else had sessions in the time of these, with the same owner or in the same run."""
+    owners = {opened.owner for opened in own.values()} - {""}
+    runs = {opened.trace for opened in own.values()} - {""}
+    found: dict[str, tuple[str, str]] = {}
+    for entry in entries:
+        record = entry.record
+        if isinstance(record, SessionOpened) and record.session not in own and not is_behind(incident, entry):
+            if by := _in_common(record, owners, runs):
+                found[record.session] = record.principal, by
+        elif isinstance(record, SessionClosed) and entry.time_ns < since_ns:
+            found.pop(record.session, None)
+    return tuple(RelatedPrincipal(*key, count) for key, count in sorted(Counter(found.values()).items()))
+
+
+def _in_common(opened: SessionOpened, owners: set[str], runs: set[str]) -> str:
+    for owner in (opened.owner, opened.principal):
+        if owner in owners:
+            return f"owner {owner}"
+    return f"run {opened.trace}" if opened.trace in runs else ""
 
 
 def lockable(opened: SessionOpened) -> frozenset[Subject]:
@@ -70,23 +85,6 @@ def lockable(opened: SessionOpened) -> frozenset[Subject]:
 def is_behind(incident: Incident, entry: Entry) -> bool:
     """Whether an entry came after the incident was closed."""
     return incident.closed_sequence is not None and entry.sequence > incident.closed_sequence
-
-
-def _related(alive: dict[str, SessionOpened], own: dict[str, SessionOpened]) -> tuple[RelatedPrincipal, ...]:
-    owners = {opened.owner for opened in own.values()} - {""}
-    runs = {opened.trace for opened in own.values()} - {""}
-    counts: dict[tuple[str, str], int] = {}
-    for session, opened in alive.items():
-        if session in own:
-            continue
-        if opened.owner in owners or opened.principal in owners:
-            by = f"owner {opened.owner if opened.owner in owners else opened.principal}"
-        elif opened.trace in runs:
-            by = f"run {opened.trace}"
-        else:
-            continue
-        counts[opened.principal, by] = counts.get((opened.principal, by), 0) + 1
-    return tuple(RelatedPrincipal(*key, count) for key, count in sorted(counts.items()))
 
 
 class Scope:
@@ -119,7 +117,7 @@ class Scope:
                 return record.lock in self._locks
             case AdministrationChanged() as record:
                 about = record.actor in self._names or record.subject in self._things
-                return about and self._in_time(entry)
+                return record.subject == self._incident.id or (about and self._in_time(entry))
             case _:
                 return self._in_time(entry) and self._has_other(entry)
 
