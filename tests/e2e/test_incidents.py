@@ -200,6 +200,27 @@ def test_everything_the_responder_did_is_on_the_ledger(gateway: GatewayServer, i
     assert {"incident.opened", "incident.bundled"} <= {item["kind"] for item in mine}
 
 
+def test_answers_of_all_kinds_are_counted(gateway: GatewayServer) -> None:
+    with connect(gateway.endpoint(gateway.token("walter"))) as agent:
+        agent.execute("SELECT email AS name, upper(name) AS email FROM patients WHERE id <= 3")
+        for number in range(1, 8):  # prepared on the way: later answers come without their columns' names
+            agent.execute("SELECT ward FROM patients WHERE id = %s", (number,), prepare=True, binary=True)
+        with agent.cursor() as cursor, cursor.copy("COPY (SELECT id FROM patients) TO STDOUT") as copied:
+            assert len(list(copied)) > 0
+        with agent.transaction(), agent.cursor(name="slow") as cursor:
+            cursor.execute("SELECT id FROM visits")
+            assert len(cursor.fetchall()) == 10
+    until_closed(gateway, "walter")
+    gateway.command("incident", "open", "--agent", "walter", "--reason", "all kinds", "--no-lock")
+    (incident,) = [one for one in incident_json(gateway, "list", "--json") if one["subject"] == "walter"]
+    report = incident_json(gateway, "report", incident["id"], "--format", "json")
+    patients, visits = report["exposed"]
+    columns = {c["name"]: (c["clear"], c["masked"], c["unclear"]) for c in patients["columns"]}
+    assert columns == {"name": (0, 0, 3), "email": (0, 0, 3), "ward": (7, 0, 0)}
+    assert (patients["rows"], patients["unseen"], visits["rows"], visits["unseen"]) == (22, 12, 10, 0)
+    assert any("12 rows were not kept, or came as COPY data" in problem for problem in report["problems"])
+
+
 def test_closing_says_that_the_lock_stays(gateway: GatewayServer, incident: str) -> None:
     closed = gateway.command("incident", "close", incident, "--reason", "found it").stdout
     assert "STAYS IN FORCE" in closed

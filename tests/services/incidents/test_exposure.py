@@ -16,6 +16,9 @@ from interlock.services.incidents.reports import rendered, report_html, report_t
 from tests.services.incidents.incident_bench import INCIDENT, World
 
 EMAIL = ("public.users.email partial (pii)",)
+REDACTED = ("public.users.email redact (pii)",)
+HASHED = ("public.users.email hash (pii)",)
+HASH = f"hash:{'0a' * 12}"
 
 
 @pytest.fixture
@@ -40,10 +43,15 @@ def columns_of(world: World) -> dict[str, tuple[int, int, int, int]]:
     [
         ((), "C id,email|R 1,a|R 2,a|R 3,NULL", {"id": (3, 0, 0, 3), "email": (2, 0, 0, 1)}),
         (EMAIL, "C id,email*|R 1,a***|R 2,NULL", {"id": (2, 0, 0, 2), "email": (0, 2, 0, 0)}),
-        (EMAIL, "C email,id*|R x,1", {"email": (1, 0, 0, 1), "id": (0, 1, 0, 0)}),
-        (("public.users.email hash (r)",), "C email,id|R hash:ab,1", {"email": (0, 1, 0, 0), "id": (1, 0, 0, 1)}),
+        (REDACTED, "C id,x*|R 1,***|R 2,NULL", {"id": (2, 0, 0, 2), "x": (0, 2, 0, 0)}),
         (("public.users.email tokenise (r)",), "C email,id|R zz,1", {"email": (0, 0, 1, 1), "id": (1, 0, 0, 1)}),
         (EMAIL, "R 1,a", {"column 1": (0, 0, 1, 1), "column 2": (0, 0, 1, 1)}),
+        # other columns than the masked one, which a statement gives its looks
+        (EMAIL, "C email,upper*|R x,ADA", {"email": (1, 0, 0, 1), "upper": (0, 0, 1, 1)}),
+        (EMAIL, "C name,x*|R x,ADA*", {"name": (1, 0, 0, 1), "x": (0, 0, 1, 1)}),
+        (REDACTED, "C upper*|R ADA", {"upper": (0, 0, 1, 1)}),
+        (HASHED, "C up*|R hash:ada", {"up": (0, 0, 1, 1)}),
+        (HASHED, f"C email,id|R {HASH},1", {"email": (0, 0, 1, 1), "id": (1, 0, 0, 1)}),
     ],
 )
 def test_what_counts_as_clear(
@@ -62,6 +70,16 @@ def test_a_computed_column_beside_a_masked_one_is_unclear_and_never_masked() -> 
     answer.completed = OperationCompleted("s", 1, "completed", "SELECT 1", "", 1, 10, masked_values=1)
     answer.settle(Budget())
     assert [(one.masked, one.unclear) for one in group.exposure().columns] == [(0, 1), (0, 1)]
+
+
+def test_a_hash_that_the_gateway_put_there_is_masked() -> None:
+    group = Answers("pg/app", ("public.users",))
+    answer = Answer(1, group, HASHED)
+    columns: Any = type("Columns", (), {"values": ("email", "name"), "stored": (True, True)})
+    answer.row(columns, (HASH, "ada"), lambda value: value)
+    answer.completed = OperationCompleted("s", 1, "completed", "SELECT 1", "", 1, 10, masked_values=1)
+    answer.settle(Budget())
+    assert [(one.name, one.clear, one.masked) for one in group.exposure().columns] == [("email", 0, 1), ("name", 1, 0)]
 
 
 def test_more_values_than_can_be_told_apart_are_at_least_so_many() -> None:

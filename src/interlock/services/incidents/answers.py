@@ -1,22 +1,25 @@
 """What is counted of answers as they come by: rows, and of each column which values were clear.
 
 No value is kept: different ones are told apart by fingerprints, keyed so that nobody without the gateway's key can try
-values out. Whether a value was masked is judged by what the ledger says of the statement and what the target declared
-of the column; where that leaves it open, it is counted as unclear and never as masked.
+values out. Whether a value was masked is judged by what the ledger says of the statement, what the target declared of
+the column, and what its values look like; where that leaves it open, it is counted as unclear and never as masked.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
 from interlock.core.incident import ColumnExposure, RelationExposure
 from interlock.core.ledger import OperationCompleted
+from interlock.core.masking import MaskKind
 from interlock.core.recording import TranscriptLine
 
 MAX_FINGERPRINTS: Final = 1_000_000
 """Different values that are told apart, in all columns of a report together."""
-_HASH: Final = "hash:"
-_KEYED: Final = frozenset({"hash", "tokenise"})
-"""Masks that the gateway puts on rows as they pass; columns keep what the target declares of them."""
+_HASH, _TOKENISE, _PARTIAL = MaskKind.HASH.word, MaskKind.TOKENISE.word, MaskKind.PARTIAL.word
+_HASHED: Final = re.compile("hash:[0-9a-f]{24}")
+_REDACTED: Final = frozenset(("***", '"***"'))
+"""In text, and in JSON."""
 
 Fingerprint = Callable[[bytes], bytes]
 
@@ -29,13 +32,13 @@ class Budget:
 
 
 class _Cells:
-    """The values of one column in one answer."""
+    """The values of one column in one answer, and whether all of them look like a mask of some kind."""
 
     def __init__(self, name: str, stored: bool) -> None:
         self.name = name
         self.stored = stored
         self.values = self.nulls = 0
-        self.hashes = True
+        self.hashes = self.redacted = self.starred = True
         self.prints: set[bytes] = set()
 
     def add(self, value: str | None, fingerprint: Fingerprint) -> None:
@@ -43,7 +46,9 @@ class _Cells:
             self.nulls += 1
             return
         self.values += 1
-        self.hashes = self.hashes and value.startswith(_HASH)
+        self.hashes = self.hashes and _HASHED.fullmatch(value) is not None
+        self.redacted = self.redacted and value in _REDACTED
+        self.starred = self.starred and "*" in value
         self.prints.add(fingerprint(value.encode(errors="surrogatepass")))
 
 
@@ -54,7 +59,8 @@ class Answer:
         self.number = number
         self.group = group
         self.completed: OperationCompleted | None = None
-        self._masks = [mask_words(line) for line in masks]
+        self._masks = frozenset(map(mask_words, masks))
+        self._kinds = frozenset(kind for _, kind in self._masks)
         self._rows = 0
         self._cells: dict[tuple[int, str], _Cells] = {}
 
@@ -80,23 +86,31 @@ class Answer:
 
     def _state(self, cells: _Cells) -> str:
         """``clear``, ``masked`` or ``unclear``."""
-        kinds = {kind for _, kind in self._masks}
-        if not kinds:
+        if not self._masks:
             return "clear"
-        if "hash" in kinds and cells.values and cells.hashes:
-            return "masked"
-        if not cells.stored:
-            return "masked" if self._masks_all_computed() else "unclear"
-        keyed = {name for name, kind in self._masks if kind in _KEYED}
-        return "unclear" if cells.name in keyed else "clear"
+        if cells not in self._candidates():
+            return "unclear" if (cells.name, _TOKENISE) in self._masks else "clear"
+        return "masked" if self._all_are_masked() and self._looks_masked(cells) else "unclear"
 
-    def _masks_all_computed(self) -> bool:
-        """Whether there are as many masked columns in the answer as there are that the target has computed."""
+    def _candidates(self) -> list[_Cells]:
+        """The columns that can be masked: those that the target has computed, and the gateway's own hashes."""
+        return [cells for cells in self._cells.values() if not cells.stored or self._is_hashed(cells)]
+
+    def _is_hashed(self, cells: _Cells) -> bool:
+        return _HASH in self._kinds and cells.stored and cells.hashes and cells.values > 0
+
+    def _all_are_masked(self) -> bool:
+        """Whether as many columns were masked as can have been."""
         completed = self.completed
-        if completed is None or not completed.rows or completed.found or not {k for _, k in self._masks} - _KEYED:
+        if completed is None or not completed.rows or completed.found or _TOKENISE in self._kinds:
             return False
-        computed = sum(not cells.stored for cells in self._cells.values())
-        return completed.masked_values == completed.rows * computed
+        if _HASH in self._kinds and any(cells.stored and not cells.values for cells in self._cells.values()):
+            return False
+        return completed.masked_values == completed.rows * len(self._candidates())
+
+    def _looks_masked(self, cells: _Cells) -> bool:
+        """Whether all values look like a mask. A partial one has a name, too: values with stars are not rare."""
+        return cells.redacted or self._is_hashed(cells) or (cells.starred and (cells.name, _PARTIAL) in self._masks)
 
 
 class _Column:
