@@ -1,6 +1,7 @@
 """Broken peers, files and disks: a clear answer, a record, and nobody else is hurt."""
 
 import asyncio
+import json
 import os
 import resource
 import shutil
@@ -16,7 +17,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from interlock.core.ledger import AnyRecord, GatewayStarted, OperationCompleted, OperationDecided, SessionClosed
+from interlock.core.ledger import (
+    AnyRecord,
+    GatewayStarted,
+    IncidentClosed,
+    IncidentOpened,
+    OperationCompleted,
+    OperationDecided,
+    SessionClosed,
+)
 from tests.e2e.ledger_files import records_of, refusals, session_records, wait_for
 from tests.e2e.process_figures import metric, open_files, resident_kib
 from tests.e2e.wire import GSS_REQUEST, SSL_REQUEST, WireClient, WireError, message, query, startup
@@ -472,6 +481,35 @@ def test_full_disk(target: Endpoint, postgres: PostgresServer, small_disk: Path,
         reached = statements(postgres, mark)
         assert len([text for text in reached if text]) <= len(decided)
         assert not [text for text in reached if "unrecorded" in text]
+
+
+def test_a_full_disk_stops_the_responder_and_says_so(target: Endpoint, small_disk: Path) -> None:
+    """What cannot be recorded is not done: no incident, no lock, no report, no bundle."""
+    with GatewayServer(target) as gateway:
+        gateway.stop()
+        shutil.move(gateway.data_dir, small_disk / "data")
+        gateway.data_dir.symlink_to(small_disk / "data")
+        gateway.start()
+        incident = gateway.command("incident", "open", "--agent", "first", "--reason", "room").stdout.split()[1]
+        fill(small_disk / "ballast")
+
+        def refused(*words: str) -> str:
+            result = gateway.command("incident", *words, check=False)
+            return result.stderr if result.returncode else ""
+
+        opening = ("open", "--agent", "second", "--reason", "no room", "--no-lock")
+        assert "error:" in wait_for(lambda: refused(*opening), "the refusal")
+        opened = len(records_of(gateway, IncidentOpened))
+        bundle = gateway.directory / "incident.tar"
+        for words in (opening, ("report", incident), ("bundle", incident, "--out", str(bundle)), ("show", incident)):
+            assert "error:" in refused(*words), words
+        assert "error:" in refused("close", incident, "--reason", "no room", "--lift-locks")
+        assert not bundle.exists()
+        assert len(records_of(gateway, IncidentOpened)) == opened
+        (small_disk / "ballast").unlink()
+        wait_for(lambda: not refused("report", incident), "the report")
+        assert [lock["subject"] for lock in json.loads(gateway.command("lock", "list", "--json").stdout)] == ["first"]
+        assert not records_of(gateway, IncidentClosed)
 
 
 def fill(file: Path) -> None:
