@@ -173,6 +173,14 @@ async def test_a_statement_that_cannot_be_opened_is_not_shown(bench: ApprovalsBe
         bench.board.question(request.id)
 
 
+async def test_what_nobody_can_see_nobody_can_approve(bench: ApprovalsBench) -> None:
+    request = await bench.ask()
+    bench.damage("UPDATE approvals SET sealed = zeroblob(80)")
+    assert "cannot be shown" in await bench.refusal(request, DANA)
+    assert [record.reviewer for record in bench.ledger.of(ApprovalRefused)] == ["dana"]
+    assert (await bench.vote(request, DANA, approves=False)).status is ApprovalStatus.DENIED
+
+
 async def test_a_statement_of_another_request_cannot_be_put_in_its_place(bench: ApprovalsBench) -> None:
     request, other = await bench.ask(), await bench.ask(digest="e" * 64)
     bench.damage(f"UPDATE approvals SET sealed = (SELECT sealed FROM approvals WHERE id = '{other.id}')")

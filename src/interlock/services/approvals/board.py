@@ -14,7 +14,7 @@ import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question, Vote
 from interlock.core.decision import ApprovalDemand
-from interlock.core.errors import AdministrationRefused, InterlockError, NotFound
+from interlock.core.errors import AdministrationRefused, InterlockError, NotFound, StateUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.core.ledger import (
     AnyRecord,
@@ -226,11 +226,7 @@ class Approvals:
         """
         verdict = "approve" if approves else "deny"
         async with self._turn:
-            try:
-                request, vote = self._check_vote(approval, actor, approves, reason, digest)
-            except AdministrationRefused as refused:
-                await self._record(ApprovalRefused(approval[:64], actor.name, verdict, str(refused)))
-                raise
+            request, vote = await self._checked(verdict, approval, actor, reason, digest)
             await self._record(ApprovalVoted(approval, actor.name, verdict, vote.groups, reason))
             voted = msgspec.structs.replace(request, votes=(*request.votes, vote))
             if not approves:
@@ -241,9 +237,23 @@ class Approvals:
             granted = msgspec.structs.replace(voted, expires_at_s=now_s + lasts_s(request.demands))
             return await self._settle(granted, request, ApprovalStatus.APPROVED, actor.name, reason)
 
-    def may_answer(self, approval: str, actor: Actor) -> ApprovalRequest:
-        """The open request, if this person's answer would count. Raises ``AdministrationRefused`` when not."""
-        return self._check_vote(approval, actor, True, "", "")[0]
+    async def open_to(self, approval: str, actor: Actor) -> ApprovalRequest:
+        """The open request, if this person's yes would count.
+
+        Raises ``AdministrationRefused`` when it would not, which is on record by then.
+        """
+        request, _ = await self._checked("rehearse", approval, actor, "", "")
+        return request
+
+    async def _checked(
+        self, verdict: str, approval: str, actor: Actor, reason: str, digest: str
+    ) -> tuple[ApprovalRequest, Vote]:
+        """What an answer is about, and the vote that it is. Records why when it is none."""
+        try:
+            return self._check_vote(approval, actor, verdict != "deny", reason, digest)
+        except AdministrationRefused as refused:
+            await self._record(ApprovalRefused(approval[:64], actor.name, verdict, str(refused)))
+            raise
 
     def _check_vote(
         self, approval: str, actor: Actor, approves: bool, reason: str, digest: str
@@ -267,8 +277,20 @@ class Approvals:
             raise AdministrationRefused(f"only members of {', '.join(sorted(asked))} are asked")
         if self._answered_by(request, actor):
             raise AdministrationRefused("this person has answered already")
+        if approves:
+            self._check_can_be_shown(approval)
         registered = asked & registered_groups(actor.principal.name, self._find_identity)
         return request, Vote(actor.name, approves, reason, groups, now_s, tuple(sorted(registered)))
+
+    def _check_can_be_shown(self, approval: str) -> None:
+        """Nobody says yes to what nobody can look at."""
+        try:
+            self.question(approval)
+        except StateUnavailable:
+            raise
+        except InterlockError:
+            why = "its statement cannot be shown, as what is stored of it is damaged; deny it"
+            raise AdministrationRefused(why) from None
 
     def _answered_by(self, request: ApprovalRequest, actor: Actor) -> bool:
         """Whether the same person has voted, under whichever name."""

@@ -68,7 +68,7 @@ class Rehearsals:
 
     async def rehearse(self, approval: str, actor: Actor) -> Rehearsal:
         """Run the statement for a reviewer. Raises ``AdministrationRefused``, ``LedgerUnavailable``."""
-        request = self._approvals.may_answer(approval, actor)
+        request = await self._approvals.open_to(approval, actor)
         wait = next((one for one in self._approvals.waiters(approval) if isinstance(one, Wait)), None)
         if wait is None or wait.holding.run_rehearsal is None:
             raise AdministrationRefused("nobody waits for this request at the moment, so there is nothing to run")
