@@ -12,7 +12,7 @@ Durability = Literal["standard", "strict"]
 
 IDENTITY = "bench"
 """The agent that all sessions are of."""
-_POLICY = """
+POLICY = """
 @id("bench-may-work")
 permit (principal in Group::"benchmarks", action, resource);
 
@@ -40,7 +40,7 @@ def start_gateway(
     which the gateway's settings have to allow.
     """
     plain = "refuse" if tls else "scram-only"
-    options = GatewayOptions(policy=_POLICY + rules, durability=durability, plain=plain, extra=settings)
+    options = GatewayOptions(policy=POLICY + rules, durability=durability, plain=plain, extra=settings)
     with GatewayServer(target, options) as server:
         server.command("identities", "add", IDENTITY, "--group", "benchmarks")
         secret = server.command("identities", "secret", IDENTITY).stdout.strip()

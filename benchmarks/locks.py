@@ -1,8 +1,8 @@
-"""How soon a lock stops an agent, and what locks and budgets cost who is not stopped: ``python -m benchmarks.locks``.
+"""How soon a lock stops an agent: ``python -m benchmarks.locks --help``. Also part of ``benchmarks.postgres``.
 
 200 sessions are open over a real server, 50 of them at work; the agent is locked. Clients note when the last byte came
-and when the connection was closed, the target itself is asked, over a connection of its own, when its processes are
-gone. Then pgbench compares two gateways, one of which has 1,000 locks and 100 budgets, in pairs of runs.
+and when the connection was closed; the target itself is asked, over a connection of its own, when its processes are
+gone.
 """
 
 import argparse
@@ -17,19 +17,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from tests.e2e.locking import Responder
-from tests.servers.endpoint import Endpoint
 from tests.servers.postgres import PostgresServer
 
-from benchmarks import measures
 from benchmarks.gateway import IDENTITY, RunningGateway, start_gateway
-from interlock.core.administration import AddLock
-from interlock.core.lock import LockMode, LockReceipt, LockSubject
+from interlock.core.lock import LockReceipt, LockSubject
 
 SESSIONS = 200
 WORK = (
@@ -38,9 +34,6 @@ WORK = (
     *["SELECT repeat('x', 1000) FROM generate_series(1, 100000000)"] * 5,
 )
 """What sessions are at when they are locked: they wait, compute, or send rows as fast as they are taken."""
-LOCKS = 1000
-BUDGETS = 100
-
 _ROLE = "bench"
 _PASSWORD = "bench-password"
 _APPLICATION = "to be locked"
@@ -48,36 +41,23 @@ _DEADLINE_S = 60.0
 _READ_BYTES = 1 << 16
 _AT_WORK = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{_APPLICATION}' AND state = 'active'"
 _THERE = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{_APPLICATION}'"
-_AMOUNTS = ("rows=1000000000000 per 1h", "bytes=1000000000000 per 1h", "statements=1000000000000 per 1h")
-_ELSEWHERE = 'resource == Table::"shop/bench/public/elsewhere_{number}"'
-_EVERYWHERE = 'resource in Connection::"shop"'
-_BUDGET = """
-@id("budget-{number}") @budget("{amount}")
-forbid (principal, action == Action::"select", {where});
-"""
-
 Figures = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how soon a lock stops sessions, and what locks cost.")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all measures (default 5)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of one pgbench run (default 5)")
-    parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
+    parser = argparse.ArgumentParser(description="Measure how soon a lock stops sessions.")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is stopped (default 5)")
+    parser.add_argument("--quick", action="store_true", help="one round: whether it works, not how fast it is")
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 1, 1
-    print(json.dumps({"locks": measure(options.rounds, options.seconds)}))
+    print(json.dumps({"locks": measure(1 if options.quick else options.rounds)}))
 
 
-def measure(rounds: int, seconds: int) -> Figures:
-    """All figures: times in milliseconds, speeds as a ratio to a gateway without locks and budgets."""
+def measure(rounds: int) -> Figures:
+    """Milliseconds since the lock was asked for, by what was measured: medians, 99th percentiles and the longest."""
     with _server() as server:
-        direct = server.endpoint(_ROLE, _PASSWORD, _ROLE)
-        measures.run(direct, "pgbench", "--initialize", "--quiet", "--scale=1")
-        with start_gateway(direct, durability="standard", tls=False) as gateway:
-            stopping = _stopping(gateway, server, rounds)
-        return {"stopping_ms": stopping, "cost": _costs(direct, rounds, seconds)}
+        target = server.endpoint(_ROLE, _PASSWORD, _ROLE)
+        with start_gateway(target, durability="standard", tls=False) as gateway:
+            return _stopping(gateway, server, rounds)
 
 
 @contextmanager
@@ -87,9 +67,6 @@ def _server() -> Iterator[PostgresServer]:
         server.execute(f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{_PASSWORD}'")
         server.execute(f"CREATE DATABASE {_ROLE} OWNER {_ROLE}")
         yield server
-
-
-# ---------------------------------------------------------------- how soon
 
 
 @dataclass
@@ -231,77 +208,6 @@ def _percentiles(values: Sequence[float]) -> dict[str, float]:
     place = math.ceil(0.99 * len(ordered)) - 1
     figures = {"p50": statistics.median(ordered), "p99": ordered[place], "max": ordered[-1]}
     return {name: round(value, 1) for name, value in figures.items()}
-
-
-# ---------------------------------------------------------------- what it costs
-
-
-@dataclass
-class Pairs:
-    """Ratios of pairs of runs, each taken one after the other: less than 1 is a cost."""
-
-    speed: list[float] = field(default_factory=list)
-    processor: list[float] = field(default_factory=list)
-    """Of the gateway's processor time for a transaction: this varies less than speed on a busy machine."""
-
-    def medians(self) -> dict[str, float]:
-        found = {"speed": statistics.median(self.speed), "processor_time": statistics.median(self.processor)}
-        return {name: round(value, 3) for name, value in found.items()}
-
-
-def _costs(direct: Endpoint, rounds: int, seconds: int) -> Figures:
-    """A gateway with locks on others and budgets on other tables, and one where all budgets count what is read."""
-    return {
-        "elsewhere": _cost(direct, _budgets(_ELSEWHERE), rounds, seconds),
-        "counting": _cost(direct, _budgets(_EVERYWHERE), rounds, seconds),
-        "alike": _cost(direct, "", rounds, seconds, locks=0),
-    }
-
-
-def _cost(direct: Endpoint, rules: str, rounds: int, seconds: int, locks: int = LOCKS) -> Figures:
-    with (
-        start_gateway(direct, durability="standard", tls=False) as without,
-        start_gateway(direct, durability="standard", tls=False, rules=rules) as loaded,
-    ):
-        _add_locks(Responder(loaded.server), locks)
-        return {mode: _pairs(without, loaded, mode, rounds, seconds).medians() for mode in ("simple", "prepared")}
-
-
-def _pairs(without: RunningGateway, loaded: RunningGateway, mode: str, rounds: int, seconds: int) -> Pairs:
-    pairs = Pairs()
-    for number in range(rounds):
-        order = (without, loaded) if number % 2 == 0 else (loaded, without)
-        speed, processor_s = {}, {}
-        for gateway in order:
-            before_s = _processor_s(gateway.pid)
-            speed[gateway.pid] = measures.transactions_per_s(gateway.endpoint, mode, clients=8, seconds=seconds)
-            processor_s[gateway.pid] = (_processor_s(gateway.pid) - before_s) / (speed[gateway.pid] * seconds)
-        pairs.speed.append(speed[loaded.pid] / speed[without.pid])
-        pairs.processor.append(processor_s[loaded.pid] / processor_s[without.pid])
-        print(f"round {number + 1}  {mode:10} {pairs.speed[-1]:8.3f} {pairs.processor[-1]:8.3f}", file=sys.stderr)
-    return pairs
-
-
-def _processor_s(pid: int) -> float:
-    """Processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _budgets(where: str) -> str:
-    return "".join(
-        _BUDGET.format(number=number, amount=_AMOUNTS[number % len(_AMOUNTS)], where=where.format(number=number))
-        for number in range(BUDGETS)
-    )
-
-
-def _add_locks(responder: Responder, count: int) -> None:
-    """Locks on others, of every kind that can be about one session among many, in every mode."""
-    kinds = (LockSubject.AGENT, LockSubject.GROUP, LockSubject.RUN, LockSubject.TOKEN, LockSubject.CONNECTION)
-    modes = tuple(LockMode)
-    for number in range(count):
-        kind, mode = kinds[number % len(kinds)], modes[number % len(modes)]
-        responder.give(AddLock(kind, "being looked at", f"other-{number}", mode))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.servers.endpoint import Endpoint
 
-from benchmarks import masking, measures, ways
+from benchmarks import limits, locks, masking, measures, ways
 from benchmarks.report import Figures, print_table, summary
 from interlock.protocols.postgres import frames
 
@@ -36,8 +36,12 @@ def main() -> None:
     _measure_speed(options, figures)
     medians = figures.medians()
     print_table(medians)
-    masks = masking.measure(options.rounds, options.seconds, options.rows)
-    print(json.dumps(summary(medians) | {"masking": masks}))
+    further = {
+        "masking": masking.measure(options.rounds, options.seconds, options.rows),
+        "locks": locks.measure(options.rounds),
+        "limits": limits.measure(options.rounds, options.seconds),
+    }
+    print(json.dumps(summary(medians) | further))
 
 
 def _measure_memory(options: argparse.Namespace, figures: Figures) -> None:
