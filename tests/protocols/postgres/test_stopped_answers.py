@@ -53,6 +53,18 @@ def arrived(book: Playbook, arrived: bool = True) -> Playbook:
 # ---------------------------------------------------------------- simple queries
 
 
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_what_comes_together_goes_out_together(chunks: int) -> None:
+    """A limit costs no more system calls: one for each chunk that came, however many messages are in it."""
+    book = limited(3, 10_000).client(SELECT)
+    for part in [b"".join([answer("a", "b"), ready()])] if chunks == 1 else [answer("a", "b"), ready()]:
+        book.target(part)
+    sent = [effect for effect in book.effects if isinstance(effect, base.Send) and effect.side is CLIENT]
+    recorded = [effect for effect in book.effects if isinstance(effect, base.RecordAnswer)]
+    assert b"".join(one.data for one in sent[-chunks:]) == answer("a", "b") + ready()
+    assert [one.data for one in recorded[-chunks:]] == [one.data for one in sent[-chunks:]]
+
+
 def test_an_answer_within_its_limits_passes_unchanged() -> None:
     book = limited(3, 10_000).client(SELECT).target(answer("a", "b", "c"), ready())
     book.client_hears(answer("a", "b", "c"), ready()).reported((1, "completed"))

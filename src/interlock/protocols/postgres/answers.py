@@ -54,6 +54,9 @@ class Answers:
         self._recorded = 0
         self._number = 0
         self._counted = 0
+        self._said: list[bytes] = []
+        """What goes to the client next, about the operation ``_said_of``."""
+        self._said_of = 0
         self.status: int = IDLE
         self.copying: Entry | None = None
         """The entry for which the target takes COPY data now."""
@@ -84,6 +87,8 @@ class Answers:
             raise LostTrack(f"a row cannot be masked: {error}") from error
         except MaskedColumnShown:
             raise LostTrack("the target was about to show a masked column: tell the gateway's operator") from None
+        finally:
+            self._say_all(effects)
 
     def _receive(self, data: bytes, effects: list[Effect]) -> None:
         found = self._frames.scan(data)
@@ -157,8 +162,18 @@ class Answers:
         self._meter = meter
 
     def _say(self, number: int, data: bytes, effects: list[Effect]) -> None:
-        effects.append(base.RecordAnswer(number, data))
-        effects.append(base.Send(Side.CLIENT, data))
+        """Record and send, in one go with what else is said of the same operation: each go is a system call."""
+        if number != self._said_of:
+            self._say_all(effects)
+            self._said_of = number
+        self._said.append(data)
+
+    def _say_all(self, effects: list[Effect]) -> None:
+        if self._said:
+            data = self._said[0] if len(self._said) == 1 else b"".join(self._said)
+            self._said = []
+            effects.append(base.RecordAnswer(self._said_of, data))
+            effects.append(base.Send(Side.CLIENT, data))
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
