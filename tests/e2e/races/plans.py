@@ -75,17 +75,20 @@ _BETWEEN: Final = ("outlive", "lock agent", "unlock", "disable", "ungroup", "loc
 
 def plan_of(seed: int, number: int) -> Plan:
     chance = random.Random(f"{seed}/{number}")
-    steps = _unspent(chance) if chance.random() < 0.25 else _steps(chance)
-    return Plan(number, chance.choices(TABLES, (5, 3, 3, 2))[0], tuple(steps))
+    table = chance.choices(TABLES, (5, 3, 3, 2))[0]
+    steps = _unspent(chance, table) if chance.random() < 0.25 else _steps(chance)
+    return Plan(number, table, tuple(steps))
 
 
-def _unspent(chance: random.Random) -> Iterator[Step]:
+def _unspent(chance: random.Random, table: str) -> Iterator[Step]:
     """A grant that nobody waits for; something happens; whoever asked comes back."""
     form, marker = chance.choice(TEXT_FORMS + VALUE_FORMS), chance.choice(MARKERS)
     who = tuple(chance.sample(REVIEWERS, 2))
     yield Step("send", chance.uniform(0, 0.3), False, 0, marker, form)
     yield Step("wait out", 0, False)
     yield Step("approve at once", 0, False, 0, marker, form, who)
+    if DEMANDS[table].lasts_s == SHORT_S and chance.random() < 0.6:
+        yield Step("outlive", 0, False)
     for act in chance.choices(_BETWEEN, k=chance.randint(0, 2)):
         yield Step(act, 0, False, 0, marker, form, who)
     if chance.random() < 0.2:

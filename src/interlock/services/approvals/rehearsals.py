@@ -28,10 +28,11 @@ _MAX_KEPT = 1000
 
 
 class _Seen(NamedTuple):
-    """A rehearsal, and who had it run."""
+    """A rehearsal, who had it run, and whose transaction it is."""
 
     by: str
     rehearsal: Rehearsal
+    wait: Wait
 
 
 class ReplacedRows(Protocol):
@@ -62,9 +63,15 @@ class Rehearsals:
         if request.status is not ApprovalStatus.PENDING:
             self._seen.pop(request.id, None)
         seen = self._seen.get(request.id)
-        if seen is None or seen.by == actor.name:
-            return None if seen is None else seen.rehearsal
-        return msgspec.structs.replace(seen.rehearsal, before=(), after=())
+        if seen is None:
+            return None
+        rehearsal = msgspec.structs.replace(seen.rehearsal, held=self._is_open(request.id))
+        return rehearsal if seen.by == actor.name else msgspec.structs.replace(rehearsal, before=(), after=())
+
+    def _is_open(self, approval: str) -> bool:
+        """Whether the transaction is: it ends with the wait at the latest, while the request may go on."""
+        seen = self._seen.get(approval)
+        return seen is not None and seen.rehearsal.held and seen.wait in self._approvals.waiters(approval)
 
     async def rehearse(self, approval: str, actor: Actor) -> Rehearsal:
         """Run the statement for a reviewer. Raises ``AdministrationRefused``, ``LedgerUnavailable``."""
@@ -72,8 +79,10 @@ class Rehearsals:
         wait = next((one for one in self._approvals.waiters(approval) if isinstance(one, Wait)), None)
         if wait is None or wait.holding.run_rehearsal is None:
             raise AdministrationRefused("nobody waits for this request at the moment, so there is nothing to run")
-        if approval in self._running or len(self._seen) >= _MAX_KEPT:
-            raise AdministrationRefused("it is being rehearsed already, or too much else is")
+        if approval in self._running:
+            raise AdministrationRefused("it is being rehearsed already")
+        if self._is_open(approval):
+            raise AdministrationRefused("it was rehearsed, and its transaction is open: look at the request")
         self._running.add(approval)
         try:
             return await self._run(request, wait, actor)
@@ -95,7 +104,7 @@ class Rehearsals:
             await accepted
         outcome = await run(trial, tables, int(self._rehearsal_s * 500))
         rehearsal = await self._looked_at(session, outcome, tables)
-        self._seen[request.id] = _Seen(actor.name, rehearsal)
+        self._keep(request.id, _Seen(actor.name, rehearsal, wait))
         if rehearsal.held:
             asyncio.get_running_loop().call_later(self._rehearsal_s / 2, self._end, request.id, wait)
         return rehearsal
@@ -113,9 +122,17 @@ class Rehearsals:
                 log.warning("rows before a rehearsal not read", session=session.id, error=str(error))
         return Rehearsal(outcome.tag, "", before, outcome.after, held=True)
 
+    def _keep(self, approval: str, seen: _Seen) -> None:
+        """Keep what was seen, in the place of what was seen before, and of the oldest when there is too much."""
+        self._seen.pop(approval, None)
+        if len(self._seen) >= _MAX_KEPT:
+            del self._seen[next(iter(self._seen))]
+        self._seen[approval] = seen
+
     def _end(self, approval: str, wait: Wait) -> None:
         """The transaction has held its locks for long enough."""
-        seen = self._seen.pop(approval, None)
-        if seen is not None and wait in self._approvals.waiters(approval):
-            self._seen[approval] = _Seen(seen.by, msgspec.structs.replace(seen.rehearsal, held=False))
+        if wait in self._approvals.waiters(approval):
             wait.holding.end_rehearsal()
+        seen = self._seen.get(approval)
+        if seen is not None and seen.wait is wait:
+            self._seen[approval] = seen._replace(rehearsal=msgspec.structs.replace(seen.rehearsal, held=False))
