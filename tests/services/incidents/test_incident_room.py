@@ -181,6 +181,16 @@ async def test_the_value_is_in_no_record(bench: RoomBench) -> None:
     assert record == AdministrationChanged("os:rita", "incidents.did-it-leave", "", "principal bot, since_s 5.0")
 
 
+async def test_an_id_may_be_cut_and_is_whole_on_record(bench: RoomBench) -> None:
+    incident = await opened(bench)
+    await bench.room._report(ReportIncident(incident[:25]), RITA)
+    await bench.room._find_value(FindValue("x", incident[:25]), RITA)
+    assert [record.subject for record in bench.ledger.records[-2:]] == [incident, incident]  # type: ignore[union-attr]
+    await opened(bench)
+    with pytest.raises(NotFound, match="more than one"):
+        await bench.room._report(ReportIncident(incident[:2]), RITA)
+
+
 async def test_a_timeline_comes_in_pages(bench: RoomBench) -> None:
     bench.world.session(("select 1", "C a|R 1"), ("select 2", "C a|R 2"))
     incident = await opened(bench)

@@ -128,7 +128,7 @@ class IncidentRoom:
         return receipt, ""
 
     async def _close(self, command: CloseIncident, actor: Actor) -> ClosedIncident:
-        incident = await self._aside(lambda: self._reader.find(command.id))
+        incident = await self._find(command.id)
         if incident.closed_ns is not None:
             raise AdministrationRefused(f"incident {incident.id} is closed already")
         locks = [lock for lock in self._locks.all() if lock.cause == cause_of(incident.id)]
@@ -169,11 +169,11 @@ class IncidentRoom:
         return IncidentPage(items, str(items[-1].sequence) if len(found) > command.limit else "")
 
     async def _show(self, command: ShowIncident, actor: Actor) -> Timeline:
+        incident = await self._find(command.id)
         await self._settle()
-        await self._note(actor, command, command.id)
+        await self._note(actor, command, incident.id)
 
         def read() -> Timeline:
-            incident = self._reader.find(command.id)
             since_ns = since_of(incident, command.since_s)
             items, room = list[TimelineItem](), MAX_PAGE_LETTERS
             for item in self._reader.timeline(incident, since_ns, int(command.after or -1)):
@@ -186,25 +186,25 @@ class IncidentRoom:
         return await self._aside(read)
 
     async def _report(self, command: ReportIncident, actor: Actor) -> RenderedReport:
+        incident = await self._find(command.id)
         await self._settle()
-        await self._note(actor, command, command.id)
+        await self._note(actor, command, incident.id)
 
         def read() -> RenderedReport:
-            incident = self._reader.find(command.id)
             report = self._reader.report(incident, since_of(incident, command.since_s))
             return RenderedReport(report, report_text(report), report_html(report))
 
         return await self._aside(read)
 
     async def _find_value(self, command: FindValue, actor: Actor) -> ValueSearch:
+        incident = await self._find(command.incident) if command.incident else None
         settled = await self._settle()
-        await self._note(actor, command, command.incident, _filters(command))
+        await self._note(actor, command, incident.id if incident else "", _filters(command))
 
         def read() -> ValueSearch:
             named: frozenset[str] | None = None
             since_ns, until_ns = _ns(command.since_s), _ns(command.until_s)
-            if command.incident:
-                incident = self._reader.find(command.incident)
+            if incident is not None:
                 named = frozenset(self._reader.sessions(incident, since_of(incident, command.since_s or None)))
             sought = SoughtSessions(named, command.principal, command.connection, since_ns, until_ns)
             return self._reader.find_value(command.value, sought, settled=settled)
@@ -227,6 +227,9 @@ class IncidentRoom:
 
     async def _note(self, actor: Actor, command: Command[Any], subject: str, detail: str = "") -> None:
         await self._accept(AdministrationChanged(actor.name, tag_of(type(command)), subject, detail))
+
+    async def _find(self, prefix: str) -> Incident:
+        return await self._aside(lambda: self._reader.find(prefix))
 
     async def _aside(self, read: Callable[[], T]) -> T:
         async with self._turns:
