@@ -5,7 +5,7 @@ import pwd
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import psycopg
@@ -38,7 +38,9 @@ class HeldStatement:
         parameters: tuple[object, ...] | None = None,
         *,
         before: str = "",
+        rows: Sequence[tuple[object, ...]] = (),
     ) -> None:
+        """``before`` runs first; ``rows`` are copied in."""
         self.connection = psycopg.connect(**endpoint.parameters(), autocommit=True)
         self.notices: queue.Queue[str] = queue.Queue()
         self.connection.add_notice_handler(lambda notice: self.notices.put(notice.message_primary or ""))
@@ -46,7 +48,7 @@ class HeldStatement:
             self.connection.execute(before.encode())
         self.result: object = None
         self.error: psycopg.Error | None = None
-        self._work = threading.Thread(target=self._run, args=(statement, parameters), daemon=True)
+        self._work = threading.Thread(target=self._run, args=(statement, parameters, rows), daemon=True)
         self._work.start()
 
     def __enter__(self) -> Self:
@@ -57,9 +59,16 @@ class HeldStatement:
         self._work.join(DEADLINE_S)
         assert not self._work.is_alive(), "the statement still waits"
 
-    def _run(self, statement: str, parameters: tuple[object, ...] | None) -> None:
+    def _run(self, statement: str, parameters: tuple[object, ...] | None, rows: Sequence[tuple[object, ...]]) -> None:
         try:
-            self.result = self.connection.execute(statement.encode(), parameters).statusmessage
+            if not rows:
+                self.result = self.connection.execute(statement.encode(), parameters).statusmessage
+                return
+            cursor = self.connection.cursor()
+            with cursor.copy(statement.encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            self.result = cursor.statusmessage
         except psycopg.Error as error:
             self.error = error
 

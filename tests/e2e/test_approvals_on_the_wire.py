@@ -1,13 +1,14 @@
 """Statements that wait for people, as clients and reviewers meet them; what ran, the target itself says."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import AdministrationChanged, ApprovalRefused, ApprovalSettled, ApprovalVoted
-from tests.e2e.held import OPERATOR, POLICY, HeldStatement, make_dba, requests, until
+from tests.e2e.held import DEADLINE_S, OPERATOR, POLICY, HeldStatement, make_dba, requests, until
 from tests.e2e.ledger_files import records_of
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
@@ -244,3 +245,56 @@ def test_an_approved_name_cannot_be_given_another_meaning(
             connection.execute(f"PREPARE s AS DELETE FROM {table} WHERE id = 1".encode())
             assert connection.execute(b"EXECUTE s").statusmessage == "DELETE 1"
     assert count(postgres, table) == 9
+
+
+COPIES_NEED_A_DBA = """
+@id("copies-need-a-dba")
+@approval("dba")
+forbid (principal, action == Action::"copy-in", resource);
+"""
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_copy_waits_with_its_rows(target: Endpoint, postgres: PostgresServer, table: str, approved: bool) -> None:
+    with GatewayServer(target, GatewayOptions(policy=POLICY + COPIES_NEED_A_DBA, approval_wait_s=60)) as gateway:
+        make_dba(gateway)
+        with HeldStatement(gateway.endpoint(), f"COPY {table} FROM STDIN", rows=[(101,), (102,)]) as held:
+            held.notice()
+            approval = newest(gateway)
+            shown = " ".join(gateway.command("approvals", "show", approval).stdout.split())
+            assert "The rows that it copies in come after it" in shown
+            assert count(postgres, table) == 10
+            answer(gateway, "approve" if approved else "deny", approval)
+            if approved:
+                assert held.finish() == "COPY 2"
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="denied it"):
+                    held.finish()
+            assert held.connection.execute("SELECT 1").fetchone() == (1,)
+    assert count(postgres, table) == (12 if approved else 10)
+
+
+def test_a_pipeline_waits_for_all_of_its_statements(
+    gateway: GatewayServer, postgres: PostgresServer, table: str
+) -> None:
+    """One yes of two releases nothing; a no to the second takes the first back, as they are one transaction."""
+
+    def send(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+        with connection.pipeline():
+            for one in (1, 2):
+                connection.execute(f"DELETE FROM {table} WHERE id = %s".encode(), (one,))
+
+    with (
+        psycopg.connect(**gateway.endpoint().parameters(), autocommit=True) as connection,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        sending = threads.submit(send, connection)
+        until(lambda: len(requests(gateway, ApprovalStatus.PENDING)) == 2, "not both were asked about")
+        second, first = requests(gateway, ApprovalStatus.PENDING)
+        answer(gateway, "approve", first.id)
+        assert count(postgres, table) == 10
+        answer(gateway, "deny", second.id)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="denied it"):
+            sending.result(DEADLINE_S)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert count(postgres, table) == 10
