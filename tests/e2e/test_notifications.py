@@ -80,6 +80,10 @@ def test_a_held_delete_is_told_with_a_link_and_without_its_text(
             data = received.json["data"]
             approval = data["subject"]
             assert data["link"] == f"https://gate.example/approvals/{approval}"
+            page = gateway.api().get(f"/approvals/{approval}")
+            assert f"interlock --api https://gate.example approvals show {approval}" in page.body.decode()
+            assert (page.status, page.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+            assert gateway.api().get("/approvals/%3Cscript%3E").status == 404
             assert data["facts"]["principal"] == "agent agent"
             assert data["facts"]["connection"] == "shop"
             assert data["facts"]["needs"] == "1 of dba"

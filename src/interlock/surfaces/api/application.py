@@ -15,6 +15,7 @@ from interlock.services.ports import Clock
 from interlock.surfaces.api.authentication import Authentication
 from interlock.surfaces.api.events import PATH, EventStreams, describe_events
 from interlock.surfaces.api.gate import Gate
+from interlock.surfaces.api.landing import add_landing
 from interlock.surfaces.api.openapi import describe
 from interlock.surfaces.api.problems import RequestProblem, problem_of, response_of
 from interlock.surfaces.api.routes import Executor, add_commands, allowed_methods
@@ -26,14 +27,20 @@ def build_application(
     clock: Clock,
     streams: EventStreams | None = None,
     commands: Iterable[type[Command[Any]]] = COMMANDS,
+    public_url: str = "",
 ) -> ASGIApp:
-    """Everything that the API answers; without ``streams`` there is no event stream."""
+    """Everything that the API answers; without ``streams`` there is no event stream.
+
+    With a ``public_url``, the links that lead there from messages are answered, too.
+    """
     app = FastAPI(
         title="Interlock", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, openapi_url=None
     )
     add_commands(app, commands, executor, authentication)
     if streams is not None:
         streams.add_to(app)
+    if public_url:
+        add_landing(app, public_url)
     _add_description(app, describe(commands, {PATH: describe_events()} if streams is not None else {}))
     for kind in (HTTPException, RequestProblem):
         app.add_exception_handler(kind, _problem)
