@@ -54,9 +54,10 @@ class Answers:
         self._recorded = 0
         self._number = 0
         self._counted = 0
-        self._said: list[bytes] = []
-        """What goes to the client next, about the operation ``_said_of``."""
+        self._unrecorded: list[bytes] = []
+        """What is to be said of the operation ``_said_of``."""
         self._said_of = 0
+        self._unsent: list[bytes] = []
         self.status: int = IDLE
         self.copying: Entry | None = None
         """The entry for which the target takes COPY data now."""
@@ -88,7 +89,7 @@ class Answers:
         except MaskedColumnShown:
             raise LostTrack("the target was about to show a masked column: tell the gateway's operator") from None
         finally:
-            self._say_all(effects)
+            self._send(effects)
 
     def _receive(self, data: bytes, effects: list[Effect]) -> None:
         found = self._frames.scan(data)
@@ -162,18 +163,24 @@ class Answers:
         self._meter = meter
 
     def _say(self, number: int, data: bytes, effects: list[Effect]) -> None:
-        """Record and send, in one go with what else is said of the same operation: each go is a system call."""
+        """Have it recorded with what else is of the same operation, and sent with all else: each go costs a call."""
         if number != self._said_of:
-            self._say_all(effects)
+            self._record(effects)
             self._said_of = number
-        self._said.append(data)
+        self._unrecorded.append(data)
 
-    def _say_all(self, effects: list[Effect]) -> None:
-        if self._said:
-            data = self._said[0] if len(self._said) == 1 else b"".join(self._said)
-            self._said = []
+    def _record(self, effects: list[Effect]) -> None:
+        if self._unrecorded:
+            data = _joined(self._unrecorded)
+            self._unrecorded = []
+            self._unsent.append(data)
             effects.append(base.RecordAnswer(self._said_of, data))
-            effects.append(base.Send(Side.CLIENT, data))
+
+    def _send(self, effects: list[Effect]) -> None:
+        self._record(effects)
+        if self._unsent:
+            effects.append(base.Send(Side.CLIENT, _joined(self._unsent)))
+            self._unsent = []
 
     def _belongs_to(self, entry: Entry, start: int, effects: list[Effect]) -> None:
         """From ``start`` on the answer is that of ``entry``."""
@@ -463,6 +470,10 @@ _READERS: Final[dict[int, Callable[[Answers, BackendMessage, Entry | None, list[
     messages.READY_FOR_QUERY: Answers._ready_for_query,
     messages.ROW_DESCRIPTION: Answers._description,
 }
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _outcome(entry: Entry, status: OutcomeStatus) -> Outcome:
