@@ -52,8 +52,8 @@ async def test_scenario_11_approval_race(target: Endpoint, postgres: PostgresSer
                 await asyncio.to_thread(_wait_for, postgres, backends)
                 _check(slots[: len(numbers)], numbers, _rows(postgres), seen)
     print(f"seed {SEED}: {dict(seen)}")
-    assert seen["ran"] > RACES / 10, "hardly anything ran"
-    assert seen["refused"] > RACES / 10, "hardly anything was refused"
+    assert seen["ran"] > RACES / 20, "hardly anything ran"
+    assert seen["refused"] > RACES / 20, "hardly anything was refused"
 
 
 async def _wave(world: World, slots: list[Slot], numbers: range) -> None:
