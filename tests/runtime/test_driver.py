@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from interlock.core.ledger import AnyRecord, OperationDecided
+from interlock.core.operation import Access, Meaning, Operation, ResourceKind
 from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Event, Side
@@ -28,8 +30,15 @@ TIMEOUT_S = 20.0
 MEGABYTE = b"x" * (1 << 20)
 
 
+ASK = b"ask\n"
+ASKED = Operation(1, Meaning("SELECT", (Access("select", ResourceKind.TABLE, ("public", "users")),)), b"SELECT 1")
+
+
 class Pipe:
-    """A protocol without any grammar: one login, then bytes go through. ``busy`` is what it says of the target."""
+    """A protocol without any grammar: one login, then bytes go through. ``busy`` is what it says of the target.
+
+    ``ASK`` asks for a decision, which the client is told.
+    """
 
     busy = True
 
@@ -41,6 +50,10 @@ class Pipe:
         return base.Activity(busy=Pipe.busy)
 
     def handle(self, event: Event) -> Sequence[Effect]:
+        if isinstance(event, base.DataReceived) and event.data == ASK:
+            return [base.Authorize((ASKED,))]
+        if isinstance(event, base.Decided):
+            return [base.Send(Side.CLIENT, f"{type(event.decisions[0]).__name__}\n".encode())]
         if isinstance(event, base.DataReceived):
             other = Side.TARGET if event.side is Side.CLIENT else Side.CLIENT
             return [base.Send(other, event.data)] if self._open else [base.Authenticate("shop", token="t")]
@@ -64,6 +77,9 @@ class Credential:
 
 class Recorder:
     wrapped_key = b"wrapped"
+
+    def seal(self, operation: Operation) -> bytes:
+        return b"sealed"
 
     def close(self) -> None: ...
 
@@ -124,8 +140,18 @@ class Gateway(Parts):
         self.live = LiveRegistry()
         self.target = Target()
         self.target_port = 0
+        self.accepted: asyncio.Future[None] | None = None
+        """What the ledger makes decisions wait for."""
+        self.decided = asyncio.Event()
         self._ended = asyncio.Semaphore(0)
         self._writers: list[asyncio.StreamWriter] = []
+
+    def append(self, record: AnyRecord) -> asyncio.Future[None] | None:
+        super().append(record)
+        if not isinstance(record, OperationDecided):
+            return None
+        self.decided.set()
+        return self.accepted
 
     def find_connection(self, name: str) -> ConnectionSettings | None:
         return ConnectionSettings(
@@ -256,6 +282,20 @@ async def test_a_freeze_holds_both_directions_and_gives_everything_again(gateway
     client.live.thaw()
     assert await asyncio.gather(*received) == [b"request\n", b"answer\n"]
     await client.round_trip()
+
+
+@pytest.mark.parametrize("forbidden", [True, False])
+async def test_what_was_permitted_while_frozen_is_looked_at_again(gateway: Gateway, forbidden: bool) -> None:
+    client = await gateway.connect()
+    accepted = gateway.accepted = asyncio.get_running_loop().create_future()
+    client.writer.write(ASK)
+    await gateway.decided.wait()
+    client.live.freeze()
+    accepted.set_result(None)
+    if forbidden:
+        await gateway.policies.activate([source(POLICY + '@id("none") forbid (principal, action, resource);')], "ada")
+    client.live.thaw()
+    assert await client.reader.readline() == (b"Denial\n" if forbidden else b"Permit\n")
 
 
 async def test_a_client_that_leaves_is_noticed_when_one_looks(gateway: Gateway) -> None:

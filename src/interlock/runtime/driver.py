@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -17,6 +17,7 @@ from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Trial
 from interlock.core.errors import InterlockError, MaskingUnavailable
 from interlock.core.masking import Masking
+from interlock.core.operation import Operation
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
@@ -83,7 +84,8 @@ class StreamDriver:
         self._refusal_recorded = False
         self._killed = False
         self._rehearsing: asyncio.Future[RehearsalOutcome] | None = None
-        self._frozen = False
+        self._thawed = asyncio.Event()
+        self._thawed.set()
         self._process_id = 0
         self._withheld: list[bytes] = []
         """What the client sent while its masks are found out anew."""
@@ -98,7 +100,7 @@ class StreamDriver:
 
     @property
     def frozen(self) -> bool:
-        return self._frozen
+        return not self._thawed.is_set()
 
     @property
     def backend(self) -> tuple[int, int] | None:
@@ -132,8 +134,8 @@ class StreamDriver:
             self._parts.cancel_keys.cancel_soon(self._cancel_key)
 
     def freeze(self) -> None:
-        """Let nothing through either way until ``thaw``, and cancel what runs. Decisions that come are kept as well."""
-        self._frozen = True
+        """Let nothing through either way until ``thaw``, and cancel what runs."""
+        self._thawed.clear()
         self.peer.pause("frozen")
         if self._target is not None:
             self._target.pause("frozen")
@@ -142,7 +144,7 @@ class StreamDriver:
 
     def thaw(self) -> None:
         """Go on with what has come meanwhile, in its order."""
-        self._frozen = False
+        self._thawed.set()
         self._carry_out_all()
         self.peer.resume("frozen")
         if self._target is not None:
@@ -187,8 +189,8 @@ class StreamDriver:
         self._feed(base.DataReceived(Side.CLIENT, data))
 
     def eof_received(self, side: Side) -> None:
-        if self._frozen and side is Side.CLIENT:
-            self._frozen = False
+        if self.frozen and side is Side.CLIENT:
+            self._thawed.set()
             self._events.clear()
         self._feed(base.EofReceived(side))
 
@@ -197,7 +199,7 @@ class StreamDriver:
 
     def notice_leaving(self) -> None:
         """A client that leaves while its session is frozen is noticed only when one looks."""
-        if self._frozen and self.peer.has_left:
+        if self.frozen and self.peer.has_left:
             self.eof_received(Side.CLIENT)
 
     def tls_established(self, side: Side) -> None:
@@ -222,11 +224,11 @@ class StreamDriver:
         """Give an event to the session and carry out what it asks for, and so on until it asks for nothing."""
         if self._ended:
             return
-        if type(event) is base.Killed and self._frozen:
-            self._frozen = False
+        if type(event) is base.Killed and self.frozen:
+            self._thawed.set()
             self._events.clear()
         self._events.append(event)
-        if not self._frozen:
+        if self._thawed.is_set():
             self._carry_out_all()
 
     def _carry_out_all(self) -> None:
@@ -292,10 +294,13 @@ class StreamDriver:
         if type(decisions) is tuple:
             self._feed(base.Decided(decisions))
         else:
-            self._start(self._decide(decisions), "decide")  # type: ignore[arg-type]
+            self._start(self._decide(effect.operations, decisions), "decide")  # type: ignore[arg-type]
 
-    async def _decide(self, waiting: Awaitable[tuple[Decision, ...]]) -> None:
+    async def _decide(self, operations: Sequence[Operation], waiting: Awaitable[tuple[Decision, ...]]) -> None:
         decisions = await waiting
+        if self.frozen and self._opened is not None:
+            await self._thawed.wait()
+            decisions = self._opened.guard.confirm(operations, decisions)
         if self.peer.has_left:
             self._feed(base.EofReceived(Side.CLIENT))
         self._feed(base.Decided(decisions))

@@ -150,6 +150,13 @@ class SessionGuard:
             return self._recorded(waits, tuple(decisions))
         return self._counted(tuple(decisions))
 
+    def confirm(self, operations: Sequence[Operation], decisions: Decisions) -> Decisions:
+        """The last look, after something made us wait: what does not hold any more is refused."""
+        return tuple(
+            decision if type(decision) is not Permit or self._judge.stands(operation, decision) else CHANGED
+            for operation, decision in zip(operations, decisions, strict=True)
+        )
+
     def report(self, outcome: Outcome) -> None:
         """Note what the target answered. Raises ``LedgerUnavailable``: then the session must end."""
         self.rows += outcome.rows
@@ -215,15 +222,8 @@ class SessionGuard:
             if wait is not None:
                 waits.append(wait)
         if waits:
-            return self._confirmed(operations, await self._recorded(waits, tuple(final)))
+            return self.confirm(operations, await self._recorded(waits, tuple(final)))
         return self._counted(tuple(final))
-
-    def _confirmed(self, operations: Sequence[Operation], decisions: Decisions) -> Decisions:
-        """The last look, after the ledger made us wait: what does not hold any more is refused."""
-        return tuple(
-            decision if type(decision) is not Permit or self._judge.stands(operation, decision) else CHANGED
-            for operation, decision in zip(operations, decisions, strict=True)
-        )
 
     def _counted(self, decisions: Decisions) -> Decisions:
         counts = self._counts
