@@ -76,7 +76,7 @@ def test_the_whole_demo(directory: Path) -> None:
     wait_until_gone(directory)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path, signal_number: signal.Signals) -> None:
     environment = os.environ | {"DEMO_DIR": str(directory), "DEMO_KEEP": "1", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:

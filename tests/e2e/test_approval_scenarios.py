@@ -35,9 +35,11 @@ def left(postgres: PostgresServer) -> list[int]:
     return [int(row[0]) for row in postgres.execute("SELECT id FROM volumes ORDER BY id", database="shop")]
 
 
-def given(postgres: PostgresServer, text: str) -> int:
-    """How often the target was given a text, however it was sent."""
-    return postgres.log_file.read_text(errors="replace").count(text)
+def given(postgres: PostgresServer, since: int, text: str) -> int:
+    """How often the target was given a text since a position of its log, however it was sent."""
+    with postgres.log_file.open("rb") as log:
+        log.seek(since)
+        return log.read().count(text.encode())
 
 
 class Reviewer:
@@ -73,6 +75,7 @@ def asked_about(gateway: GatewayServer, who: Reviewer, statement: str, value: st
 
 def test_scenario_4_destructive_call(gateway: GatewayServer, postgres: PostgresServer, volumes: None) -> None:
     """What was approved runs, once; nothing else does, and nobody approves what is his own."""
+    since = postgres.log_position()
     statement, shown = "DELETE FROM volumes WHERE id = %s", "DELETE FROM volumes WHERE id = $1"
     endpoint = gateway.endpoint(gateway.token(owner="olga"))
     dana = Reviewer(gateway, "dana", "dba")
@@ -86,7 +89,7 @@ def test_scenario_4_destructive_call(gateway: GatewayServer, postgres: PostgresS
         assert "only members of dba" in Reviewer(gateway, "nina", "others").answer("approve", approval)[1]
         assert "not the one that was looked at" in dana.answer("approve", second["request"]["id"], digest=digest)[1]
         assert left(postgres) == [1, 2, 3, 4, 5]
-        assert given(postgres, "DELETE FROM volumes") == 0
+        assert given(postgres, since, "DELETE FROM volumes") == 0
 
         assert dana.answer("approve", approval, digest=digest) == (200, "approved")
         assert one.finish() == "DELETE 1"
@@ -101,7 +104,7 @@ def test_scenario_4_destructive_call(gateway: GatewayServer, postgres: PostgresS
         assert asked["request"]["id"] != approval
         assert again.waits
     assert left(postgres) == [2, 3, 4, 5]
-    assert given(postgres, "DELETE FROM volumes") == 1
+    assert given(postgres, since, "DELETE FROM volumes") == 1
     voted = [(record.reviewer, record.verdict) for record in records_of(gateway, ApprovalVoted)]
     assert voted == [("dana", "approve"), ("dana", "deny")]
     refused = [record.reviewer for record in records_of(gateway, ApprovalRefused)]
@@ -145,6 +148,7 @@ for attempt in (
 
 def test_scenario_10_human_in_the_loop_bypassed(target: Endpoint, postgres: PostgresServer, volumes: None) -> None:
     """An agent that says yes to itself, in its own state or by leaving its tool out, is held all the same."""
+    since = postgres.log_position()
     with GatewayServer(target, GatewayOptions(policy=POLICY, approval_wait_s=0)) as gateway:
         state_file = gateway.directory / "run-state.json"
         state_file.write_text('{"always_approve": []}')
@@ -161,4 +165,4 @@ def test_scenario_10_human_in_the_loop_bypassed(target: Endpoint, postgres: Post
         assert "done" not in said
         assert len(requests(gateway, ApprovalStatus.PENDING)) == 2
     assert left(postgres) == [1, 2, 3, 4, 5]
-    assert given(postgres, "by the tool") == given(postgres, "without the tool") == 0
+    assert given(postgres, since, "by the tool") == given(postgres, since, "without the tool") == 0

@@ -199,7 +199,9 @@ def test_sessions_may_finish_while_the_gateway_drains(target: Endpoint) -> None:
             wait_for(lambda: is_refused(parameters), "the listener to close")
             assert connection.execute("SELECT 2").fetchone() == (2,)
         assert gateway.stop() == 0
-        assert [record.status for record in records_of(gateway, SessionClosed)] == ["closed"]
+        first = records_of(gateway, SessionOpened)[0].session  # another may have come just before the listener closed
+        ends = {record.session: record.status for record in records_of(gateway, SessionClosed)}
+        assert ends[first] == "closed"
 
 
 def is_refused(parameters: dict[str, object]) -> bool:

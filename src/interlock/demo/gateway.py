@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ class DemoGateway:
     directory: Path
     port: int
     api_port: int
+    _tokens: dict[str, str] = field(default_factory=dict)
+    """Of people, by name: they last longer than the demo."""
 
     @property
     def settings_file(self) -> Path:
@@ -70,7 +72,9 @@ class DemoGateway:
     def command_as(self, person: str, group: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``interlock`` as somebody else would, from anywhere: over the API, with a token of their own."""
         words = [*_COMMAND, "--api", f"https://{_HOST}:{self.api_port}", *arguments]
-        secrets = {"INTERLOCK_TOKEN": self._issued("token", person, "--kind", "user", "--group", group)}
+        if person not in self._tokens:
+            self._tokens[person] = self._issued("token", person, "--kind", "user", "--group", group)
+        secrets = {"INTERLOCK_TOKEN": self._tokens[person]}
         environment = os.environ | secrets | {"COLUMNS": "160", "INTERLOCK_API_CA": str(self.certificate_file)}
         return subprocess.run(  # noqa: S603 - this very program
             words, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, env=environment

@@ -93,8 +93,17 @@ class ModelVerdict:
 
 
 def decide(rules: dict[str, ModelRule], request: ModelRequest, spent: frozenset[str] = frozenset()) -> ModelVerdict:
-    """The verdict when the budgets of the rules ``spent`` are spent and the others are not."""
-    found = [_decide_access(rules, request, action, path, spent) for action, path in request.accesses]
+    """The verdict when the budgets of the rules ``spent`` are spent and the others are not.
+
+    What is denied in any case is so for that reason alone: budgets are not looked at.
+    """
+    found = [_decide_access(rules, request, action, path, frozenset()) for action, path in request.accesses]
+    if spent and all(verdict.outcome is not Outcome.DENY for verdict in found):
+        found = [_decide_access(rules, request, action, path, spent) for action, path in request.accesses]
+    return _strictest(found)
+
+
+def _strictest(found: list[ModelVerdict]) -> ModelVerdict:
     outcome = max(verdict.outcome for verdict in found)
     deciding = [v for v in found if v.outcome is outcome] if outcome is Outcome.DENY else found
     return ModelVerdict(
