@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from interlock.core.budget import BUCKETS, Allowance, Book, BookFull, Purse, Window
-from interlock.core.decision import Denial, DenialReason
+from interlock.core.denial import Denial, DenialReason
 
 START_S = 1_800_000_000.0
 HOUR_S = 3600.0

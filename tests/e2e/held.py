@@ -5,7 +5,8 @@ import pwd
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import psycopg
@@ -13,6 +14,7 @@ import psycopg
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayServer
+from tests.servers.postgres import PostgresServer
 
 OPERATOR = f"os:{pwd.getpwuid(os.geteuid()).pw_name}"
 """Who gives commands at the gateway's own machine."""
@@ -112,3 +114,23 @@ def make_dba(gateway: GatewayServer, *groups: str) -> None:
     """Put the operator of this machine into groups that may answer."""
     words = [word for group in (groups or ("dba",)) for word in ("--group", group)]
     gateway.command("identities", "add", OPERATOR, "--kind", "user", *words, "--replace")
+
+
+@contextmanager
+def table_of_ten(postgres: PostgresServer, name: str, columns: str = "n AS id") -> Iterator[str]:
+    """A table of ten rows for as long as it is needed; ``n`` in ``columns`` is a row's number."""
+    postgres.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM generate_series(1, 10) n", database="shop")
+    postgres.execute(f"ALTER TABLE {name} OWNER TO app", database="shop")
+    yield name
+    postgres.execute(f"DROP TABLE {name}", database="shop")
+
+
+def count(postgres: PostgresServer, table: str) -> int:
+    """How many rows a table has, asked past the gateway."""
+    return int(postgres.execute(f"SELECT count(*) FROM {table}", database="shop")[0][0])
+
+
+def newest(gateway: GatewayServer) -> str:
+    """The id of the newest request that waits for an answer, once there is one."""
+    until(lambda: bool(requests(gateway, ApprovalStatus.PENDING)), "nobody was asked")
+    return requests(gateway, ApprovalStatus.PENDING)[0].id

@@ -8,9 +8,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import PolicyActivated, PolicyRefused
-from tests.e2e.held import POLICY, HeldStatement, make_dba, requests, until
+from tests.e2e.held import POLICY, HeldStatement, count, make_dba, newest, table_of_ten, until
 from tests.e2e.ledger_files import records_of
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
@@ -26,20 +25,8 @@ def gateway(target: Endpoint) -> Iterator[GatewayServer]:
 
 @pytest.fixture
 def table(postgres: PostgresServer) -> Iterator[str]:
-    name = "kept_rows"
-    postgres.execute(f"CREATE TABLE {name} AS SELECT n AS id FROM generate_series(1, 10) n", database="shop")
-    postgres.execute(f"ALTER TABLE {name} OWNER TO app", database="shop")
-    yield name
-    postgres.execute(f"DROP TABLE {name}", database="shop")
-
-
-def count(postgres: PostgresServer, table: str) -> int:
-    return int(postgres.execute(f"SELECT count(*) FROM {table}", database="shop")[0][0])
-
-
-def newest(gateway: GatewayServer) -> str:
-    until(lambda: bool(requests(gateway, ApprovalStatus.PENDING)), "nobody was asked")
-    return requests(gateway, ApprovalStatus.PENDING)[0].id
+    with table_of_ten(postgres, "kept_rows") as name:
+        yield name
 
 
 def approve(gateway: GatewayServer, approval: str) -> str:

@@ -8,7 +8,18 @@ import pytest
 
 from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import AdministrationChanged, ApprovalRefused, ApprovalSettled, ApprovalVoted
-from tests.e2e.held import DEADLINE_S, OPERATOR, POLICY, HeldStatement, make_dba, requests, until
+from tests.e2e.held import (
+    DEADLINE_S,
+    OPERATOR,
+    POLICY,
+    HeldStatement,
+    count,
+    make_dba,
+    newest,
+    requests,
+    table_of_ten,
+    until,
+)
 from tests.e2e.ledger_files import records_of
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
@@ -34,25 +45,12 @@ def gateway(target: Endpoint) -> Iterator[GatewayServer]:
 @pytest.fixture
 def table(postgres: PostgresServer) -> Iterator[str]:
     """A table of ten rows, of its own for each test."""
-    name = "held_rows"
-    postgres.execute(f"CREATE TABLE {name} AS SELECT n AS id FROM generate_series(1, 10) n", database="shop")
-    postgres.execute(f"ALTER TABLE {name} OWNER TO app", database="shop")
-    yield name
-    postgres.execute(f"DROP TABLE {name}", database="shop")
-
-
-def count(postgres: PostgresServer, table: str) -> int:
-    return int(postgres.execute(f"SELECT count(*) FROM {table}", database="shop")[0][0])
+    with table_of_ten(postgres, "held_rows") as name:
+        yield name
 
 
 def answer(gateway: GatewayServer, verb: str, approval: str, reason: str = "looked at it") -> str:
     return gateway.command("approvals", verb, approval, "--reason", reason).stdout
-
-
-def newest(gateway: GatewayServer) -> str:
-    """The newest open request, once there is one."""
-    until(lambda: bool(requests(gateway, ApprovalStatus.PENDING)), "nobody was asked")
-    return requests(gateway, ApprovalStatus.PENDING)[0].id
 
 
 def test_an_approved_delete_runs_once(gateway: GatewayServer, postgres: PostgresServer, table: str) -> None:

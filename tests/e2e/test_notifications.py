@@ -10,7 +10,7 @@ import pytest
 
 from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import AdministrationChanged, NotificationFailed
-from tests.e2e.held import POLICY, HeldStatement, make_dba, requests
+from tests.e2e.held import POLICY, HeldStatement, count, make_dba, requests
 from tests.e2e.ledger_files import records_of, wait_for
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
@@ -49,10 +49,6 @@ def make_gateway(target: Endpoint, wanted: GatewayOptions) -> GatewayServer:
     gateway = GatewayServer(target, wanted)
     (gateway.directory / "webhook-secret").write_text(SECRET + "\n")
     return gateway
-
-
-def count(postgres: PostgresServer, table: str) -> int:
-    return int(postgres.execute(f"SELECT count(*) FROM {table}", database="shop")[0][0])
 
 
 def approve(gateway: GatewayServer, approval: str) -> None:

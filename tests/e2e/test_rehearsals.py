@@ -9,7 +9,7 @@ import pytest
 
 from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import OperationRehearsed
-from tests.e2e.held import OPERATOR, POLICY, HeldStatement, make_dba, requests, until
+from tests.e2e.held import OPERATOR, POLICY, HeldStatement, count, make_dba, newest, requests, table_of_ten, until
 from tests.e2e.ledger_files import records_of
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
@@ -31,21 +31,8 @@ def gateway(target: Endpoint) -> Iterator[GatewayServer]:
 
 @pytest.fixture
 def table(postgres: PostgresServer) -> Iterator[str]:
-    name = "rehearsed_rows"
-    rows = "SELECT n AS id, 'row ' || n AS label FROM generate_series(1, 10) n"
-    postgres.execute(f"CREATE TABLE {name} AS {rows}", database="shop")
-    postgres.execute(f"ALTER TABLE {name} OWNER TO app", database="shop")
-    yield name
-    postgres.execute(f"DROP TABLE {name}", database="shop")
-
-
-def count(postgres: PostgresServer, table: str) -> int:
-    return int(postgres.execute(f"SELECT count(*) FROM {table}", database="shop")[0][0])
-
-
-def newest(gateway: GatewayServer) -> str:
-    until(lambda: bool(requests(gateway, ApprovalStatus.PENDING)), "nobody was asked")
-    return requests(gateway, ApprovalStatus.PENDING)[0].id
+    with table_of_ten(postgres, "rehearsed_rows", "n AS id, 'row ' || n AS label") as name:
+        yield name
 
 
 def rehearse(gateway: GatewayServer, approval: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import interlock
-from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit
+from interlock.core.decision import Decision, Hold, Permit
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import AlertRaised, AnyRecord, OperationDecided
 from interlock.core.operation import Operation, Phase

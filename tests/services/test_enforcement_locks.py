@@ -2,7 +2,8 @@
 
 import pytest
 
-from interlock.core.decision import DenialReason, Permit
+from interlock.core.decision import Permit
+from interlock.core.denial import DenialReason
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal
 from interlock.core.lock import LockMode, Restriction

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
-from interlock.core.decision import Decision, Denial, DenialReason, Permit
+from interlock.core.decision import Decision, Permit
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import CatalogueUnavailable, MaskingUnavailable
 from interlock.core.ledger import ConnectionRefused, OperationDecided
 from interlock.core.masking import DetectorMask, MaskedColumn, MaskingOptions

@@ -3,7 +3,8 @@
 import pytest
 
 from interlock.core.budget import Allowance
-from interlock.core.decision import Denial, DenialReason, Hold, Verdict
+from interlock.core.decision import Hold, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal
 from interlock.services.budgets import Budgets

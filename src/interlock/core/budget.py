@@ -6,12 +6,11 @@ Python that mypyc compiles where a C compiler is at hand.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import i64
 
-if TYPE_CHECKING:
-    from interlock.core.decision import Denial
+from interlock.core.denial import Denial
 
 BUCKETS: Final = 60
 """Parts of a window. An amount counts for the window's length and at most one part more, never for less."""
@@ -289,7 +288,7 @@ class Allowance:
     """
 
     def __init__(
-        self, rows: Purse | None, size: Purse | None, clock: Callable[[], float], refusal: "Callable[[], Denial]"
+        self, rows: Purse | None, size: Purse | None, clock: Callable[[], float], refusal: Callable[[], Denial]
     ) -> None:
         self._rows = rows
         self._size = size
@@ -334,7 +333,7 @@ class Allowance:
         except Exception:  # noqa: BLE001 - fail closed: nothing that can be withheld goes out from here on
             self._broken = True
 
-    def refusal(self) -> "Denial":
+    def refusal(self) -> Denial:
         """Why no more may go out."""
         return self._refusal()
 

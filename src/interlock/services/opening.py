@@ -9,7 +9,8 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from interlock.core.decision import DenialReason, Hold
+from interlock.core.decision import Hold
+from interlock.core.denial import DenialReason
 from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened

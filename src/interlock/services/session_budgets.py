@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import structlog
 
 from interlock.core.budget import Allowance, Book, BookFull, Purse, Window
-from interlock.core.decision import BudgetDemand, BudgetKind, Denial, DenialReason, Hold, Verdict
+from interlock.core.decision import BudgetDemand, BudgetKind, Hold, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import BudgetsUnavailable
 from interlock.core.identity import Principal
 from interlock.services.budgets import RUN_WINDOW_S, Budgets

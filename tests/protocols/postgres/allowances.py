@@ -1,7 +1,8 @@
 """Allowances for dialogues: so many rows, so many bytes, shared by everything that is permitted."""
 
 from interlock.core.budget import Allowance, Book, Purse, Window
-from interlock.core.decision import Decision, Denial, DenialReason, Permit
+from interlock.core.decision import Decision, Permit
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.operation import Operation
 from tests.protocols.postgres import wire
 

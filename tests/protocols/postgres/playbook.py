@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self
 
-from interlock.core.decision import Decision, Denial, DenialReason, Permit
+from interlock.core.decision import Decision, Permit
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.masking import Masking
 from interlock.core.operation import Operation, Outcome
 from interlock.protocols import base

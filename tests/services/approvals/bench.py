@@ -10,7 +10,8 @@ from interlock.adapters.sealing import Sealer
 from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.database import Database
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, Question
-from interlock.core.decision import ApprovalDemand, Denial, Hold
+from interlock.core.decision import ApprovalDemand, Hold
+from interlock.core.denial import Denial
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.ledger import AnyRecord

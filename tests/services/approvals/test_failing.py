@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
-from interlock.core.decision import Denial
+from interlock.core.denial import Denial
 from interlock.core.errors import InterlockError, LedgerUnavailable, StateUnavailable
 from interlock.core.ledger import ApprovalRefused, ApprovalRequested, ApprovalSettled, ApprovalVoted
 from interlock.runtime.tasks import spawn

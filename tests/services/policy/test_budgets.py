@@ -2,7 +2,8 @@
 
 from tests.services.policy.examples import MONDAY_NOON_S, agent, engine, meaning, table
 
-from interlock.core.decision import Denial, DenialReason, Hold, Verdict
+from interlock.core.decision import Hold, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.services.policy.budgets import Spent, when_spent
 
 POLICY = """

@@ -18,7 +18,8 @@ from tests.services.policy.examples import (
     user,
 )
 
-from interlock.core.decision import ApprovalDemand, DenialReason, Verdict
+from interlock.core.decision import ApprovalDemand, Verdict
+from interlock.core.denial import DenialReason
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import ClientFacts, PolicyEngine, session
 from interlock.services.policy.session import MAX_ACCESSES, SessionPolicy

@@ -9,7 +9,8 @@ from tests.services.policy import reference
 from tests.services.policy.examples import MONDAY_NOON_S, source
 from tests.services.policy.reference import ModelRequest, ModelRule
 
-from interlock.core.decision import Denial, Hold, Verdict
+from interlock.core.decision import Hold, Verdict
+from interlock.core.denial import Denial
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import PolicyEngine

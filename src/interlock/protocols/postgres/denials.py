@@ -6,7 +6,8 @@ and how a denial waits for its turn behind answers that are still due.
 
 from typing import Final
 
-from interlock.core.decision import Denial, DenialReason, Hold
+from interlock.core.decision import Hold
+from interlock.core.denial import Denial, DenialReason
 from interlock.protocols.postgres import messages
 
 _CODES: Final = {

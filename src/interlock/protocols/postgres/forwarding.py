@@ -6,7 +6,8 @@ nothing: without a permit no byte of an operation goes out.
 
 import enum
 
-from interlock.core.decision import Decision, Denial, Hold, Permit
+from interlock.core.decision import Decision, Hold, Permit
+from interlock.core.denial import Denial
 from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side

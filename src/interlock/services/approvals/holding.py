@@ -10,7 +10,8 @@ import msgspec
 import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question
-from interlock.core.decision import Denial, DenialReason, Hold, Trial
+from interlock.core.decision import Hold, Trial
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import InterlockError, StateUnavailable
 from interlock.core.operation import Operation
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable

@@ -5,7 +5,8 @@ A decision is on the ledger before it is handed out, and whatever goes wrong on 
 
 from collections.abc import Callable
 
-from interlock.core.decision import Denial, Hold, Verdict
+from interlock.core.decision import Hold, Verdict
+from interlock.core.denial import Denial
 from interlock.core.identity import Principal
 from interlock.core.session import Session
 from interlock.services.alerts import DenialAlerts

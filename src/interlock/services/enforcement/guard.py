@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Sequence
 import structlog
 
 from interlock.core.approval import ApprovalRequest
-from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit
+from interlock.core.decision import Decision, Hold, Permit
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.masking import Masking

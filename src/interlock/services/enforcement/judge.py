@@ -8,7 +8,8 @@ import functools
 
 import structlog
 
-from interlock.core.decision import Decision, Denial, DenialReason, Hold, Permit, Trial, Verdict
+from interlock.core.decision import Decision, Hold, Permit, Trial, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.lock import LockMode, Restriction
 from interlock.core.operation import Meaning, Operation, Phase
 from interlock.core.session import Session

@@ -3,7 +3,8 @@
 import functools
 from typing import Final
 
-from interlock.core.decision import Denial, DenialReason, Hold
+from interlock.core.decision import Hold
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.masking import MaskedColumn
 from interlock.core.operation import Access, Meaning
 from interlock.services.approvals.holding import Granted

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.decision import BudgetDemand, Denial, DenialReason, Hold, Verdict
+from interlock.core.decision import BudgetDemand, Hold, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.services.policy import wording
 
 

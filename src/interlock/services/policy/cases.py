@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from interlock.core.decision import Denial, Verdict
+from interlock.core.decision import Verdict
+from interlock.core.denial import Denial
 from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Meaning

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.decision import ApprovalDemand, BudgetDemand, Denial, DenialReason, Hold, Verdict
+from interlock.core.decision import ApprovalDemand, BudgetDemand, Hold, Verdict
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.identity import Principal
 from interlock.core.masking import NO_OPTIONS, Masking, MaskingOptions
 from interlock.core.operation import Access, Meaning, ResourceKind

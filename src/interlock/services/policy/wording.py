@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from interlock.core.decision import ApprovalDemand, BudgetDemand, BudgetKind, Denial, DenialReason, Hold
+from interlock.core.decision import ApprovalDemand, BudgetDemand, BudgetKind, Hold
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, ResourceKind
 
