@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from interlock.core.approval import ApprovalStatus
 from tests.docs.markdown import ROOT, blocks
-from tests.e2e.held import OPERATOR, make_dba, requests, until
+from tests.e2e.held import OPERATOR, HeldStatement, make_dba, newest, requests, until
 from tests.servers import sample
 from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
@@ -19,7 +20,7 @@ PAGE = ROOT / "docs" / "approvals.md"
 (POLICY,) = (block.text for block in blocks(PAGE, "cedar"))
 (CLIENT,) = (block.text for block in blocks(PAGE, "python"))
 (NOTICE,) = (block.text for block in blocks(PAGE, "text"))
-(COMMANDS,) = (block.text for block in blocks(PAGE, "sh"))
+COMMANDS, BYPASS = (block.text for block in blocks(PAGE, "sh"))
 REVIEWERS = """
 @id("dbas-review")
 permit (principal in Group::"dba", action == Action::"review", resource);
@@ -69,3 +70,13 @@ def test_the_no(gateway: GatewayServer) -> None:
     words = COMMANDS.splitlines()[-1].split(" ", 1)[1].replace("ID", "unknown").replace('"not during the freeze"', "no")
     refused = gateway.command(*words.split(), check=False)
     assert (refused.returncode, "there is no request" in refused.stderr) == (1, True)
+
+
+def test_the_series(gateway: GatewayServer) -> None:
+    give, end = (line.split(" ", 1)[1] for line in BYPASS.splitlines())
+    with HeldStatement(gateway.endpoint(), "DELETE FROM orders WHERE id = -1") as held:
+        held.notice()
+        gateway.command(*shlex.split(give.replace("ID", newest(gateway))))
+        assert held.finish() == "DELETE 0"
+    bypass = re.findall(r"BYPASS (\w+):", gateway.command("approvals", "list").stderr)[0]
+    assert "has ended" in gateway.command(*shlex.split(end.replace("BYPASS", bypass))).stdout

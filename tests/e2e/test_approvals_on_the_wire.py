@@ -1,5 +1,6 @@
 """Statements that wait for people, as clients and reviewers meet them; what ran, the target itself says."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -296,3 +297,25 @@ def test_a_pipeline_waits_for_all_of_its_statements(
             sending.result(DEADLINE_S)
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert count(postgres, table) == 10
+
+
+def test_a_bypass_lets_a_series_pass_and_shows_in_red(
+    gateway: GatewayServer, postgres: PostgresServer, table: str
+) -> None:
+    endpoint, delete = gateway.endpoint(), f"DELETE FROM {table} /* a series */ WHERE id ="
+    with HeldStatement(endpoint, f"{delete} 1") as held:
+        held.notice()
+        given = gateway.command("approvals", "bypass", newest(gateway), "--for", "15m", "-r", "ticket 4711", "--json")
+        assert held.finish() == "DELETE 1"
+    bypass = json.loads(given.stdout)["id"]
+    with psycopg.connect(**endpoint.parameters(), autocommit=True) as connection:
+        for number in range(2, 6):
+            assert connection.execute(f"{delete} {number}".encode()).statusmessage == "DELETE 1"
+    assert count(postgres, table) == 5
+    listed = gateway.command("approvals", "list").stderr
+    assert f"BYPASS {bypass}: nobody is asked about Agent agent on shop/shop (rules deletes-need-a-dba)" in listed
+    assert f"4 passed; by {OPERATOR}: ticket 4711" in listed
+    assert "4 statements had passed" in gateway.command("approvals", "end-bypass", bypass, "-r", "done").stdout
+    with HeldStatement(endpoint, f"{delete} 6") as held:
+        assert "held" in held.notice()
+    assert count(postgres, table) == 5

@@ -38,6 +38,7 @@ class Notifying:
         for name, subscription in self.notifications.subscriptions.items():
             run(subscription.delivery.run(), f"notifications to {name}")
         self._node.approvals.listeners.append(self.notifications.approval)
+        self._node.approvals.bypass_listeners.append(self.notifications.bypass)
 
     def _subscription(self, name: str, settings: NotificationSettings) -> Subscription:
         node = self._node

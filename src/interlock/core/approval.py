@@ -80,6 +80,26 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     settled_reason: str = ""
 
 
+class Bypass(msgspec.Struct, frozen=True):
+    """For a while, whatever the same rules hold of one identity in one database counts as approved by one person.
+
+    ``rules`` are those that ask, ``policy`` is their version: under another one nothing passes. ``vote`` says who it
+    was and why. ``used`` counts the statements that have passed. Times are Unix seconds.
+    """
+
+    id: str
+    approval: str
+    principal_kind: str
+    principal: str
+    connection: str
+    database: str
+    rules: tuple[str, ...]
+    policy: str
+    vote: Vote
+    expires_at_s: float
+    used: int = 0
+
+
 class RowSample(msgspec.Struct, frozen=True):
     """Some rows of a table, as text, masked for whoever looks; None for NULL."""
 

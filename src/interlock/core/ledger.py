@@ -208,6 +208,28 @@ class ApprovalSettled(Record, frozen=True, tag="approval.settled"):
     reason: str
 
 
+class ApprovalBypassed(Record, frozen=True, tag="approval.bypassed"):
+    """For a while, ``by`` stands for the answers to what ``rules`` hold of ``principal``; written before it is so."""
+
+    bypass: str
+    approval: str
+    principal: str
+    connection: str
+    rules: tuple[str, ...]
+    by: str
+    reason: str
+    expires_at_s: float
+
+
+class BypassEnded(Record, frozen=True, tag="approval.bypass-ended"):
+    """People are asked again. ``used`` is how many statements had passed."""
+
+    bypass: str
+    by: str
+    reason: str
+    used: int
+
+
 class OperationRehearsed(Record, frozen=True, tag="operation.rehearsed"):
     """A held operation is run for ``by`` to see what it does, in a transaction that only an approval commits."""
 
@@ -341,6 +363,8 @@ AnyRecord = (
     | ApprovalVoted
     | ApprovalRefused
     | ApprovalSettled
+    | ApprovalBypassed
+    | BypassEnded
     | OperationRehearsed
     | LockAdded
     | LockRemoved

@@ -21,6 +21,7 @@ class NotifiedEvent(enum.Enum):
     APPROVAL_DECIDED = "approval.decided"
     """Approved, denied, withdrawn or made void."""
     APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_BYPASSED = "approval.bypassed"
     LOCK_ADDED = "lock.added"
     LOCK_REMOVED = "lock.removed"
     ALERT_RAISED = "alert.raised"

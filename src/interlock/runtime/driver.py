@@ -86,6 +86,7 @@ class StreamDriver:
         self._rehearsing: asyncio.Future[RehearsalOutcome] | None = None
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._freezes = 0
         self._process_id = 0
         self._withheld: list[bytes] = []
         """What the client sent while its masks are found out anew."""
@@ -136,6 +137,7 @@ class StreamDriver:
     def freeze(self) -> None:
         """Let nothing through either way until ``thaw``, and cancel what runs."""
         self._thawed.clear()
+        self._freezes += 1
         self.peer.pause("frozen")
         if self._target is not None:
             self._target.pause("frozen")
@@ -294,12 +296,14 @@ class StreamDriver:
         if type(decisions) is tuple:
             self._feed(base.Decided(decisions))
         else:
-            self._start(self._decide(effect.operations, decisions), "decide")  # type: ignore[arg-type]
+            self._start(self._decide(effect.operations, decisions, self._freezes), "decide")  # type: ignore[arg-type]
 
-    async def _decide(self, operations: Sequence[Operation], waiting: Awaitable[tuple[Decision, ...]]) -> None:
+    async def _decide(
+        self, operations: Sequence[Operation], waiting: Awaitable[tuple[Decision, ...]], freezes: int
+    ) -> None:
         decisions = await waiting
-        if self.frozen and self._opened is not None:
-            await self._thawed.wait()
+        await self._thawed.wait()
+        if self._freezes != freezes and self._opened is not None:
             decisions = self._opened.guard.confirm(operations, decisions)
         if self.peer.has_left:
             self._feed(base.EofReceived(Side.CLIENT))

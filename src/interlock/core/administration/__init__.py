@@ -11,7 +11,15 @@ remote        where another gateway is
 
 from typing import Any, Final
 
-from interlock.core.administration.approvals import Approve, Deny, ListApprovals, Rehearse, ShowApproval
+from interlock.core.administration.approvals import (
+    Approve,
+    BypassApprovals,
+    Deny,
+    EndBypass,
+    ListApprovals,
+    Rehearse,
+    ShowApproval,
+)
 from interlock.core.administration.base import SOCKET_FILE, AnswerT, Command, Done, Permission, Route, answer_type
 from interlock.core.administration.connections import (
     AddConnection,
@@ -93,6 +101,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     Approve,
     Deny,
     Rehearse,
+    BypassApprovals,
+    EndBypass,
     ListChannels,
     TestChannel,
     ListSessions,
@@ -123,6 +133,7 @@ __all__ = [
     "AddLock",
     "AnswerT",
     "Approve",
+    "BypassApprovals",
     "ChannelView",
     "ColumnPath",
     "Command",
@@ -131,6 +142,7 @@ __all__ = [
     "DisableIdentity",
     "Done",
     "EnableIdentity",
+    "EndBypass",
     "ExplainPolicy",
     "GenerateSecret",
     "GeneratedSecret",

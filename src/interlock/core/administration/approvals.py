@@ -1,22 +1,27 @@
 """Approvals: what can be asked of them and what is answered."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
 
 from interlock.core.administration.base import Command, Permission, Route
-from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Rehearsal
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Bypass, Rehearsal
 
 _READERS = (Permission.REVIEW, Permission.RESPOND, Permission.AUDIT)
+MAX_BYPASS_S: Final = 3600
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 
 
 class ApprovalPage(msgspec.Struct, frozen=True):
-    """Requests, the newest first; ``next`` is what to give as ``after`` for more, empty at the end."""
+    """Requests, the newest first; ``next`` is what to give as ``after`` for more, empty at the end.
+
+    ``bypasses`` are in force now: whatever they cover, nobody is asked about.
+    """
 
     items: tuple[ApprovalRequest, ...]
     next: str = ""
+    bypasses: tuple[Bypass, ...] = ()
 
 
 class ListApprovals(Command[ApprovalPage], frozen=True, tag="approvals.list"):
@@ -62,3 +67,22 @@ class Rehearse(Command[Rehearsal], frozen=True, tag="approvals.rehearse"):
     route: ClassVar = Route("POST", "/v1/approvals/{id}/rehearse", (Permission.REVIEW,))
 
     id: str
+
+
+class BypassApprovals(Command[Bypass], frozen=True, tag="approvals.bypass"):
+    """Say yes to a request, and for ``lasts_s`` seconds to whatever the same rules hold of the same identity there."""
+
+    route: ClassVar = Route("POST", "/v1/approvals/{id}/bypass", (Permission.REVIEW,))
+
+    id: str
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    lasts_s: Annotated[int, Meta(ge=1, le=MAX_BYPASS_S)]
+
+
+class EndBypass(Command[Bypass], frozen=True, tag="approvals.end-bypass"):
+    """Have people asked again before the time."""
+
+    route: ClassVar = Route("POST", "/v1/bypasses/{id}/end", (Permission.REVIEW, Permission.RESPOND))
+
+    id: str
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]

@@ -12,20 +12,23 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Question, Vote
+from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Bypass, Question, Vote
 from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused, InterlockError, NotFound, StateUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.core.ledger import (
     AnyRecord,
+    ApprovalBypassed,
     ApprovalRefused,
     ApprovalRequested,
     ApprovalSettled,
     ApprovalVoted,
+    BypassEnded,
 )
 from interlock.core.lock import Lock, LockMode, concerns, sentence
 from interlock.core.session import new_session_id
 from interlock.core.settings import ApprovalSettings
+from interlock.services.approvals.bypasses import Bypasses, Standing, has_ended
 from interlock.services.approvals.people import (
     FindIdentity,
     as_registered,
@@ -94,7 +97,9 @@ class Approvals:
         self._waiting: dict[str, list[Waiter]] = {}
         self._recent: dict[str, list[float]] = {}
         self._turn = asyncio.Lock()
+        self._bypasses = Bypasses()
         self.listeners: list[Listener] = []
+        self.bypass_listeners: list[Callable[[Bypass], None]] = []
 
     # ------------------------------------------------------------ asking
 
@@ -111,8 +116,14 @@ class Approvals:
                     continue
                 if known.status in OPEN_STATUSES or known.status is ApprovalStatus.DENIED:
                     return await self._asked_again(known)
-            self._check_room(draft, now_s)
-            return await self._new(draft, question, now_s)
+            bypass = await self._bypass_for(draft, now_s)
+            if bypass is None:
+                self._check_room(draft, now_s)
+            request = await self._new(draft, question, now_s)
+            if bypass is not None:
+                return await self._let_pass(request, bypass)
+            self._tell(request)
+            return request
 
     async def _asked_again(self, known: ApprovalRequest) -> ApprovalRequest:
         changed = await self._store.change(
@@ -164,7 +175,6 @@ class Approvals:
             )
         )
         await self._store.add(request, sealed)
-        self._tell(request)
         return request
 
     def _tell(self, request: ApprovalRequest) -> None:
@@ -233,9 +243,11 @@ class Approvals:
                 return await self._settle(voted, request, ApprovalStatus.DENIED, actor.name, reason)
             if not is_met(voted):
                 return await self._replace(voted, request)
-            now_s = self._time.now_s()
-            granted = msgspec.structs.replace(voted, expires_at_s=now_s + lasts_s(request.demands))
-            return await self._settle(granted, request, ApprovalStatus.APPROVED, actor.name, reason)
+            return await self._grant(voted, request, actor.name, reason)
+
+    async def _grant(self, voted: ApprovalRequest, before: ApprovalRequest, by: str, reason: str) -> ApprovalRequest:
+        granted = msgspec.structs.replace(voted, expires_at_s=self._time.now_s() + lasts_s(voted.demands))
+        return await self._settle(granted, before, ApprovalStatus.APPROVED, by, reason)
 
     async def open_to(self, approval: str, actor: Actor) -> ApprovalRequest:
         """The open request, if this person's yes would count.
@@ -250,7 +262,10 @@ class Approvals:
     ) -> tuple[ApprovalRequest, Vote]:
         """What an answer is about, and the vote that it is. Records why when it is none."""
         try:
-            return self._check_vote(approval, actor, verdict != "deny", reason, digest)
+            request, vote = self._check_vote(approval, actor, verdict != "deny", reason, digest)
+            if verdict == "bypass" and not is_met(msgspec.structs.replace(request, votes=(vote,))):
+                raise AdministrationRefused("it takes more than one person's yes, so nobody can bypass it")
+            return request, vote
         except AdministrationRefused as refused:
             await self._record(ApprovalRefused(approval[:64], actor.name, verdict, str(refused)))
             raise
@@ -320,13 +335,81 @@ class Approvals:
 
     def _lost_reviewer(self, request: ApprovalRequest) -> str | None:
         """A reviewer who has since been disabled or locked, or has left a group; None when there is none."""
-        for vote in request.votes:
-            registered = self._find_identity(vote.reviewer)
-            disabled = registered is not None and registered.disabled
-            has_left = not registered_groups(vote.reviewer, self._find_identity).issuperset(vote.registered)
-            if disabled or has_left or self.bar_on(as_registered(vote, self._find_identity)) is not None:
-                return vote.reviewer
-        return None
+        return next((vote.reviewer for vote in request.votes if self._is_lost(vote)), None)
+
+    def _is_lost(self, vote: Vote) -> bool:
+        registered = self._find_identity(vote.reviewer)
+        disabled = registered is not None and registered.disabled
+        has_left = not registered_groups(vote.reviewer, self._find_identity).issuperset(vote.registered)
+        return disabled or has_left or self.bar_on(as_registered(vote, self._find_identity)) is not None
+
+    # ------------------------------------------------------------ bypasses
+
+    async def bypass(self, approval: str, actor: Actor, *, reason: str, lasts_s: float) -> Bypass:
+        """Approve the request, and for a while whatever is like it, on the word of somebody whose yes alone is enough.
+
+        Raises as ``vote``, whose conditions are the same.
+        """
+        async with self._turn:
+            request, vote = await self._checked("bypass", approval, actor, reason, "")
+            bypass = Bypass(
+                id=new_session_id(int(vote.at_s * 1e9), secrets.token_bytes(10)),
+                approval=request.id,
+                principal_kind=request.principal_kind,
+                principal=request.principal,
+                connection=request.connection,
+                database=request.database,
+                rules=tuple(sorted({demand.rule for demand in request.demands})),
+                policy=request.policy,
+                vote=vote,
+                expires_at_s=vote.at_s + lasts_s,
+            )
+            await self._record(_bypassed(bypass))
+            await self._let_pass(request, bypass)
+            self._bypasses.put(bypass, request, actor)
+        for listener in self.bypass_listeners:
+            listener(bypass)
+        return bypass
+
+    def bypasses(self) -> tuple[Bypass, ...]:
+        """Those in force. Raises ``OSError`` when there is no clock."""
+        now_s = self._time.now_s()
+        return tuple(bypass for bypass, *_ in self._bypasses if not has_ended(bypass, now_s))
+
+    async def end_bypass(self, bypass_id: str, by: str, reason: str) -> Bypass:
+        """Have people asked again. Raises ``NotFound``; ``LedgerUnavailable`` when it has ended all the same."""
+        bypass = self._bypasses.take(bypass_id)
+        if bypass is None:
+            raise NotFound(f"there is no bypass {bypass_id!r} in force")
+        await self._record(BypassEnded(bypass.id, by, reason, bypass.used))
+        return bypass
+
+    async def _bypass_for(self, draft: ApprovalRequest, now_s: float) -> Bypass | None:
+        """The bypass that answers a new request: never for whoever gave it, or could not answer any more."""
+        standing = self._bypasses.covering(draft, now_s)
+        if standing is None:
+            return None
+        bypass = standing.bypass
+        if self._is_lost(bypass.vote):
+            await self.end_bypass(bypass.id, "gateway", f"{bypass.vote.reviewer} may not approve this any more")
+            return None
+        if objection(draft, standing.actor, self._find_identity) is not None:
+            return None
+        self._bypasses.use(bypass)
+        return bypass
+
+    async def _let_pass(self, request: ApprovalRequest, bypass: Bypass) -> ApprovalRequest:
+        voted = msgspec.structs.replace(request, votes=(*request.votes, bypass.vote))
+        return await self._grant(voted, request, bypass.vote.reviewer, f"bypass {bypass.id}: {bypass.vote.reason}")
+
+    async def _end_bypasses(self, wanted: Callable[[Standing], bool], by: str, reason: str) -> None:
+        ended = [standing.bypass for standing in self._bypasses if wanted(standing)]
+        for bypass in ended:
+            self._bypasses.take(bypass.id)
+        for bypass in ended:
+            await self._record(BypassEnded(bypass.id, by, reason, bypass.used))
+
+    # ------------------------------------------------------------ what takes requests away
 
     async def withdraw(self, approval: str, reason: str) -> None:
         """Whoever asked has gone: nobody needs to answer any more, unless another still waits for it."""
@@ -352,6 +435,13 @@ class Approvals:
         """
         if lock.mode is LockMode.MASK_ALL:
             return 0
+        await self._end_bypasses(
+            lambda standing: concerns(
+                lock, _asker(standing.request), standing.request.connection, standing.request.trace
+            ),
+            lock.by,
+            sentence(lock),
+        )
         return await self.void(
             lambda request: concerns(lock, _asker(request), request.connection, request.trace), lock.by, sentence(lock)
         )
@@ -361,6 +451,7 @@ class Approvals:
         try:
             async with self._turn:
                 now_s = self._time.now_s()
+                await self._end_bypasses(lambda standing: has_ended(standing.bypass, now_s), "gateway", "its end")
                 for status in OPEN_STATUSES:
                     for request in self._store.of_status(status):
                         if is_over(request, now_s):
@@ -423,6 +514,19 @@ _EXPIRED = {
     ApprovalStatus.PENDING: "nobody answered in time",
     ApprovalStatus.APPROVED: "it was not used in time",
 }
+
+
+def _bypassed(bypass: Bypass) -> ApprovalBypassed:
+    return ApprovalBypassed(
+        bypass=bypass.id,
+        approval=bypass.approval,
+        principal=bypass.principal,
+        connection=bypass.connection,
+        rules=bypass.rules,
+        by=bypass.vote.reviewer,
+        reason=bypass.vote.reason,
+        expires_at_s=bypass.expires_at_s,
+    )
 
 
 def _asker(request: ApprovalRequest) -> Principal:

@@ -6,10 +6,19 @@ Whoever looks at a statement is on record before it is shown.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from interlock.core.administration.approvals import ApprovalPage, Approve, Deny, ListApprovals, Rehearse, ShowApproval
+from interlock.core.administration.approvals import (
+    ApprovalPage,
+    Approve,
+    BypassApprovals,
+    Deny,
+    EndBypass,
+    ListApprovals,
+    Rehearse,
+    ShowApproval,
+)
 from interlock.core.administration.base import Command
 from interlock.core.administration.requests import tag_of
-from interlock.core.approval import ApprovalRequest, ApprovalView, Rehearsal
+from interlock.core.approval import ApprovalRequest, ApprovalView, Bypass, Rehearsal
 from interlock.core.errors import AdministrationRefused, NotFound
 from interlock.core.identity import Actor
 from interlock.core.ledger import AdministrationChanged
@@ -47,13 +56,15 @@ class ApprovalRoom:
             Approve: self._approve,
             Deny: self._deny,
             Rehearse: self._rehearse,
+            BypassApprovals: self._bypass,
+            EndBypass: self._end_bypass,
         }
 
     async def _list(self, command: ListApprovals, _actor: Actor) -> ApprovalPage:
         found = self._approvals.recent(command.status, command.limit + 1, command.after)
         more = len(found) > command.limit
         items = tuple(found[: command.limit])
-        return ApprovalPage(items, items[-1].id if more else "")
+        return ApprovalPage(items, items[-1].id if more else "", self._approvals.bypasses())
 
     async def _show(self, command: ShowApproval, actor: Actor) -> ApprovalView:
         found = self._approvals.question(command.id)
@@ -80,3 +91,9 @@ class ApprovalRoom:
         if self._rehearsals is None:
             raise AdministrationRefused("this takes a running gateway, and none is running here")
         return await self._rehearsals.rehearse(command.id, actor)
+
+    async def _bypass(self, command: BypassApprovals, actor: Actor) -> Bypass:
+        return await self._approvals.bypass(command.id, actor, reason=command.reason, lasts_s=command.lasts_s)
+
+    async def _end_bypass(self, command: EndBypass, actor: Actor) -> Bypass:
+        return await self._approvals.end_bypass(command.id, actor.name, command.reason)

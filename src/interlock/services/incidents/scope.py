@@ -14,10 +14,12 @@ from interlock.core.ledger import (
     AccessRefused,
     AdministrationChanged,
     AlertRaised,
+    ApprovalBypassed,
     ApprovalRefused,
     ApprovalRequested,
     ApprovalSettled,
     ApprovalVoted,
+    BypassEnded,
     ConnectionRefused,
     IncidentBundled,
     IncidentClosed,
@@ -143,6 +145,12 @@ class Scope:
                 return record.approval in self._approvals
             case AlertRaised() as record:
                 return record.principal in self._names
+            case ApprovalBypassed() as record:
+                concerned = record.principal in self._names
+                self._things |= {record.bypass} if concerned else set()
+                return concerned
+            case BypassEnded() as record:
+                return record.bypass in self._things
             case AccessRefused() as record:
                 return record.actor in self._names or record.subject in self._things
             case _:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.core.approval import ApprovalRequest, ApprovalStatus
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, Bypass
 from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened
 from interlock.core.lock import Lock
 from interlock.core.notification import MORE, TEST, Message, NotifiedEvent
@@ -61,6 +61,22 @@ def approval_message(request: ApprovalRequest, link: str, at_s: float) -> Messag
     facts = (*_asker(request), ("status", request.status.value), ("by", request.settled_by))
     facts += (("reason", request.settled_reason),)
     return message(kind, f"{_DECIDED[request.status]}: {what}", facts, link, request.id, at_s)
+
+
+def bypass_message(bypass: Bypass, at_s: float) -> Message:
+    """About a bypass that is in force now."""
+    facts = (
+        ("bypass", bypass.id),
+        ("principal", f"{bypass.principal_kind.lower()} {bypass.principal}"),
+        ("connection", bypass.connection),
+        ("database", bypass.database),
+        ("rules", ", ".join(bypass.rules)),
+        ("by", bypass.vote.reviewer),
+        ("reason", bypass.vote.reason),
+        ("until", _until(bypass.expires_at_s, at_s)),
+    )
+    title = f"Approvals bypassed for {bypass.principal_kind.lower()} {bypass.principal} on {bypass.connection}"
+    return message(NotifiedEvent.APPROVAL_BYPASSED.value, title, facts, APPROVALS_LINK, bypass.id, at_s)
 
 
 def lock_added(lock: Lock, at_s: float) -> Message:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from interlock.core.approval import ApprovalRequest, ApprovalStatus
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, Bypass
 from interlock.core.errors import InterlockError, LedgerUnavailable
 from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened, NotificationFailed
 from interlock.core.lock import Lock
@@ -93,6 +93,10 @@ class Notifications:
         """A request is new, or has come to an end. Neither waits nor raises."""
         asks_until_s = request.expires_at_s if request.status is ApprovalStatus.PENDING else None
         self._tell_of(lambda at_s: messages.approval_message(request, self._link_of(request.id), at_s), asks_until_s)
+
+    def bypass(self, bypass: Bypass) -> None:
+        """A bypass is in force. Neither waits nor raises."""
+        self._tell_of(lambda at_s: messages.bypass_message(bypass, at_s))
 
     def lock_added(self, lock: Lock) -> None:
         """A lock is in force. Neither waits nor raises."""

@@ -3,15 +3,25 @@
 Exit status 1: the answer does not count, or there is no such request; 2: the gateway could not be asked.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from interlock.core.administration.approvals import Approve, Deny, ListApprovals, Rehearse, ShowApproval
-from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Rehearsal
+from interlock.core.administration.approvals import (
+    Approve,
+    BypassApprovals,
+    Deny,
+    EndBypass,
+    ListApprovals,
+    Rehearse,
+    ShowApproval,
+)
+from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Bypass, Rehearsal
 from interlock.core.printable import one_line, printable
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
+from interlock.surfaces.cli.duration import seconds
 
 app = typer.Typer(name="approvals", help="See and answer requests for approval.", no_args_is_help=True)
 
@@ -31,6 +41,7 @@ def list_approvals(
     if as_json:
         show_json(page)
         return
+    _show_bypasses(page.bypasses)
     columns = ("request", "asked", "status", "principal", "connection", "verb", "groups", "times", "answers")
     show_table(columns, map(_row, page.items), "Nobody has asked for anything.")
 
@@ -73,6 +84,50 @@ def rehearse(context: typer.Context, approval: RequestArgument, as_json: JsonOpt
         show_json(rehearsal)
     else:
         _show_rehearsal(rehearsal)
+
+
+@app.command("bypass")
+def bypass_approvals(
+    context: typer.Context,
+    approval: RequestArgument,
+    reason: ReasonOption,
+    lasts: Annotated[str, typer.Option("--for", help="How long, such as 15m; at most 1h.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say yes to one request, and for a while to whatever the same rules hold of the same identity there.
+
+    Only for whom alone is asked. It ends with the time, a lock, a restart, or another policy.
+    """
+    bypass = ask(context, BypassApprovals(approval, reason, seconds(lasts)))
+    if as_json:
+        show_json(bypass)
+    else:
+        _show_bypasses((bypass,))
+
+
+@app.command("end-bypass")
+def end_bypass(
+    context: typer.Context,
+    bypass: Annotated[str, typer.Argument(metavar="BYPASS", help="The bypass's id.")],
+    reason: ReasonOption,
+) -> None:
+    """Have people asked again before the time."""
+    ended = ask(context, EndBypass(bypass, reason))
+    typer.echo(f"The bypass has ended; {ended.used} statements had passed.")
+
+
+def _show_bypasses(bypasses: Iterable[Bypass]) -> None:
+    """In red, and not among what programs read."""
+    for bypass in bypasses:
+        who = one_line(f"{bypass.principal_kind} {bypass.principal} on {bypass.connection}/{bypass.database}")
+        rules, vote = ", ".join(bypass.rules), bypass.vote
+        typer.secho(
+            f"BYPASS {bypass.id}: nobody is asked about {who} (rules {rules}) until {_time(bypass.expires_at_s)}; "
+            f"{bypass.used} passed; by {one_line(vote.reviewer)}: {one_line(vote.reason)}",
+            fg=typer.colors.RED,
+            bold=True,
+            err=True,
+        )
 
 
 def _show_rehearsal(rehearsal: Rehearsal) -> None:
