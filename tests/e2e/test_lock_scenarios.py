@@ -8,10 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from interlock.core.administration import IssueToken, ListLiveSessions
+from interlock.core.administration import EndExemption, ExemptFromLock, IssueToken, ListLiveSessions, ListLocks
+from interlock.core.ledger import LockExempted, LockExemptionEnded
 from interlock.core.lock import LockMode, LockSubject
 from interlock.core.settings import IdentityKind
 from tests.clients.scratch import wait_until_sleeping
+from tests.e2e.ledger_files import records_of
 from tests.e2e.locking import Responder, Statement, connect, is_cut, wait_for
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayServer
@@ -100,6 +102,54 @@ def test_scenario_2_code_freeze(
         responder.lift(receipt)
         agent.execute("DELETE FROM frozen_code WHERE id = 1")
         assert frozen_code() != before
+
+
+def test_scenario_2_code_freeze_is_lifted_for_one_for_ten_minutes(
+    gateway: GatewayServer, responder: Responder, frozen_code: Any
+) -> None:
+    with (
+        connect(of(gateway, responder, "hotfix")) as exempted,
+        connect(of(gateway, responder, "replit")) as other,
+    ):
+        lock = responder.lock(LockSubject.CONNECTION, "shop", LockMode.READ_ONLY, "code freeze").lock
+        for agent in (exempted, other):
+            refused(agent, "DELETE FROM frozen_code WHERE id = 1")
+        responder.give(ExemptFromLock(lock.id, LockSubject.AGENT, "hotfix", 600, "row 1 breaks the shop"))
+        given_at_s = time.time()
+        exempted.execute("DELETE FROM frozen_code WHERE id = 1")
+        refused(other, "DELETE FROM frozen_code WHERE id = 2")
+        assert frozen_code()[0][0] == 99
+        (record,) = records_of(gateway, LockExempted)
+        assert (record.lock, record.subject_kind, record.subject) == (lock.id, "agent", "hotfix")
+        assert (record.by, record.reason) == (lock.by, "row 1 breaks the shop")
+        assert given_at_s - 60 < record.ends_at_s - 600 <= given_at_s
+        exempted.execute("BEGIN; DELETE FROM frozen_code WHERE id = 3")
+        done = responder.give(EndExemption(lock.id, LockSubject.AGENT, "hotfix", "done"))
+        assert [(one.principal, one.action) for one in done.sessions] == [("hotfix", "cut")]
+        assert done.warnings == ()
+        with pytest.raises(psycopg.OperationalError):
+            exempted.execute("COMMIT")
+        assert frozen_code()[0][0] == 99
+        assert records_of(gateway, LockExemptionEnded)[-1].reason == "done"
+
+
+def test_scenario_2_code_freeze_is_in_force_again_at_the_end_of_an_exemption(
+    gateway: GatewayServer, responder: Responder, frozen_code: Any
+) -> None:
+    before = len(records_of(gateway, LockExemptionEnded))
+    with connect(of(gateway, responder, "briefly")) as agent:
+        lock = responder.lock(LockSubject.CONNECTION, "shop", LockMode.READ_ONLY, "code freeze").lock
+        responder.give(ExemptFromLock(lock.id, LockSubject.AGENT, "briefly", 1, "hotfix"))
+        wait_for(lambda: len(records_of(gateway, LockExemptionEnded)) > before, "it ends by itself")
+        refused(agent, "DELETE FROM frozen_code WHERE id = 1")
+        ended = records_of(gateway, LockExemptionEnded)[-1]
+        assert (ended.lock, ended.subject, ended.by, ended.reason) == (lock.id, "briefly", "gateway", "expired")
+        assert responder.give(ListLocks()).items == (lock,)
+
+
+def refused(agent: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only reading is allowed now: code freeze"):
+        agent.execute(statement.encode())
 
 
 def test_scenario_2_code_freeze_keeps_what_was_not_committed_from_being_so(

@@ -3,15 +3,18 @@
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 
+import msgspec
+
 from interlock.core.errors import CatalogueUnavailable, StateUnavailable
 from interlock.core.identity import Principal
-from interlock.core.ledger import LockAdded, LockRemoved, SessionCut
-from interlock.core.lock import Lock, LockSubject
+from interlock.core.ledger import LockAdded, LockExempted, LockExemptionEnded, LockRemoved, SessionCut
+from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.session import Session
 from interlock.services.cascade import Cascade
 from interlock.services.cutting import Cutting
 from interlock.services.kinship import Kinship
 from interlock.services.live import Backend, BackendState, LiveSession
+from interlock.services.lock_exemptions import Exemptions
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.ports import Clock, Ledger
@@ -42,6 +45,22 @@ class MemoryLocks:
     async def remove(self, lock_id: str) -> None:
         self._check()
         self.locks.pop(lock_id, None)
+
+    async def save_exemption(self, lock_id: str, exemption: Exemption) -> None:
+        self._check()
+        if lock_id not in self.locks:
+            raise StateUnavailable(f"lock {lock_id!r} is not in the state store")
+        self._replace(lock_id, exemption, (exemption,))
+
+    async def remove_exemption(self, lock_id: str, exemption: Exemption) -> None:
+        self._check()
+        if lock_id in self.locks and exemption in self.locks[lock_id].exemptions:
+            self._replace(lock_id, exemption, ())
+
+    def _replace(self, lock_id: str, old: Exemption, new: tuple[Exemption, ...]) -> None:
+        lock, subject = self.locks[lock_id], (old.subject_kind, old.subject)
+        others = tuple(one for one in lock.exemptions if (one.subject_kind, one.subject) != subject)
+        self.locks[lock_id] = msgspec.structs.replace(lock, exemptions=(*others, *new))
 
 
 class FakeSession:
@@ -131,7 +150,7 @@ class FakeApprovals:
         self.voided: list[Lock] = []
         self.broken = False
 
-    async def void_matching(self, lock: Lock) -> int:
+    async def void_matching(self, lock: Lock, before: Lock | None = None) -> int:
         if self.broken:
             raise ZeroDivisionError
         self.voided.append(lock)
@@ -163,14 +182,23 @@ class LocksBench:
         clock = clock or self.clock
         cutting = Cutting(self.target, self.ledger, clock, "node-1")
         kinship = Kinship(self.identities, self.known, self.sessions)
-        self.locks = Locks(self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock)
+        parts = self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock
+        self.locks = Locks(*parts)
+        self.exemptions = Exemptions(self.locks, *parts)
         self.cascade = Cascade(self.locks, self.sessions, cutting, self.approvals, clock)
-        self.room = LockRoom(self.locks, self.sessions, self.cascade, self.ledger, clock)
+        self.room = LockRoom(self.locks, self.exemptions, self.sessions, self.cascade, self.ledger, clock)
         if not self.store.broken:
             self.locks.load()
+            self.exemptions.expire()
 
 
 def lock_records(records: Collection[object]) -> list[str]:
     """What the ledger says of locks and sessions, a word each."""
-    words: dict[type, str] = {LockAdded: "added", LockRemoved: "removed", SessionCut: "session"}
+    words: dict[type, str] = {
+        LockAdded: "added",
+        LockRemoved: "removed",
+        LockExempted: "exempted",
+        LockExemptionEnded: "exemption-ended",
+        SessionCut: "session",
+    }
     return [words[type(record)] for record in records if type(record) in words]

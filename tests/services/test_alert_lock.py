@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from interlock.core.errors import LedgerUnavailable, StateUnavailable
-from interlock.core.identity import Principal
+from interlock.core.identity import Actor, Principal
 from interlock.core.ledger import AlertRaised, LockAdded
 from interlock.core.lock import Lock, LockMode, LockSubject
 from interlock.core.settings import AlertLock, AlertLockSubject, AlertSettings
@@ -110,6 +110,14 @@ async def test_a_responders_lock_makes_it_superfluous_when_it_keeps_out(there: L
     await desk.locking.locks.add(LockSubject.AGENT, "ci-1", there, "looked at", "ada")
     await desk.trip()
     assert len(desk.locks) == locks
+
+
+async def test_a_lock_that_somebody_is_exempt_from_does_not() -> None:
+    desk = Desk()
+    there = (await desk.locking.locks.add(LockSubject.AGENT, "ci-1", LockMode.REFUSE, "looked at", "ada")).lock
+    await desk.locking.exemptions.add(there.id, LockSubject.AGENT, "ci-1", 600, "hotfix", Actor(user(name="eve")))
+    await desk.trip()
+    assert len(desk.locks) == 2
 
 
 async def test_what_is_not_recorded_is_not_locked() -> None:

@@ -149,3 +149,50 @@ async def test_a_refusal_that_cannot_be_recorded_is_one_all_the_same(office: Off
     with pytest.raises(LedgerUnavailable):
         await office.locking.locks.remove(lock.id, Actor(user()), "looked at")
     assert office.locking.locks.find(lock.id) == lock
+
+
+# ---------------------------------------------------------------- exemptions
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "who", "why"),
+    [
+        (LockSubject.USER, "sam", user(), "the exemption would be for yourself: somebody else has to give it"),
+        (LockSubject.USER, "SAM", user(), "the exemption would be for 'SAM', which is the same person's as you"),
+        (LockSubject.GROUP, "night", user("night"), "the exemption would be for yourself"),
+        (LockSubject.OWNER, "sam", user(), "the exemption would be for yourself"),
+        (LockSubject.AGENT, "ci-1", user(name="alice"), "the exemption would be for 'ci-1'"),
+        (LockSubject.AGENT, "ci-1", user(name="alices-second-name"), "the exemption would be for 'ci-1'"),
+        (LockSubject.GROUP, "bots", user(name="alice"), "the exemption would be for 'ci-1'"),
+    ],
+)
+async def test_nobody_exempts_himself(
+    office: Office, kind: LockSubject, subject: str, who: Principal, why: str
+) -> None:
+    office.register("ci-1", "bots", kind=PrincipalKind.AGENT, owner="alice")
+    office.register("alices-second-name", owner="alice")
+    lock = await office.lock(LockSubject.CONNECTION, "pg")
+    with pytest.raises(AdministrationRefused, match=why):
+        await office.locking.exemptions.add(lock.id, kind, subject, 600, "hotfix", Actor(who))
+    refused = office.bench.ledger.records[-1]
+    assert isinstance(refused, AccessRefused)
+    assert (refused.actor, refused.action, refused.subject) == (who.name, "locks.exempt", lock.id)
+    assert office.locking.locks.find(lock.id).exemptions == ()
+    await office.locking.exemptions.add(lock.id, kind, subject, 600, "hotfix", Actor(user(name="bob")))
+    assert len(office.locking.locks.find(lock.id).exemptions) == 1
+
+
+async def test_whoever_is_locked_exempts_nobody_and_stays_so_when_exempt(office: Office) -> None:
+    lock = await office.lock(LockSubject.GROUP, "night")
+    sam, bob = Actor(user("night")), Actor(user(name="bob"))
+    exemptions = office.locking.exemptions
+    with pytest.raises(AdministrationRefused, match="the lock is on yourself: somebody else has to exempt from it"):
+        await exemptions.add(lock.id, LockSubject.AGENT, "ci-1", 600, "hotfix", sam)
+    await exemptions.add(lock.id, LockSubject.USER, "sam", 600, "hotfix", bob)
+    with pytest.raises(AdministrationRefused, match="the lock is on yourself"):
+        await exemptions.add(lock.id, LockSubject.USER, "sam", 86_400, "longer", sam)
+    assert not await office.lift(office.locking.locks.find(lock.id), sam.principal)
+    with pytest.raises(AdministrationRefused, match="the lock is on yourself"):
+        await office.locking.cascade.check_may_change(
+            RegisteredIdentity("sam", PrincipalKind.USER, None, frozenset(["night"])), sam
+        )

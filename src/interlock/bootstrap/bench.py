@@ -104,6 +104,7 @@ class Bench:
             node = Node(self.settings, stack)
             await node.open()
             stopping = node.stopping(NoLiveSessions())
+            await stopping.exemptions.settle()
             archive = FileArchive(node.data_dir / LEDGER_DIRECTORY, node.data_dir / RECORDINGS_DIRECTORY)
             rooms = (
                 ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link),

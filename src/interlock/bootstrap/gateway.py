@@ -149,6 +149,8 @@ class Gateway:
         stopping = self._node.stopping(self.live)
         stopping.locks.listeners.append(self.notifying.notifications)
         self._background(_keep_expiring(stopping.locks), "locks")
+        self._background(_every(LOCKS_TICK_S, stopping.exemptions.expire), "exemptions")
+        self._background(_every_async(LOCKS_TICK_S, stopping.exemptions.settle), "ended exemptions")
         self._background(_every(LIVE_TICK_S, self.live.notice_leaving), "frozen sessions")
         return stopping
 

@@ -46,6 +46,7 @@ from interlock.services.incidents.reading import IncidentReader
 from interlock.services.incidents.room import IncidentRoom
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
+from interlock.services.lock_exemptions import Exemptions
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.policy.store import PolicyStore
@@ -105,11 +106,15 @@ class Node:
         """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
         cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
         kinship = Kinship(self.identities, self.sessions, live)
-        locks = Locks(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
+        parts = LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock
+        locks = Locks(*parts)
         locks.load()
+        exemptions = Exemptions(locks, *parts)
+        exemptions.expire()
         self.approvals.bar_on = locks.bar_on
         cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
-        return Stopping(locks, cascade, LockRoom(locks, live, cascade, self.ledger, self.clock))
+        room = LockRoom(locks, exemptions, live, cascade, self.ledger, self.clock)
+        return Stopping(locks, exemptions, cascade, room)
 
     def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:
         """Who may give commands; without ``policies``, the gateway's own operators only."""
@@ -163,5 +168,6 @@ class Stopping(NamedTuple):
     """The services that stop somebody."""
 
     locks: Locks
+    exemptions: Exemptions
     cascade: Cascade
     room: LockRoom

@@ -260,6 +260,27 @@ class LockRemoved(Record, frozen=True, tag="lock.removed"):
     reason: str
 
 
+class LockExempted(Record, frozen=True, tag="lock.exempted"):
+    """From now until ``ends_at_s`` a lock does not concern somebody; written before it takes effect."""
+
+    lock: str
+    subject_kind: str
+    subject: str
+    reason: str
+    by: str
+    ends_at_s: float
+
+
+class LockExemptionEnded(Record, frozen=True, tag="lock.exemption-ended"):
+    """A lock concerns somebody again. When the lock is lifted, ``lock.removed`` says so for its exemptions, too."""
+
+    lock: str
+    subject_kind: str
+    subject: str
+    by: str
+    reason: str
+
+
 class SessionCut(Record, frozen=True, tag="session.cut"):
     """What a lock or a command did to a session, measured. ``lock`` is empty for a command about this session alone.
 
@@ -368,6 +389,8 @@ AnyRecord = (
     | OperationRehearsed
     | LockAdded
     | LockRemoved
+    | LockExempted
+    | LockExemptionEnded
     | SessionCut
     | AlertRaised
     | IncidentOpened

@@ -38,6 +38,24 @@ class LockSubject(enum.Enum):
     EVERYTHING = "everything"
 
 
+EXEMPTIBLE: Final = frozenset({LockSubject.USER, LockSubject.AGENT, LockSubject.OWNER, LockSubject.GROUP})
+"""Whom an exemption can be for. A run is not among them: its name is what clients say of themselves."""
+MAX_EXEMPTION_S: Final = 86_400
+MAX_EXEMPTIONS: Final = 100
+"""Of one lock, at the same time."""
+
+
+class Exemption(msgspec.Struct, frozen=True):
+    """Whom a lock does not concern for a while. Subjects are as those of locks; times are Unix seconds."""
+
+    subject_kind: LockSubject
+    subject: str
+    reason: str
+    by: str
+    begins_at_s: float
+    ends_at_s: float
+
+
 class Lock(msgspec.Struct, frozen=True):
     """One lock. ``subject`` is the name within its kind, empty for everything; times are Unix seconds.
 
@@ -54,6 +72,7 @@ class Lock(msgspec.Struct, frozen=True):
     created_at_s: float
     expires_at_s: float | None = None
     cause: str = "command"
+    exemptions: tuple[Exemption, ...] = ()
 
 
 class Restriction(msgspec.Struct, frozen=True):
@@ -96,8 +115,28 @@ def sentence(lock: Lock) -> str:
 
 
 def concerns(lock: Lock, principal: Principal, connection: str, run: str) -> bool:
-    """Whether a lock is about a session of this principal, on this connection, in this run (empty: in none)."""
+    """Whether a lock is in force for a session of this principal, on this connection, in this run (empty: in none)."""
+    return is_about(lock, principal, connection, run) and not is_exempt(lock, principal)
+
+
+def concerns_anew(lock: Lock, before: Lock | None, principal: Principal, connection: str, run: str) -> bool:
+    """As ``concerns``, but not what the lock concerned when it was as ``before``."""
+    if before is not None and concerns(before, principal, connection, run):
+        return False
+    return concerns(lock, principal, connection, run)
+
+
+def is_about(lock: Lock, principal: Principal, connection: str, run: str) -> bool:
+    """As ``concerns``, whoever is exempt: that does not make a lock somebody else's."""
     return (lock.subject_kind, lock.subject) in subjects_of(principal, connection, run)
+
+
+def is_exempt(lock: Lock, principal: Principal) -> bool:
+    """Whether one of the lock's exemptions is for this principal."""
+    if not lock.exemptions:
+        return False
+    subjects = subjects_of(principal, "", "")
+    return any((exemption.subject_kind, exemption.subject) in subjects for exemption in lock.exemptions)
 
 
 def subjects_of(principal: Principal, connection: str, run: str) -> tuple[tuple[LockSubject, str], ...]:

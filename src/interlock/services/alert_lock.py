@@ -63,7 +63,8 @@ class AlertLocks:
         return kind, principal.name
 
     def _is_kept_out(self, subject: tuple[LockSubject, str]) -> bool:
-        return any(lock.mode in (LockMode.REFUSE, self._mode) for lock in self._locks.on(*subject))
+        modes = (LockMode.REFUSE, self._mode)
+        return any(lock.mode in modes and not lock.exemptions for lock in self._locks.on(*subject))
 
     def _now_s(self) -> float:
         try:

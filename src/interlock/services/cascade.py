@@ -36,7 +36,7 @@ class Cascade:
     async def check_may_change(self, identity: RegisteredIdentity, actor: Actor) -> None:
         """Nobody gets out of a lock by changing what is registered of himself. Raises ``AdministrationRefused``."""
         principal = Principal(identity.kind, identity.name, identity.groups, identity.owner)
-        for lock in self._locks.concerning(principal):
+        for lock in self._locks.about(principal):
             await self._locks.check_may_lift(lock, actor)
         if identity.disabled:
             await self._locks.check_may_lift(self._transient(*_named(identity), IDENTITY_DISABLED, actor), actor)

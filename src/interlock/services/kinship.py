@@ -1,4 +1,4 @@
-"""Who may not lift a lock: whoever is locked by it, under whatever name.
+"""Who may not lift a lock, or exempt from it: whoever is locked by it, under whatever name.
 
 Two identities are one person's when they share a name, an owner, or what an issuer calls them, or when one owns the
 other. Nothing in here is remembered: it is asked of what is registered, of open sessions and of earlier ones.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from interlock.core.identity import Principal, PrincipalKind
-from interlock.core.lock import Lock, LockSubject, concerns
+from interlock.core.lock import Exemption, Lock, LockSubject, is_about
 from interlock.services.live import LiveSessions
 from interlock.services.state import IdentityStore, KnownPrincipals
 
@@ -31,17 +31,28 @@ class Kinship:
 
     def bars(self, principal: Principal, lock: Lock) -> str | None:
         """Why this principal may not lift the lock, as a sentence; None when it may. Raises ``StateUnavailable``."""
+        whom = self._own(principal, lock)
+        return whom and f"the lock is on {whom}: somebody else has to lift it"
+
+    def bars_exempting(self, principal: Principal, lock: Lock, exemption: Exemption) -> str | None:
+        """As ``bars``, why this principal may not give the exemption: neither lock nor exemption may be about him."""
+        if whom := self._own(principal, lock):
+            return f"the lock is on {whom}: somebody else has to exempt from it"
+        exempted = msgspec.structs.replace(lock, subject_kind=exemption.subject_kind, subject=exemption.subject)
+        whom = self._own(principal, exempted)
+        return whom and f"the exemption would be for {whom}: somebody else has to give it"
+
+    def _own(self, principal: Principal, lock: Lock) -> str | None:
+        """Whom a lock is on that is the principal or the same person's, None when there is nobody."""
         if lock.subject_kind not in _PERSONAL:
             return None
         who = self._complete(principal)
-        if concerns(lock, who, "", ""):
-            return "the lock is on yourself: somebody else has to lift it"
+        if is_about(lock, who, "", ""):
+            return "yourself"
         keys = _keys(who)
         for locked in self._locked(lock):
             if not keys.isdisjoint(_keys(self._complete(locked))):
-                return (
-                    f"the lock is on {locked.name!r}, which is the same person's as you: somebody else has to lift it"
-                )
+                return f"{locked.name!r}, which is the same person's as you"
         return None
 
     def _locked(self, lock: Lock) -> Iterator[Principal]:
@@ -51,7 +62,7 @@ class Kinship:
         yield from self._known.known(lock.subject_kind, lock.subject)
         for live in self._live.all():
             session = live.session
-            if concerns(lock, session.principal, session.connection, session.trace):
+            if is_about(lock, session.principal, session.connection, session.trace):
                 yield session.principal
         if lock.subject_kind is LockSubject.GROUP:
             members = (identity for identity in self._identities.all() if lock.subject in identity.groups)

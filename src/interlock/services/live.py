@@ -131,5 +131,8 @@ class TargetActivity(Protocol):
 class ApprovalVoider(Protocol):
     """Takes approvals away from whom a lock is about."""
 
-    async def void_matching(self, lock: Lock) -> int:
-        """Make void what waits and what is granted and not spent; returns how many. Never raises."""
+    async def void_matching(self, lock: Lock, before: Lock | None = None) -> int:
+        """Make void what waits and what is granted and not spent; returns how many. Never raises.
+
+        With ``before`` it is only about those whom the lock did not concern when it was like that.
+        """

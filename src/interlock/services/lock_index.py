@@ -6,7 +6,7 @@ Decides nothing and keeps nothing on disk.
 from collections.abc import Collection
 
 from interlock.core.identity import Principal
-from interlock.core.lock import Lock, LockSubject, subjects_of
+from interlock.core.lock import Lock, LockSubject, is_exempt, subjects_of
 
 
 class LockIndex:
@@ -27,7 +27,11 @@ class LockIndex:
         return self._by_subject.get((kind, subject), ())
 
     def concerning(self, principal: Principal, connection: str, run: str) -> list[Lock]:
-        """The locks that are about a session."""
+        """The locks that are in force for a session."""
+        return [lock for lock in self.about(principal, connection, run) if not is_exempt(lock, principal)]
+
+    def about(self, principal: Principal, connection: str, run: str) -> list[Lock]:
+        """The locks that are about a session, also those that it is exempt from."""
         found = (self._by_subject.get(subject) for subject in subjects_of(principal, connection, run))
         return list({lock.id: lock for locks in found if locks for lock in locks}.values())
 
@@ -35,6 +39,12 @@ class LockIndex:
         self._by_id[lock.id] = lock
         key = lock.subject_kind, lock.subject
         self._by_subject[key] = (*self._by_subject.get(key, ()), lock)
+
+    def replace(self, lock: Lock) -> None:
+        """Put this lock in the place of the one with its id."""
+        key = lock.subject_kind, lock.subject
+        self._by_id[lock.id] = lock
+        self._by_subject[key] = tuple(lock if other.id == lock.id else other for other in self._by_subject[key])
 
     def discard(self, lock: Lock) -> None:
         if self._by_id.pop(lock.id, None) is None:

@@ -1,5 +1,6 @@
 """Carries out the commands about locks, tokens that are taken back, and open sessions."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from interlock.core.administration import (
     AddLock,
     Command,
     Done,
+    EndExemption,
+    ExemptFromLock,
     KillSession,
     ListLiveSessions,
     ListLocks,
@@ -23,6 +26,7 @@ from interlock.core.lock import LockReceipt, SessionReceipt
 from interlock.services import live
 from interlock.services.administration import Handler
 from interlock.services.cascade import Cascade
+from interlock.services.lock_exemptions import Exemptions
 from interlock.services.locks import Locks
 from interlock.services.ports import Clock, Ledger
 
@@ -31,9 +35,16 @@ class LockRoom:
     """Implements ``services.administration.Room``."""
 
     def __init__(
-        self, locks: Locks, sessions: live.LiveSessions, cascade: Cascade, ledger: Ledger, clock: Clock
+        self,
+        locks: Locks,
+        exemptions: Exemptions,
+        sessions: live.LiveSessions,
+        cascade: Cascade,
+        ledger: Ledger,
+        clock: Clock,
     ) -> None:
         self._locks = locks
+        self._exemptions = exemptions
         self._sessions = sessions
         self._cascade = cascade
         self._ledger = ledger
@@ -46,6 +57,8 @@ class LockRoom:
             ListLocks: self._list_locks,
             AddLock: self._add_lock,
             RemoveLock: self._remove_lock,
+            ExemptFromLock: self._exempt,
+            EndExemption: self._end_exemption,
             RevokeToken: self._revoke_token,
             ListLiveSessions: self._list_sessions,
             KillSession: self._kill_session,
@@ -72,6 +85,16 @@ class LockRoom:
         lock = await self._locks.remove(command.id, actor, command.reason)
         subject = f"{lock.subject_kind.value} {lock.subject}".rstrip()
         return Done(f"The lock on {subject} is lifted.")
+
+    async def _exempt(self, command: ExemptFromLock, actor: Actor) -> Done:
+        exemption = await self._exemptions.add(
+            command.id, command.subject_kind, command.subject, command.expires_in_s, command.reason, actor
+        )
+        end = datetime.datetime.fromtimestamp(exemption.ends_at_s, datetime.UTC).isoformat(timespec="seconds")
+        return Done(f"Lock {command.id} does not concern {command.subject_kind.value} {command.subject} until {end}.")
+
+    async def _end_exemption(self, command: EndExemption, actor: Actor) -> Done:
+        return await self._exemptions.end(command.id, command.subject_kind, command.subject, command.reason, actor)
 
     async def _revoke_token(self, command: RevokeToken, actor: Actor) -> LockReceipt:
         return await self._cascade.token_revoked(command.token_id, command.reason, actor)

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Collection
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable, NotFound, StateUnavailable
 from interlock.core.identity import Actor, Principal
 from interlock.core.ledger import AccessRefused, AnyRecord, LockAdded, LockRemoved
 from interlock.core.lock import (
+    Exemption,
     Lock,
     LockMode,
     LockReceipt,
@@ -110,17 +112,17 @@ class Locks:
         """The locks on exactly this subject. Raises ``StateUnavailable``."""
         return self._loaded().on(kind, subject)
 
-    def concerning(self, principal: Principal) -> list[Lock]:
-        """The locks that are about a principal, wherever it goes. Raises ``StateUnavailable``."""
-        return self._loaded().concerning(principal, "", "")
+    def about(self, principal: Principal) -> list[Lock]:
+        """The locks on a principal, wherever it goes, whether exempt or not. Raises ``StateUnavailable``."""
+        return self._loaded().about(principal, "", "")
 
     def bar_on(self, principal: Principal) -> str | None:
         """Why this person may not use the gateway itself, None when nothing speaks against it.
 
         A lock on everything is about sessions. Raises ``StateUnavailable``.
         """
-        about = [lock for lock in self.concerning(principal) if lock.subject_kind is not LockSubject.EVERYTHING]
-        restriction = restriction_of(about)
+        concerning = self._loaded().concerning(principal, "", "")
+        restriction = restriction_of([lock for lock in concerning if lock.subject_kind is not LockSubject.EVERYTHING])
         return restriction.message if restriction is not None and restriction.keeps_out else None
 
     # ------------------------------------------------------------ adding
@@ -244,6 +246,19 @@ class Locks:
                 if left is None or LockMode.FREEZE not in left.modes:
                     live.thaw()
 
+    # ------------------------------------------------------------ exemptions
+
+    def exempt(self, lock_id: str, exemptions: tuple[Exemption, ...]) -> Lock:
+        """Say whom a lock does not concern, at once; returns it. Sessions are not stopped by that, only thawed.
+
+        Raises ``NotFound``, ``StateUnavailable``.
+        """
+        lock = msgspec.structs.replace(self.find(lock_id), exemptions=exemptions)
+        self._loaded().replace(lock)
+        self._changed(lock)
+        self._thaw()
+        return lock
+
     # ------------------------------------------------------------ what all of them need
 
     def _concerned(self, lock: Lock) -> list[LiveSession]:
@@ -277,10 +292,10 @@ class Locks:
             await waiting
 
 
-async def void(approvals: ApprovalVoider, lock: Lock) -> tuple[int, str]:
+async def void(approvals: ApprovalVoider, lock: Lock, before: Lock | None = None) -> tuple[int, str]:
     """How many approvals were made void, and what went wrong with that."""
     try:
-        return await approvals.void_matching(lock), ""
+        return await approvals.void_matching(lock, before), ""
     except Exception as error:  # noqa: BLE001 - the lock is in force all the same
         log.error("approvals not made void", lock=lock.id, error=type(error).__name__)
         return 0, f"approvals could not be made void: {type(error).__name__}"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.identity import Principal, RegisteredIdentity
-from interlock.core.lock import Lock, LockSubject
+from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.settings import ConnectionSettings
 
 
@@ -125,7 +125,13 @@ class LockStore(Protocol):
         """Keep a lock."""
 
     async def remove(self, lock_id: str) -> None:
-        """Forget a lock; one that is not there is none to forget."""
+        """Forget a lock and its exemptions; one that is not there is none to forget."""
+
+    async def save_exemption(self, lock_id: str, exemption: Exemption) -> None:
+        """Keep an exemption, in the place of one of the same subject. The lock must be kept, or it is a failure."""
+
+    async def remove_exemption(self, lock_id: str, exemption: Exemption) -> None:
+        """Forget an exemption, unless another one is in its place."""
 
 
 class KnownPrincipals(Protocol):

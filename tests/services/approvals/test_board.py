@@ -3,13 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interlock.core.approval import ApprovalStatus
 from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused
 from interlock.core.ledger import ApprovalRefused, ApprovalRequested, ApprovalSettled, ApprovalVoted
-from interlock.core.lock import Lock, LockMode, LockSubject
+from interlock.core.lock import Exemption, Lock, LockMode, LockSubject
 from interlock.core.settings import ApprovalSettings
 from interlock.services.approvals.board import NotAsked
 from tests.clocks import ManualClock
@@ -169,6 +170,16 @@ async def test_a_lock_takes_away_what_is_open(bench: ApprovalsBench, mode: LockM
     assert bench.status(other) is ApprovalStatus.PENDING
     if not left:
         assert await bench.refusal(pending, DANA) == "the request is void already"
+
+
+async def test_and_only_of_whom_it_did_not_concern_before(bench: ApprovalsBench) -> None:
+    was_exempt, other = await bench.ask(), await bench.ask(digest="f" * 64, principal="another", owner="")
+    lock = Lock("l1", LockSubject.CONNECTION, was_exempt.connection, LockMode.READ_ONLY, "code freeze", "rita", 0.0)
+    exemption = Exemption(LockSubject.OWNER, "olga", "hotfix", "rita", 0.0, 1.0)
+    before = msgspec.structs.replace(lock, exemptions=(exemption,))
+    assert await bench.board.void_matching(lock, before) == 1
+    assert bench.status(was_exempt) is ApprovalStatus.VOID
+    assert bench.status(other) is ApprovalStatus.PENDING
 
 
 # ---------------------------------------------------------------- fatigue

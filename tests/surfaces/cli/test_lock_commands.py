@@ -137,6 +137,42 @@ def test_ones_own_lock_cannot_be_lifted(run: Run, bench: AdministrationBench) ->
     assert (result.exit_code, result.stderr) == (1, "error: the lock is on yourself: somebody else has to lift it\n")
 
 
+def test_somebody_is_exempted_for_a_while(run: Run, bench: AdministrationBench) -> None:
+    run("lock", "add", "connection", "pg", "--mode", "read-only", "--reason", "code freeze")
+    lock_id = the_lock(bench)
+    assert run("lock", "list").stdout.splitlines()[-1].rstrip().endswith("-")
+    of_agent = (lock_id, "agent", "ci-1")
+    result = run("lock", "exempt", *of_agent, "--for", "10m", "--reason", "hotfix")
+    (exemption,) = bench.locking.locks.find(lock_id).exemptions
+    assert exemption.ends_at_s == pytest.approx(bench.clock.now_s() + 600)
+    assert result.stdout == f"Lock {lock_id} does not concern agent ci-1 until 2027-01-15T08:10:00+00:00.\n"
+    assert "agent ci-1 until 2027-01-15T08:10:00+00:00 by os:ada (hotfix)" in run("lock", "list").stdout
+    session = bench.locking.sessions.add(agent())
+    session.may_have_written = True
+    ended = run("lock", "unexempt", *of_agent, "--reason", "done")
+    assert ended.stdout.startswith(f"Lock {lock_id} concerns agent ci-1 again.\n")
+    assert session.session.id in ended.stdout
+    again = run("lock", "unexempt", *of_agent, "--reason", "done")
+    assert (again.exit_code, again.stderr) == (1, f"error: agent 'ci-1' is not exempt from lock '{lock_id}'\n")
+
+
+@pytest.mark.parametrize("duration", ["", "25h", "0s", "ever"])
+def test_an_exemption_has_an_end_within_a_day(run: Run, bench: AdministrationBench, duration: str) -> None:
+    run(*ADD)
+    result = run("lock", "exempt", the_lock(bench), "agent", "ci-1", "--for", duration, "--reason", "hotfix")
+    assert result.exit_code == 2
+    assert "--for is" in result.stderr
+    assert run("lock", "exempt", the_lock(bench), "agent", "ci-1", "--reason", "hotfix").exit_code == 2
+    assert bench.locking.locks.find(the_lock(bench)).exemptions == ()
+
+
+def test_nobody_exempts_himself(run: Run, bench: AdministrationBench) -> None:
+    run("lock", "add", "everything", "--reason", "r")
+    result = run("lock", "exempt", the_lock(bench), "user", "os:ada", "--for", "10m", "--reason", "mine")
+    assert result.exit_code == 1
+    assert result.stderr == "error: the exemption would be for yourself: somebody else has to give it\n"
+
+
 def test_a_ledger_that_refuses(run: Run, workbench: BenchWorkbench, bench: AdministrationBench) -> None:
     workbench.error = LedgerUnavailable("the disk is full")
     assert (run(*ADD).exit_code, list(bench.locking.locks.all())) == (2, [])

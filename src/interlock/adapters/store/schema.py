@@ -101,4 +101,18 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX outbox_by_channel ON outbox (channel, due_at_s, id)",
     ),
+    (
+        """
+        CREATE TABLE exemptions (
+            lock TEXT NOT NULL,
+            subject_kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            by TEXT NOT NULL,
+            begins_at_s REAL NOT NULL,
+            ends_at_s REAL NOT NULL,
+            PRIMARY KEY (lock, subject_kind, subject)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -67,7 +67,15 @@ from interlock.core.administration.incidents import (
     ReportIncident,
     ShowIncident,
 )
-from interlock.core.administration.locks import AddLock, ListLocks, LockPage, RemoveLock, RevokeToken
+from interlock.core.administration.locks import (
+    AddLock,
+    EndExemption,
+    ExemptFromLock,
+    ListLocks,
+    LockPage,
+    RemoveLock,
+    RevokeToken,
+)
 from interlock.core.administration.notifications import ChannelView, ListChannels, TestChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
@@ -94,6 +102,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListLocks,
     AddLock,
     RemoveLock,
+    ExemptFromLock,
+    EndExemption,
     ListLiveSessions,
     KillSession,
     ListApprovals,
@@ -143,6 +153,8 @@ __all__ = [
     "Done",
     "EnableIdentity",
     "EndBypass",
+    "EndExemption",
+    "ExemptFromLock",
     "ExplainPolicy",
     "GenerateSecret",
     "GeneratedSecret",

@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Meta
 
 from interlock.core.administration.base import Command, Done, Permission, Route
-from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject
+from interlock.core.lock import MAX_EXEMPTION_S, Lock, LockMode, LockReceipt, LockSubject
 
 Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
 LockSeconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
+ExemptionSeconds = Annotated[int, Meta(ge=1, le=MAX_EXEMPTION_S)]
+SubjectName = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class LockPage(msgspec.Struct, frozen=True):
@@ -46,6 +48,29 @@ class RemoveLock(Command[Done], frozen=True, tag="locks.remove"):
     route: ClassVar = Route("POST", "/v1/locks/{id}/remove", (Permission.RESPOND,))
 
     id: str
+    reason: Reason
+
+
+class ExemptFromLock(Command[Done], frozen=True, tag="locks.exempt"):
+    """Have a lock not concern a user, agent, owner or group for a while; anew, it ends then instead."""
+
+    route: ClassVar = Route("POST", "/v1/locks/{id}/exempt", (Permission.RESPOND,))
+
+    id: str
+    subject_kind: LockSubject
+    subject: SubjectName
+    expires_in_s: ExemptionSeconds
+    reason: Reason
+
+
+class EndExemption(Command[Done], frozen=True, tag="locks.unexempt"):
+    """End an exemption from a lock before its time."""
+
+    route: ClassVar = Route("POST", "/v1/locks/{id}/unexempt", (Permission.RESPOND,))
+
+    id: str
+    subject_kind: LockSubject
+    subject: SubjectName
     reason: Reason
 
 

@@ -25,7 +25,7 @@ from interlock.core.ledger import (
     ApprovalVoted,
     BypassEnded,
 )
-from interlock.core.lock import Lock, LockMode, concerns, sentence
+from interlock.core.lock import Lock, LockMode, concerns_anew, sentence
 from interlock.core.session import new_session_id
 from interlock.core.settings import ApprovalSettings
 from interlock.services.approvals.bypasses import Bypasses, Standing, has_ended
@@ -428,23 +428,19 @@ class Approvals:
                     count += 1
         return count
 
-    async def void_matching(self, lock: Lock) -> int:
+    async def void_matching(self, lock: Lock, before: Lock | None = None) -> int:
         """Make void what waits, and what is granted and not spent, of whom a lock is about; how many.
 
-        A lock that only masks takes nothing away.
+        Without those whom the lock concerned already when it was as ``before``. One that only masks takes nothing away.
         """
         if lock.mode is LockMode.MASK_ALL:
             return 0
-        await self._end_bypasses(
-            lambda standing: concerns(
-                lock, _asker(standing.request), standing.request.connection, standing.request.trace
-            ),
-            lock.by,
-            sentence(lock),
-        )
-        return await self.void(
-            lambda request: concerns(lock, _asker(request), request.connection, request.trace), lock.by, sentence(lock)
-        )
+
+        def concerned(request: ApprovalRequest) -> bool:
+            return concerns_anew(lock, before, _asker(request), request.connection, request.trace)
+
+        await self._end_bypasses(lambda standing: concerned(standing.request), lock.by, sentence(lock))
+        return await self.void(concerned, lock.by, sentence(lock))
 
     async def tick(self) -> None:
         """Expire what is due, and have everybody who waits look again: another process may have answered."""

@@ -25,6 +25,8 @@ from interlock.core.ledger import (
     IncidentClosed,
     IncidentOpened,
     LockAdded,
+    LockExempted,
+    LockExemptionEnded,
     LockRemoved,
     SessionClosed,
     SessionOpened,
@@ -115,7 +117,7 @@ class Scope:
                 return record.incident == self._incident.id
             case LockAdded() as record:
                 return self._has_lock(record, entry)
-            case LockRemoved() as record:
+            case LockRemoved() | LockExempted() | LockExemptionEnded() as record:
                 return record.lock in self._locks
             case AdministrationChanged() as record:
                 about = record.actor in self._names or record.subject in self._things

@@ -4,21 +4,21 @@ Without a running gateway a lock is kept and takes effect at the next start.
 """
 
 import datetime
-import re
 from typing import Annotated
 
 import typer
 
-from interlock.core.administration import AddLock, ListLocks, RemoveLock
-from interlock.core.lock import Lock, LockMode, LockSubject
+from interlock.core.administration import AddLock, Done, EndExemption, ExemptFromLock, ListLocks, RemoveLock
+from interlock.core.lock import MAX_EXEMPTION_S, Exemption, Lock, LockMode, LockSubject
 from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, show_json, show_table, stop
+from interlock.surfaces.cli.duration import seconds
 from interlock.surfaces.cli.receipts import show_done, show_lock_receipt
 
 app = typer.Typer(name="lock", help="Stop agents, people, connections, tokens or runs.", no_args_is_help=True)
 
-_DURATION = re.compile(r"([1-9][0-9]*)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The lock's id.")]
+ExemptKind = Annotated[LockSubject, typer.Argument(metavar="KIND", help="user, agent, owner or group.")]
+ExemptName = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the ledger and for whoever is stopped.")]
 
 
@@ -35,7 +35,7 @@ def add_lock(
     as_json: JsonOption = False,
 ) -> None:
     """Lock somebody or something, and show what became of open sessions."""
-    receipt = ask(context, AddLock(kind, reason, name, mode, _seconds(expires)))
+    receipt = ask(context, AddLock(kind, reason, name, mode, seconds(expires) if expires else None))
     if as_json:
         show_json(receipt)
     else:
@@ -55,38 +55,68 @@ def list_locks(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         show_json(locks)
         return
-    columns = ("ID", "ON", "MODE", "REASON", "BY", "SINCE", "UNTIL", "CAUSE")
+    columns = ("ID", "ON", "MODE", "REASON", "BY", "SINCE", "UNTIL", "CAUSE", "EXEMPT")
     show_table(columns, map(_row, locks), "There is no lock in force.")
 
 
 @app.command("remove")
 def remove_lock(
     context: typer.Context,
-    lock_id: Annotated[str, typer.Argument(metavar="ID", help="The lock's id.")],
+    lock_id: IdArgument,
     reason: ReasonOption,
     as_json: JsonOption = False,
 ) -> None:
     """Lift a lock. Whoever is locked cannot, under any name."""
-    done = ask(context, RemoveLock(lock_id, reason))
+    _show(ask(context, RemoveLock(lock_id, reason)), as_json)
+
+
+@app.command("exempt")
+def exempt(
+    context: typer.Context,
+    lock_id: IdArgument,
+    kind: ExemptKind,
+    name: ExemptName,
+    reason: ReasonOption,
+    lasting: Annotated[str, typer.Option("--for", help="How long, such as 10m; 24h at most.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Have a lock not concern somebody for a while. Nobody can exempt himself, under any name."""
+    lasting_s = seconds(lasting)
+    if lasting_s > MAX_EXEMPTION_S:
+        stop(f"--for is {MAX_EXEMPTION_S // 3600}h at most, not {lasting!r}", UNAVAILABLE)
+    _show(ask(context, ExemptFromLock(lock_id, kind, name, lasting_s, reason)), as_json)
+
+
+@app.command("unexempt")
+def end_exemption(
+    context: typer.Context,
+    lock_id: IdArgument,
+    kind: ExemptKind,
+    name: ExemptName,
+    reason: ReasonOption,
+    as_json: JsonOption = False,
+) -> None:
+    """End an exemption before its time, and show what became of open sessions."""
+    _show(ask(context, EndExemption(lock_id, kind, name, reason)), as_json)
+
+
+def _show(done: Done, as_json: bool) -> None:
     if as_json:
         show_json(done)
     else:
         show_done(done)
 
 
-def _seconds(duration: str) -> int | None:
-    if not duration:
-        return None
-    found = _DURATION.fullmatch(duration)
-    if found is None:
-        stop(f"--for is a number and one of s, m, h, d, such as 10m; not {duration!r}", UNAVAILABLE)
-    return int(found[1]) * _SECONDS[found[2]]
-
-
 def _row(lock: Lock) -> tuple[str, ...]:
     subject = f"{lock.subject_kind.value} {lock.subject}".rstrip()
     until = _time(lock.expires_at_s) if lock.expires_at_s is not None else "removed"
-    return lock.id, subject, lock.mode.value, lock.reason, lock.by, _time(lock.created_at_s), until, lock.cause
+    exempt = "; ".join(map(_exempt, lock.exemptions)) or "-"
+    return lock.id, subject, lock.mode.value, lock.reason, lock.by, _time(lock.created_at_s), until, lock.cause, exempt
+
+
+def _exempt(exemption: Exemption) -> str:
+    whom = f"{exemption.subject_kind.value} {exemption.subject}"
+    return f"{whom} until {_time(exemption.ends_at_s)} by {exemption.by} ({exemption.reason})"
 
 
 def _time(at_s: float) -> str:
