@@ -6,21 +6,18 @@ A request is spent at most once, by one step in the store; whoever waits is woke
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Bypass, Question, Vote
-from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused, InterlockError, NotFound, StateUnavailable
-from interlock.core.identity import Actor, Principal, PrincipalKind
+from interlock.core.identity import Actor, Principal
 from interlock.core.ledger import (
     AnyRecord,
-    ApprovalBypassed,
     ApprovalRefused,
-    ApprovalRequested,
     ApprovalSettled,
     ApprovalVoted,
     BypassEnded,
@@ -38,6 +35,7 @@ from interlock.services.approvals.people import (
     registered_groups,
 )
 from interlock.services.approvals.steady_time import SteadyTime, is_over
+from interlock.services.approvals.terms import asker_of, bypassed, is_met, lasts_s, requested
 from interlock.services.ports import Clock, Ledger
 from interlock.services.state import ApprovalStore
 
@@ -160,20 +158,7 @@ class Approvals:
             expires_at_s=now_s + lasts_s(draft.demands),
         )
         sealed = self._seal.seal(msgspec.msgpack.encode(question), _context(request.id))
-        await self._record(
-            ApprovalRequested(
-                approval=request.id,
-                session=request.session,
-                number=request.number,
-                principal=request.principal,
-                connection=request.connection,
-                digest=request.digest,
-                rules=request.rules,
-                demands=tuple(f"{demand.approvals} of {demand.group} ({demand.rule})" for demand in request.demands),
-                policy=request.policy,
-                expires_at_s=request.expires_at_s,
-            )
-        )
+        await self._record(requested(request))
         await self._store.add(request, sealed)
         return request
 
@@ -364,7 +349,7 @@ class Approvals:
                 vote=vote,
                 expires_at_s=vote.at_s + lasts_s,
             )
-            await self._record(_bypassed(bypass))
+            await self._record(bypassed(bypass))
             await self._let_pass(request, bypass)
             self._bypasses.put(bypass, request, actor)
         for listener in self.bypass_listeners:
@@ -437,7 +422,7 @@ class Approvals:
             return 0
 
         def concerned(request: ApprovalRequest) -> bool:
-            return concerns_anew(lock, before, _asker(request), request.connection, request.trace)
+            return concerns_anew(lock, before, asker_of(request), request.connection, request.trace)
 
         await self._end_bypasses(lambda standing: concerned(standing.request), lock.by, sentence(lock))
         return await self.void(concerned, lock.by, sentence(lock))
@@ -493,46 +478,10 @@ class Approvals:
             await accepted
 
 
-def lasts_s(demands: Iterable[ApprovalDemand]) -> float:
-    """How long a request, and an approval, lasts: as long as the shortest that a rule says."""
-    return min(demand.expires_s for demand in demands)
-
-
-def is_met(request: ApprovalRequest) -> bool:
-    """Whether enough people of every group that was asked have said yes."""
-    return all(
-        sum(vote.approves and demand.group in vote.groups for vote in request.votes) >= demand.approvals
-        for demand in request.demands
-    )
-
-
 _EXPIRED = {
     ApprovalStatus.PENDING: "nobody answered in time",
     ApprovalStatus.APPROVED: "it was not used in time",
 }
-
-
-def _bypassed(bypass: Bypass) -> ApprovalBypassed:
-    return ApprovalBypassed(
-        bypass=bypass.id,
-        approval=bypass.approval,
-        principal=bypass.principal,
-        connection=bypass.connection,
-        rules=bypass.rules,
-        by=bypass.vote.reviewer,
-        reason=bypass.vote.reason,
-        expires_at_s=bypass.expires_at_s,
-    )
-
-
-def _asker(request: ApprovalRequest) -> Principal:
-    return Principal(
-        PrincipalKind(request.principal_kind),
-        request.principal,
-        frozenset(request.groups),
-        request.owner or None,
-        token_id=request.token_id,
-    )
 
 
 def _context(approval: str) -> bytes:
