@@ -17,7 +17,7 @@ _HOT = {
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
-    " outstanding parameters relay requests rows session session_names",
+    " outstanding parameters relay requests rows scope_changes session session_names",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
     "runtime": "driver peer",
