@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interlock.demo.processes import free_ports
+
 _SUPERVISOR = """
 exec 3<&0
 "$@" </dev/null 3<&- >&2 &
@@ -71,10 +73,7 @@ def unprivileged_account() -> Account | None:
 
 def free_port() -> int:
     """A loopback TCP port that was free a moment ago. Another process may take it: be ready to ask again."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def accepts_connections(port: int) -> bool:

@@ -8,6 +8,7 @@ the demo only, which then ends them in order.
 import contextlib
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ _PREFERRED_ACCOUNTS: Final = ("postgres", "nobody")
 _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.05
+_LEAST_PORT: Final = 10_000
+_PORTS: Final = 20_000
 
 
 class DemoFailed(Exception):
@@ -64,12 +67,17 @@ def other_account() -> Account | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different loopback ports that were free a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """So many different loopback ports that were free a moment ago.
+
+    They are not among those that systems give to connections, so that none is taken before it is used.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _LEAST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
 
 
 class Process:
