@@ -197,8 +197,7 @@ async def test_identities_that_are_refused() -> None:
     [
         AddConnection("a/b", settings()),
         AddConnection("", settings()),
-        AddConnection("x", settings(port=0)),
-        AddConnection("x", settings(databases=())),
+        AddConnection("x", settings(port=-1)),
         AddIdentity("a b", IdentityKind.AGENT),
         AddIdentity("a\x00", IdentityKind.AGENT),
         AddIdentity("a", IdentityKind.AGENT, groups=("",)),

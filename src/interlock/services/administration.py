@@ -200,7 +200,9 @@ class Administration:
         """The database that a command is about: one of the connection's, without a name the first."""
         allowed = self._connection(name).databases
         if database is not None and database not in allowed:
-            raise NotFound(f"connection {name!r} has no database {database!r}; it has {', '.join(allowed)}")
+            raise NotFound(f"connection {name!r} has no database {database!r}; it has {', '.join(allowed) or 'none'}")
+        if not allowed:
+            raise AdministrationRefused(f"connection {name!r} is none to a database")
         return database or allowed[0]
 
     def _connection(self, name: str) -> ConnectionSettings:
@@ -324,10 +326,9 @@ def _check(command: Command[Any]) -> None:
 
 def _describe(settings: ConnectionSettings) -> str:
     """A connection in one line, for the ledger."""
-    return (
-        f"{settings.protocol}://{settings.host}:{settings.port} as {settings.user}, "
-        f"databases {', '.join(settings.databases)}, tls {settings.tls.value}"
-    )
+    login = f" as {settings.user}" if settings.user else ""
+    databases = f", databases {', '.join(settings.databases)}" if settings.databases else ""
+    return f"{settings.protocol}://{settings.host}:{settings.port}{login}{databases}, tls {settings.tls.value}"
 
 
 def _identity_view(identity: RegisteredIdentity) -> IdentityView:

@@ -150,8 +150,9 @@ class Reception:
         settings = self._find_connection(name)
         if settings is None or settings.protocol != caller.protocol:
             raise self._no_such(name, principal, "no such connection")
-        database = database or settings.databases[0]
-        if database not in settings.databases:
+        databases = settings.databases or ("",)
+        database = database or databases[0]
+        if database not in databases:
             raise self._no_such(name, principal, "no such database on this connection")
         run = run_in(caller.application)
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)

@@ -27,6 +27,18 @@ from interlock.core.settings.gateway import (
     RecordingSettings,
     SecretsSettings,
 )
+from interlock.core.settings.http import (
+    EndpointSettings,
+    HostedTools,
+    HttpApi,
+    HttpSettings,
+    HttpTarget,
+    OAuthClient,
+    PlainHttp,
+    ProxySettings,
+    ToolPins,
+    Uninspectable,
+)
 from interlock.core.settings.identities import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings
 from interlock.core.settings.listeners import ApiSettings, PlainConnections, PostgresSettings
 from interlock.core.settings.oversight import (
@@ -57,7 +69,12 @@ __all__ = [
     "Detection",
     "DevelopmentSettings",
     "Durability",
+    "EndpointSettings",
     "GatewaySettings",
+    "HostedTools",
+    "HttpApi",
+    "HttpSettings",
+    "HttpTarget",
     "IdentityKind",
     "IdentityRule",
     "IssuerSettings",
@@ -67,15 +84,20 @@ __all__ = [
     "MaskingSettings",
     "NotificationSettings",
     "Notifications",
+    "OAuthClient",
     "PlainConnections",
+    "PlainHttp",
     "PolicySettings",
     "PostgresSettings",
+    "ProxySettings",
     "RecordingSettings",
     "SecretReference",
     "SecretsSettings",
     "Settings",
     "Table",
     "TlsMode",
+    "ToolPins",
+    "Uninspectable",
 ]
 
 
@@ -84,6 +106,8 @@ class Settings(Table, frozen=True):
 
     gateway: Annotated[GatewaySettings, Meta(description="The process.")] = GatewaySettings()
     postgres: Annotated[PostgresSettings, Meta(description="The PostgreSQL listener.")] = PostgresSettings()
+    http: Annotated[HttpSettings, Meta(description="The HTTP listener.")] = HttpSettings()
+    proxy: Annotated[ProxySettings, Meta(description="The forward proxy.")] = ProxySettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(

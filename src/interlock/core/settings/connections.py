@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from interlock.core.settings.http import HttpTarget
 from interlock.core.settings.references import CredentialReference
 from interlock.core.settings.table import PATH, Table
 
@@ -93,14 +94,19 @@ class MaskingSettings(Table, frozen=True):
 class ConnectionSettings(Table, frozen=True, kw_only=True):
     """A target that clients reach by this table's name."""
 
-    protocol: Annotated[str, Meta(description="The target's protocol: `postgres`.")]
-    host: Annotated[str, Meta(min_length=1, max_length=255, description="Host name or address of the target.")]
-    port: Annotated[int, Meta(ge=1, le=65_535, description="Port of the target.")] = 5432
+    protocol: Annotated[str, Meta(description="The target's protocol: `postgres` or `http`.")]
+    host: Annotated[
+        str, Meta(max_length=255, description="Host name or address of the target. Only tunnels go without one.")
+    ] = ""
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="Port of the target. Absent: 5432, or for HTTP 443, without TLS 80."),
+    ] = 0
     databases: Annotated[
         tuple[str, ...],
-        Meta(min_length=1, description="Databases that may be reached. The first is used when a client names none."),
-    ]
-    user: Annotated[str, Meta(min_length=1, max_length=255, description="Who the gateway logs in as at the target.")]
+        Meta(description="Databases that may be reached. The first is used when a client names none."),
+    ] = ()
+    user: Annotated[str, Meta(max_length=255, description="Who the gateway logs in as at the target.")] = ""
     credential: Annotated[
         CredentialReference | None,
         Meta(description="Where the password is. Absent: the gateway logs in without one (client certificate, trust)."),
@@ -127,7 +133,25 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
     ] = ("public",)
     tags: Annotated[tuple[str, ...], Meta(description="Words that policy can refer to (`production`, `pii`).")] = ()
     masking: Annotated[MaskingSettings, Meta(description="How masking works on this target.")] = MaskingSettings()
+    http: Annotated[HttpTarget, Meta(description="What is particular about an HTTP target.")] = HttpTarget()
 
     def __post_init__(self) -> None:
+        if not self.port:
+            msgspec.structs.force_setattr(self, "port", self._usual_port())
+        if not self.host and not self.http.tunnel:
+            raise ValueError("host is missing")
+        if self.protocol == "postgres" and not (self.databases and self.user):
+            raise ValueError("a PostgreSQL connection needs user, and at least one of databases")
+        if self.protocol == "http" and self.databases:
+            raise ValueError("an HTTP connection has no databases")
+        if self.http.tunnel and not self.http.hosts:
+            raise ValueError("http.tunnel needs http.hosts")
+        if (self.http.credential_as == "oauth") != (self.http.oauth is not None):
+            raise ValueError('http.credential_as = "oauth" and the table http.oauth are given together, or neither')
         if (self.client_certificate is None) != (self.client_key is None):
             raise ValueError("client_certificate and client_key are given together, or neither")
+
+    def _usual_port(self) -> int:
+        if self.protocol != "http":
+            return 5432
+        return 80 if self.tls is TlsMode.DISABLE else 443

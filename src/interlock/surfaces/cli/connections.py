@@ -152,7 +152,8 @@ app.command("harden")(harden_connection)
 
 
 def _target(view: ConnectionView) -> str:
-    return f"{view.settings.protocol}://{view.settings.host}:{view.settings.port}/{view.settings.databases[0]}"
+    settings = view.settings
+    return f"{settings.protocol}://{settings.host}:{settings.port}/{''.join(settings.databases[:1])}"
 
 
 def _reference(text: str) -> CredentialReference | None:
