@@ -89,7 +89,8 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     ``reviewed`` are routines (``schema.name``) that the operator vouches for. ``key`` is secret: it keys hashes and
     tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through. ``documents``
     has, by ``schema.relation.column``, the JSON Pointers (RFC 6901) at which a masked JSON column is masked; without
-    them it is as a whole.
+    them it is as a whole. ``fields`` has the masks of fields in HTTP bodies by selector: ``email`` is that name at any
+    depth, ``/customer/contacts/*/email`` a path from the root in which ``*`` is any name or element.
     """
 
     version: str
@@ -100,9 +101,11 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     key: bytes = b""
     show_notifications: bool = False
     documents: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    fields: Mapping[str, ColumnMask] = MappingProxyType({})
 
     def __repr__(self) -> str:
-        return f"Masking(version={self.version!r}, relations={len(self.columns)}, detectors={len(self.detectors)})"
+        counts = f"relations={len(self.columns)}, detectors={len(self.detectors)}, fields={len(self.fields)}"
+        return f"Masking(version={self.version!r}, {counts})"
 
 
 class MaskingOptions(msgspec.Struct, frozen=True):
