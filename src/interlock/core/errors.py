@@ -6,6 +6,7 @@
     ├── PolicyRejected         a policy does not validate and will not become active
     ├── LedgerUnavailable      the ledger cannot take a record; the request must be refused
     ├── CredentialUnavailable  a target's credential cannot be had
+    ├── AddressNotPermitted    a host stands for an address that may not be dialled
     ├── CatalogueUnavailable   what a target contains cannot be read; what depends on it must be refused
     ├── MaskingUnavailable     what a principal must not see cannot be determined; its sessions must be refused
     ├── StateUnavailable       the state store cannot answer or take a change
@@ -54,6 +55,10 @@ class LedgerUnavailable(InterlockError):
 
 class CredentialUnavailable(InterlockError):
     """A target's credential cannot be read, unsealed or fetched."""
+
+
+class AddressNotPermitted(InterlockError):
+    """A host stands for an address that may not be dialled. The text names both, and what the address is."""
 
 
 class CatalogueUnavailable(InterlockError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from interlock.core.errors import ConfigurationError
 from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.base import Side
+from interlock.runtime.addresses import LookUp, Trust, look_up, permitted_addresses
 from interlock.runtime.peer import Peer, PeerOwner
 from interlock.services.ports import TargetCredential
 
@@ -47,8 +48,31 @@ def _load_client_certificate(context: ssl.SSLContext, credential: TargetCredenti
 
 async def dial(settings: ConnectionSettings, owner: PeerOwner, timeout_s: float) -> Peer:
     """A connected peer for the target. Raises ``OSError`` (also when it takes too long)."""
-    loop = asyncio.get_running_loop()
-    make: Callable[[], Peer] = lambda: Peer(owner, Side.TARGET)  # noqa: E731
     async with asyncio.timeout(timeout_s):
-        _, peer = await loop.create_connection(make, settings.host, settings.port)
+        return await _connect(settings.host, settings.port, owner)
+
+
+async def dial_checked(
+    host: str, port: int, trust: Trust, owner: PeerOwner, timeout_s: float, look_up: LookUp = look_up
+) -> Peer:
+    """A connected peer for a host, by one of the addresses that were checked, which are tried in order.
+
+    Raises ``AddressNotPermitted``; ``OSError`` when it cannot be reached, also when all of it takes too long.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s) as limit:
+        addresses = await permitted_addresses(host, port, trust, look_up)
+        while True:
+            address, left_s = addresses.pop(0), (limit.when() or 0.0) - loop.time()
+            try:
+                async with asyncio.timeout(left_s / (1 + len(addresses))):
+                    return await _connect(address, port, owner)
+            except OSError:
+                if not addresses:
+                    raise
+
+
+async def _connect(host: str, port: int, owner: PeerOwner) -> Peer:
+    make: Callable[[], Peer] = lambda: Peer(owner, Side.TARGET)  # noqa: E731
+    _, peer = await asyncio.get_running_loop().create_connection(make, host, port)
     return peer
