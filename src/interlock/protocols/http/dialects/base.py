@@ -1,0 +1,108 @@
+"""What a dialect is: how requests to a kind of HTTP API are read, refused, and their answers looked at.
+
+A *dialect* knows one API language (plain HTTP, GraphQL, a model API, MCP). It is pure and belongs to one connection of
+the settings, whose clients all share it. It never sees a credential and never decides: it says what a request means.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+import msgspec
+
+from interlock.core.denial import Denial
+from interlock.core.masking import Masking
+from interlock.core.operation import Meaning
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A parsed request as it is going to be forwarded.
+
+    ``path``, ``query`` and ``query_keys`` are canonical (``wire.targets``); ``path`` is relative to the connection.
+    ``headers`` have lower-cased names and no credentials. ``content_type`` is the media type in lower case, without
+    parameters. ``body`` is None when it is not held: it streams, is too long, or there is none (``has_body``).
+    """
+
+    method: str
+    path: str
+    query: str
+    query_keys: tuple[str, ...]
+    headers: Headers
+    host: str
+    content_type: str
+    body: bytes | None = None
+    has_body: bool = False
+
+
+class ResponseHead(Protocol):
+    """What a dialect needs to know of an answer's head."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that the gateway gives itself. ``headers`` are without framing."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a dialect says of one request.
+
+    ``body`` goes to the target in the place of the request's, None when that goes as it came. With a ``reply`` nothing
+    is forwarded: a permitted request is answered with it. ``note`` is the dialect's own state for this exchange.
+    ``fields`` says under which selectors of this answer (an alias) stands what policy knows by others; see
+    ``answer_fields``. ``units`` are the tokens that the answer may use at most, 0 when not known.
+    """
+
+    meaning: Meaning
+    body: bytes | None = None
+    reply: Reply | None = None
+    note: object = None
+    fields: Mapping[str, tuple[str, ...]] = NO_FIELDS
+    units: int = 0
+
+
+class AnswerFilter(Protocol):
+    """Looks at one answer's decoded body on its way, before it is masked. Raises ``BodyRefused`` to cut it off."""
+
+    @property
+    def usage(self) -> int:
+        """Tokens that the answer says it used, 0 when it does not say (yet)."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may go on of ``data`` and of what was kept."""
+
+    def finish(self) -> bytes:
+        """The body is over: the rest."""
+
+
+class Dialect(Protocol):
+    """One API language on one connection."""
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the body is needed to read the request; asked before there is one."""
+
+    def read(self, request: Request, masking: Masking | None) -> Reading:
+        """What the request means. Never raises for what a client sent; equal requests give the identical meaning."""
+
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+        """A denial in the API's own words, None for an ordinary one (403, ``application/problem+json``).
+
+        ``link`` is where a person can see what the request waits for, empty when it waits for nobody.
+        """
+
+    def answer(
+        self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
+    ) -> AnswerFilter | None:
+        """What looks at the answer's body, None when nobody needs to."""
