@@ -19,7 +19,7 @@ from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
-from interlock.core.settings import Settings
+from interlock.core.settings import ConnectionSettings, Settings
 
 
 class Side(enum.Enum):
@@ -30,6 +30,12 @@ class Side(enum.Enum):
 
 
 # ---------------------------------------------------------------- events
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """A client has connected; ``local`` when it is on this machine. The first event of a session that wants it."""
+
+    local: bool
 
 
 class DataReceived(msgspec.Struct, frozen=True):
@@ -70,12 +76,14 @@ class Authenticated(msgspec.Struct, frozen=True):
     """Answer to ``Authenticate``: the caller is known and may use the connection.
 
     ``search_path`` are the schemas that unqualified names mean on this connection unless the client says otherwise.
-    ``masking`` is what the caller must not see, None when it may see everything.
+    ``masking`` is what the caller must not see, None when it may see everything. ``connection`` is the target's name.
     """
 
     session_id: str
     search_path: tuple[str, ...] = ()
     masking: Masking | None = None
+    connection: str = ""
+    settings: ConnectionSettings | None = None
 
 
 class LoginFailed(msgspec.Struct, frozen=True):
@@ -102,6 +110,20 @@ class TargetConnected(msgspec.Struct, frozen=True):
         return f"TargetConnected(user={self.user!r}, database={self.database!r}, tls_mode={self.tls_mode!r})"
 
 
+class CredentialRevealed(msgspec.Struct, frozen=True):
+    """Answer to ``RevealCredential``: header fields to set and query parameters to add. ``repr`` shows nothing."""
+
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return "CredentialRevealed()"
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """The time of the last ``SetTimer`` is over."""
+
+
 class Decided(msgspec.Struct, frozen=True):
     """Answer to ``Authorize``: one decision for each operation, in order; all are on the ledger."""
 
@@ -109,10 +131,15 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """While ``Authorize`` is answered: an operation waits for people. Both texts are for the client."""
+    """While ``Authorize`` is answered: an operation waits for people. Both texts are for the client.
+
+    ``approval`` is the request's id, ``link`` where it can be answered.
+    """
 
     message: str
     hint: str
+    approval: str = ""
+    link: str = ""
 
 
 class Rehearse(msgspec.Struct, frozen=True):
@@ -156,7 +183,8 @@ class Killed(msgspec.Struct, frozen=True):
 
 
 Event = (
-    DataReceived
+    Connected
+    | DataReceived
     | EofReceived
     | TlsEstablished
     | TlsRefused
@@ -164,6 +192,8 @@ Event = (
     | Authenticated
     | LoginFailed
     | TargetConnected
+    | CredentialRevealed
+    | TimePassed
     | Decided
     | Held
     | Rehearse
@@ -185,10 +215,14 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class StartTls(msgspec.Struct, frozen=True):
-    """Begin TLS with a peer. ``received`` are bytes of the handshake that were already read (direct TLS)."""
+    """Begin TLS with a peer. ``received`` are bytes of the handshake that were already read (direct TLS).
+
+    Towards a client, ``server_name`` is whom to stand in for, with a certificate of the gateway's own authority.
+    """
 
     side: Side
     received: bytes = b""
+    server_name: str = ""
 
 
 class DescribeLogin(msgspec.Struct, frozen=True):
@@ -201,20 +235,46 @@ class Authenticate(msgspec.Struct, frozen=True):
     """Ask who the caller is and whether it may use the connection.
 
     Exactly one of ``token`` (a bearer token) and ``scram_user`` (a user whose SCRAM proof the protocol has verified)
-    is given. ``target`` is ``CONNECTION`` or ``CONNECTION/DATABASE``.
+    is given. ``target`` is ``CONNECTION`` or ``CONNECTION/DATABASE``; or ``host``, as ``name:port``, stands for the
+    connection that has this host name: as its target's when ``by_proxy``, else as the gateway's own. A session may ask
+    again, for another caller or target: what was open before is over then.
     """
 
     target: str
     token: str = ""
     scram_user: str = ""
     application: str = ""
+    host: str = ""
+    by_proxy: bool = False
 
     def __repr__(self) -> str:
         return f"Authenticate(target={self.target!r}, scram_user={self.scram_user!r})"
 
 
 class ConnectTarget(msgspec.Struct, frozen=True):
-    """Open a byte stream to the session's target."""
+    """Open a byte stream to the session's target, at its own address or at that of ``host``, one of its other names.
+
+    ``TargetConnected`` answers, or ``LoginFailed``.
+    """
+
+    host: str = ""
+    port: int = 0
+
+
+class DisconnectTarget(msgspec.Struct, frozen=True):
+    """Close the byte stream to the target. The session goes on, and may open another one."""
+
+
+class RevealCredential(msgspec.Struct, frozen=True):
+    """Ask for what the gateway shows the target with one request. ``stale``: the target did not accept the last one."""
+
+    stale: bool = False
+
+
+class SetTimer(msgspec.Struct, frozen=True):
+    """Send ``TimePassed`` after this time, in place of what was set before; 0: not at all."""
+
+    after_s: float
 
 
 class Authorize(msgspec.Struct, frozen=True):
@@ -312,6 +372,9 @@ Effect = (
     | DescribeLogin
     | Authenticate
     | ConnectTarget
+    | DisconnectTarget
+    | RevealCredential
+    | SetTimer
     | Authorize
     | Rehearsed
     | Compute
