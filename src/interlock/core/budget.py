@@ -288,10 +288,16 @@ class Allowance:
     """
 
     def __init__(
-        self, rows: Purse | None, size: Purse | None, clock: Callable[[], float], refusal: Callable[[], Denial]
+        self,
+        rows: Purse | None,
+        size: Purse | None,
+        clock: Callable[[], float],
+        refusal: Callable[[], Denial],
+        tokens: Purse | None = None,
     ) -> None:
         self._rows = rows
         self._size = size
+        self._tokens = tokens
         self._clock = clock
         self._refusal = refusal
         self._now_s: float = 0.0
@@ -331,6 +337,15 @@ class Allowance:
             if self._size is not None:
                 self._size.pay(size, self._now_s)
         except Exception:  # noqa: BLE001 - fail closed: nothing that can be withheld goes out from here on
+            self._broken = True
+
+    def use_tokens(self, tokens: i64) -> None:
+        """Count what a model used for the answer, which is known only now: it counts even beyond the limit."""
+        self.begin()
+        try:
+            if self._tokens is not None and tokens > 0:
+                self._tokens.pay(tokens, self._now_s)
+        except Exception:  # noqa: BLE001 - fail closed, as above
             self._broken = True
 
     def refusal(self) -> Denial:

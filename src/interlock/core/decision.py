@@ -41,13 +41,15 @@ class BudgetKind(enum.Enum):
     BYTES = "bytes"
     STATEMENTS = "statements"
     DENIALS = "denials"
+    TOKENS = "tokens"
 
 
 class BudgetDemand(msgspec.Struct, frozen=True):
     """An amount up to which one rule does not forbid, for each identity.
 
     ``per`` is the time that it is for as policy has it (``1h``), ``window_s`` the same in seconds; for a whole run they
-    are ``run`` and 0. Once it is spent the rule forbids, saying ``message``, or asks for the ``approval``.
+    are ``run`` and 0. Once it is spent the rule forbids, saying ``message``, or asks for the ``approval``. ``word`` is
+    what policy calls the kind.
     """
 
     rule: str
@@ -57,6 +59,7 @@ class BudgetDemand(msgspec.Struct, frozen=True):
     window_s: float
     message: str = ""
     approval: ApprovalDemand | None = None
+    word: str = ""
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -83,7 +86,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     ``denial`` wins over ``hold``; with neither, the operation is permitted by ``rules``, as long as none of the
     ``budgets`` is spent. They count for a hold as well. ``budgeted`` has for each of them the first access that it is
-    about.
+    about. ``noun`` is the meaning's.
     """
 
     policy: str
@@ -92,3 +95,4 @@ class Verdict(msgspec.Struct, frozen=True):
     hold: Hold | None = None
     budgets: tuple[BudgetDemand, ...] = ()
     budgeted: tuple[str, ...] = ()
+    noun: str = "statement"

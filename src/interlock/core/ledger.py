@@ -115,7 +115,8 @@ class OperationDecided(Record, frozen=True, tag="operation.decided"):
 class OperationCompleted(Record, frozen=True, tag="operation.completed"):
     """What the target answered to one operation: status, its own completion word, counts. Never a value.
 
-    ``masked_values`` counts what was masked in the answer, ``found`` what content detection found, by class.
+    ``masked_values`` counts what was masked in the answer, ``found`` what content detection found, by class, and
+    ``tokens`` what a model used.
     """
 
     session: str
@@ -127,6 +128,7 @@ class OperationCompleted(Record, frozen=True, tag="operation.completed"):
     bytes_sent: int
     masked_values: int = 0
     found: tuple[tuple[str, int], ...] = ()
+    tokens: int = 0
 
 
 class RecordingStored(Record, frozen=True, tag="recording.stored"):

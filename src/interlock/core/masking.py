@@ -89,8 +89,9 @@ class Masking(msgspec.Struct, frozen=True, eq=False):
     ``reviewed`` are routines (``schema.name``) that the operator vouches for. ``key`` is secret: it keys hashes and
     tokens of this connection. ``show_notifications`` lets payloads of other sessions' NOTIFY through. ``documents``
     has, by ``schema.relation.column``, the JSON Pointers (RFC 6901) at which a masked JSON column is masked; without
-    them it is as a whole. ``fields`` has the masks of fields in HTTP bodies by selector: ``email`` is that name at any
-    depth, ``/customer/contacts/*/email`` a path from the root in which ``*`` is any name or element.
+    them it is as a whole. ``fields`` has what is masked in bodies of HTTP, by selector: ``email`` is a key at any
+    depth, ``/customer/contacts/*/email`` a path from the root, and ``ANY_NAME`` every value; of several masks on a
+    value the strongest counts.
     """
 
     version: str

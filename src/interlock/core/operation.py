@@ -26,6 +26,16 @@ class ResourceKind(enum.Enum):
     ROLE = "Role"
     SETTING = "Setting"
     SERVER_FILE = "ServerFile"
+    ENDPOINT = "Endpoint"
+    """A named path template of an HTTP connection."""
+    HOST = "Host"
+    """The far end of a tunnel that the gateway does not look into."""
+    GRAPHQL_FIELD = "GraphqlField"
+    TOOL = "Tool"
+    """A tool of an MCP server."""
+    MODEL = "Model"
+    HOSTED_TOOL = "HostedTool"
+    """A tool that the model's provider runs itself."""
     GATEWAY = "Gateway"
     """The gateway itself; it is in no connection."""
 
@@ -46,13 +56,16 @@ class Access(msgspec.Struct, frozen=True):
 
 Facts = Mapping[str, object]
 NO_FACTS: Facts = MappingProxyType({})
+HTTP_PARTS = frozenset({"http", "graphql", "mcp", "model"})
+"""Keys of facts that are mappings of their own: what is known of an operation that came over HTTP."""
 
 
 class Meaning(msgspec.Struct, frozen=True, eq=False):
     """The parsed meaning of one request; compared by identity so that it can key a cache cheaply.
 
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
-    of the Cedar context. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
+    of the Cedar context: flat ones ``sql``, those under ``http``, ``graphql``, ``mcp`` and ``model`` the parts of these
+    names. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
     says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is given only to whom policy
     does not deny the request anyway; ``refusal_position`` is then the character, from 1, that it is about (0: none).
     """
@@ -63,6 +76,11 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
     refusal: str | None = None
     refusal_code: str = ""
     refusal_position: int = 0
+
+    @property
+    def noun(self) -> str:
+        """What sentences call the operation."""
+        return "statement" if HTTP_PARTS.isdisjoint(self.facts) else "request"
 
 
 class Phase(enum.Enum):
@@ -137,3 +155,5 @@ class Outcome(msgspec.Struct, frozen=True):
     """Values that were masked: rows times masked columns that they show, and values that content detection masked."""
     found: tuple[tuple[str, int], ...] = ()
     """What content detection found, by class."""
+    tokens: int = 0
+    """Tokens that a model used for it, by the model's own count; 0 when it says none."""

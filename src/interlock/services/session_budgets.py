@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 _KEPT_ACCOUNTS = 256
 _MAX_OWN_WINDOWS = 4096
-_MAX_LEASES = {BudgetKind.ROWS: 4096, BudgetKind.BYTES: 4 << 20, BudgetKind.STATEMENTS: 256}
+_MAX_LEASES = {BudgetKind.ROWS: 4096, BudgetKind.BYTES: 4 << 20, BudgetKind.STATEMENTS: 256, BudgetKind.TOKENS: 4096}
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -37,6 +37,7 @@ class Account:
         self.rows = purses[BudgetKind.ROWS]
         self.size = purses[BudgetKind.BYTES]
         self.statements = purses[BudgetKind.STATEMENTS]
+        self.tokens = purses[BudgetKind.TOKENS]
         self._purses = [(kind, purse) for kind, purse in purses.items() if purse is not None]
         self._denials = [session.window(budgets[place]) for place in self._places[BudgetKind.DENIALS]]
 
@@ -136,10 +137,10 @@ class SessionBudgets:
         account = self._account(verdict.budgets, approved)
         if account.statements is not None and statements:
             account.statements.pay(statements, self._budgets.now_s())
-        if account.rows is None and account.size is None:
+        if account.rows is None and account.size is None and account.tokens is None:
             return None
         refusal = functools.partial(self._stopped, verdict, account)
-        return Allowance(account.rows, account.size, self._budgets.now_s, refusal)
+        return Allowance(account.rows, account.size, self._budgets.now_s, refusal, account.tokens)
 
     def note_denial(self, limits: Sequence[tuple[float, int]]) -> None:
         """Count a denial for each of these times in seconds, 0 for the run, with the least limit that there is for it.
@@ -194,16 +195,16 @@ class SessionBudgets:
         for kind in {verdict.budgets[one.place].kind for one in spent}:
             self._budgets.counts.stopped[kind] += 1
         decision = when_spent(verdict, spent)
-        return decision if isinstance(decision, Denial) else _asks_from_here_on(decision)
+        return decision if isinstance(decision, Denial) else _asks_from_here_on(decision, verdict.noun)
 
 
-def _asks_from_here_on(hold: Hold) -> Denial:
+def _asks_from_here_on(hold: Hold, noun: str) -> Denial:
     """What an answer is told that is stopped where people would be asked."""
     groups = ", ".join(sorted({demand.group for demand in hold.demands}))
     return Denial(
         DenialReason.BUDGET_SPENT,
         hold.message,
-        f"Sent again, the statement waits for an approval by {groups}.",
+        f"Sent again, the {noun} waits for an approval by {groups}.",
         hold.access,
         tuple(demand.rule for demand in hold.demands),
         hold.policy,

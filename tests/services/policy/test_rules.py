@@ -359,7 +359,7 @@ class TestRefusedRules:
         [
             'permit (principal, action == Action::"slect", resource);',
             'permit (principal, action == Action::"read", resource);',
-            'permit (principal, action == Action::"http-get", resource);',
+            'permit (principal, action == Action::"http-get", resource == Table::"pg/app/public/users");',
             'permit (principal, action, resource in Group::"x");',
             'permit (principal in Tag::"x", action, resource);',
             'permit (principal, action, resource) when { principal.owner == "x" };',

@@ -58,6 +58,7 @@ class OperationItem(msgspec.Struct, frozen=True):
     rows: int = 0
     masked_values: int = 0
     found: dict[str, int] = {}
+    tokens: int = 0
 
 
 class OperationPage(msgspec.Struct, frozen=True):

@@ -175,6 +175,7 @@ class SessionGuard:
                 outcome.bytes_sent,
                 outcome.masked_values,
                 outcome.found,
+                outcome.tokens,
             )
         )
 

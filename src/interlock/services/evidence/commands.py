@@ -202,6 +202,7 @@ def _operation(view: OperationView) -> OperationItem:
         rows=completed.rows,
         masked_values=completed.masked_values,
         found=dict(completed.found),
+        tokens=completed.tokens,
     )
 
 

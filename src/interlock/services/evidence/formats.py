@@ -48,6 +48,7 @@ def operation_fields(view: OperationView) -> dict[str, object]:
         "rows": completed.rows if completed else None,
         "masked_values": completed.masked_values if completed else None,
         "found": dict(completed.found) if completed else None,
+        "tokens": completed.tokens if completed else None,
     }
 
 

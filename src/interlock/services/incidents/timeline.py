@@ -73,7 +73,8 @@ def _opened(record: SessionOpened) -> tuple[str, str]:
 def _completed(record: OperationCompleted) -> tuple[str, str]:
     outcome = record.tag or record.code or record.status
     masked = f", {record.masked_values} masked values" if record.masked_values else ""
-    return "", f"#{record.number} {record.status}: {outcome}, {record.rows} rows, {record.bytes_sent} bytes{masked}"
+    counts = f"{record.rows} rows, {record.bytes_sent} bytes" + (f", {record.tokens} tokens" if record.tokens else "")
+    return "", f"#{record.number} {record.status}: {outcome}, {counts}{masked}"
 
 
 def _closed(record: SessionClosed) -> tuple[str, str]:

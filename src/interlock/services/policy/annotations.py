@@ -21,7 +21,8 @@ _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
 _MAX_BUDGET_S = 31 * 86400
 _MAX_BUDGETS = 8
 _RUN = "run"
-_BUDGET = re.compile(r"(rows|bytes|statements|denials)=([1-9][0-9]{0,14}) per ([1-9][0-9]{0,5}[smhd]|run)", re.ASCII)
+_KINDS = {kind.value: kind for kind in BudgetKind} | {"requests": BudgetKind.STATEMENTS}
+_BUDGET = re.compile(rf"({'|'.join(_KINDS)})=([1-9][0-9]{{0,14}}) per ([1-9][0-9]{{0,5}}[smhd]|run)", re.ASCII)
 _MASKS = {kind.word: kind for kind in MaskKind if kind is not MaskKind.FORBID}
 _PREDICATES = {predicates.word: predicates for predicates in Predicates}
 
@@ -42,6 +43,7 @@ def _approvals(text: str) -> int | None:
 class Amount(msgspec.Struct, frozen=True):
     """One part of a ``@budget``; see ``core.decision.BudgetDemand``."""
 
+    word: str
     kind: BudgetKind
     limit: int
     per: str
@@ -60,7 +62,7 @@ def _amount(text: str) -> Amount | None:
     if match is None:
         return None
     window_s = 0.0 if match[3] == _RUN else duration_s(match[3], _MAX_BUDGET_S)
-    return None if window_s is None else Amount(BudgetKind(match[1]), int(match[2]), match[3], window_s)
+    return None if window_s is None else Amount(match[1], _KINDS[match[1]], int(match[2]), match[3], window_s)
 
 
 class Annotation(msgspec.Struct, frozen=True):
@@ -87,8 +89,8 @@ ANNOTATIONS: Mapping[str, Annotation] = {
     "mask": Annotation("one of " + ", ".join(_MASKS), lambda text: text in _MASKS),
     "self_approval": Annotation('"allow"', lambda text: text == "allow", needs="approval"),
     "budget": Annotation(
-        "such as rows=10000 per 1h, bytes=50000000 per 1h: rows, bytes, statements or denials, per 90s, 10m, 1h, 1d "
-        f"(at most 31d) or run; at most {_MAX_BUDGETS}, none twice for the same time",
+        "such as rows=10000 per 1h, bytes=50000000 per 1h: rows, bytes, statements (or requests), tokens or "
+        f"denials, per 90s, 10m, 1h, 1d (at most 31d) or run; at most {_MAX_BUDGETS}, none twice for the same time",
         lambda text: bool(amounts(text)),
     ),
     "predicates": Annotation("one of " + ", ".join(_PREDICATES), lambda text: text in _PREDICATES, needs="mask"),
@@ -137,6 +139,7 @@ def budget_demands(annotations: Mapping[str, str]) -> tuple[BudgetDemand, ...]:
             window_s=amount.window_s,
             message=annotations.get("message", ""),
             approval=approval_demand(annotations),
+            word=amount.word,
         )
         for amount in amounts(annotations.get("budget", ""))
     )

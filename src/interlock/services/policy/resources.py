@@ -18,6 +18,8 @@ _BAD_ESCAPE = re.compile(r"%(?!25|2F)")
 _CATALOGUE = ("Connection", "Database", "Schema")
 COLUMN = (*_CATALOGUE, "Table", "Column")
 """Entity types from the connection down to a column."""
+FIELD = ("Connection", "Field")
+"""Entity types from the connection down to a field of bodies."""
 
 LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
     ResourceKind.CONNECTION: ("Connection",),
@@ -28,11 +30,17 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
     ResourceKind.ROLE: ("Connection", "Role"),
     ResourceKind.SETTING: ("Connection", "Setting"),
     ResourceKind.SERVER_FILE: ("Connection", "ServerFile"),
+    ResourceKind.ENDPOINT: ("Connection", "Endpoint"),
+    ResourceKind.HOST: ("Connection", "Host"),
+    ResourceKind.GRAPHQL_FIELD: ("Connection", "GraphqlField"),
+    ResourceKind.TOOL: ("Connection", "Tool"),
+    ResourceKind.MODEL: ("Connection", "Model"),
+    ResourceKind.HOSTED_TOOL: ("Connection", "HostedTool"),
     ResourceKind.GATEWAY: ("Gateway",),
 }
 """Entity types from the connection down to a resource of each kind; a path has one component for each."""
 
-LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN)}
+LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN, FIELD)}
 
 TAGGED = COLUMN
 """Entity types that tag patterns apply to, by the number of components in the pattern."""

@@ -1,7 +1,8 @@
 """How rules bear on ``reveal``: whether a value may be seen in an answer.
 
-Reading implies revealing unless a forbid says otherwise; a permit says nothing here. ``reveal`` is asked of columns and
-detectors, once for as long as policy and catalogue stay as they are, so the answer must not hang on time or statement.
+Reading implies revealing unless a forbid says otherwise; a permit says nothing here. ``reveal`` is asked of columns,
+fields and detectors, once for as long as policy and catalogue stay as they are, so the answer must not hang on time or
+statement.
 """
 
 import enum
@@ -10,13 +11,13 @@ from collections.abc import Iterator
 from cedarpy import pst
 
 from interlock.core.masking import ColumnMask, MaskKind, Predicates
-from interlock.services.policy.tree import STATEMENT, TIME, context_read, types_named
+from interlock.services.policy.tree import OPERATION, TIME, context_read, types_named
 
 REVEAL = pst.EntityUid(pst.EntityType("Action"), "reveal")
-REVEALED = frozenset({"Column", "Detector"})
+REVEALED = frozenset({"Column", "Field", "Detector"})
 """The entity types that ``reveal`` is asked of."""
 
-_UNSTEADY = TIME | STATEMENT
+_UNSTEADY = TIME | OPERATION
 _BY_OPERATION = frozenset({"approval", "budget"})
 """Annotations that soften a rule for one operation and not for another."""
 

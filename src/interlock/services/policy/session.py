@@ -96,7 +96,7 @@ class SessionPolicy:
             except UnresolvedName:
                 continue
         found = {finding.access: finding for finding in self._ask(resources, meaning, now_s)}
-        return tuple(found.get(access) or self._unresolved(access) for access in accesses)
+        return tuple(found.get(access) or self._unresolved(access, meaning.noun) for access in accesses)
 
     def masking(self, catalogue: Catalogue, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
         """What is masked for this principal in this database, None when nothing is. The last answer is kept.
@@ -130,13 +130,13 @@ class SessionPolicy:
                 return self._denied(wording.unsupported(meaning.refusal, self.version))
             count = len(distinct_accesses(meaning))
             if count > MAX_ACCESSES:
-                return self._denied(wording.too_many(count, MAX_ACCESSES, self.version))
-            verdict = self._strictest(self.examine(meaning, now_s))
+                return self._denied(wording.too_many(count, MAX_ACCESSES, self.version, meaning.noun))
+            verdict = self._strictest(self.examine(meaning, now_s), meaning.noun)
             if verdict.denial is None and meaning.refusal is not None:
                 code, position = meaning.refusal_code, meaning.refusal_position
                 return self._denied(wording.unsupported(meaning.refusal, self.version, code, position))
             if verdict.denial is not None and "error" in meaning.facts:
-                return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"])))
+                return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"]), meaning.noun))
             return verdict
         except Exception:  # noqa: BLE001 - fail closed: whatever broke, the answer is no
             return self._denied(wording.broken("this request", (), self.version))
@@ -154,9 +154,9 @@ class SessionPolicy:
         again = [request for request, answer in zip(requests, answers, strict=True) if evaluator.softened(answer)]
         permits = iter(evaluator.ask(again, asked, permits_only=True) if again else ())
         for access, answer in zip(resources, answers, strict=True):
-            yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None)
+            yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None, meaning.noun)
 
-    def _finding(self, access: Access, answer: Answer, permits: Answer | None) -> Finding:
+    def _finding(self, access: Access, answer: Answer, permits: Answer | None, noun: str) -> Finding:
         line = self._line(access)
         failed = answer.failed if permits is None else permits.failed
         if failed is not None:
@@ -165,7 +165,7 @@ class SessionPolicy:
             return Finding(access, line, Outcome.ALLOW, answer.rules)
         if permits is not None and permits.allowed:
             return self._softened(access, line, answer.rules, permits.rules)
-        return self._refused(access, line, answer)
+        return self._refused(access, line, answer, noun)
 
     def _softened(self, access: Access, line: str, forbids: tuple[str, ...], permits: tuple[str, ...]) -> Finding:
         rules = self._evaluator.rules
@@ -174,25 +174,25 @@ class SessionPolicy:
         made_by = tuple(sorted((*forbids, *permits)))
         return Finding(access, line, outcome, made_by, demands, budgets=self._evaluator.budgets(forbids))
 
-    def _refused(self, access: Access, line: str, answer: Answer) -> Finding:
+    def _refused(self, access: Access, line: str, answer: Answer, noun: str) -> Finding:
         forbids = tuple(rule for rule in answer.rules if not self._evaluator.rules[rule].softens_operations)
         if forbids:
-            denial = wording.forbidden(line, forbids, self._messages(forbids), self.version)
+            denial = wording.forbidden(line, forbids, self._messages(forbids), self.version, noun)
         else:
             view = self._viewpoint
             denial = wording.no_permit(view.principal, line, access, view.connection, self.version)
         return Finding(access, line, Outcome.DENY, forbids, denial=denial)
 
-    def _unresolved(self, access: Access) -> Finding:
+    def _unresolved(self, access: Access, noun: str) -> Finding:
         line = self._line(access)
-        return Finding(access, line, Outcome.DENY, denial=wording.unresolved(line, self.version))
+        return Finding(access, line, Outcome.DENY, denial=wording.unresolved(line, self.version, noun))
 
-    def _strictest(self, findings: Sequence[Finding]) -> Verdict:
+    def _strictest(self, findings: Sequence[Finding], noun: str) -> Verdict:
         outcome = max(finding.outcome for finding in findings)
         if outcome is not Outcome.DENY:
             budgets, budgeted = self._budgets(findings)
             hold = self._held(findings) if outcome is Outcome.HOLD else None
-            return Verdict(self.version, _rules(findings), None, hold, budgets, budgeted)
+            return Verdict(self.version, _rules(findings), None, hold, budgets, budgeted, noun)
         denied = [finding for finding in findings if finding.outcome is Outcome.DENY]
         worst = min((finding.denial for finding in denied if finding.denial), key=lambda d: _GRAVITY.index(d.reason))
         return self._denied(msgspec.structs.replace(worst, rules=_rules(denied)))

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from cedarpy import pst
 
+from interlock.core.operation import HTTP_PARTS
+
 TIME = frozenset({"now", "hour", "weekday"})
-STATEMENT = frozenset({"sql"})
+OPERATION = HTTP_PARTS | {"sql"}
 CLIENT = frozenset({"client", "trace"})
 """Attributes of the context, by what they depend on."""
 
@@ -38,7 +40,7 @@ def context_read(policy: pst.Template) -> frozenset[str]:
         for node in walk(policy)
         if isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == _CONTEXT
     ]
-    return frozenset(attributes) if len(attributes) == uses else TIME | STATEMENT | CLIENT
+    return frozenset(attributes) if len(attributes) == uses else TIME | OPERATION | CLIENT
 
 
 def types_named(policy: pst.Template) -> frozenset[str]:

@@ -15,7 +15,13 @@ from interlock.services.policy.resources import Resource, TagSource, entities
 from interlock.services.policy.schema import action_entities
 
 _SQL_FACTS: Facts = {"verb": "", "has_where": False, "tables": (), "functions": (), "statements": 1}
-"""What a rule reads of a statement about which a protocol says less."""
+_HTTP_FACTS: Mapping[str, Facts] = {
+    "http": {"method": "", "path": "", "host": "", "content_type": "", "query": (), "fields": (), "body": ()},
+    "graphql": {"operation": "", "fields": ()},
+    "mcp": {"method": "", "tool": "", "arguments": ()},
+    "model": {"name": "", "tools": (), "stored_prompt": False, "stream": False},
+}
+"""What a rule reads of an operation about which a protocol says less, for each part of the context."""
 
 
 class ClientFacts(msgspec.Struct, frozen=True):
@@ -57,9 +63,7 @@ class Viewpoint:
             "trace": self.client.trace,
             "client": {"address": self.client.address, "application": self.client.application},
         }
-        if facts:
-            context["sql"] = {name: facts.get(name, default) for name, default in _SQL_FACTS.items()}
-        return msgspec.json.encode(context).decode()
+        return msgspec.json.encode(context | _parts(facts)).decode()
 
     def entities(self, resources: Iterable[Resource], tags: TagSource) -> cedarpy.Entities:
         """The principal, the actions, and these resources with all that they are in. Raises what Cedar raises."""
@@ -68,6 +72,18 @@ class Viewpoint:
     @functools.cached_property
     def _known(self) -> cedarpy.Entities:
         return action_entities().with_added_json_str(json.dumps([_principal_entity(self.principal)]))
+
+
+def _parts(facts: Facts) -> dict[str, object]:
+    """The parts of the context that say what is asked for; none for a question without facts."""
+    given = {part: facts[part] for part in _HTTP_FACTS if part in facts}
+    if not given:
+        return {"sql": _filled(facts, _SQL_FACTS)} if facts else {}
+    return {part: _filled(said, _HTTP_FACTS[part]) for part, said in given.items() if isinstance(said, Mapping)}
+
+
+def _filled(said: Facts, defaults: Facts) -> dict[str, object]:
+    return {name: said.get(name, default) for name, default in defaults.items()}
 
 
 def _principal_entity(who: Principal) -> dict[str, Any]:

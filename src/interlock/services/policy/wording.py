@@ -25,6 +25,12 @@ _NOUNS = {
     ResourceKind.ROLE: "role",
     ResourceKind.SETTING: "setting",
     ResourceKind.SERVER_FILE: "server file",
+    ResourceKind.ENDPOINT: "endpoint",
+    ResourceKind.HOST: "host",
+    ResourceKind.GRAPHQL_FIELD: "GraphQL field",
+    ResourceKind.TOOL: "tool",
+    ResourceKind.MODEL: "model",
+    ResourceKind.HOSTED_TOOL: "hosted tool",
     ResourceKind.GATEWAY: "gateway",
 }
 
@@ -57,13 +63,13 @@ def no_permit(who: Principal, line: str, access: Access, connection: str, policy
     )
 
 
-def forbidden(line: str, rules: tuple[str, ...], messages: Sequence[str], policy: str) -> Denial:
+def forbidden(line: str, rules: tuple[str, ...], messages: Sequence[str], policy: str, noun: str) -> Denial:
     said = " ".join(messages)
     return Denial(
         DenialReason.FORBIDDEN,
         f"{quoted(rules).capitalize()} {'forbids' if len(rules) == 1 else 'forbid'} {line}"
         + (f": {said}" if said else "."),
-        "The same statement will be refused again as long as the rule is in force.",
+        f"The same {noun} will be refused again as long as the rule is in force.",
         line,
         rules,
         policy,
@@ -82,35 +88,35 @@ def broken(line: str, rules: tuple[str, ...], policy: str) -> Denial:
     )
 
 
-def unresolved(line: str, policy: str) -> Denial:
+def unresolved(line: str, policy: str, noun: str) -> Denial:
     return Denial(
         DenialReason.POLICY_ERROR,
         f"It is not known which object is meant by {line}, so it is refused.",
-        "Write the name with its schema, as in public.users.",
+        "Write the name with its schema, as in public.users." if noun == "statement" else "Send it in another form.",
         line,
         (),
         policy,
     )
 
 
-def not_understood(denial: Denial, error: str) -> Denial:
+def not_understood(denial: Denial, error: str, noun: str) -> Denial:
     """The denial of a text that no parser understands, which is most often a slip of the pen.
 
     Parsers quote the text at fault behind "at or near"; that part is left out, as it may hold a value.
     """
     return msgspec.structs.replace(
         denial,
-        message=f"The statement was not understood ({printable(error.partition(' at or near ')[0])}), "
+        message=f"The {noun} was not understood ({printable(error.partition(' at or near ')[0])}), "
         "and no rule permits what cannot be judged.",
-        hint="Correct the statement and send it again.",
+        hint=f"Correct the {noun} and send it again.",
     )
 
 
-def too_many(count: int, limit: int, policy: str) -> Denial:
+def too_many(count: int, limit: int, policy: str, noun: str) -> Denial:
     return Denial(
         DenialReason.UNSUPPORTED,
-        f"The statement has {count} different accesses; at most {limit} can be decided at once.",
-        "Split it into several statements.",
+        f"The {noun} has {count} different accesses; at most {limit} can be decided at once.",
+        f"Split it into several {noun}s.",
         policy=policy,
     )
 
@@ -133,7 +139,7 @@ def held(
 
 def amount(demand: BudgetDemand) -> str:
     """``10000 rows per 1h``."""
-    return f"{demand.limit} {demand.kind.value} per {demand.per}"
+    return f"{demand.limit} {demand.word or demand.kind.value} per {demand.per}"
 
 
 def budget_in_words(demand: BudgetDemand) -> str:

@@ -164,6 +164,7 @@ def _completed(session: str, item: OperationItem) -> OperationCompleted | None:
         bytes_sent=0,
         masked_values=item.masked_values,
         found=tuple(item.found.items()),
+        tokens=item.tokens,
     )
 
 
