@@ -8,11 +8,14 @@ the end of a path makes no difference, as it makes none to most servers.
 Paths are canonical ones (``wire.targets``); nothing in here decodes or normalises.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 _ONE: Final = "{}"
 _REST: Final = "**"
+_TEXT: Final = re.compile(r"[^{}*/]+")
+_PARAMETER: Final = re.compile(r"\{[^{}*/]+\}")
 
 
 class Endpoints:
@@ -56,22 +59,11 @@ def _steps(name: str, template: str) -> list[str]:
     """The segments of a template, with one spelling for what stands for others."""
     if not template.startswith("/"):
         raise ValueError(f"endpoint {name}: a path begins with a slash: {template}")
-    steps = [_ONE if _is_parameter(part) else part for part in segments(template)]
-    if _REST in steps[:-1]:
-        raise ValueError(f"endpoint {name}: ** stands at the end only: {template}")
-    for step in steps:
-        if step not in (_ONE, _REST) and (not step or any(sign in step for sign in "{}*")):
+    parts = segments(template)
+    for left, part in enumerate(parts, 1 - len(parts)):
+        if not (_TEXT.fullmatch(part) or _PARAMETER.fullmatch(part) or (part == _REST and left == 0)):
             raise ValueError(f"endpoint {name}: a segment is text, {{name}}, or ** at the end: {template}")
-    return steps
-
-
-def _is_parameter(segment: str) -> bool:
-    return (
-        len(segment) > 2
-        and segment[0] == "{"
-        and segment[-1] == "}"
-        and not any(sign in segment[1:-1] for sign in "{}*")
-    )
+    return [_ONE if _PARAMETER.fullmatch(part) else part for part in parts]
 
 
 def _find(node: _Node, parts: list[str], at: int) -> str | None:

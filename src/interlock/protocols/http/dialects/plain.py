@@ -1,0 +1,179 @@
+"""Plain HTTP: a request is its method on a named endpoint, with the fields of its body where it is JSON or a form.
+
+What would make the target take a request for another one is refused: a method that the query or the body gives, a body
+that is not what it is declared to be.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from interlock.core.denial import Denial
+from interlock.core.masking import Masking
+from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.settings.http import HttpTarget
+from interlock.protocols.http.dialects.base import AnswerFilter, Headers, Reading, Reply, Request, ResponseHead
+from interlock.protocols.http.dialects.endpoints import Endpoints
+from interlock.protocols.http.dialects.form_facts import form_facts, multipart_facts
+from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected, json_facts
+
+ACTIONS: Final[Mapping[str, str]] = {
+    method: f"http-{method.lower()}" for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+}
+OTHER_ACTION: Final = "http-other"
+MAX_CACHED: Final = 2000
+MAX_CACHED_BODY_BYTES: Final = 4096
+
+_JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.-]+\+json)")
+_FORM: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/form-data"
+_UNDECLARED: Final = ("", "text/plain", "application/octet-stream")
+"""Some servers read JSON whatever it is declared to be; these declare nothing else."""
+_OVERRIDES: Final = frozenset({"_method", "x_http_method_override", "x_http_method", "x_method_override"})
+
+
+class PlainDialect:
+    """Implements ``Dialect``. Meanings are remembered, so that equal short requests give the identical one."""
+
+    def __init__(self, target: HttpTarget) -> None:
+        """Raises ``ValueError`` for endpoints that contradict one another."""
+        self._endpoints = Endpoints({name: endpoint.path for name, endpoint in target.endpoints.items()})
+        self._templates = {name: endpoint.path for name, endpoint in target.endpoints.items()}
+        self._known: OrderedDict[tuple[object, ...], Meaning] = OrderedDict()
+
+    def wants_body(self, request: Request) -> bool:
+        kind = request.content_type
+        return is_json(kind) or kind in (_FORM, _MULTIPART) or kind in _UNDECLARED
+
+    def read(self, request: Request, masking: Masking | None) -> Reading:
+        return Reading(self.meaning(request))
+
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+        return None
+
+    def answer(
+        self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
+    ) -> AnswerFilter | None:
+        return None
+
+    def meaning(self, request: Request) -> Meaning:
+        """What the request means; of those with long bodies each has a meaning of its own."""
+        if request.body is not None and len(request.body) > MAX_CACHED_BODY_BYTES:
+            return self._read(request)
+        key = _key(request)
+        meaning = self._known.get(key)
+        if meaning is None:
+            meaning = self._known[key] = self._read(request)
+            if len(self._known) > MAX_CACHED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return meaning
+
+    def _read(self, request: Request) -> Meaning:
+        endpoint = self._endpoints.find(request.path)
+        shown = request.method if endpoint is None else f"{request.method} {self._templates[endpoint]}"
+        accesses = (self._access(request, endpoint),)
+        try:
+            body = body_facts(request)
+            refusal = _override(request.query_keys, body)
+        except BodyRejected as error:
+            body, refusal = NO_BODY, str(error)
+        return Meaning(shown, accesses, {"http": http_facts(request, body)}, refusal)
+
+    def _access(self, request: Request, endpoint: str | None) -> Access:
+        action = "http-websocket" if asks_for_websocket(request.headers) else action_of(request.method)
+        if endpoint is None:
+            return Access(action, ResourceKind.CONNECTION)
+        return Access(action, ResourceKind.ENDPOINT, (endpoint,))
+
+
+def action_of(method: str) -> str:
+    """The action of policy that a method is; methods are case-sensitive (RFC 9110, 9.1)."""
+    return ACTIONS.get(method, OTHER_ACTION)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a media type, in lower case, is one of JSON (RFC 6839, 3.1)."""
+    return _JSON.fullmatch(content_type) is not None
+
+
+def asks_for_websocket(headers: Headers) -> bool:
+    """Whether the request offers to go on as WebSocket (RFC 6455, 4.1)."""
+    return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers)
+
+
+def body_facts(request: Request) -> BodyFacts:
+    """What policy can read of the body, as far as it is held. Raises ``BodyRejected``."""
+    kind, body = request.content_type, request.body
+    if body is None:
+        if request.has_body and (is_json(kind) or kind == _FORM):
+            raise BodyRejected("The body is longer than what is read before a decision; send less at once.")
+        return NO_BODY
+    if kind == _FORM:
+        return form_facts(body)
+    if kind == _MULTIPART:
+        return multipart_facts(body, header(request.headers, b"content-type"))
+    if not body:
+        return NO_BODY
+    if is_json(kind):
+        return json_facts(body)
+    return _facts_if_json(body)
+
+
+def _facts_if_json(body: bytes) -> BodyFacts:
+    """The facts of what may be JSON without being declared so; none when it is something else."""
+    if body.lstrip()[:1] not in (b"{", b"["):
+        return NO_BODY
+    try:
+        return json_facts(body)
+    except BodyRejected:
+        return NO_BODY
+
+
+def header(headers: Headers, name: bytes) -> bytes:
+    """The first value of a header, empty without it."""
+    return next((value for known, value in headers if known == name), b"")
+
+
+def http_facts(request: Request, body: BodyFacts) -> Mapping[str, object]:
+    """What policy reads as ``context.http``."""
+    return {
+        "method": request.method,
+        "path": request.path,
+        "host": request.host,
+        "content_type": request.content_type,
+        "query": tuple(sorted(set(request.query_keys))),
+        "fields": body.fields,
+        "body": body.values,
+    }
+
+
+def _override(query_keys: Iterable[str], body: BodyFacts) -> str | None:
+    """Why not, when a parameter would make some servers take the request for one with another method."""
+    for name in (*query_keys, *(field[1:] for field in body.fields)):
+        if _as_php_reads(name) in _OVERRIDES:
+            return f"The parameter {name[:64]!r} would change the method of the request; use the method itself."
+    return None
+
+
+def _as_php_reads(name: str) -> str:
+    """A parameter's name as PHP has it, the server that is the freest with names."""
+    cut = name.lstrip(" ").partition("\0")[0]
+    return re.sub(r"[ .\[-]", "_", cut).lower()
+
+
+def _key(request: Request) -> tuple[object, ...]:
+    """Everything that ``PlainDialect._read`` looks at."""
+    return (
+        request.method,
+        request.path,
+        request.query_keys,
+        request.content_type,
+        request.host,
+        request.has_body,
+        request.body,
+        asks_for_websocket(request.headers),
+        header(request.headers, b"content-type") if request.content_type == _MULTIPART else b"",
+    )

@@ -1,0 +1,18 @@
+"""The API languages that the gateway reads, by the word that a connection's settings have for each."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from interlock.core.settings.http import HttpApi, HttpTarget
+from interlock.protocols.http.dialects.base import Dialect
+from interlock.protocols.http.dialects.plain import PlainDialect
+
+DIALECTS: Mapping[HttpApi, Callable[[HttpTarget], Dialect]] = MappingProxyType({HttpApi.HTTP: PlainDialect})
+
+
+def new_dialect(target: HttpTarget) -> Dialect:
+    """The dialect of one connection, for all of its clients.
+
+    Raises ``ValueError`` with what is wrong in the connection's settings.
+    """
+    return DIALECTS[target.api](target)
