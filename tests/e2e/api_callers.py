@@ -10,7 +10,7 @@ import msgspec
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from interlock.core.administration import Command, Permission
+from interlock.core.administration import AddConnection, Command, Permission
 from interlock.core.administration.requests import CommandRequest, request_of
 from tests.servers.api import ApiClient
 from tests.servers.gateway import GatewayServer
@@ -68,6 +68,8 @@ def example_command(kind: type[Command[Any]]) -> Command[Any]:
     (reference,), schemas = msgspec.json.schema_components([kind])
     fields = _example(reference, schemas)
     fields.pop("command")
+    if kind is AddConnection:  # what it needs depends on the protocol
+        fields["settings"] = {"protocol": "postgres", "host": "db.invalid", "databases": ["app"], "user": "app"}
     command: Command[Any] = msgspec.convert(fields, kind)
     return command
 

@@ -1,6 +1,7 @@
 """The data directory and the services that work with or without a running gateway."""
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from interlock.adapters.bundle_shelf import BundleShelf
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.credentials import Vault
+from interlock.adapters.interception_authority import InterceptionAuthority, open_interception_authority
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
 from interlock.adapters.postgres_activity import PostgresActivity
@@ -44,6 +46,7 @@ from interlock.services.evidence.archive import EvidenceArchive, Transcriber
 from interlock.services.incidents.bundling import Bundling
 from interlock.services.incidents.reading import IncidentReader
 from interlock.services.incidents.room import IncidentRoom
+from interlock.services.interception_room import InterceptionRoom
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
 from interlock.services.lock_exemptions import Exemptions
@@ -88,6 +91,11 @@ class Node:
             self.settings.approvals,
             self.identities.find,
         )
+
+    @functools.cached_property
+    def interception_authority(self) -> InterceptionAuthority:
+        """Made when there is none. Raises ``ConfigurationError``."""
+        return open_interception_authority(self.data_dir, self.settings.gateway.node, self.clock)
 
     def _open_ledger(self) -> FileLedger:
         gateway = self.settings.gateway
@@ -142,7 +150,7 @@ class Node:
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
             authority=authority,
-            rooms=(stopping.room, *rooms),
+            rooms=(stopping.room, InterceptionRoom(lambda: self.interception_authority), *rooms),
         )
 
     def incidents(

@@ -1,7 +1,7 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy
+connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy, interception
               one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
@@ -67,6 +67,7 @@ from interlock.core.administration.incidents import (
     ReportIncident,
     ShowIncident,
 )
+from interlock.core.administration.interception import InterceptionAuthorityView, ShowInterceptionAuthority
 from interlock.core.administration.locks import (
     AddLock,
     EndExemption,
@@ -133,6 +134,7 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ShowPolicy,
     ExplainPolicy,
     WhoAmI,
+    ShowInterceptionAuthority,
 )
 
 __all__ = [
@@ -161,6 +163,7 @@ __all__ = [
     "HardenConnection",
     "HardeningPlan",
     "IdentityView",
+    "InterceptionAuthorityView",
     "IssueToken",
     "IssuedToken",
     "KillSession",
@@ -192,6 +195,7 @@ __all__ = [
     "ShowApproval",
     "ShowConnection",
     "ShowIdentity",
+    "ShowInterceptionAuthority",
     "ShowPolicy",
     "ShowSession",
     "TagProposal",

@@ -113,7 +113,7 @@ class HttpTarget(Table, frozen=True):
         ),
     ] = False
     allow_private: Annotated[
-        bool, Meta(description="Whether `hosts` may have private, link-local or loopback addresses.")
+        bool, Meta(description="Whether `hosts` may have private or loopback addresses. Link-local ones never.")
     ] = False
     credential_as: Annotated[
         str,

@@ -13,6 +13,7 @@ from interlock.core.errors import InterlockError
 from interlock.surfaces.cli import (
     approvals,
     audit,
+    ca,
     connections,
     identities,
     incident,
@@ -80,7 +81,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
 
     app.command()(serve)
     app.command()(demo)
-    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, incident, audit):
+    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, incident, audit, ca):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)
