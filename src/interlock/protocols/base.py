@@ -20,6 +20,7 @@ from interlock.core.operation import Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.settings import ConnectionSettings, Settings
+from interlock.core.tool import ToolDefinition
 
 
 class Side(enum.Enum):
@@ -163,6 +164,12 @@ class MaskingChanged(msgspec.Struct, frozen=True):
     masking: Masking | None
 
 
+class ToolsReviewed(msgspec.Struct, frozen=True):
+    """Answer to ``ReviewTools``: for each tool whether it may be shown."""
+
+    shown: tuple[bool, ...]
+
+
 class Computed(msgspec.Struct, frozen=True):
     """Answer to ``Compute``: what the work returned."""
 
@@ -199,6 +206,7 @@ Event = (
     | Rehearse
     | RehearsalEnded
     | MaskingChanged
+    | ToolsReviewed
     | Computed
     | RunningCancelled
     | Killed
@@ -299,6 +307,15 @@ class RefreshCatalogue(msgspec.Struct, frozen=True):
     """Read the target's catalogue again: a request names what it does not have. ``MaskingChanged`` answers."""
 
 
+class ReviewTools(msgspec.Struct, frozen=True):
+    """A server lists these tools: have them noted, and say which of them the caller may see. ``ToolsReviewed`` answers.
+
+    It decides nothing: a call of a tool is decided when it comes.
+    """
+
+    tools: tuple[ToolDefinition, ...]
+
+
 class RecordAnswer(msgspec.Struct, frozen=True):
     """Keep bytes that go to the client as part of operation ``number`` (0: of none)."""
 
@@ -379,6 +396,7 @@ Effect = (
     | Rehearsed
     | Compute
     | RefreshCatalogue
+    | ReviewTools
     | RecordAnswer
     | RecordRequest
     | Report

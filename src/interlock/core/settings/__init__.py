@@ -36,6 +36,7 @@ from interlock.core.settings.http import (
     OAuthClient,
     PlainHttp,
     ProxySettings,
+    ServerRequest,
     ToolPins,
     Uninspectable,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "RecordingSettings",
     "SecretReference",
     "SecretsSettings",
+    "ServerRequest",
     "Settings",
     "Table",
     "TlsMode",

@@ -48,6 +48,14 @@ class ToolPins(enum.Enum):
     OFF = "off"
 
 
+class ServerRequest(enum.Enum):
+    """What an MCP server may ask a client for; the word is that of the client's capability."""
+
+    SAMPLING = "sampling"
+    ELICITATION = "elicitation"
+    ROOTS = "roots"
+
+
 class HostedTools(enum.Enum):
     """What becomes of a request that declares a hosted tool which policy denies."""
 
@@ -149,6 +157,17 @@ class HttpTarget(Table, frozen=True):
         ToolPins,
         Meta(description="Tools of an MCP server: pinned when first seen, only after a person's approval, or never."),
     ] = ToolPins.FIRST_USE
+    mcp_paths: Annotated[
+        tuple[str, ...],
+        Meta(description='Where the MCP server answers, for `api = "mcp"`. The connection has no other paths then.'),
+    ] = ("/mcp",)
+    server_requests: Annotated[
+        tuple[ServerRequest, ...],
+        Meta(
+            description="What an MCP server may ask of clients: `sampling` (to run the client's model), `elicitation` "
+            "(to ask its user), `roots` (for its directories). Everything else is left out of the traffic."
+        ),
+    ] = ()
     hosted_tools: Annotated[
         HostedTools,
         Meta(description="A hosted tool that policy denies: the request is refused, or the tool is taken out of it."),

@@ -4,7 +4,7 @@ A *dialect* knows one API language (plain HTTP, GraphQL, a model API, MCP). It i
 the settings, whose clients all share it. It never sees a credential and never decides: it says what a request means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Meaning
+from interlock.core.tool import ToolDefinition
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -71,10 +72,16 @@ class Reading(msgspec.Struct, frozen=True):
     note: object = None
     fields: Mapping[str, tuple[str, ...]] = NO_FIELDS
     units: int = 0
+    bound: bytes | None = None
 
 
 class AnswerFilter(Protocol):
-    """Looks at one answer's decoded body on its way, before it is masked. Raises ``BodyRefused`` to cut it off."""
+    """Looks at one answer's decoded body on its way, before it is masked. Raises ``BodyRefused`` to cut it off.
+
+    While ``listed`` is not empty the answer waits: the effect ``ReviewTools`` asks which of them the caller may see,
+    and its answer goes to ``reviewed``. What is fed meanwhile is kept (bounded), and ``finish`` does not end the answer
+    before. Filters of languages without tools inherit both from ``NoTools``.
+    """
 
     @property
     def usage(self) -> int:
@@ -85,6 +92,24 @@ class AnswerFilter(Protocol):
 
     def finish(self) -> bytes:
         """The body is over: the rest."""
+
+    @property
+    def listed(self) -> tuple[ToolDefinition, ...]:
+        """Tools of the answer that wait for their review; asked after each ``feed``, ``finish`` and ``reviewed``."""
+
+    def reviewed(self, shown: Sequence[bool]) -> bytes:
+        """What may go on, once it is said for each of ``listed`` whether it may be shown."""
+
+
+class NoTools:
+    """What a filter inherits whose answers list no tools."""
+
+    @property
+    def listed(self) -> tuple[ToolDefinition, ...]:
+        return ()
+
+    def reviewed(self, shown: Sequence[bool]) -> bytes:
+        return b""
 
 
 class Dialect(Protocol):
