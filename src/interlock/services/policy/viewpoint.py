@@ -19,7 +19,15 @@ _HTTP_FACTS: Mapping[str, Facts] = {
     "http": {"method": "", "path": "", "host": "", "content_type": "", "query": (), "fields": (), "body": ()},
     "graphql": {"operation": "", "fields": ()},
     "mcp": {"method": "", "tool": "", "arguments": ()},
-    "model": {"name": "", "tools": (), "stored_prompt": False, "stream": False},
+    "model": {
+        "name": "",
+        "tools": (),
+        "functions": (),
+        "stored_prompt": False,
+        "stream": False,
+        "background": False,
+        "continued": False,
+    },
 }
 """What a rule reads of an operation about which a protocol says less, for each part of the context."""
 

@@ -6,7 +6,7 @@ the settings, whose clients all share it. It never sees a credential and never d
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -131,3 +131,15 @@ class Dialect(Protocol):
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
     ) -> AnswerFilter | None:
         """What looks at the answer's body, None when nobody needs to."""
+
+
+@runtime_checkable
+class AmendingDialect(Dialect, Protocol):
+    """A dialect that can take what policy denies out of a request, where the settings want that."""
+
+    def amend(self, request: Request, reading: Reading, denial: Denial, masking: Masking | None) -> Reading | None:
+        """The request without what was denied, to be decided instead; None: it stays refused.
+
+        Asked for every denial of a request, each time with the reading that was denied; the readings get fewer
+        accesses, so that this comes to an end.
+        """
