@@ -16,6 +16,7 @@ _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
+    "protocols/http/websocket": "deflate frames messages relay sending",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
     " outstanding parameters relay requests rows scope_changes session session_names",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
