@@ -102,3 +102,9 @@ def _reference(templates: Mapping[str, str], path: str) -> str | None:
 def test_the_same_as_comparing_all_templates(found: list[str], path: str) -> None:
     templates = {f"e{place}": template for place, template in enumerate(found)}
     assert Endpoints(templates).find(path) == _reference(templates, path)
+
+
+def test_templates_are_compared_as_canonical_paths_are_written() -> None:
+    endpoints = Endpoints({"plain": "/café/{x}", "escaped": "/th%C3%A9/a b"})
+    assert endpoints.find("/caf%C3%A9/1") == "plain"
+    assert endpoints.find("/th%C3%A9/a%20b") == "escaped"

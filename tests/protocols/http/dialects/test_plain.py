@@ -4,7 +4,9 @@ import pytest
 
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import EndpointSettings, HttpTarget
-from interlock.protocols.http.dialects.plain import MAX_CACHED, PlainDialect
+from interlock.protocols.http.dialects.base import Request
+from interlock.protocols.http.dialects.plain import PlainDialect
+from interlock.protocols.http.dialects.readings import MAX_KEPT
 from tests.protocols.http.dialects.requests import request
 
 _ENDPOINTS = {"volume": "/volumes/{id}", "volumes": "/volumes", "files": "/files/**"}
@@ -14,6 +16,14 @@ def _dialect(endpoints: Mapping[str, str] = _ENDPOINTS) -> PlainDialect:
     return PlainDialect(HttpTarget(endpoints={name: EndpointSettings(path=path) for name, path in endpoints.items()}))
 
 
+def _of(dialect: PlainDialect, asked: Request) -> Meaning:
+    return dialect.read(asked, None).meaning
+
+
+def _meaning(asked: Request) -> Meaning:
+    return _of(_dialect(), asked)
+
+
 def _http(meaning: Meaning) -> Mapping[str, object]:
     http = meaning.facts["http"]
     assert isinstance(http, Mapping)
@@ -21,7 +31,7 @@ def _http(meaning: Meaning) -> Mapping[str, object]:
 
 
 def test_a_request_on_an_endpoint() -> None:
-    meaning = _dialect().meaning(request("DELETE", "/volumes/7", query=(("force", "1"),)))
+    meaning = _meaning(request("DELETE", "/volumes/7", query=(("force", "1"),)))
     assert meaning.verb == "DELETE /volumes/{id}"
     assert meaning.accesses == (Access("http-delete", ResourceKind.ENDPOINT, ("volume",)),)
     assert meaning.refusal is None
@@ -37,7 +47,7 @@ def test_a_request_on_an_endpoint() -> None:
 
 
 def test_a_request_on_no_endpoint_is_on_the_connection_and_its_path_is_not_shown() -> None:
-    meaning = _dialect().meaning(request("GET", "/users/alice@example.com"))
+    meaning = _meaning(request("GET", "/users/alice@example.com"))
     assert meaning.verb == "GET"
     assert meaning.accesses == (Access("http-get", ResourceKind.CONNECTION),)
 
@@ -53,12 +63,12 @@ def test_a_request_on_no_endpoint_is_on_the_connection_and_its_path_is_not_shown
     ],
 )
 def test_methods_are_actions(method: str, action: str) -> None:
-    assert _dialect().meaning(request(method)).accesses[0].action == action
+    assert _meaning(request(method)).accesses[0].action == action
 
 
 def test_an_upgrade_to_websocket_is_an_action_of_its_own() -> None:
     headers = ((b"connection", b"Upgrade"), (b"upgrade", b"WebSocket"))
-    assert _dialect().meaning(request("GET", "/volumes", headers=headers)).accesses == (
+    assert _meaning(request("GET", "/volumes", headers=headers)).accesses == (
         Access("http-websocket", ResourceKind.ENDPOINT, ("volumes",)),
     )
 
@@ -76,14 +86,14 @@ def test_an_upgrade_to_websocket_is_an_action_of_its_own() -> None:
 def test_the_body_is_read(content_type: str, body: bytes) -> None:
     asked = request("POST", "/volumes", content_type=content_type, body=body)
     assert _dialect().wants_body(asked)
-    http = _http(_dialect().meaning(asked))
+    http = _http(_meaning(asked))
     assert (http["fields"], http["body"]) == (("/name", "/size"), ("/name=a", "/size=10"))
 
 
 def test_a_multipart_body_is_read() -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\na\r\n--b--'
     asked = request("POST", "/volumes", content_type="multipart/form-data; boundary=b", body=body)
-    assert _http(_dialect().meaning(asked))["body"] == ("/name=a",)
+    assert _http(_meaning(asked))["body"] == ("/name=a",)
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/grpc", "text/csv"])
@@ -103,7 +113,7 @@ def test_other_bodies_stream(content_type: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused(content_type: str, body: bytes | None, why: str) -> None:
-    meaning = _dialect().meaning(request("POST", "/volumes", content_type=content_type, body=body, has_body=True))
+    meaning = _meaning(request("POST", "/volumes", content_type=content_type, body=body, has_body=True))
     assert meaning.refusal is not None
     assert why in meaning.refusal
     assert meaning.accesses == (Access("http-post", ResourceKind.ENDPOINT, ("volumes",)),)
@@ -112,16 +122,16 @@ def test_what_cannot_be_read_is_refused(content_type: str, body: bytes | None, w
 def test_no_body_is_nothing_to_refuse() -> None:
     for body in (None, b""):
         asked = request("DELETE", "/volumes/1", content_type="application/octet-stream", body=body, has_body=False)
-        assert _dialect().meaning(asked).refusal is None
+        assert _meaning(asked).refusal is None
 
 
 def test_a_declared_but_empty_json_body_is_no_json() -> None:
     asked = request("POST", "/volumes", content_type="application/json", body=b"")
-    assert _dialect().meaning(asked).refusal is None
+    assert _meaning(asked).refusal is None
 
 
 def test_text_that_only_begins_like_json_is_text() -> None:
-    meaning = _dialect().meaning(request("POST", "/volumes", content_type="text/plain", body=b"[draft] hello"))
+    meaning = _meaning(request("POST", "/volumes", content_type="text/plain", body=b"[draft] hello"))
     assert (meaning.refusal, _http(meaning)["fields"]) == (None, ())
 
 
@@ -129,7 +139,7 @@ def test_text_that_only_begins_like_json_is_text() -> None:
     "name", ["_method", "_METHOD", " _method", "[method", ".method", "_method\0x", "X-HTTP-Method"]
 )
 def test_a_method_in_the_query_is_refused(name: str) -> None:
-    meaning = _dialect().meaning(request("POST", "/volumes", query=((name, "DELETE"),)))
+    meaning = _meaning(request("POST", "/volumes", query=((name, "DELETE"),)))
     assert meaning.refusal is not None
     assert "would change the method" in meaning.refusal
 
@@ -143,14 +153,14 @@ def test_a_method_in_the_query_is_refused(name: str) -> None:
     ],
 )
 def test_a_method_in_the_body_is_refused(content_type: str, body: bytes) -> None:
-    meaning = _dialect().meaning(request("POST", "/volumes", content_type=content_type, body=body))
+    meaning = _meaning(request("POST", "/volumes", content_type=content_type, body=body))
     assert meaning.refusal is not None
     assert "would change the method" in meaning.refusal
 
 
 def test_a_field_that_only_looks_like_a_method_is_none() -> None:
     asked = request("POST", "/volumes", content_type="application/json", body=b'{"payment": {"_method": "card"}}')
-    assert _dialect().meaning(asked).refusal is None
+    assert _meaning(asked).refusal is None
 
 
 def test_equal_requests_have_the_identical_meaning() -> None:
@@ -162,16 +172,16 @@ def test_equal_requests_have_the_identical_meaning() -> None:
         "POST", "/volumes", content_type="application/json", body=b'{"a": 1}', headers=((b"traceparent", b"2"),)
     )
     other = request("POST", "/volumes", content_type="application/json", body=b'{"a": 2}')
-    assert dialect.meaning(first) is dialect.meaning(again)
-    assert dialect.meaning(first) is not dialect.meaning(other)
+    assert _of(dialect, first) is _of(dialect, again)
+    assert _of(dialect, first) is not _of(dialect, other)
 
 
 def test_of_meanings_only_so_many_are_kept() -> None:
     dialect = _dialect()
-    first = dialect.meaning(request("GET", "/volumes/0"))
-    for number in range(1, MAX_CACHED + 1):
-        dialect.meaning(request("GET", f"/volumes/{number}"))
-    assert dialect.meaning(request("GET", "/volumes/0")) is not first
+    first = _of(dialect, request("GET", "/volumes/0"))
+    for number in range(1, MAX_KEPT + 1):
+        _of(dialect, request("GET", f"/volumes/{number}"))
+    assert _of(dialect, request("GET", "/volumes/0")) is not first
 
 
 def test_endpoints_that_contradict_one_another_are_an_error() -> None:

@@ -14,8 +14,7 @@ from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Meaning
 from interlock.core.tool import ToolDefinition
-
-Headers = tuple[tuple[bytes, bytes], ...]
+from interlock.protocols.http.wire.messages import Headers, ResponseHead
 
 NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -39,16 +38,6 @@ class Request(msgspec.Struct, frozen=True):
     has_body: bool = False
 
 
-class ResponseHead(Protocol):
-    """What a dialect needs to know of an answer's head."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Headers: ...
-
-
 class Reply(msgspec.Struct, frozen=True):
     """An answer that the gateway gives itself. ``headers`` are without framing."""
 
@@ -63,7 +52,7 @@ class Reading(msgspec.Struct, frozen=True):
     ``body`` goes to the target in the place of the request's, None when that goes as it came. With a ``reply`` nothing
     is forwarded: a permitted request is answered with it. ``note`` is the dialect's own state for this exchange.
     ``fields`` says under which selectors of this answer (an alias) stands what policy knows by others; see
-    ``answer_fields``. ``units`` are the tokens that the answer may use at most, 0 when not known.
+    ``answer_fields.masking_with``. ``units`` are the tokens that the answer may use at most, 0 when not known.
     """
 
     meaning: Meaning

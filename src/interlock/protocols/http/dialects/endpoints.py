@@ -11,6 +11,9 @@ Paths are canonical ones (``wire.targets``); nothing in here decodes or normalis
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, unquote
+
+from interlock.protocols.http.wire.targets import PATH_SAFE
 
 _ONE: Final = "{}"
 _REST: Final = "**"
@@ -63,7 +66,12 @@ def _steps(name: str, template: str) -> list[str]:
     for left, part in enumerate(parts, 1 - len(parts)):
         if not (_TEXT.fullmatch(part) or _PARAMETER.fullmatch(part) or (part == _REST and left == 0)):
             raise ValueError(f"endpoint {name}: a segment is text, {{name}}, or ** at the end: {template}")
-    return [_ONE if _PARAMETER.fullmatch(part) else part for part in parts]
+    return [_ONE if _PARAMETER.fullmatch(part) else part if part == _REST else _canonical(part) for part in parts]
+
+
+def _canonical(text: str) -> str:
+    """Text of a template as canonical paths have it."""
+    return quote(unquote(text), safe=PATH_SAFE)
 
 
 def _find(node: _Node, parts: list[str], at: int) -> str | None:

@@ -16,16 +16,21 @@ _DISPOSITION: Final = re.compile(rb'form-data((?:;\s*[A-Za-z*]+=(?:"[^"]*"|[^";\
 _PARAMETER: Final = re.compile(rb';\s*([A-Za-z*]+)=(?:"([^"]*)"|([^";\s]+))')
 
 
-def form_facts(body: bytes) -> BodyFacts:
-    """The facts of ``application/x-www-form-urlencoded`` (WHATWG URL, 5). Raises ``BodyRejected``."""
-    if b";" in body:
+def form_pairs(form: bytes) -> list[tuple[str, str]]:
+    """Names and values of ``application/x-www-form-urlencoded`` (WHATWG URL, 5). Raises ``BodyRejected``."""
+    if b";" in form:
         raise BodyRejected("The form has a semicolon that is not encoded, which servers read differently.")
-    if _BAD_ESCAPE.search(body):
+    if _BAD_ESCAPE.search(form):
         raise BodyRejected("The form has a percent sign without two hexadecimal digits behind it.")
+    pairs = (pair.partition(b"=") for pair in form.split(b"&") if pair)
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def form_facts(form: bytes) -> BodyFacts:
+    """The facts of ``application/x-www-form-urlencoded``. Raises ``BodyRejected``."""
     notes = FactNotes()
-    for pair in filter(None, body.split(b"&")):
-        name, _, value = pair.partition(b"=")
-        _note(notes, _decoded(name), _decoded(value))
+    for name, value in form_pairs(form):
+        _note(notes, name, value)
     return notes.facts()
 
 

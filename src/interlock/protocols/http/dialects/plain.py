@@ -5,7 +5,6 @@ that is not what it is declared to be.
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -13,17 +12,17 @@ from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HttpTarget
-from interlock.protocols.http.dialects.base import AnswerFilter, Headers, Reading, Reply, Request, ResponseHead
+from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
 from interlock.protocols.http.dialects.endpoints import Endpoints
 from interlock.protocols.http.dialects.form_facts import form_facts, multipart_facts
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected, json_facts
+from interlock.protocols.http.dialects.readings import Readings
+from interlock.protocols.http.wire.messages import Headers, ResponseHead
 
 ACTIONS: Final[Mapping[str, str]] = {
     method: f"http-{method.lower()}" for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 }
 OTHER_ACTION: Final = "http-other"
-MAX_CACHED: Final = 2000
-MAX_CACHED_BODY_BYTES: Final = 4096
 
 _JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.-]+\+json)")
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -40,14 +39,14 @@ class PlainDialect:
         """Raises ``ValueError`` for endpoints that contradict one another."""
         self._endpoints = Endpoints({name: endpoint.path for name, endpoint in target.endpoints.items()})
         self._templates = {name: endpoint.path for name, endpoint in target.endpoints.items()}
-        self._known: OrderedDict[tuple[object, ...], Meaning] = OrderedDict()
+        self._readings = Readings()
 
     def wants_body(self, request: Request) -> bool:
         kind = request.content_type
         return is_json(kind) or kind in (_FORM, _MULTIPART) or kind in _UNDECLARED
 
     def read(self, request: Request, masking: Masking | None) -> Reading:
-        return Reading(self.meaning(request))
+        return self._readings.of(request, _key(request), self._read)
 
     def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
         return None
@@ -57,30 +56,20 @@ class PlainDialect:
     ) -> AnswerFilter | None:
         return None
 
-    def meaning(self, request: Request) -> Meaning:
-        """What the request means; of those with long bodies each has a meaning of its own."""
-        if request.body is not None and len(request.body) > MAX_CACHED_BODY_BYTES:
-            return self._read(request)
-        key = _key(request)
-        meaning = self._known.get(key)
-        if meaning is None:
-            meaning = self._known[key] = self._read(request)
-            if len(self._known) > MAX_CACHED:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(key)
-        return meaning
+    def endpoint(self, path: str) -> str | None:
+        """The name of the endpoint that a path belongs to."""
+        return self._endpoints.find(path)
 
-    def _read(self, request: Request) -> Meaning:
-        endpoint = self._endpoints.find(request.path)
+    def _read(self, request: Request) -> Reading:
+        endpoint = self.endpoint(request.path)
         shown = request.method if endpoint is None else f"{request.method} {self._templates[endpoint]}"
         accesses = (self._access(request, endpoint),)
         try:
             body = body_facts(request)
-            refusal = _override(request.query_keys, body)
+            refusal = override(request.query_keys, body)
         except BodyRejected as error:
             body, refusal = NO_BODY, str(error)
-        return Meaning(shown, accesses, {"http": http_facts(request, body)}, refusal)
+        return Reading(Meaning(shown, accesses, {"http": http_facts(request, body)}, refusal))
 
     def _access(self, request: Request, endpoint: str | None) -> Access:
         action = "http-websocket" if asks_for_websocket(request.headers) else action_of(request.method)
@@ -150,7 +139,7 @@ def http_facts(request: Request, body: BodyFacts) -> Mapping[str, object]:
     }
 
 
-def _override(query_keys: Iterable[str], body: BodyFacts) -> str | None:
+def override(query_keys: Iterable[str], body: BodyFacts) -> str | None:
     """Why not, when a parameter would make some servers take the request for one with another method."""
     for name in (*query_keys, *(field[1:] for field in body.fields)):
         if _as_php_reads(name) in _OVERRIDES:

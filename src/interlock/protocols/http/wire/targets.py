@@ -32,7 +32,7 @@ _PLAIN_PATH: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*
 _PLAIN_QUERY: Final = re.compile(rb"[A-Za-z0-9\-._~]+=[A-Za-z0-9\-._~]*(?:&[A-Za-z0-9\-._~]+=[A-Za-z0-9\-._~]*){0,99}")
 
 # What stays as it is besides letters, digits and -._~ (RFC 3986, sections 3.3 and 3.4).
-_PATH_SAFE: Final = b"/!$&'()*+,=:@"
+PATH_SAFE: Final = b"/!$&'()*+,=:@"
 _KEY_SAFE: Final = b"!$'()*,:@/?"
 _VALUE_SAFE: Final = b"!$'()*,:@/?="
 
@@ -122,7 +122,7 @@ def _path(raw: bytes) -> bytes:
         raise _wrong("the path has a segment that is . or ..")
     if not text.isascii():
         _refuse_lookalikes(text)
-    return quote_from_bytes(_SLASHES.sub("/", text).encode(), _PATH_SAFE).encode("ascii")
+    return quote_from_bytes(_SLASHES.sub("/", text).encode(), PATH_SAFE).encode("ascii")
 
 
 def _has_dot_segment(path: str) -> bool:
