@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
-from interlock.protocols.http.dialects.base import Headers
 from interlock.protocols.http.dialects.mcp_messages import (
     FIRST_STATELESS,
     HEADER_MISMATCH,
@@ -23,6 +22,7 @@ from interlock.protocols.http.dialects.mcp_messages import (
     Message,
     MessageKind,
 )
+from interlock.protocols.http.wire.messages import Headers
 
 NAMED_BY: Final[Mapping[str, str]] = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """The parameter that ``Mcp-Name`` repeats, by method."""

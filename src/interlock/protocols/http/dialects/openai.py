@@ -17,12 +17,13 @@ from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HostedTools, HttpTarget
-from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request, ResponseHead
+from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyRejected, parse_json
 from interlock.protocols.http.dialects.openai_refusals import denied_hosted_tool, refusal
 from interlock.protocols.http.dialects.openai_removal import without_tool
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
 from interlock.protocols.http.dialects.plain import PlainDialect, http_facts
+from interlock.protocols.http.wire.messages import ResponseHead
 
 _KEPT_MEANINGS: Final = 1000
 _MODEL_PATHS: Final = ("/responses", "/responses/compact", "/responses/input_tokens", "/chat/completions")
