@@ -1,0 +1,94 @@
+"""Turns a body's characters into UTF-8 as they come, strictly: an invalid sequence is refused, never replaced.
+
+A byte order mark is taken off. It must agree with the charset that is declared. What could be read in two ways, such as
+UTF-7, is not among the charsets.
+"""
+
+import codecs
+from collections.abc import Mapping
+from typing import Final
+
+from interlock.protocols.http.bodies.refusal import Malformed
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+CHARSETS: Final[Mapping[str, str]] = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "unicode-1-1-utf-8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "ansi_x3.4-1968": "ascii",
+    "iso-8859-1": "latin-1",
+    "iso8859-1": "latin-1",
+    "iso_8859-1": "latin-1",
+    "latin1": "latin-1",
+    "latin-1": "latin-1",
+    "l1": "latin-1",
+    "windows-1252": "cp1252",
+    "cp1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "utf-32": "utf-32",
+    "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be",
+}
+"""By the name in ``charset``, in small letters, those that can be read (IANA, Character Sets)."""
+
+
+class Characters:
+    """The characters of one body. ``charset`` is one of ``CHARSETS``; without one it is UTF-8 or what a mark says.
+
+    ``utf-16`` and ``utf-32`` are big endian where there is no mark (RFC 2781 section 4.3).
+    """
+
+    def __init__(self, charset: str = "") -> None:
+        self._declared = CHARSETS[charset] if charset else ""
+        self._start: bytes | None = b""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._is_utf8 = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole characters in UTF-8. Raises ``Malformed``."""
+        if self._start is not None:
+            self._start += data
+            if any(len(self._start) < len(mark) and mark.startswith(self._start) for mark, _ in _MARKS):
+                return b""
+            data = self._began()
+        return self._read(data, False)
+
+    def finish(self) -> bytes:
+        """What was held. Raises ``Malformed``."""
+        data = self._began() if self._start is not None else b""
+        return self._read(data, True)
+
+    def _began(self) -> bytes:
+        """Chooses the charset, and gives what is behind the mark."""
+        start, self._start = self._start or b"", None
+        mark, marked = next(((mark, name) for mark, name in _MARKS if start.startswith(mark)), (b"", ""))
+        if mark and self._declared and not marked.startswith(self._declared):
+            raise Malformed("its byte order mark is not that of the charset that it declares")
+        charset = marked or self._declared or "utf-8"
+        if charset in ("utf-16", "utf-32"):
+            charset += "-be"
+        self._is_utf8 = charset in ("utf-8", "ascii")
+        self._decoder = codecs.getincrementaldecoder(charset)("strict")
+        return start[len(mark) :]
+
+    def _read(self, data: bytes, final: bool) -> bytes:
+        decoder = self._decoder
+        if decoder is None:
+            raise Malformed("no character of it was read")
+        if not final and self._is_utf8 and data.isascii() and decoder.getstate() == (b"", 0):
+            return data
+        try:
+            return decoder.decode(data, final).encode()
+        except UnicodeError:
+            raise Malformed("it has bytes that are no characters of its charset") from None

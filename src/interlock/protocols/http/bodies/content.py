@@ -1,0 +1,50 @@
+"""Content detection in the texts of a body: what some detector classes find is replaced, what others do is counted."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from interlock.core.detection import PLACEHOLDER, Finding, Scanner, scanner
+from interlock.core.masking import DetectorMask
+from interlock.protocols.http.bodies.tally import Tally
+
+
+class Content:
+    """The detectors that are on for a principal. Stateless."""
+
+    def __init__(self, detectors: Mapping[str, DetectorMask]) -> None:
+        masked = frozenset(name for name, detector in detectors.items() if detector.masked)
+        self._masked: Scanner = scanner(masked)
+        self._reported: Scanner = scanner(frozenset(detectors) - masked)
+        self._all: Scanner = scanner(frozenset(detectors))
+
+    def candidates(self, block: bytes) -> list[int]:
+        """Starts and ends, in turn, of the places in ``block`` where something may be found. A superset."""
+        return self._all.candidates(block)
+
+    def findings(self, text: bytes) -> list[Finding]:
+        """What has to be replaced in ``text``, ascending and apart."""
+        return self._masked.find(text)
+
+    def clean(self, text: bytes, tally: Tally, before: bytes = b"", behind: bytes = b"") -> bytes:
+        """``text`` without what must not be seen.
+
+        ``before`` and ``behind`` are what stands around it and tells what it is, such as a field's name: what is found
+        in them alone is not counted.
+        """
+        whole = before + text + behind
+        start, end = len(before), len(before) + len(text)
+        findings = _within(self._masked.find(whole), start, end)
+        tally.add_found(Counter(finding.detector for finding in findings))
+        tally.add_found(Counter(finding.detector for finding in _within(self._reported.find(whole), start, end)))
+        if not findings:
+            return text
+        parts: list[bytes] = []
+        for finding in findings:
+            parts += (whole[start : max(start, finding.start)], PLACEHOLDER)
+            start = min(finding.end, end)
+        parts.append(whole[start:end])
+        return b"".join(parts)
+
+
+def _within(findings: list[Finding], start: int, end: int) -> list[Finding]:
+    return [finding for finding in findings if finding.end > start and finding.start < end]
