@@ -9,6 +9,7 @@ from typing import Protocol
 
 from interlock.core.administration import ColumnPath, HardeningPlan
 from interlock.core.catalogue import Catalogue, Relation
+from interlock.core.http_credential import HttpCredential
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord
 from interlock.core.lock import Restriction
@@ -130,6 +131,19 @@ class CredentialVault(Protocol):
 
     def reveal(self, connection: str) -> Awaitable[TargetCredential]:
         """The credential of a connection, for the dialler only. Raises ``CredentialUnavailable``."""
+
+
+class HttpCredentials(Protocol):
+    """What HTTP targets are shown."""
+
+    def peek(self, connection: str) -> HttpCredential | None:
+        """What was found out a moment ago and still counts; None: ask ``get``."""
+
+    def get(self, connection: str) -> Awaitable[HttpCredential]:
+        """What to show the target now. Raises ``CredentialUnavailable``, ``StateUnavailable``."""
+
+    def forget(self, connection: str) -> None:
+        """The target did not accept it: a token that was fetched is not used again."""
 
 
 class CatalogueReader(Protocol):

@@ -148,6 +148,8 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
             raise ValueError("http.tunnel needs http.hosts")
         if (self.http.credential_as == "oauth") != (self.http.oauth is not None):
             raise ValueError('http.credential_as = "oauth" and the table http.oauth are given together, or neither')
+        if self.http.oauth is not None and self.credential is None:
+            raise ValueError("http.oauth needs a credential: the client's secret")
         if (self.client_certificate is None) != (self.client_key is None):
             raise ValueError("client_certificate and client_key are given together, or neither")
 

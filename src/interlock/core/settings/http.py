@@ -1,7 +1,8 @@
 """Settings of HTTP: what is listened on for clients, and what an HTTP target is like."""
 
 import enum
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +15,12 @@ FieldSelector = Annotated[str, Meta(pattern=r"^(/.+|[^/*].*|\*)$", max_length=25
 """A key at any depth (``email``), or a path from the root (``/customer/*/email``)."""
 
 HostPattern = Annotated[str, Meta(pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)]
+
+
+_NOT_FOR_CREDENTIALS: Final = re.compile(
+    "connection|content-(encoding|length|type)|expect|host|keep-alive|proxy-(authorization|connection)|te|trailer"
+    "|transfer-encoding|upgrade"
+)
 
 
 class PlainHttp(enum.Enum):
@@ -77,15 +84,30 @@ class EndpointSettings(Table, frozen=True):
     tags: Annotated[tuple[str, ...], Meta(description="Words that policy can refer to.")] = ()
 
 
+class OAuthAuthentication(enum.Enum):
+    """How the gateway proves at a token endpoint who it is; the words of OpenID Connect registration."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+
+
 class OAuthClient(Table, frozen=True):
     """How the gateway gets a token for the target (RFC 6749, client credentials). The secret is the `credential`."""
 
     token_url: Annotated[
-        str, Meta(pattern=r"^https?://[^\s#]+$", description="The token endpoint. Plain HTTP on this machine only.")
+        str,
+        Meta(
+            pattern=r"^(https://[^/\s?#@\\]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)(/[^\s#]*)?$",
+            description="The token endpoint. Plain HTTP on this machine only.",
+        ),
     ]
     client_id: Annotated[str, Meta(min_length=1, max_length=1024, description="Who the gateway is there.")]
     scope: Annotated[str, Meta(description="Scopes, separated by blanks.")] = ""
     audience: Annotated[str, Meta(description="The `audience` parameter, where the server wants one.")] = ""
+    resource: Annotated[str, Meta(description="The `resource` parameter (RFC 8707), where the server wants one.")] = ""
+    authentication: Annotated[
+        OAuthAuthentication, Meta(description="Where the secret goes: into `Authorization`, or into the form.")
+    ] = OAuthAuthentication.BASIC
     ca_file: Annotated[
         str | None, Meta(description="PEM file with the authorities for the token endpoint.", extra=PATH)
     ] = None
@@ -127,8 +149,9 @@ class HttpTarget(Table, frozen=True):
         str,
         Meta(
             pattern=r"^(bearer|basic|oauth|none|header:[A-Za-z0-9-]+|query:[A-Za-z0-9_.-]+)$",
-            description="How the credential is shown to the target: `bearer`, `basic` (with `user`), `header:NAME`, "
-            "`query:NAME`, `oauth` (see `oauth`), or `none`.",
+            max_length=255,
+            description="How the credential is shown to the target: `bearer`; `basic` (with `user`, or as it is when "
+            "it is `user:password`); `header:NAME`; `query:NAME`; `oauth` (see `oauth`); or `none`.",
         ),
     ] = "bearer"
     oauth: Annotated[OAuthClient | None, Meta(description="Where a token for the target comes from.")] = None
@@ -192,6 +215,10 @@ class HttpTarget(Table, frozen=True):
             "part of an answer that is held to be masked.",
         ),
     ] = 4 << 20
+
+    def __post_init__(self) -> None:
+        if _NOT_FOR_CREDENTIALS.fullmatch(self.credential_as.lower().removeprefix("header:")):
+            raise ValueError(f"credential_as: {self.credential_as} has a meaning of its own in HTTP")
 
 
 class HttpSettings(Table, frozen=True):
