@@ -2,14 +2,22 @@
 
 import asyncio
 import contextlib
+import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from interlock.core.errors import AddressNotPermitted
+from interlock.adapters.credentials import RevealedCredential
+from interlock.core.errors import AddressNotPermitted, ConfigurationError
+from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.base import Side
 from interlock.runtime.addresses import Trust, look_up, permitted_addresses
-from interlock.runtime.dialer import dial_checked
+from interlock.runtime.dialer import dial_checked, target_tls_context
+from interlock.runtime.tls import TlsPump
+from tests.servers.certificates import CertificateAuthority
 from tests.servers.process import free_port
 
 
@@ -131,3 +139,48 @@ async def test_the_systems_resolver() -> None:
     assert set(await look_up("localhost", 80)) <= {"127.0.0.1", "::1"}
     with pytest.raises(OSError):
         await look_up("no-such-host.invalid", 80)
+
+
+def target(**changes: Any) -> ConnectionSettings:
+    return ConnectionSettings(**{"protocol": "http", "host": "127.0.0.1", "port": 1, **changes})
+
+
+def test_a_context_is_made_once(certificate_authority: CertificateAuthority, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(certificate_authority.certificate_file.read_bytes())
+    client = certificate_authority.issue_client("gateway")
+    pems = client.certificate_file.read_bytes(), client.key_file.read_bytes()
+    without, with_certificate = RevealedCredential("", None, None, None), RevealedCredential("", "x", *pems)
+    settings = target(ca_file=str(ca_file))
+    first = target_tls_context(settings, without)
+    assert target_tls_context(settings, without) is first
+    assert target_tls_context(settings, with_certificate) is not first
+    assert target_tls_context(target(tls=TlsMode.REQUIRE), without) is not first
+    os.utime(ca_file, ns=(1, 1))
+    assert target_tls_context(settings, without) is not first
+    ca_file.write_text("nonsense")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        target_tls_context(settings, without)
+    ca_file.unlink()
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        target_tls_context(settings, without)
+
+
+@pytest.mark.parametrize(("protocol", "alpn"), [("http", "http/1.1"), ("postgres", "postgresql")])
+def test_each_protocol_says_what_it_speaks(
+    protocol: str, alpn: str, certificate_authority: CertificateAuthority
+) -> None:
+    changes = {"databases": ("app",), "user": "app"} if protocol == "postgres" else {}
+    settings = target(protocol=protocol, ca_file=str(certificate_authority.certificate_file), **changes)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    files = certificate_authority.issue_server()
+    server.load_cert_chain(files.certificate_file, files.key_file)
+    server.set_alpn_protocols(["h2", "http/1.1", "postgresql"])
+    context = target_tls_context(settings, RevealedCredential("", None, None, None))
+    near, far = TlsPump(context, server_side=False, host="127.0.0.1"), TlsPump(server, server_side=True)
+    near.advance()
+    for _ in range(4):
+        far.receive(near.outgoing())
+        near.receive(far.outgoing())
+    assert near.established
+    assert far.alpn == alpn

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from interlock.adapters.bundle_shelf import BundleShelf
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.credentials import Vault
+from interlock.adapters.http_credentials import HttpCredentialDesk
 from interlock.adapters.interception_authority import InterceptionAuthority, open_interception_authority
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
@@ -33,6 +34,7 @@ from interlock.core.detection import find_classes
 from interlock.core.keyed_masks import hasher
 from interlock.core.settings import Settings
 from interlock.protocols.registry import PROTOCOLS
+from interlock.runtime.addresses import Trust, permitted_addresses
 from interlock.runtime.dialer import target_tls_context
 from interlock.runtime.tasks import spawn
 from interlock.services.administration import Administration, Room
@@ -82,6 +84,7 @@ class Node:
         self.sessions = SessionTable(self.database)
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
+        self.http_credentials = HttpCredentialDesk(self.connections, self.vault, self.clock)
         self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
         self.approvals = Approvals(
             ApprovalTable(self.database),
@@ -141,7 +144,7 @@ class Node:
             identities=self.identities,
             connections=self.connections,
             credentials=self.vault,
-            probe=ReachabilityProbe(self.vault),
+            probe=self._probe(),
             discovery=Discovery(
                 PostgresCatalogueReader(self.targets), PostgresSampler(self.targets), find_classes, self.clock
             ),
@@ -152,6 +155,10 @@ class Node:
             authority=authority,
             rooms=(stopping.room, InterceptionRoom(lambda: self.interception_authority), *rooms),
         )
+
+    def _probe(self) -> ReachabilityProbe:
+        addresses = functools.partial(permitted_addresses, trust=Trust.WRITTEN)
+        return ReachabilityProbe(self.vault, self.http_credentials, target_tls_context, addresses)
 
     def incidents(
         self,
