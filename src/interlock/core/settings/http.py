@@ -168,6 +168,13 @@ class HttpTarget(Table, frozen=True):
     graphql_paths: Annotated[tuple[str, ...], Meta(description='Where GraphQL is answered, for `api = "graphql"`.')] = (
         "/graphql",
     )
+    graphql_documents: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="GraphQL documents that clients may name by their SHA-256 instead of sending them "
+            "(`extensions.persistedQuery`). Other names of documents are refused."
+        ),
+    ] = ()
     outside: Annotated[
         bool,
         Meta(description="`true`: the target is not ours, so that what is masked is also masked in requests to it."),

@@ -25,8 +25,8 @@ ACTIONS: Final[Mapping[str, str]] = {
 OTHER_ACTION: Final = "http-other"
 
 _JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.-]+\+json)")
-_FORM: Final = "application/x-www-form-urlencoded"
-_MULTIPART: Final = "multipart/form-data"
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
 _UNDECLARED: Final = ("", "text/plain", "application/octet-stream")
 """Some servers read JSON whatever it is declared to be; these declare nothing else."""
 _OVERRIDES: Final = frozenset({"_method", "x_http_method_override", "x_http_method", "x_method_override"})
@@ -43,7 +43,7 @@ class PlainDialect:
 
     def wants_body(self, request: Request) -> bool:
         kind = request.content_type
-        return is_json(kind) or kind in (_FORM, _MULTIPART) or kind in _UNDECLARED
+        return is_json(kind) or kind in (FORM, MULTIPART) or kind in _UNDECLARED
 
     def read(self, request: Request, masking: Masking | None) -> Reading:
         return self._readings.of(request, _key(request), self._read)
@@ -97,12 +97,12 @@ def body_facts(request: Request) -> BodyFacts:
     """What policy can read of the body, as far as it is held. Raises ``BodyRejected``."""
     kind, body = request.content_type, request.body
     if body is None:
-        if request.has_body and (is_json(kind) or kind == _FORM):
+        if request.has_body and (is_json(kind) or kind == FORM):
             raise BodyRejected("The body is longer than what is read before a decision; send less at once.")
         return NO_BODY
-    if kind == _FORM:
+    if kind == FORM:
         return form_facts(body)
-    if kind == _MULTIPART:
+    if kind == MULTIPART:
         return multipart_facts(body, header(request.headers, b"content-type"))
     if not body:
         return NO_BODY
@@ -164,5 +164,5 @@ def _key(request: Request) -> tuple[object, ...]:
         request.has_body,
         request.body,
         asks_for_websocket(request.headers),
-        header(request.headers, b"content-type") if request.content_type == _MULTIPART else b"",
+        header(request.headers, b"content-type") if request.content_type == MULTIPART else b"",
     )

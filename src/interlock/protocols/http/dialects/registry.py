@@ -7,7 +7,16 @@ from interlock.core.settings.http import HttpApi, HttpTarget
 from interlock.protocols.http.dialects.base import Dialect
 from interlock.protocols.http.dialects.plain import PlainDialect
 
-DIALECTS: Mapping[HttpApi, Callable[[HttpTarget], Dialect]] = MappingProxyType({HttpApi.HTTP: PlainDialect})
+
+def _graphql(target: HttpTarget) -> Dialect:
+    from interlock.protocols.http.dialects.graphql import GraphqlDialect  # its grammar takes long to load
+
+    return GraphqlDialect(target)
+
+
+DIALECTS: Mapping[HttpApi, Callable[[HttpTarget], Dialect]] = MappingProxyType(
+    {HttpApi.HTTP: PlainDialect, HttpApi.GRAPHQL: _graphql}
+)
 
 
 def new_dialect(target: HttpTarget) -> Dialect:
