@@ -199,6 +199,8 @@ class Administration:
     def _database(self, name: str, database: str | None) -> str:
         """The database that a command is about: one of the connection's, without a name the first."""
         allowed = self._connection(name).databases
+        if not allowed:
+            raise AdministrationRefused(f"connection {name!r} has no databases: only PostgreSQL targets have")
         if database is not None and database not in allowed:
             raise NotFound(f"connection {name!r} has no database {database!r}; it has {', '.join(allowed) or 'none'}")
         if not allowed:
@@ -328,7 +330,8 @@ def _describe(settings: ConnectionSettings) -> str:
     """A connection in one line, for the ledger."""
     login = f" as {settings.user}" if settings.user else ""
     databases = f", databases {', '.join(settings.databases)}" if settings.databases else ""
-    return f"{settings.protocol}://{settings.host}:{settings.port}{login}{databases}, tls {settings.tls.value}"
+    shown = f", credential as {settings.http.credential_as}" if settings.protocol == "http" else ""
+    return f"{settings.protocol}://{settings.host}:{settings.port}{login}{databases}, tls {settings.tls.value}{shown}"
 
 
 def _identity_view(identity: RegisteredIdentity) -> IdentityView:

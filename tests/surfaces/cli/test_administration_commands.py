@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from interlock.core.administration import AnswerT, Command
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.identity import local_actor
-from interlock.core.settings import ConnectionSettings, Detection, TlsMode
+from interlock.core.settings import ConnectionSettings, Detection, HttpApi, OAuthClient, TlsMode
 from interlock.surfaces.cli import connections, identities, token
 from tests.services.administration_bench import AdministrationBench
 
@@ -77,6 +77,44 @@ def test_a_connection_by_command(run: Run, bench: AdministrationBench, tmp_path:
     assert (settings.masking.functions, settings.masking.detect) == (("public.f",), Detection.MASK)
     assert settings.credential is not None
     assert settings.credential.file == f"{tmp_path}/p"
+
+
+def test_an_http_connection_by_command(run: Run, bench: AdministrationBench) -> None:
+    add = ("connections", "add", "billing", "--protocol", "http", "--host", "api.example")
+    assert run(*add).exit_code == 0
+    assert bench.state.connections["billing"].port == 443
+    token = ("--token-url", "https://tokens.example/t", "--client-id", "gateway", "--scope", "read")
+    result = run(*add, *token, "--credential-as", "oauth", "--api", "graphql", "--base-path", "/v2", "--replace")
+    assert (result.exit_code, result.output) == (0, "Connection 'billing' is ready for policy to permit.\n")
+    http = bench.state.connections["billing"].http
+    assert (http.api, http.credential_as, http.base_path) == (HttpApi.GRAPHQL, "oauth", "/v2")
+    assert http.oauth == OAuthClient(token_url="https://tokens.example/t", client_id="gateway", scope="read")
+    shown = run("connections", "show", "billing").output
+    assert "target:          http://api.example:443/" in shown
+    assert "shown as:        oauth" in shown
+    assert "token from:      https://tokens.example/t as gateway" in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--credential-as", "oauth"),
+        ("--token-url", "http://tokens.example/t", "--client-id", "gateway", "--credential-as", "oauth"),
+        ("--token-url", "https://tokens.example/t", "--client-id", "gateway"),
+        ("--credential-as", "header:Host"),
+        ("--credential-as", "cookie"),
+        ("--database", "app"),
+    ],
+)
+def test_http_connections_that_are_none(options: tuple[str, ...], run: Run, bench: AdministrationBench) -> None:
+    assert run("connections", "add", "billing", "--protocol", "http", "--host", "api.example", *options).exit_code == 1
+    assert "billing" not in bench.state.connections
+
+
+def test_what_only_databases_have(run: Run) -> None:
+    run("connections", "add", "billing", "--protocol", "http", "--host", "api.example")
+    result = run("connections", "scan", "billing")
+    assert (result.exit_code, "only PostgreSQL targets have" in result.output) == (1, True)
 
 
 def test_connections_are_listed_and_shown(run: Run) -> None:

@@ -17,7 +17,16 @@ from interlock.core.administration import (
     ShowConnection,
     TestConnection,
 )
-from interlock.core.settings import ConnectionSettings, CredentialReference, Detection, MaskingSettings, TlsMode
+from interlock.core.settings import (
+    ConnectionSettings,
+    CredentialReference,
+    Detection,
+    HttpApi,
+    HttpTarget,
+    MaskingSettings,
+    OAuthClient,
+    TlsMode,
+)
 from interlock.surfaces.cli.answers import (
     REFUSED,
     JsonOption,
@@ -63,17 +72,37 @@ def show_connection(context: typer.Context, name: NameArgument, as_json: JsonOpt
             ("name", view.name),
             ("from", view.origin),
             ("target", _target(view)),
-            ("databases", ", ".join(settings.databases)),
-            ("user", settings.user),
+            *(_http_fields(settings) if settings.protocol == "http" else _postgres_fields(settings)),
+            ("user", settings.user or "none"),
             ("credential", view.credential),
             ("tls", settings.tls.value),
             ("ca file", settings.ca_file or "the system's"),
             ("certificate", settings.client_certificate or "none"),
-            ("search path", ", ".join(settings.search_path)),
             ("tags", ", ".join(settings.tags) or "none"),
-            ("vouched for", ", ".join(settings.masking.functions) or "none"),
             ("detection", settings.masking.detect.value),
         )
+    )
+
+
+def _postgres_fields(settings: ConnectionSettings) -> tuple[tuple[str, str], ...]:
+    return (
+        ("databases", ", ".join(settings.databases)),
+        ("search path", ", ".join(settings.search_path)),
+        ("vouched for", ", ".join(settings.masking.functions) or "none"),
+    )
+
+
+def _http_fields(settings: ConnectionSettings) -> tuple[tuple[str, str], ...]:
+    http = settings.http
+    token = (("token from", f"{http.oauth.token_url} as {http.oauth.client_id}"),) if http.oauth else ()
+    return (
+        ("api", http.api.value),
+        ("shown as", http.credential_as),
+        *token,
+        ("own names", ", ".join(http.server_names) or "none"),
+        ("other hosts", ", ".join(http.hosts) + (" (tunnels)" if http.tunnel else "") or "none"),
+        ("endpoints", ", ".join(f"{name} {one.path}" for name, one in http.endpoints.items()) or "none"),
+        ("fields", ", ".join(http.fields) or "none"),
     )
 
 
@@ -82,10 +111,14 @@ def add_connection(
     context: typer.Context,
     name: NameArgument,
     host: Annotated[str, typer.Option(help="Host name or address of the target.")],
-    database: Annotated[list[str], typer.Option(help="A database that may be reached; may be repeated.")],
-    user: Annotated[str, typer.Option(help="Who the gateway logs in as.")],
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the target.")] = 5432,
-    protocol: Annotated[str, typer.Option(help="Protocol of the target.")] = "postgres",
+    database: Annotated[
+        list[str] | None, typer.Option(help="A database that may be reached; may be repeated. PostgreSQL only.")
+    ] = None,
+    user: Annotated[str, typer.Option(help="Who the gateway logs in as; for HTTP with basic only.")] = "",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the target; 0: the usual one of the protocol.")
+    ] = 0,
+    protocol: Annotated[str, typer.Option(help="Protocol of the target: postgres or http.")] = "postgres",
     credential: Annotated[
         str, typer.Option(help="Where the password is: sealed, none, env:NAME or file:PATH.")
     ] = "sealed",
@@ -100,15 +133,28 @@ def add_connection(
         typer.Option(help="A function, as schema.name, that shows nothing to others; may be repeated."),
     ] = None,
     detect: Annotated[Detection, typer.Option(help="Sensitive content in what no rule names.")] = Detection.OFF,
+    api: Annotated[HttpApi, typer.Option(help="HTTP only: how requests are read.")] = HttpApi.HTTP,
+    credential_as: Annotated[
+        str,
+        typer.Option(help="HTTP only: how it is shown: bearer, basic, header:NAME, query:NAME, oauth or none."),
+    ] = "bearer",
+    base_path: Annotated[str, typer.Option(help="HTTP only: put in front of each path.")] = "",
+    token_url: Annotated[str, typer.Option(help="Token endpoint, for --credential-as oauth.")] = "",
+    client_id: Annotated[str, typer.Option(help="Who the gateway is there; its secret is the credential.")] = "",
+    scope: Annotated[str, typer.Option(help="Scopes of the token, separated by blanks.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the one of this name.")] = False,
 ) -> None:
-    """Add a connection. Its password is set afterwards, with set-credential."""
+    """Add a connection. Its password is set afterwards, with set-credential.
+
+    Names of endpoints, fields and further hosts of an HTTP target are for the settings file.
+    """
     try:
+        oauth = OAuthClient(token_url=token_url, client_id=client_id, scope=scope) if token_url else None
         settings = ConnectionSettings(
             protocol=protocol,
             host=host,
             port=port,
-            databases=tuple(database),
+            databases=tuple(database or ()),
             user=user,
             credential=_reference(credential),
             tls=tls,
@@ -118,6 +164,7 @@ def add_connection(
             search_path=tuple(schema or ("public",)),
             tags=tuple(tag or ()),
             masking=MaskingSettings(functions=tuple(vouch_for or ()), detect=detect),
+            http=HttpTarget(api=api, credential_as=credential_as, base_path=base_path, oauth=oauth),
         )
     except ValueError as error:
         stop(str(error), REFUSED)
