@@ -17,6 +17,7 @@ _HOT = {
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
     "protocols/http/websocket": "deflate frames messages relay sending",
+    "protocols/http/wire": "fields framing received requests responses targets writing",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
     " outstanding parameters relay requests rows scope_changes session session_names",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"

@@ -17,7 +17,7 @@ from interlock.protocols.http.wire.messages import (
     Malformed,
     ResponseHead,
 )
-from interlock.protocols.http.wire.received import Received
+from interlock.protocols.http.wire.received import Received, refuse_bare_line_feed
 
 _MAX_INTERIM: Final = 32
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
@@ -111,6 +111,7 @@ class ResponseParser:
         received.at = end + 4
         line = _STATUS_LINE.fullmatch(section.partition(b"\r\n")[0])
         if line is None:
+            refuse_bare_line_feed(section, 0, len(section))
             raise Malformed(502, "the status line is malformed")
         fields = parse_fields(section, 1, self._max_headers, underscores=True)
         status = int(line[2])
