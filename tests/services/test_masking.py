@@ -11,7 +11,8 @@ from interlock.core.decision import Decision, Permit
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import CatalogueUnavailable, MaskingUnavailable
 from interlock.core.ledger import ConnectionRefused, OperationDecided
-from interlock.core.masking import DetectorMask, MaskedColumn, MaskingOptions
+from interlock.core.lock import LockMode, Restriction
+from interlock.core.masking import ColumnMask, DetectorMask, MaskedColumn, MaskingOptions, MaskKind, Predicates
 from interlock.core.operation import Operation, Outcome, OutcomeStatus
 from interlock.core.session import Session
 from interlock.services.enforcement import Enforcement, SessionGuard
@@ -410,3 +411,72 @@ async def test_whatever_breaks_in_it_keeps_the_caller_out(parts: MaskedParts, er
     assert caught.value.code == "58000"
     assert "secret" not in f"{caught.value} {caught.value.reason} {caught.value.hint}"
     assert len(parts.refusals) == 1
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class BodyBench(Bench):
+    """A session on an HTTP connection, beside catalogues that fail whatever they are asked."""
+
+    def __init__(self) -> None:
+        super().__init__({"Field::crm/email": ["pii"]})
+        session = Session("s2", "http", "crm", "", agent("ci-bots"), "127.0.0.1:5000")
+        self.catalogues.content = AssertionError("a catalogue was read")
+        self.masking = SessionMasking(self.maskings, session, CLIENT)
+
+
+@pytest.fixture
+async def bodies() -> BodyBench:
+    bodies = BodyBench()
+    await bodies.policies.start([source(REDACT)])
+    return bodies
+
+
+async def test_fields_are_masked_without_a_catalogue(bodies: BodyBench) -> None:
+    await bodies.masking.load()
+    assert bodies.masking.current is not None
+    assert set(bodies.masking.current.fields) == {"email"}
+    assert await bodies.masking.refresh() is bodies.masking.current
+    bodies.masking.note_definition()
+    bodies.catalogues.give_up()
+    assert not bodies.masking.is_stale
+    assert bodies.catalogues.asked == []
+
+
+async def test_fields_follow_the_policy(bodies: BodyBench) -> None:
+    await bodies.masking.load()
+    before = bodies.masking.version
+    await bodies.policy(PERMIT + HIDE.format("hash"))
+    assert bodies.masking.is_stale
+    masking = bodies.masking.renew()
+    assert masking is not None
+    assert masking.fields["email"].kind is MaskKind.HASH
+    assert bodies.masking.version != before
+
+
+async def test_a_lock_masks_every_field(bodies: BodyBench) -> None:
+    bodies.maskings.locks = MaskAll()
+    masking = bodies.masking.renew()
+    assert masking is not None
+    assert masking.fields["*"] == ColumnMask(MaskKind.REDACT, Predicates.DENY, ("lock l1",))
+
+
+async def test_no_session_without_its_fields(bodies: BodyBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: SessionPolicy, _options: MaskingOptions) -> None:
+        raise MaskingUnavailable("broken")
+
+    monkeypatch.setattr(SessionPolicy, "body_masking", broken)
+    with pytest.raises(MaskingUnavailable):
+        await bodies.masking.load()
+    assert bodies.masking.current is None
+    assert bodies.masking.is_stale
+
+
+class MaskAll:
+    """Locks of which one masks everything."""
+
+    epoch = masking_epoch = 1
+
+    def restriction(self, *_about: object) -> Restriction:
+        return Restriction(frozenset({LockMode.MASK_ALL}), "Locked.", ("l1",))

@@ -80,15 +80,26 @@ class PolicyWatch:
             await self.poll()
 
     async def poll(self) -> None:
-        """Look once; put the files in force if they have changed and now stand still. Never raises for a bad file."""
+        """Look once; put the files in force if they have changed and now stand still, or if their tags have changed.
+
+        Never raises for a bad file.
+        """
         look = self._files.look()
         settled, self._seen = look == self._seen, look
-        if not settled or look == self._done:
-            return
         try:
-            await self._activate(look)
+            if settled and look != self._done:
+                await self._activate(look)
+            elif self._store.is_stale:
+                await self._renew()
         except InterlockError as error:
             _log.error("policy_not_recorded", error=str(error), in_force=self._store.version)
+
+    async def _renew(self) -> None:
+        """Another gateway has changed connections."""
+        try:
+            await self._store.renew(by="connections changed")
+        except PolicyRejected as error:
+            _log.error("policy_refused", problems=error.problems, in_force=self._store.version)
 
     async def _activate(self, look: Look) -> None:
         try:

@@ -28,6 +28,8 @@ from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.live import NoLiveSessions
 from interlock.services.policy.check import KnownNames
+from interlock.services.policy.connection_tags import connection_tags
+from interlock.services.policy.tags import joined
 from interlock.services.policy.tools import PolicyTools
 from interlock.surfaces.api.local_socket import user_name
 from interlock.surfaces.cli.remote_evidence import RemoteEvidence
@@ -62,7 +64,8 @@ class Bench:
             gateways=frozenset({settings.gateway.node}) if known else None,
         )
         reader = PolicyFiles(settings.policy.files, Path.cwd())
-        return PolicyTools(reader, settings.policy.tags, names, Interpreter(), SystemClock(), settings.gateway.node)
+        tags = joined(settings.policy.tags, connection_tags(settings.connections))
+        return PolicyTools(reader, tags, names, Interpreter(), SystemClock(), settings.gateway.node)
 
     @functools.cached_property
     def reading(self) -> EvidenceReader:

@@ -63,6 +63,8 @@ from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.commands import PolicyCommands
+from interlock.services.policy.connection_tags import connection_tags
+from interlock.services.policy.sources import Tags
 from interlock.services.policy.store import PolicyStore
 from interlock.surfaces.api.local_socket import open_local_socket
 
@@ -168,10 +170,14 @@ class Gateway:
     async def _start_policy(self) -> PolicyStore:
         settings = self.settings.policy
         files = PolicyFiles(settings.files, Path.cwd())
-        policies = PolicyStore(self._node.ledger, settings.tags)
+        policies = PolicyStore(self._node.ledger, settings.tags, self._declared_tags)
         await policies.start(files.read())
         self._background(PolicyWatch(files, policies).run(), "policy watch")
         return policies
+
+    def _declared_tags(self) -> Tags:
+        """What the settings of connections say of tags. Raises ``StateUnavailable``."""
+        return connection_tags(self._node.connections.all())
 
     def _open_recordings(self) -> FileRecordings:
         node, settings = self._node, self.settings.recording
@@ -318,7 +324,7 @@ class Gateway:
         authentication = Authentication(callers, node.clock, api.requests_per_minute)
         events = Events(FollowedLedger(node.ledger))
         streams = EventStreams(events, authority, authentication, node.ledger, node.clock)
-        administration = node.administration(self.stopping, authority, issuer, self._rooms())
+        administration = node.administration(self.stopping, authority, issuer, self._rooms(), self.policies)
         application = build_application(administration, authentication, node.clock, streams, public_url=api.public_url)
         server = ApiServer(application, spawn)
         self._stack.push_async_callback(server.close)

@@ -137,6 +137,7 @@ class Node:
         authority: Authority,
         token_issuer: TokenIssuer | None = None,
         rooms: Iterable[Room] = (),
+        policies: PolicyStore | None = None,
     ) -> Administration:
         return Administration(
             ledger=self.ledger,
@@ -154,6 +155,7 @@ class Node:
             token_issuer=token_issuer,
             authority=authority,
             rooms=(stopping.room, InterceptionRoom(lambda: self.interception_authority), *rooms),
+            policies=policies,
         )
 
     def _probe(self) -> ReachabilityProbe:

@@ -45,6 +45,9 @@ from interlock.services.authority import Authority
 from interlock.services.cascade import Cascade, told
 from interlock.services.discovery import Discovery
 from interlock.services.generated_secret import generate_secret, make_verifier
+from interlock.services.policy.connection_tags import connection_tags
+from interlock.services.policy.store import PolicyStore
+from interlock.services.policy.tags import tag_problems
 from interlock.services.ports import Clock, ColumnGrants, Ledger
 from interlock.services.state import ConnectionStore, CredentialKeeper, IdentityStore, TargetProbe, TokenIssuer
 
@@ -79,8 +82,12 @@ class Administration:
         token_issuer: TokenIssuer | None = None,
         authority: Authority | None = None,
         rooms: Iterable[Room] = (),
+        policies: PolicyStore | None = None,
     ) -> None:
-        """Without an ``authority`` only the gateway's own operators may do anything."""
+        """Without an ``authority`` only the gateway's own operators may do anything.
+
+        ``policies`` take the tags of connections into account as soon as these change.
+        """
         self._ledger = ledger
         self._clock = clock
         self._identities = identities
@@ -93,6 +100,7 @@ class Administration:
         self._protocols = protocols
         self._token_issuer = token_issuer
         self._authority = authority or Authority(ledger, clock, node="")
+        self._policies = policies
         self._one_at_a_time = asyncio.Lock()
         self._handlers: dict[type[Command[Any]], Handler] = {
             ListConnections: self._list_connections,
@@ -146,8 +154,11 @@ class Administration:
         self._refuse_configured(command.name)
         if self._connections.find(command.name) is not None and not command.replace:
             raise AdministrationRefused(f"connection {command.name!r} exists already; replace it with --replace")
+        if problems := tag_problems(connection_tags({command.name: command.settings})):
+            raise InvalidCommand(problems[0])
         await self._record(actor, "connections.add", command.name, _describe(command.settings))
         await self._connections.save(command.name, command.settings)
+        await self._renew_tags("connections.add")
         return Done(f"Connection {command.name!r} is ready for policy to permit.")
 
     async def _set_credential(self, command: SetCredential, actor: Actor) -> Done:
@@ -164,9 +175,14 @@ class Administration:
         await self._record(actor, "connections.remove", command.name, "")
         cut = await self._cascade.connection_removed(command.name, actor)  # the target is looked at with its credential
         await self._connections.remove(command.name)
+        await self._renew_tags("connections.remove")
         late = await self._cascade.connection_removed(command.name, actor)
         text = f"Connection {command.name!r} is removed, and its sealed credential with it."
         return told(text, msgspec.structs.replace(cut, sessions=cut.sessions + late.sessions))
+
+    async def _renew_tags(self, by: str) -> None:
+        if self._policies is not None and self._policies.is_stale:
+            await self._policies.renew(by)
 
     async def _test_connection(self, command: TestConnection, _actor: Actor) -> Done:
         return Done(await self._probe.probe(command.name, self._connection(command.name)))

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 OptionsOf = Callable[[str], MaskingOptions]
 _NOTHING_KNOWN = Catalogue("")
+_OF_BODIES = frozenset({"http"})
+"""Protocols in which fields of bodies are masked, so that no catalogue is needed."""
 
 
 class Maskings:
@@ -54,6 +56,7 @@ class SessionMasking:
         self._maskings = maskings
         self._session = session
         self._client = client
+        self._is_of_bodies = session.protocol in _OF_BODIES
         self._seen = (-1, -1, -1)
         self.current: Masking | None = None
 
@@ -78,6 +81,8 @@ class SessionMasking:
 
     async def refresh(self) -> Masking | None:
         """Read the catalogue again and determine it anew. Raises ``MaskingUnavailable``."""
+        if self._is_of_bodies:
+            return self.renew()
         try:
             await self._maskings.catalogues.refresh(self._session.connection, self._session.database)
         except CatalogueUnavailable as error:
@@ -97,6 +102,8 @@ class SessionMasking:
         options = self._maskings.options_of(session.connection)
         if (everything := self._mask_of_locks()) is not None:
             options = msgspec.structs.replace(options, everything=everything)
+        if self._is_of_bodies:
+            return self._policy().body_masking(options)
         if not self._needs_catalogue():
             return _only_detectors(options)
         catalogue = self._maskings.catalogues.peek(session.connection, session.database)
@@ -106,7 +113,8 @@ class SessionMasking:
 
     def note_definition(self) -> None:
         """The session has changed what the database contains."""
-        self._maskings.catalogues.expire(self._session.connection, self._session.database)
+        if not self._is_of_bodies:
+            self._maskings.catalogues.expire(self._session.connection, self._session.database)
 
     def _mask_of_locks(self) -> ColumnMask | None:
         """What a lock puts on every column. Raises ``MaskingUnavailable``."""
@@ -129,6 +137,8 @@ class SessionMasking:
         )
 
     def _needs_catalogue(self) -> bool:
+        if self._is_of_bodies:
+            return False
         session, engine = self._session, self._maskings.policies.engine
         if engine.masks_anything(session.connection, session.database, session.principal):
             return True
@@ -137,7 +147,8 @@ class SessionMasking:
     def _epochs(self) -> tuple[int, int, int]:
         maskings = self._maskings
         locks_epoch = maskings.locks.masking_epoch if maskings.locks is not None else 0
-        return maskings.policies.epoch, maskings.catalogues.epoch, locks_epoch
+        catalogues_epoch = 0 if self._is_of_bodies else maskings.catalogues.epoch
+        return maskings.policies.epoch, catalogues_epoch, locks_epoch
 
 
 def _only_detectors(options: MaskingOptions) -> Masking | None:

@@ -255,8 +255,8 @@ class TestRulesOnReveal:
     @pytest.mark.parametrize(
         ("annotation", "condition", "text"),
         [
-            ('@approval("dba")', "", "@approval may not stand on a forbid about reveal or columns"),
-            ('@budget("rows=1 per 1h")', "", "@budget may not stand on a forbid about reveal or columns"),
+            ('@approval("dba")', "", "@approval may not stand on a forbid about reveal, columns or fields"),
+            ('@budget("rows=1 per 1h")', "", "@budget may not stand on a forbid about reveal, columns or fields"),
             ("", "unless { context.now > 5 }", "may not read the time"),
             ("", "when { context.hour == 5 }", "may not read the time"),
             ("", "when { context.weekday == 5 }", "may not read the time"),

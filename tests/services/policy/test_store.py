@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.services.policy.examples import BASIC, agent, meaning, source
 
-from interlock.core.errors import ConfigurationError, LedgerUnavailable, PolicyRejected
+from interlock.core.errors import ConfigurationError, LedgerUnavailable, PolicyRejected, StateUnavailable
 from interlock.core.ledger import AnyRecord, PolicyActivated, PolicyRefused
 from interlock.services.policy import PolicyStore
 
@@ -129,3 +129,56 @@ async def test_unreadable_files_are_a_refusal(store: PolicyStore, ledger: FakeLe
     await store.refuse(["policy.cedar cannot be read"])
     assert ledger.records[-1] == PolicyRefused(store.version, ("policy.cedar cannot be read",))
     assert store.problems == ("policy.cedar cannot be read",)
+
+
+class TestDeclaredTags:
+    """Of connections, which come and go."""
+
+    @pytest.fixture
+    def declared(self) -> dict[str, list[str]]:
+        return {"Endpoint::crm/volumes": ["dangerous"]}
+
+    @pytest.fixture
+    async def store(self, ledger: FakeLedger, declared: dict[str, list[str]]) -> PolicyStore:
+        store = PolicyStore(ledger, {"Endpoint::crm/volumes": ["configured"]}, lambda: dict(declared))
+        await store.start(GOOD)
+        return store
+
+    async def test_they_are_part_of_the_version(self, store: PolicyStore) -> None:
+        assert '"Endpoint::crm/volumes": ["configured", "dangerous"]' in store.engine.text.partition("\n")[0]
+        assert not store.is_stale
+
+    async def test_a_change_comes_into_force(
+        self, store: PolicyStore, ledger: FakeLedger, declared: dict[str, list[str]]
+    ) -> None:
+        declared["Field::crm/email"] = []
+        assert store.is_stale
+        assert await store.renew("connections.add")
+        assert "Field::crm/email" in store.engine.text
+        assert ledger.records[-1] == PolicyActivated(store.version, store.engine.text, "connections.add")
+        assert not store.is_stale
+
+    async def test_wrong_ones_are_refused_once(self, store: PolicyStore, declared: dict[str, list[str]]) -> None:
+        before = store.version
+        declared["Field::crm"] = []
+        with pytest.raises(PolicyRejected):
+            await store.renew("connections.add")
+        assert store.version == before
+        assert store.problems
+        assert not store.is_stale
+
+    async def test_what_the_ledger_does_not_take_is_tried_again(
+        self, store: PolicyStore, ledger: FakeLedger, declared: dict[str, list[str]]
+    ) -> None:
+        declared["Field::crm/email"] = []
+        ledger.failing = True
+        with pytest.raises(LedgerUnavailable):
+            await store.renew("connections.add")
+        assert store.is_stale
+
+    async def test_the_store_of_connections_fails(self, ledger: FakeLedger) -> None:
+        def broken() -> dict[str, list[str]]:
+            raise StateUnavailable("closed")
+
+        with pytest.raises(StateUnavailable):
+            await PolicyStore(ledger, declared=broken).start(GOOD)

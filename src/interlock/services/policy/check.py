@@ -12,11 +12,12 @@ import msgspec
 from cedarpy import pst
 
 from interlock.services.policy import permissions
-from interlock.services.policy.resources import COLUMN, LINEAGE_BY_TYPE, tag_depths, tag_problems
-from interlock.services.policy.reveal import REVEAL, Bearing, bearing, is_about_reveal_only
+from interlock.services.policy.resources import LINEAGE_BY_TYPE
+from interlock.services.policy.reveal import REVEAL, REVEALED, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import action_groups, members
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
+from interlock.services.policy.tags import tag_problems, tag_types
 from interlock.services.policy.tree import reads_action, tags_named
 
 GATEWAY = "Gateway"
@@ -54,13 +55,13 @@ def check(
     problems = [*draft.problems, *tag_problems(tags or NO_TAGS)]
     if problems:
         return tuple(Remark(Severity.ERROR, problem) for problem in problems)
-    depths = None if tags is None else tag_depths(tags)
+    types = None if tags is None else tag_types(tags)
     remarks = [
         f'{rule.place}: rule "{rule.id}" {remark}'
         for rule in draft.rules
         for remark in (
             *_unknown_names(rule, names),
-            *(() if depths is None else _useless_tags(rule, depths)),
+            *(() if types is None else _useless_tags(rule, types)),
             *_unmeant_reveal(rule),
             *_unmeant_permissions(rule),
             *_unmeant_softening(rule),
@@ -86,16 +87,17 @@ def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> It
             yield f'names the {noun} "{name}", which the configuration does not have'
 
 
-def _useless_tags(rule: Rule, depths: Mapping[str, int]) -> Iterator[str]:
+def _useless_tags(rule: Rule, types: Mapping[str, frozenset[str]]) -> Iterator[str]:
     """Tags that nothing the rule is asked of has by the configuration. Columns may have them from the database."""
     asked_of_columns = bearing(rule.policy) is not Bearing.NONE
     for name in sorted(tags_named(rule.policy)):
-        if name not in depths and asked_of_columns:
+        if name not in types and asked_of_columns:
             yield f'names the tag "{name}", which the configuration does not give; only the database could'
-        elif name not in depths:
+        elif name not in types:
             yield f'names the tag "{name}", which the configuration does not have'
-        elif depths[name] == len(COLUMN) and not asked_of_columns:
-            yield f'names the tag "{name}", which only columns have; they are asked for reveal alone'
+        elif types[name] <= REVEALED and not asked_of_columns:
+            nouns = " and ".join(f"{kind.lower()}s" for kind in sorted(types[name]))
+            yield f'names the tag "{name}", which only {nouns} have; they are asked for reveal alone'
 
 
 def _unmeant_reveal(rule: Rule) -> Iterator[str]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from interlock.core.catalogue import Catalogue, Column, ColumnKey, Relation, RelationKind
-from interlock.services.policy.resources import COLUMN, Resource, TagRules, escape
+from interlock.services.policy.resources import COLUMN, Resource, escape
 from interlock.services.policy.scopes import Uid
+from interlock.services.policy.tags import TagRules
 
 _NO_DATA = frozenset({RelationKind.COMPOSITE})
 

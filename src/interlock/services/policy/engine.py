@@ -10,11 +10,11 @@ from interlock.core.errors import PolicyRejected
 from interlock.core.identity import Principal
 from interlock.core.operation import Meaning
 from interlock.services.policy.evaluator import Evaluator
-from interlock.services.policy.resources import TagRules, tag_problems
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import schema_text
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags, canonical_text, version_of
+from interlock.services.policy.tags import TagRules, tag_problems
 from interlock.services.policy.viewpoint import ClientFacts
 
 _SHARED_SESSIONS = 256

@@ -13,10 +13,11 @@ from cedarpy import pst
 
 from interlock.core.decision import BudgetDemand, BudgetKind
 from interlock.services.policy.faults import engine_faults
-from interlock.services.policy.resources import TagRules
+from interlock.services.policy.resources import FIELD
 from interlock.services.policy.reveal import Bearing, bearing
 from interlock.services.policy.rules import Rule
 from interlock.services.policy.schema import schema
+from interlock.services.policy.tags import TagRules
 from interlock.services.policy.tree import CLIENT, TIME, context_read
 
 _KEPT_BUDGETS = 1024
@@ -55,12 +56,18 @@ class Evaluator:
         self.on_reveal = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.ASKED)
         self.on_tagged_columns = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.BY_TAG)
         self._on_reveal = _policy_set(self.on_reveal)
+        named = (uid for rule in self.on_reveal for uid in pst.entity_uids(rule.policy))
+        self._fields = {uid.id.partition("/") for uid in named if str(uid.type) == FIELD[-1]}
         read = frozenset[str]().union(*(context_read(rule.policy) for rule in rules))
         self.reads_time = bool(read & TIME)
         self.reads_client = bool(read & CLIENT)
         self._budgets: dict[tuple[BudgetDemand, ...], tuple[BudgetDemand, ...]] = {}
         self.denial_limits = _denial_limits(rules)
         """The times that denials have to be counted for, in seconds, 0 for a whole run, each with its least limit."""
+
+    def fields_named(self, connection: str) -> frozenset[str]:
+        """The fields of a connection that rules about ``reveal`` name; both as components of ids."""
+        return frozenset(name for where, _, name in self._fields if where == connection)
 
     def without(self, rule_ids: Container[str]) -> "Evaluator":
         """The same rules less some, for asking what would be; not a version of the policy."""

@@ -1,4 +1,4 @@
-"""Puts together what is masked for one principal in one database: rules, lineage, configuration.
+"""Puts together what is masked for one principal on one target: rules, lineage, configuration.
 
 Fails as a whole: there is a masking that covers everything that rules name, or an error.
 """
@@ -11,11 +11,12 @@ import msgspec
 
 from interlock.core.catalogue import Catalogue, ColumnKey
 from interlock.core.errors import MaskingUnavailable
-from interlock.core.masking import ColumnMask, DetectorMask, Masking, MaskingOptions
+from interlock.core.masking import ANY_NAME, ColumnMask, DetectorMask, Masking, MaskingOptions
 from interlock.services.policy.masks import RuleMasks
 from interlock.services.policy.propagation import propagate
 
 _VERSION_DIGITS = 16
+_NO_CATALOGUE = Catalogue("")
 
 
 def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: MaskingOptions) -> Masking | None:
@@ -38,7 +39,7 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
     if not columns and not detectors:
         return None
     return Masking(
-        version=_version(policy, catalogue, columns, detectors, options),
+        version=_version(policy, catalogue, columns, {}, detectors, options),
         catalogue=catalogue,
         columns=columns,
         detectors=detectors,
@@ -47,6 +48,23 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
         show_notifications=options.show_notifications,
         documents=options.documents,
     )
+
+
+def body_masking_of(rules: RuleMasks, policy: str, options: MaskingOptions) -> Masking | None:
+    """The masking of a target that has no database: what is masked in bodies. Raises as ``masking_of``."""
+    try:
+        fields = rules.on_fields()
+        detectors = _detectors(rules.on_detectors(), options.detectors)
+    except MaskingUnavailable:
+        raise
+    except Exception as error:
+        raise MaskingUnavailable("what is masked could not be determined") from error
+    if (everything := options.everything) is not None:
+        fields[ANY_NAME] = everything.stronger(fields.get(ANY_NAME, everything))
+    if not fields and not detectors:
+        return None
+    version = _version(policy, _NO_CATALOGUE, {}, fields, detectors, options)
+    return Masking(version, _NO_CATALOGUE, detectors=detectors, key=options.key, fields=fields)
 
 
 _OF_NOTHING: Mapping[int, Mapping[str, ColumnMask]] = MappingProxyType({0: MappingProxyType({})})
@@ -75,6 +93,7 @@ def _version(
     policy: str,
     catalogue: Catalogue,
     columns: Mapping[int, Mapping[str, ColumnMask]],
+    fields: Mapping[str, ColumnMask],
     detectors: Mapping[str, DetectorMask],
     options: MaskingOptions,
 ) -> str:
@@ -83,6 +102,7 @@ def _version(
         policy,
         catalogue.version,
         sorted((oid, sorted(masks.items())) for oid, masks in columns.items()),
+        sorted(fields.items()),
         sorted(detectors.items()),
         sorted(options.reviewed),
         options.show_notifications,

@@ -1,4 +1,4 @@
-"""Which masks the rules put on single columns and on detectors, for one principal on one database.
+"""Which masks the rules put on single columns, on fields and on detectors, for one principal on one target.
 
 What columns are derived from is not looked at (see ``propagation``). Every fault is raised: who asks must not go on.
 """
@@ -6,21 +6,23 @@ What columns are derived from is not looked at (see ``propagation``). Every faul
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from interlock.core.catalogue import Catalogue, ColumnKey
 from interlock.core.errors import MaskingUnavailable
-from interlock.core.masking import DETECTOR_CLASSES, ColumnMask
+from interlock.core.masking import ANY_NAME, DETECTOR_CLASSES, ColumnMask
 from interlock.core.operation import NO_FACTS
 from interlock.services.policy.columns import Layout, Place
 from interlock.services.policy.evaluator import Answer, Evaluator
-from interlock.services.policy.resources import TagSource
+from interlock.services.policy.resources import FIELD, Resource, TagSource, escape, unescape
 from interlock.services.policy.reveal import strictest_mask
 from interlock.services.policy.rules import Rule
 from interlock.services.policy.scopes import Uid, fits, reaches
 from interlock.services.policy.tree import reads_resource, tags_named
 from interlock.services.policy.viewpoint import Viewpoint
 from interlock.services.policy.wording import quoted
+
+KeyT = TypeVar("KeyT")
 
 _BATCH = 2000
 """Questions asked at once: bounds the memory that entities and answers take."""
@@ -56,6 +58,36 @@ class RuleMasks:
             while batch := list(islice(questions, _BATCH)):
                 self._ask(batch, layout.tags, masks)
         return masks
+
+    def on_fields(self) -> dict[str, ColumnMask]:
+        """The masks of fields that rules are satisfied for, by selector. Raises as ``on_columns``.
+
+        Asked are the fields that the configuration or a rule names, and ``ANY_NAME`` for all others: rules cannot tell
+        those apart.
+        """
+        connection, tags = escape(self._viewpoint.connection), self._evaluator.tags
+        names = {ANY_NAME} | tags.fields(connection) | self._evaluator.fields_named(connection)
+        fields = [Resource((connection, name), FIELD) for name in sorted(names)]
+        masks: dict[str, ColumnMask] = {}
+        asked = [field for field in fields if self._is_asked(field, masks)]
+        if asked:
+            requests = [self._request(field.uid) for field in asked]
+            answers = self._evaluator.ask_reveal(requests, self._viewpoint.entities(asked, tags))
+            for field, answer in zip(asked, answers, strict=True):
+                if (mask := self._strongest(answer)) is not None:
+                    _join(masks, unescape(field.components[-1]), mask)
+        return masks
+
+    def _is_asked(self, field: Resource, masks: dict[str, ColumnMask]) -> bool:
+        """Whether a rule's scope fits the field. Puts the masks of the rules that are not asked in on the way."""
+        connection = Resource(field.components[:1], field.types[:1])
+        above, own = (self._evaluator.tags.of(resource) for resource in (connection, field))
+        for tags, mask in self._by_tag:
+            if (own - above) & tags:
+                _join(masks, unescape(field.components[-1]), mask)
+        places = {(resource.type, resource.id) for resource in (connection, field)}
+        within = frozenset(places | {("Tag", tag) for tag in above | own})
+        return bool(self._fitting((field.type, field.id), within))
 
     def on_detectors(self) -> dict[str, ColumnMask]:
         """The masks of the detector classes that rules are satisfied for. Raises as ``on_columns``."""
@@ -115,6 +147,6 @@ class RuleMasks:
         return functools.reduce(ColumnMask.stronger, masks) if masks else None
 
 
-def _join(masks: dict[ColumnKey, ColumnMask], key: ColumnKey, mask: ColumnMask) -> None:
+def _join(masks: dict[KeyT, ColumnMask], key: KeyT, mask: ColumnMask) -> None:
     before = masks.get(key)
     masks[key] = mask if before is None else before.stronger(mask)

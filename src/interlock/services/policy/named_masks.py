@@ -1,6 +1,7 @@
-"""Which of the columns that a statement names are masked by rules, for tools that have no database at hand.
+"""What rules mask of what a statement names or a request is answered with, for tools that have no target at hand.
 
-Looks at names alone: tags that the database gives, derived columns, and what ``*`` stands for are not known here.
+Of a statement these are the columns that it names, of a request all fields of the connection that are masked. Tags that
+the database gives, derived columns, and what ``*`` stands for are not known here.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ import msgspec
 
 from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
 from interlock.core.masking import ColumnMask
-from interlock.core.operation import Meaning, ResourceKind
+from interlock.core.operation import HTTP_PARTS, Meaning, ResourceKind
 from interlock.services.policy.masks import RuleMasks
 
 _READING = frozenset({"select", "copy-out"})
@@ -17,7 +18,10 @@ _ALL = "*"
 
 
 class NamedMasks(msgspec.Struct, frozen=True):
-    """Masks by ``schema.table.column``, and the tables (``schema.table``) of which all columns are read unnamed."""
+    """Masks by ``schema.table.column``, and the tables (``schema.table``) of which all columns are read unnamed.
+
+    For a request, masks by selector.
+    """
 
     columns: Mapping[str, ColumnMask]
     unnamed: tuple[str, ...]
@@ -25,6 +29,8 @@ class NamedMasks(msgspec.Struct, frozen=True):
 
 def named_masks(masks: RuleMasks, meaning: Meaning) -> NamedMasks:
     """The masks on what a meaning reads by name. Raises as ``RuleMasks.on_columns``."""
+    if not HTTP_PARTS.isdisjoint(meaning.facts):
+        return NamedMasks(masks.on_fields(), ())
     read = sorted(_columns_read(meaning).items())
     relations = tuple(_relation(number, path, names) for number, (path, names) in enumerate(read))
     found = masks.on_columns(Catalogue("", relations))

@@ -1,18 +1,17 @@
-"""Resources as Cedar entities: ids, the way up to the connection, and tags.
+"""Resources as Cedar entities: ids, and the way up to the connection.
 
 An id is a slash path that begins with the connection (``prod-pg/app/public/users``); ``/`` and ``%`` within a component
 are percent-escaped, so two resources never share an id.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from interlock.core.masking import DETECTOR_CLASSES
 from interlock.core.operation import Access, ResourceKind
-from interlock.services.policy.sources import Tags
 
 _BAD_ESCAPE = re.compile(r"%(?!25|2F)")
 _CATALOGUE = ("Connection", "Database", "Schema")
@@ -41,9 +40,6 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
 """Entity types from the connection down to a resource of each kind; a path has one component for each."""
 
 LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN, FIELD)}
-
-TAGGED = COLUMN
-"""Entity types that tag patterns apply to, by the number of components in the pattern."""
 
 
 class UnresolvedName(Exception):
@@ -83,14 +79,24 @@ def id_problem(entity_type: str, entity_id: str) -> str | None:
     components = entity_id.split("/")
     if len(components) != len(types) or not all(components):
         return f'{entity_type}::"{entity_id}" is no resource: its id must be {"/".join(map(str.lower, types))}'
-    if _BAD_ESCAPE.search(entity_id):
+    if has_bad_escape(entity_id):
         return f'{entity_type}::"{entity_id}" is no resource: in an id, % is written %25 and / within a name %2F'
     return None
+
+
+def has_bad_escape(text: str) -> bool:
+    """Whether a ``%`` in it is none of those that an escaped name has."""
+    return _BAD_ESCAPE.search(text) is not None
 
 
 def escape(component: str) -> str:
     """A name as one component of an id."""
     return component.replace("%", "%25").replace("/", "%2F")
+
+
+def unescape(component: str) -> str:
+    """The name that a component of an id stands for."""
+    return component.replace("%2F", "/").replace("%25", "%")
 
 
 def resolve(access: Access, connection: str, database: str) -> Resource:
@@ -113,64 +119,6 @@ class TagSource(Protocol):
 
     def of(self, resource: Resource) -> set[str]:
         """The tags of the resource itself; those of what it is in reach it through the hierarchy."""
-
-
-class TagRules:
-    """Which tags a resource has, by patterns of the configuration.
-
-    A pattern is a slash path with one to five components (connection, database, schema, table, column), or
-    ``schema.table`` or ``schema.table.column``, which stand for ``*/*/schema/table`` and so on. ``*`` matches any run
-    of characters within one component.
-    """
-
-    def __init__(self, tags: Tags) -> None:
-        """``tags`` must be without ``tag_problems``."""
-        self._by_depth: dict[int, list[tuple[re.Pattern[str], tuple[str, ...]]]] = {}
-        for pattern, names in tags.items():
-            parts = _components(pattern)
-            self._by_depth.setdefault(len(parts), []).append((_expression(parts), tuple(names)))
-
-    def of(self, resource: Resource) -> set[str]:
-        """As in ``TagSource``."""
-        if resource.type not in TAGGED:
-            return set()
-        rules = self._by_depth.get(len(resource.components), ())
-        return {name for expression, names in rules if expression.fullmatch(resource.id) for name in names}
-
-
-def tag_depths(tags: Tags) -> Mapping[str, int]:
-    """For each tag the fewest components that a pattern which gives it has: 5 for one that only columns have."""
-    depths: dict[str, int] = {}
-    for pattern, names in tags.items():
-        for name in names:
-            depths[name] = min(len(_components(pattern)), depths.get(name, len(TAGGED)))
-    return depths
-
-
-def tag_problems(tags: Tags) -> list[str]:
-    """What is wrong with a tags configuration, one line for each problem."""
-    found = ((pattern, _pattern_problem(_components(pattern), names)) for pattern, names in tags.items())
-    return [f"tag pattern {pattern!r} {problem}" for pattern, problem in found if problem]
-
-
-def _pattern_problem(parts: list[str], names: object) -> str | None:
-    if not all(parts):
-        return "has an empty component"
-    if len(parts) > len(TAGGED):
-        return "has too many components; it may have " + "/".join(map(str.lower, TAGGED)) + " or schema.table.column"
-    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(n, str) and n for n in names):
-        return "must have a list of tag names"
-    return None
-
-
-def _components(pattern: str) -> list[str]:
-    if "/" not in pattern and "." in pattern:
-        return ["*", "*", *pattern.split(".")]
-    return pattern.split("/")
-
-
-def _expression(parts: list[str]) -> re.Pattern[str]:
-    return re.compile("/".join(re.escape(part).replace(r"\*", "[^/]*") for part in parts), re.DOTALL)
 
 
 def entities(resources: Iterable[Resource], tags: TagSource) -> list[dict[str, Any]]:

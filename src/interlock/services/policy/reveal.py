@@ -51,18 +51,21 @@ def reveal_problems(policy: pst.Template) -> Iterator[str]:
         yield from _unsteady_problems(policy)
     if _names_reveal(policy.action) and _revealed_type(policy.resource) is False:
         yield (
-            "reveal is asked of columns and detectors only, so this resource scope never fits; "
+            "reveal is asked of columns, fields and detectors only, so this resource scope never fits; "
             'write "resource in" for everything in a table'
         )
 
 
 def _unsteady_problems(policy: pst.Template) -> Iterator[str]:
     for name in sorted(_BY_OPERATION & policy.annotations.keys()):
-        yield f"@{name} may not stand on a forbid about reveal or columns: masks are settled before anything is asked"
+        yield (
+            f"@{name} may not stand on a forbid about reveal, columns or fields: "
+            "masks are settled before anything is asked"
+        )
     if context_read(policy) & _UNSTEADY:
         yield (
-            "a forbid about reveal or columns may not read the time, the statement or the whole context "
-            "(context.now, hour, weekday, sql): masks stay as they are for a whole session"
+            "a forbid about reveal, columns or fields may not read the time, the statement, the request or the whole "
+            "context (context.now, hour, weekday, sql, http, graphql, mcp, model): masks stay for a whole session"
         )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Container
 
 from cedarpy import pst
 
-from interlock.services.policy.resources import LINEAGE_BY_TYPE, escape
+from interlock.services.policy.resources import FIELD, LINEAGE_BY_TYPE, escape
+
+_FIELD = pst.EntityType(FIELD[-1])
 
 Uid = tuple[str, str]
 """The type and the id of a Cedar entity."""
@@ -40,6 +42,10 @@ def fits(scope: Scope, uid: Uid, within: Container[Uid]) -> bool:
 def reaches(scope: Scope, connection: str, database: str) -> bool:
     """Whether a resource scope could fit a column of this database, or a detector, whatever the database contains."""
     match scope:
+        case pst.ScopeEq(pst.EntityUid(named)) | pst.ScopeIs(named) | pst.ScopeIsIn(named, _) if (
+            str(named) == FIELD[-1]
+        ):
+            return False
         case pst.ScopeEq(entity) | pst.ScopeIn(entity) | pst.ScopeIsIn(_, entity):
             kind, name = uid_of(entity)
             place = (escape(connection), escape(database))

@@ -1,0 +1,101 @@
+"""Which tags a resource has, by patterns of the configuration.
+
+A pattern is a slash path with one to five components (connection, database, schema, table, column), or ``schema.table``
+or ``schema.table.column``, which stand for ``*/*/schema/table`` and so on. With an entity type in front
+(``Tool::crm-mcp/*``) it is about resources of this type. ``*`` matches any run of characters within one component, but
+for the selector of a field: there it is the selector's own.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from interlock.services.policy.resources import COLUMN, FIELD, LINEAGE_BY_TYPE, Resource, has_bad_escape
+from interlock.services.policy.sources import Tags
+
+_OF_HTTP = ("Endpoint", FIELD[-1], "Host", "GraphqlField", "Tool", "Model", "HostedTool")
+TAGGED = (*COLUMN, *_OF_HTTP)
+"""Entity types that patterns can be about."""
+
+
+class _Pattern(msgspec.Struct, frozen=True):
+    """``type`` is empty for a path that is too long."""
+
+    type: str
+    parts: list[str]
+
+    @classmethod
+    def read(cls, text: str) -> "_Pattern":
+        kind, typed, path = text.partition("::")
+        if typed:
+            return cls(kind, path.split("/"))
+        parts = ["*", "*", *text.split(".")] if "/" not in text and "." in text else text.split("/")
+        return cls(COLUMN[len(parts) - 1] if len(parts) <= len(COLUMN) else "", parts)
+
+    def expression(self) -> re.Pattern[str]:
+        literal = self.parts[1:] if self.type == FIELD[-1] else []
+        globs = [re.escape(part).replace(r"\*", "[^/]*") for part in self.parts[: len(self.parts) - len(literal)]]
+        return re.compile("/".join([*globs, *map(re.escape, literal)]), re.DOTALL)
+
+    def problem(self, names: object) -> str | None:
+        if not all(self.parts):
+            return "has an empty component"
+        if not self.type:
+            return "has too many components; it may have " + _form(COLUMN) + " or schema.table.column"
+        if self.type not in TAGGED:
+            return f"begins with {self.type}::, which is none of the types that have tags: {', '.join(TAGGED)}"
+        if len(self.parts) != len(LINEAGE_BY_TYPE[self.type]):
+            return f"must be {self.type}::{_form(LINEAGE_BY_TYPE[self.type])}"
+        if self.type == FIELD[-1] and has_bad_escape(self.parts[1]):
+            return "names a field in which % must be written %25, and / %2F"
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            return "must have a list of tag names"
+        return None if all(isinstance(name, str) and name for name in names) else "must have a list of tag names"
+
+
+def _form(types: Sequence[str]) -> str:
+    return "/".join(map(str.lower, types))
+
+
+class TagRules:
+    """The tags by these patterns, which must be without ``tag_problems``."""
+
+    def __init__(self, tags: Tags) -> None:
+        self._by_type: dict[str, list[tuple[re.Pattern[str], tuple[str, ...]]]] = {}
+        self._fields: list[tuple[re.Pattern[str], str]] = []
+        for text, names in tags.items():
+            pattern = _Pattern.read(text)
+            self._by_type.setdefault(pattern.type, []).append((pattern.expression(), tuple(names)))
+            if pattern.type == FIELD[-1]:
+                self._fields.append((_Pattern("Connection", pattern.parts[:1]).expression(), pattern.parts[1]))
+
+    def of(self, resource: Resource) -> set[str]:
+        """As in ``TagSource``."""
+        rules = self._by_type.get(resource.type, ())
+        return {name for expression, names in rules if expression.fullmatch(resource.id) for name in names}
+
+    def fields(self, connection: str) -> set[str]:
+        """The fields of a connection that patterns name; both as components of ids."""
+        return {selector for expression, selector in self._fields if expression.fullmatch(connection)}
+
+
+def tag_types(tags: Tags) -> Mapping[str, frozenset[str]]:
+    """For each tag the entity types of the patterns that give it."""
+    types: dict[str, frozenset[str]] = {}
+    for text, names in tags.items():
+        for name in names:
+            types[name] = types.get(name, frozenset()) | {_Pattern.read(text).type}
+    return types
+
+
+def tag_problems(tags: Tags) -> list[str]:
+    """What is wrong with a tags configuration, one line for each problem."""
+    found = ((text, _Pattern.read(text).problem(names)) for text, names in tags.items())
+    return [f"tag pattern {text!r} {problem}" for text, problem in found if problem]
+
+
+def joined(one: Tags, other: Tags) -> Tags:
+    """Both: a pattern that is in both gives the tags of each."""
+    twice = {text: (*one[text], *other[text]) for text in one.keys() & other.keys()}
+    return {**one, **other, **twice}
