@@ -104,6 +104,11 @@ class JsonMasker:
         self._parts: list[bytes] = []
         self._copied: int = 0
 
+    @property
+    def held(self) -> bytes:
+        """What has come and does not go on yet, as it came."""
+        return b"".join(self._held)
+
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
         if self._held and self._awaits_quote and self._holds_on(data):

@@ -67,6 +67,8 @@ class Reading(msgspec.Struct, frozen=True):
 class AnswerFilter(Protocol):
     """Looks at one answer's decoded body on its way, before it is masked. Raises ``BodyRefused`` to cut it off.
 
+    One that is a ``MaskingFilter`` masks, too.
+
     While ``listed`` is not empty the answer waits: the effect ``ReviewTools`` asks which of them the caller may see,
     and its answer goes to ``reviewed``. What is fed meanwhile is kept (bounded), and ``finish`` does not end the answer
     before. Filters of languages without tools inherit both from ``NoTools``.
@@ -88,6 +90,19 @@ class AnswerFilter(Protocol):
 
     def reviewed(self, shown: Sequence[bool]) -> bytes:
         """What may go on, once it is said for each of ``listed`` whether it may be shown."""
+
+
+@runtime_checkable
+class MaskingFilter(AnswerFilter, Protocol):
+    """A filter that masks the answer itself, so that nobody else does: masks made twice would be others."""
+
+    @property
+    def masked_values(self) -> int:
+        """How many values were replaced so far."""
+
+    @property
+    def found(self) -> tuple[tuple[str, int], ...]:
+        """What content detection has found so far, by class."""
 
 
 class NoTools:

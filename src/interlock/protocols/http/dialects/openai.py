@@ -19,10 +19,12 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HostedTools, HttpTarget
 from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyRejected, parse_json
+from interlock.protocols.http.dialects.openai_answers import answer_filter
 from interlock.protocols.http.dialects.openai_refusals import denied_hosted_tool, refusal
 from interlock.protocols.http.dialects.openai_removal import without_tool
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
-from interlock.protocols.http.dialects.plain import PlainDialect, http_facts
+from interlock.protocols.http.dialects.openai_usage import Usage
+from interlock.protocols.http.dialects.plain import PlainDialect, header, http_facts
 from interlock.protocols.http.wire.messages import ResponseHead
 
 _KEPT_MEANINGS: Final = 1000
@@ -71,7 +73,10 @@ class OpenAiDialect:
     def answer(
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
     ) -> AnswerFilter | None:
-        return None
+        own = is_model_call(request)
+        usage = Usage(len(request.body or b"") if own else 0, own and head.status < 300)
+        kind = header(head.headers, b"content-type").partition(b";")[0].strip().lower()
+        return answer_filter(request.path, kind, masking, usage, self._target.max_held_bytes)
 
     def _meaning(self, request: Request, body: bytes) -> Meaning:
         """One and the same for requests that policy cannot tell apart, so that a decision is remembered."""
