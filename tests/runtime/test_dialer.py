@@ -15,7 +15,7 @@ from interlock.core.errors import AddressNotPermitted, ConfigurationError
 from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.base import Side
 from interlock.runtime.addresses import Trust, look_up, permitted_addresses
-from interlock.runtime.dialer import dial_checked, target_tls_context
+from interlock.runtime.dialer import TargetContexts, dial_checked, target_tls_context
 from interlock.runtime.tls import TlsPump
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.process import free_port
@@ -145,25 +145,32 @@ def target(**changes: Any) -> ConnectionSettings:
     return ConnectionSettings(**{"protocol": "http", "host": "127.0.0.1", "port": 1, **changes})
 
 
-def test_a_context_is_made_once(certificate_authority: CertificateAuthority, tmp_path: Path) -> None:
+def test_a_context_is_made_once_and_anew_when_something_changes(
+    certificate_authority: CertificateAuthority, tmp_path: Path
+) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(certificate_authority.certificate_file.read_bytes())
     client = certificate_authority.issue_client("gateway")
     pems = client.certificate_file.read_bytes(), client.key_file.read_bytes()
     without, with_certificate = RevealedCredential("", None, None, None), RevealedCredential("", "x", *pems)
     settings = target(ca_file=str(ca_file))
-    first = target_tls_context(settings, without)
-    assert target_tls_context(settings, without) is first
-    assert target_tls_context(settings, with_certificate) is not first
-    assert target_tls_context(target(tls=TlsMode.REQUIRE), without) is not first
+    contexts = TargetContexts(max_contexts=2)
+    first = contexts.find(settings, without)
+    assert contexts.find(settings, without) is first
+    second = contexts.find(settings, with_certificate)
+    assert second is not first
+    assert contexts.find(settings, with_certificate) is second
+    third = contexts.find(target(tls=TlsMode.REQUIRE), without)
+    assert contexts.find(settings, with_certificate) is second
+    assert contexts.find(target(tls=TlsMode.REQUIRE), without) is third
     os.utime(ca_file, ns=(1, 1))
-    assert target_tls_context(settings, without) is not first
+    assert contexts.find(settings, without) is not first
     ca_file.write_text("nonsense")
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        target_tls_context(settings, without)
+        contexts.find(settings, without)
     ca_file.unlink()
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        target_tls_context(settings, without)
+        contexts.find(settings, without)
 
 
 @pytest.mark.parametrize(("protocol", "alpn"), [("http", "http/1.1"), ("postgres", "postgresql")])

@@ -1,13 +1,11 @@
 """Opens byte streams to targets, with the TLS context that a connection's settings ask for."""
 
 import asyncio
-import functools
 import os
 import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from interlock.core.errors import ConfigurationError
 from interlock.core.settings import ConnectionSettings, TlsMode
@@ -16,55 +14,66 @@ from interlock.runtime.addresses import LookUp, Trust, look_up, permitted_addres
 from interlock.runtime.peer import Peer, PeerOwner
 from interlock.services.ports import TargetCredential
 
-_ALPN: Final = {"postgres": "postgresql", "http": "http/1.1"}
-
 
 def target_tls_context(settings: ConnectionSettings, credential: TargetCredential) -> ssl.SSLContext:
-    """The client-side context for a target. Raises ``ConfigurationError`` for files that cannot be used.
-
-    It is the same one as long as nothing changes: reading the system's authorities takes tens of milliseconds.
-    """
-    try:
-        changed = Path(settings.ca_file).stat().st_mtime_ns if settings.ca_file else 0
-        return _context(
-            _ALPN[settings.protocol],
-            settings.tls,
-            settings.ca_file,
-            changed,
-            credential.certificate_pem,
-            credential.private_key_pem,
-        )
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"TLS files of the connection cannot be used: {error}") from error
-
-
-@functools.lru_cache(maxsize=256)
-def _context(
-    alpn: str, tls: TlsMode, ca_file: str | None, _changed: int, certificate_pem: bytes | None, key_pem: bytes | None
-) -> ssl.SSLContext:
+    """The client-side context for a target. Raises ``ConfigurationError`` for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([alpn])
-    if tls in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
-        context.check_hostname = tls is TlsMode.VERIFY_FULL
-        context.load_verify_locations(cafile=ca_file) if ca_file else context.load_default_certs()
-    else:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if certificate_pem is not None and key_pem is not None:
-        _load_client_certificate(context, certificate_pem + b"\n" + key_pem)
+    context.set_alpn_protocols(["http/1.1" if settings.protocol == "http" else "postgresql"])
+    try:
+        if settings.tls in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
+            context.check_hostname = settings.tls is TlsMode.VERIFY_FULL
+            context.load_verify_locations(cafile=settings.ca_file) if settings.ca_file else context.load_default_certs()
+        else:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        _load_client_certificate(context, credential)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"TLS files of the connection cannot be used: {error}") from error
     return context
 
 
-def _load_client_certificate(context: ssl.SSLContext, pem: bytes) -> None:
+def _load_client_certificate(context: ssl.SSLContext, credential: TargetCredential) -> None:
     """``ssl`` reads chains from files only: a private one, gone before this returns."""
+    if credential.certificate_pem is None or credential.private_key_pem is None:
+        return
     descriptor, name = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
+            file.write(credential.certificate_pem + b"\n" + credential.private_key_pem)
         context.load_cert_chain(name)
     finally:
         Path(name).unlink()
+
+
+class TargetContexts:
+    """TLS contexts for targets, kept for as long as nothing that they are made of changes: making one takes long."""
+
+    def __init__(self, max_contexts: int = 256) -> None:
+        self._max_contexts = max_contexts
+        self._contexts: dict[_ContextKey, ssl.SSLContext] = {}
+
+    def find(self, settings: ConnectionSettings, credential: TargetCredential) -> ssl.SSLContext:
+        """The context for a target. Raises ``ConfigurationError`` for files that cannot be used."""
+        key = _context_key(settings, credential)
+        context = self._contexts.get(key)
+        if context is None:
+            if len(self._contexts) >= self._max_contexts:
+                del self._contexts[next(iter(self._contexts))]
+            context = self._contexts[key] = target_tls_context(settings, credential)
+        return context
+
+
+_ContextKey = tuple[str, TlsMode, str | None, int, bytes | None, bytes | None]
+
+
+def _context_key(settings: ConnectionSettings, credential: TargetCredential) -> _ContextKey:
+    try:
+        changed_ns = os.stat(settings.ca_file).st_mtime_ns if settings.ca_file else 0  # noqa: PTH116
+    except OSError:
+        changed_ns = -1
+    own = credential.certificate_pem, credential.private_key_pem
+    return (settings.protocol, settings.tls, settings.ca_file, changed_ns, *own)
 
 
 async def dial(settings: ConnectionSettings, owner: PeerOwner, timeout_s: float) -> Peer:
