@@ -126,8 +126,7 @@ def _path(raw: bytes) -> bytes:
 
 
 def _has_dot_segment(path: str) -> bool:
-    segments = path.split("/")
-    return "." in segments or ".." in segments
+    return any(segment.strip(" ") in (".", "..") for segment in path.split("/"))
 
 
 def _refuse_lookalikes(path: str) -> None:
