@@ -16,7 +16,7 @@ import msgspec
 from interlock.core.catalogue import Catalogue
 from interlock.core.decision import Decision, Trial
 from interlock.core.masking import Masking
-from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.operation import NO_FACTS, Facts, Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.settings import ConnectionSettings, Settings
@@ -310,10 +310,11 @@ class RefreshCatalogue(msgspec.Struct, frozen=True):
 class ReviewTools(msgspec.Struct, frozen=True):
     """A server lists these tools: have them noted, and say which of them the caller may see. ``ToolsReviewed`` answers.
 
-    It decides nothing: a call of a tool is decided when it comes.
+    It decides nothing: a call of a tool is decided when it comes. ``http`` are the request's facts of that name.
     """
 
     tools: tuple[ToolDefinition, ...]
+    http: Facts = NO_FACTS
 
 
 class RecordAnswer(msgspec.Struct, frozen=True):

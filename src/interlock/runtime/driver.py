@@ -345,6 +345,17 @@ class StreamDriver:
         assert self._opened is not None
         self._feed(base.MaskingChanged(await self._opened.guard.refresh_masking()))
 
+    def _review_tools(self, effect: base.ReviewTools) -> None:
+        assert self._opened is not None
+        shown = self._opened.guard.review(effect.tools, effect.http)
+        if type(shown) is tuple:
+            self._feed(base.ToolsReviewed(shown))
+        else:
+            self._start(self._reviewed(shown), "review tools")  # type: ignore[arg-type]
+
+    async def _reviewed(self, waiting: Awaitable[tuple[bool, ...]]) -> None:
+        self._feed(base.ToolsReviewed(await waiting))
+
     def _start_tls(self, effect: base.StartTls) -> None:
         if effect.side is Side.CLIENT:
             self.peer.start_tls(self._parts.tls, effect.received, server_side=True, host=None)
@@ -508,6 +519,7 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.RecordRequest: StreamDriver._record_request,
     base.Refuse: StreamDriver._refuse,
     base.Rehearsed: StreamDriver._rehearsed,
+    base.ReviewTools: StreamDriver._review_tools,
     base.RegisterCancelKey: StreamDriver._register_cancel_key,
     base.Report: StreamDriver._report,
     base.Resume: StreamDriver._resume,
