@@ -143,6 +143,7 @@ class Gateway:
     def _start_notifying(self) -> Notifying:
         notifying = Notifying(self._node)
         notifying.start(self._background)
+        self._node.tools.notifier = notifying.notifications
         self._stack.push_async_callback(notifying.notifications.settle)
         self.metrics.watch_notifications(notifying.counts)
         return notifying
@@ -235,7 +236,7 @@ class Gateway:
         locker = AlertLocks(self.settings.alerts, self.stopping.locks, node.clock)
         alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn, people, locker)
         enforcement = Enforcement(
-            self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
+            self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts, node.tools
         )
         self.metrics.watch_decisions(enforcement.counts)
         self.metrics.watch_budgets(self.budgets.counts, alerts.counts)

@@ -314,8 +314,8 @@ class AlertRaised(Record, frozen=True, tag="alert.raised"):
 class ToolsSeen(Record, frozen=True, tag="tool.seen"):
     """An MCP server listed tools that were not known: names with the digests of their definitions.
 
-    ``approved``: they may be used from here on, as first seen. ``shadowed`` are the tools of other connections that have
-    the same names, as ``CONNECTION/TOOL``.
+    ``approved``: they may be used from here on, as first seen. ``shadowed`` are the tools of other connections with the
+    same names, as ``CONNECTION/TOOL``.
     """
 
     session: str

@@ -45,14 +45,14 @@ class PinnedTools:
         clock: Clock,
         mode_of: ModeOf,
         spawn: Spawn,
-        notifier: AlertNotifier | None = None,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._mode_of = mode_of
         self._spawn = spawn
-        self._notifier = notifier
+        self.notifier: AlertNotifier | None = None
+        """Tells people of alerts."""
         self._pins: dict[str, dict[str, ToolPin]] = {}
         self._writing = asyncio.Lock()
 
@@ -136,8 +136,8 @@ class PinnedTools:
     async def _tell(self, alert: AlertRaised) -> None:
         try:
             await self._accept(alert)
-            if self._notifier is not None:
-                await self._notifier.alert(alert)
+            if self.notifier is not None:
+                await self.notifier.alert(alert)
         except InterlockError as error:
             log.error("nobody told of an alert", error=str(error))
 
