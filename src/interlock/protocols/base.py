@@ -269,6 +269,10 @@ class ConnectTarget(msgspec.Struct, frozen=True):
     port: int = 0
 
 
+class BeReady(msgspec.Struct, frozen=True):
+    """The client is somebody: it is no longer one of those that have not logged in yet."""
+
+
 class DisconnectTarget(msgspec.Struct, frozen=True):
     """Close the byte stream to the target. The session goes on, and may open another one."""
 
@@ -389,6 +393,7 @@ Effect = (
     | StartTls
     | DescribeLogin
     | Authenticate
+    | BeReady
     | ConnectTarget
     | DisconnectTarget
     | RevealCredential
