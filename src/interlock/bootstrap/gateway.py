@@ -359,7 +359,7 @@ class Gateway:
             ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
             incidents,
-            PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
+            PolicyCommands(self.policies, Interpreter(node.connections.find), node.clock, self.settings.gateway.node),
             self.notifying.room,
         ]
 

@@ -459,8 +459,12 @@ class ProtocolModule(Protocol):
     def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
         """A session for a client that has just connected."""
 
-    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
-        """What a request would mean, for the tools around policy."""
+    def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
+        """What a request that somebody has written would mean on a connection, for the tools around policy.
+
+        Without settings it is one as protocols have it by default. Raises ``ValueError`` for settings that contradict
+        one another.
+        """
 
     def trace(self, catalogue: Catalogue) -> Catalogue:
         """A catalogue of a target with the lineage of its columns. It may take its time, and never raises."""
