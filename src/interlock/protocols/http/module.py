@@ -3,16 +3,16 @@
 from typing import Final
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.operation import Meaning
 from interlock.core.settings import ConnectionSettings, HttpSettings, HttpTarget, PlainHttp, Settings
 from interlock.protocols.base import ProtocolSession, Transcript
-from interlock.protocols.http.dialects.base import Dialect, Request
+from interlock.protocols.http.dialects.base import Dialect
 from interlock.protocols.http.dialects.registry import new_dialect
 from interlock.protocols.http.limits import HttpLimits
 from interlock.protocols.http.routing import Mode
 from interlock.protocols.http.session import HttpSession
 from interlock.protocols.http.transcript import HttpTranscriber
-from interlock.protocols.http.wire.targets import canonical_target
+from interlock.protocols.http.written import meaning_of_written
 
 ENTROPY_BYTES: Final = 16
 _BODY_TIMES: Final = 6
@@ -50,14 +50,8 @@ class HttpModule:
         plain = settings.http.plain if mode is Mode.REVERSE else settings.proxy.plain
         return HttpSession(mode, _limits(settings.http, plain), self._dialects.find)
 
-    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
-        """Of a request line on a connection that has no settings of its own."""
-        method, _, target = text.strip().partition(" ")
-        found = canonical_target(target.strip().encode())
-        if isinstance(found, str):
-            return Meaning(method, (Access("unclassified", ResourceKind.CONNECTION),), refusal=found)
-        request = Request(method, found.path, found.query, found.query_keys, (), "", "")
-        return new_dialect(HttpTarget()).read(request, None).meaning
+    def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
+        return meaning_of_written(text, connection.http if connection is not None else HttpTarget())
 
     def trace(self, catalogue: Catalogue) -> Catalogue:
         return catalogue
