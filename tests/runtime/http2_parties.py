@@ -163,7 +163,9 @@ class Client:
         window: int | None = None,
         validate: bool = True,
         cut: int = 1 << 20,
+        greets: bool = True,
     ) -> None:
+        """With ``greets`` false it says nothing by itself."""
         self.socket = Socket()
         self.servers: list[Server] = []
         self.ended = 0
@@ -185,8 +187,9 @@ class Client:
         self.acknowledges = True
         self.connection = Http2Connection(self.socket, self._new_driver, limits, self._count_end)
         self.connection.begin()
-        self.h2.initiate_connection()
-        self.pump()
+        if greets:
+            self.h2.initiate_connection()
+            self.pump()
 
     def _new_driver(self, peer: Http2Peer) -> None:
         server = Server(peer, self._answer)
