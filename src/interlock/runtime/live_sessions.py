@@ -30,9 +30,6 @@ class Driven(Protocol):
     @property
     def backend(self) -> tuple[int, int] | None: ...
 
-    @property
-    def sent_bytes(self) -> int: ...
-
     def activity(self) -> Activity: ...
 
     def cut(self, code: str, reason: str) -> None: ...
@@ -128,7 +125,7 @@ class DrivenSession:
 
     @property
     def bytes_sent(self) -> int:
-        return self._driver.sent_bytes
+        return self._driver.peer.sent_bytes
 
     @property
     def unsent_bytes(self) -> int:

@@ -81,7 +81,6 @@ from interlock.core.administration.notifications import ChannelView, ListChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.tokens import IssuedToken, IssueToken
-from interlock.core.administration.tools import ApproveTool, ListTools, ShowTool, ToolDetail, ToolView, WithdrawTool
 
 COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListConnections,
@@ -117,10 +116,6 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     EndBypass,
     ListChannels,
     TestChannel,
-    ListTools,
-    ShowTool,
-    ApproveTool,
-    WithdrawTool,
     ListSessions,
     ShowSession,
     ListOperations,
@@ -150,7 +145,6 @@ __all__ = [
     "AddLock",
     "AnswerT",
     "Approve",
-    "ApproveTool",
     "BypassApprovals",
     "ChannelView",
     "ColumnPath",
@@ -181,7 +175,6 @@ __all__ = [
     "ListLocks",
     "ListOperations",
     "ListSessions",
-    "ListTools",
     "LiveSession",
     "LiveSessionPage",
     "LockPage",
@@ -205,14 +198,10 @@ __all__ = [
     "ShowInterceptionAuthority",
     "ShowPolicy",
     "ShowSession",
-    "ShowTool",
     "TagProposal",
     "TestChannel",
     "TestConnection",
-    "ToolDetail",
-    "ToolView",
     "VerifyLedger",
     "WhoAmI",
-    "WithdrawTool",
     "answer_type",
 ]

@@ -70,15 +70,14 @@ def _budgets(verdict: Verdict) -> Iterator[str]:
 
 
 def _masked(policy: SessionPolicy, meaning: Meaning) -> Iterator[str]:
-    """What rules mask of the columns that the statement names, or of the answers to the request."""
+    """What rules mask of the columns that the statement names."""
     try:
         found = named_masks(policy.masks, meaning)
     except MaskingUnavailable as error:
         yield f"{error}; the session would be refused"
         return
     for name, mask in found.columns.items():
-        compared = f", predicates {mask.predicates.word}" if meaning.noun == "statement" else ""
-        yield f"{name}: {mask.kind.word}{compared} ({quoted(mask.rules)})"
+        yield f"{name}: {mask.kind.word}, predicates {mask.predicates.word} ({quoted(mask.rules)})"
     for name in found.unnamed:
         yield f"{name}: which columns * stands for is known with the database only"
 

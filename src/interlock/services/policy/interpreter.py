@@ -6,12 +6,11 @@ from interlock.core.operation import Meaning
 
 
 class Interpreter(Protocol):
-    """Says what a text means on a connection."""
+    """Says what a text means in a protocol."""
 
-    def interpret(self, connection: str, text: str, protocol: str = "") -> Meaning:
-        """The meaning of one request as a new session on this connection would send it.
+    def interpret(self, protocol: str, text: str) -> Meaning:
+        """The meaning of one request, with unqualified names in the schemas that a new session would find them in.
 
-        ``protocol`` is that of the connection when it is not given, and ``postgres`` on one that has no settings. A
-        text that cannot be parsed has the access ``unclassified``. Raises ``ConfigurationError`` for a protocol that
-        does not exist, and for settings that cannot be used.
+        A text that cannot be parsed has the access ``unclassified``. Raises ``ConfigurationError`` for a protocol that
+        does not exist.
         """

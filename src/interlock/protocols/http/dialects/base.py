@@ -14,6 +14,7 @@ from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Meaning
 from interlock.core.tool import ToolDefinition
+from interlock.protocols.http.websocket.values import Filtered
 from interlock.protocols.http.wire.messages import Headers, ResponseHead
 
 NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -53,8 +54,6 @@ class Reading(msgspec.Struct, frozen=True):
     is forwarded: a permitted request is answered with it. ``note`` is the dialect's own state for this exchange.
     ``fields`` says under which selectors of this answer (an alias) stands what policy knows by others; see
     ``answer_fields.masking_with``. ``units`` are the tokens that the answer may use at most, 0 when not known.
-    ``bound`` stands for the body in what a person's yes is bound to, None for the body itself: what is asked again may
-    differ in a number that counts messages.
     """
 
     meaning: Meaning
@@ -149,3 +148,47 @@ class AmendingDialect(Dialect, Protocol):
         Asked for every denial of a request, each time with the reading that was denied; the readings get fewer
         accesses, so that this comes to an end.
         """
+
+
+class MessageFilter(Protocol):
+    """Looks at the texts that a target sends over one WebSocket connection."""
+
+    @property
+    def usage(self) -> int:
+        """Tokens that all answers so far say they used."""
+
+    @property
+    def masked_values(self) -> int:
+        """How many values were replaced so far."""
+
+    @property
+    def found(self) -> tuple[tuple[str, int], ...]:
+        """What content detection has found so far, by class."""
+
+    def mask_as(self, masking: Masking | None) -> None:
+        """What is masked from here on."""
+
+    def take(self, text: bytes) -> Filtered | str:
+        """What goes on in the place of a text, masked; or why nothing must go on."""
+
+
+@runtime_checkable
+class MessageDialect(Dialect, Protocol):
+    """A dialect in which every text that a client sends over WebSocket is a request of its own."""
+
+    def has_messages(self, request: Request) -> bool:
+        """Whether the connection that this request opens is one of these."""
+
+    def read_message(self, request: Request, text: bytes, masking: Masking | None) -> Reading:
+        """What a text of the client means; as ``read``, and ``body`` goes to the target in its place."""
+
+    def amend_message(
+        self, request: Request, text: bytes, reading: Reading, denial: Denial, masking: Masking | None
+    ) -> Reading | None:
+        """As ``AmendingDialect.amend``."""
+
+    def refuse_message(self, request: Request, text: bytes, reading: Reading, denial: Denial, link: str) -> bytes:
+        """The text that tells the client of a denial; ``link`` as for ``refuse``."""
+
+    def answer_messages(self, request: Request, masking: Masking | None) -> MessageFilter:
+        """What looks at the texts that the target sends."""

@@ -229,12 +229,24 @@ class WebSocketRelay:
             if isinstance(filtered, str):
                 self._close_both(POLICY, filtered)
                 return
+            if filtered.instead is not None:
+                self._forward_all(way, filtered.instead, filtered.masked_values, compressed)
+                return
             data, masked_values = filtered.text, filtered.masked_values
         if way is self._up and kind is Kind.TEXT and self._asks is not None and self._asks(data):
             self._deciding = True
             self._effects.append(Decide(data))
             return
         self._forward(way, kind, data, masked_values, compressed)
+
+    def _forward_all(self, way: _Way, texts: tuple[bytes, ...], masked_values: int, compressed: bool) -> None:
+        """Several texts in the place of one; only of answers, as a text of the client is decided as it is."""
+        if way is self._up:
+            self._close_both(POLICY, "a text of the client cannot be cut in several")
+            return
+        for text in texts:
+            self._forward(way, Kind.TEXT, text, masked_values, compressed)
+            masked_values = 0
 
     def _forward(self, way: _Way, kind: Kind, data: bytes, masked_values: int, compressed: bool) -> None:
         if not way.closed:

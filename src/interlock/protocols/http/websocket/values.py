@@ -69,10 +69,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Filtered(msgspec.Struct, frozen=True):
-    """What a text became, and how many values in it were masked."""
+    """What a text became, and how many values in it were masked.
+
+    With ``instead``, these go on in the place of the one text: several, or none.
+    """
 
     text: bytes
     masked_values: int = 0
+    instead: tuple[bytes, ...] | None = None
 
 
 class Message(msgspec.Struct, frozen=True):
