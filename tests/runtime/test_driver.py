@@ -15,6 +15,7 @@ from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Event, Side
 from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.driver import DriverParts, StreamDriver
 from interlock.runtime.live_sessions import LiveRegistry
 from interlock.services.live import Backend, LiveSession
@@ -187,6 +188,7 @@ class Gateway(Parts):
             self._keys,
             connect_timeout_s=TIMEOUT_S,
             live=self.live,
+            contexts=TargetContexts(),
         )
         self._server = await loop.create_server(
             lambda: StreamDriver(parts, lambda _: None, lambda _: self._ended.release()).peer, "127.0.0.1", 0

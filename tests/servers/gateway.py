@@ -24,6 +24,9 @@ from tests.servers.process import ServerProcess, free_port
 AGENT = "agent"
 CONNECTION = "shop"
 
+NO_DATABASE = Endpoint("127.0.0.1", 9, "nobody", "nothing", "nothing")
+"""The target of a gateway that is used for something else."""
+
 ALLOW_EVERYTHING = '@id("tests-allow-everything")\npermit (principal, action, resource);\n'
 
 
@@ -43,6 +46,28 @@ class GatewayOptions:
     approvals_extra: str = ""
     api_extra: str = ""
     environment: Mapping[str, str] | None = None
+    http: bool = False
+    """Whether it listens for HTTP clients and as a forward proxy. ``extra`` has connections: see ``http_target``."""
+    http_extra: str = ""
+
+
+def http_target(name: str, port: int, http: str = "", connection: str = "", host: str = "127.0.0.1") -> str:
+    """Settings of a connection to an HTTP server without TLS: ``http`` are keys of its own table of that name.
+
+    Tables, such as ``[connections.NAME.http.endpoints.x]``, come last in it.
+    """
+    credential = "" if "credential_as" in http else 'credential_as = "none"'
+    return f"""
+[connections.{name}]
+protocol = "http"
+host = "{host}"
+port = {port}
+{"" if "tls =" in connection else 'tls = "disable"'}
+{connection}
+[connections.{name}.http]
+{credential}
+{http}
+"""
 
 
 class GatewayServer:
@@ -58,6 +83,7 @@ class GatewayServer:
         self.target = target
         self.options = options
         self.port, self.admin_port, self.issuer_port, self.api_port = (free_port() for _ in range(4))
+        self.http_port, self.proxy_port = free_port(), free_port()
         self._process: ServerProcess | None = None
         (self.directory / "target-password").write_text(target.password)
         self.policy_file.write_text(options.policy)
@@ -83,6 +109,14 @@ class GatewayServer:
     @property
     def api_url(self) -> str:
         return f"https://127.0.0.1:{self.api_port}"
+
+    def http_url(self, connection: str, *, tls: bool = False) -> str:
+        """The base URL of an HTTP connection."""
+        return f"http{'s' if tls else ''}://127.0.0.1:{self.http_port}/c/{connection}"
+
+    def proxy_url(self, token: str | None = None) -> str:
+        """The forward proxy's URL with a token in it."""
+        return f"http://agent:{self.token() if token is None else token}@127.0.0.1:{self.proxy_port}"
 
     @property
     def certificate_file(self) -> Path:
@@ -196,6 +230,8 @@ plain = "{options.plain}"
 listen = "127.0.0.1:{self.api_port}"
 {options.api_extra}
 
+{self._http() if options.http else ""}
+
 [policy]
 files = ["policy.cedar"]
 
@@ -218,6 +254,16 @@ tls = "{tls}"
 {options.connection_extra}
 
 {options.extra}
+"""
+
+    def _http(self) -> str:
+        return f"""
+[http]
+listen = "127.0.0.1:{self.http_port}"
+{self.options.http_extra}
+
+[proxy]
+listen = "127.0.0.1:{self.proxy_port}"
 """
 
 

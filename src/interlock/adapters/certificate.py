@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from interlock.adapters.private_file import create_private
 from interlock.core.errors import ConfigurationError
-from interlock.core.settings import ApiSettings, PostgresSettings
+from interlock.core.settings import ApiSettings, HttpSettings, PostgresSettings
 
 CERTIFICATE_FILE: Final = "listener.crt"
 KEY_FILE: Final = "listener.key"
@@ -37,6 +37,18 @@ def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s:
     return _context(*files, "http/1.1")[0]
 
 
+def http_tls(http: HttpSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> ssl.SSLContext:
+    """The HTTP listener's context, with its own certificate or else the PostgreSQL listener's.
+
+    Raises ``ConfigurationError``.
+    """
+    if http.tls_certificate and http.tls_key:
+        files = Path(http.tls_certificate), Path(http.tls_key)
+    else:
+        files = _listener_files(postgres, data_dir, now_s)
+    return _context(*files, *(("h2", "http/1.1") if http.http2 else ("http/1.1",)))[0]
+
+
 def _listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:
     """Certificate and key of the PostgreSQL listener, made when none is configured."""
     if settings.tls_certificate and settings.tls_key:
@@ -48,10 +60,10 @@ def _listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) ->
     return certificate, key
 
 
-def _context(certificate: Path, key: Path, protocol: str) -> tuple[ssl.SSLContext, bytes]:
+def _context(certificate: Path, key: Path, *protocols: str) -> tuple[ssl.SSLContext, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([protocol])
+    context.set_alpn_protocols(list(protocols))
     try:
         context.load_cert_chain(certificate, key)
         der = ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))

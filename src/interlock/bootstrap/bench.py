@@ -27,7 +27,7 @@ from interlock.runtime.logs import set_up_logs
 from interlock.services.approvals.room import ApprovalRoom
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.live import NoLiveSessions
-from interlock.services.policy.check import KnownNames
+from interlock.services.policy.check import KnownNames, known_names
 from interlock.services.policy.connection_tags import connection_tags
 from interlock.services.policy.tags import joined
 from interlock.services.policy.tools import PolicyTools
@@ -58,14 +58,12 @@ class Bench:
     @functools.cached_property
     def policy(self) -> PolicyTools:
         settings = self.settings
-        known = self._config is not None
-        names = KnownNames(
-            connections=frozenset(settings.connections) if known else None,
-            gateways=frozenset({settings.gateway.node}) if known else None,
-        )
+        names = known_names(settings.connections, settings.gateway.node) if self._config is not None else KnownNames()
         reader = PolicyFiles(settings.policy.files, Path.cwd())
         tags = joined(settings.policy.tags, connection_tags(settings.connections))
-        return PolicyTools(reader, tags, names, Interpreter(), SystemClock(), settings.gateway.node)
+        return PolicyTools(
+            reader, tags, names, Interpreter(settings.connections.get), SystemClock(), settings.gateway.node
+        )
 
     @functools.cached_property
     def reading(self) -> EvidenceReader:

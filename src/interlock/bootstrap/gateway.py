@@ -6,14 +6,16 @@ import functools
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import structlog
 
 from interlock import __version__
-from interlock.adapters.certificate import api_tls, listener_tls
+from interlock.adapters.certificate import api_tls, http_tls, listener_tls
 from interlock.adapters.evidence_files import FileEvidenceStore
+from interlock.adapters.http_credentials import HttpCredentialDesk
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
 from interlock.adapters.ledger.follower import FollowedLedger
@@ -33,8 +35,12 @@ from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
+from interlock.protocols.base import ProtocolModule, ProtocolSession
+from interlock.protocols.http.module import HttpModule
+from interlock.protocols.http.routing import Mode
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.listener import StreamListener
@@ -58,6 +64,7 @@ from interlock.services.enforcement import Enforcement
 from interlock.services.events import Events
 from interlock.services.evidence import EvidenceService
 from interlock.services.evidence.commands import EvidenceCommands
+from interlock.services.hosts import Hosts
 from interlock.services.locks import TICK_S as LOCKS_TICK_S
 from interlock.services.locks import Locks
 from interlock.services.masking import Maskings
@@ -110,6 +117,8 @@ class Gateway:
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | None = None
         self.api_address: tuple[str, int] | None = None
+        self.http_addresses: dict[str, tuple[str, int]] = {}
+        self._contexts = TargetContexts()
 
     async def start(self) -> None:
         node, settings = self._node, self.settings
@@ -126,11 +135,14 @@ class Gateway:
         self.maskings = self._open_maskings()
         self.budgets = self._open_budgets()
         authenticator = self._authenticator(issuer)
-        self.listener = await self._listen(self._reception(authenticator))
+        reception = self._reception(authenticator)
+        self.listener = await self._listen(reception)
+        await self._listen_http(reception)
         self._serve_api(issuer, authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
-        log.info("gateway is ready", postgres=addresses, durability=settings.gateway.durability.value)
+        http = {mode: f"{host}:{port}" for mode, (host, port) in self.http_addresses.items()}
+        log.info("gateway is ready", postgres=addresses, http=http, durability=settings.gateway.durability.value)
 
     async def _record_start(self) -> None:
         node, gateway = self._node, self.settings.gateway
@@ -143,6 +155,7 @@ class Gateway:
     def _start_notifying(self) -> Notifying:
         notifying = Notifying(self._node)
         notifying.start(self._background)
+        self._node.tools.notifier = notifying.notifications
         self._stack.push_async_callback(notifying.notifications.settle)
         self.metrics.watch_notifications(notifying.counts)
         return notifying
@@ -235,7 +248,7 @@ class Gateway:
         locker = AlertLocks(self.settings.alerts, self.stopping.locks, node.clock)
         alerts = DenialAlerts(self.settings.alerts, node.ledger, node.clock, spawn, people, locker)
         enforcement = Enforcement(
-            self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts
+            self.policies, node.ledger, node.clock, self.stopping.locks, self._holding, self.budgets, alerts, node.tools
         )
         self.metrics.watch_decisions(enforcement.counts)
         self.metrics.watch_budgets(self.budgets.counts, alerts.counts)
@@ -250,6 +263,7 @@ class Gateway:
             node.clock,
             self.maskings,
             self.stopping.locks,
+            Hosts(lambda: node.connections.all().items()),
         )
 
     def _rehearsals(self) -> Rehearsals:
@@ -260,31 +274,78 @@ class Gateway:
 
     def _holding(self, session: Session) -> Holding:
         node = self._node
-        return Holding(session, node.approvals, self.settings.approvals.wait_s, node.approval_link)
+        wait_s = self.settings.approvals.wait_s
+        if session.protocol == "http":
+            settings = node.connections.find(session.connection)
+            wait_s = min(wait_s, settings.http.hold_s) if settings is not None else 0.0
+        return Holding(session, node.approvals, wait_s, node.approval_link)
 
     async def _listen(self, reception: Reception) -> StreamListener:
         node, settings = self._node, self.settings
-        module = PROTOCOLS["postgres"]
         tls, certificate = listener_tls(settings.postgres, node.data_dir, node.clock.now_s())
-        parts = DriverParts(
+        module = PROTOCOLS["postgres"]
+        parts = self._driver_parts(
+            module,
+            functools.partial(module.new_session, settings),
+            reception,
+            tls,
+            server_end_point(certificate),
+            settings.postgres.connect_timeout_s,
+        )
+        listener = await self._open_listener(
+            parts,
+            settings.postgres.addresses,
+            settings.postgres.max_connections,
+            settings.postgres.startup_timeout_s,
+        )
+        self.address = listener.addresses[0]
+        return listener
+
+    async def _listen_http(self, reception: Reception) -> None:
+        """The reverse listener and the forward proxy, as far as they have addresses."""
+        node, http = self._node, self.settings.http
+        module = HttpModule()
+        for mode, addresses in ((Mode.REVERSE, http.addresses), (Mode.FORWARD, self.settings.proxy.addresses)):
+            if not addresses:
+                continue
+            tls = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s())
+            new_session = functools.partial(module.new_session_in, mode, self.settings)
+            parts = self._driver_parts(module, new_session, reception, tls, b"", http.connect_timeout_s)
+            listener = await self._open_listener(parts, addresses, http.max_connections, http.head_timeout_s)
+            self.http_addresses[mode.value] = listener.addresses[0]
+
+    def _driver_parts(
+        self,
+        module: ProtocolModule,
+        new_session: Callable[[bytes], ProtocolSession],
+        reception: Reception,
+        tls: ssl.SSLContext,
+        tls_end_point: bytes,
+        connect_timeout_s: float,
+    ) -> DriverParts:
+        return DriverParts(
             protocol=module.name,
-            new_session=functools.partial(module.new_session, settings),
+            new_session=new_session,
             entropy_bytes=module.entropy_bytes,
             tls=tls,
-            tls_end_point=server_end_point(certificate),
+            tls_end_point=tls_end_point,
             reception=reception,
-            vault=node.vault,
+            vault=self._node.vault,
             cancel_keys=CancelKeys(),
-            connect_timeout_s=settings.postgres.connect_timeout_s,
+            connect_timeout_s=connect_timeout_s,
             live=self.live,
+            contexts=self._contexts,
+            http_credentials=HttpCredentialDesk(self._node.connections, self._node.vault, self._node.clock),
+            stand_in=lambda host: self._node.interception_authority.context_for(host),
         )
-        listener = StreamListener(
-            parts, self.metrics, settings.postgres.max_connections, settings.postgres.startup_timeout_s
-        )
-        for address in settings.postgres.addresses:
+
+    async def _open_listener(
+        self, parts: DriverParts, addresses: Iterable[str], max_connections: int, startup_timeout_s: float
+    ) -> StreamListener:
+        listener = StreamListener(parts, self.metrics, max_connections, startup_timeout_s)
+        for address in addresses:
             await listener.listen(*_split_address(address))
-        self._stack.push_async_callback(listener.close, settings.gateway.drain_timeout_s)
-        self.address = listener.addresses[0]
+        self._stack.push_async_callback(listener.close, self.settings.gateway.drain_timeout_s)
         return listener
 
     def _rooms(self) -> list[Room]:
@@ -298,7 +359,7 @@ class Gateway:
             ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
             incidents,
-            PolicyCommands(self.policies, Interpreter(), node.clock, self.settings.gateway.node),
+            PolicyCommands(self.policies, Interpreter(node.connections.find), node.clock, self.settings.gateway.node),
             self.notifying.room,
         ]
 

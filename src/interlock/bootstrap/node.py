@@ -28,11 +28,12 @@ from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.sessions import SessionTable
+from interlock.adapters.store.tools import ToolTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
 from interlock.core.keyed_masks import hasher
-from interlock.core.settings import Settings
+from interlock.core.settings import Settings, ToolPins
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.addresses import Trust, permitted_addresses
 from interlock.runtime.dialer import target_tls_context
@@ -56,6 +57,8 @@ from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.policy.store import PolicyStore
 from interlock.services.state import TokenIssuer
+from interlock.services.tool_pins import PinnedTools
+from interlock.services.tool_room import ToolRoom
 
 STATE_FILE = "state.db"
 LEDGER_DIRECTORY = "ledger"
@@ -94,6 +97,13 @@ class Node:
             self.settings.approvals,
             self.identities.find,
         )
+        self.tools = PinnedTools(ToolTable(self.database), self.ledger, self.clock, self._tool_pins, spawn)
+        self.tools.load()
+
+    def _tool_pins(self, connection: str) -> ToolPins:
+        """How tools of a connection come to be approved; of one that is gone, none does by itself."""
+        settings = self.connections.find(connection)
+        return settings.http.tool_pins if settings is not None else ToolPins.APPROVE
 
     @functools.cached_property
     def interception_authority(self) -> InterceptionAuthority:
@@ -154,7 +164,7 @@ class Node:
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
             authority=authority,
-            rooms=(stopping.room, InterceptionRoom(lambda: self.interception_authority), *rooms),
+            rooms=(stopping.room, ToolRoom(self.tools), InterceptionRoom(lambda: self.interception_authority), *rooms),
             policies=policies,
         )
 

@@ -19,6 +19,7 @@ class DenialReason(enum.Enum):
     REJECTED = "a person denied it"
     WITHDRAWN = "whoever asked took it back"
     BUDGET_SPENT = "a budget is spent"
+    TOOL_NOT_APPROVED = "the tool is not approved"
 
 
 class Denial(msgspec.Struct, frozen=True):

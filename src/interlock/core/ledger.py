@@ -311,6 +311,50 @@ class AlertRaised(Record, frozen=True, tag="alert.raised"):
     count: int
 
 
+class ToolsSeen(Record, frozen=True, tag="tool.seen"):
+    """An MCP server listed tools that were not known: names with the digests of their definitions.
+
+    ``approved``: they may be used from here on, as first seen. ``shadowed`` are the tools of other connections with the
+    same names, as ``CONNECTION/TOOL``.
+    """
+
+    session: str
+    connection: str
+    tools: tuple[tuple[str, str], ...]
+    approved: bool
+    shadowed: tuple[str, ...] = ()
+
+
+class ToolsChanged(Record, frozen=True, tag="tool.changed"):
+    """An MCP server described tools otherwise than before: names with the new digests.
+
+    Those whose approved definition this is not are not shown and not called from here on.
+    """
+
+    session: str
+    connection: str
+    tools: tuple[tuple[str, str], ...]
+
+
+class ToolApproved(Record, frozen=True, tag="tool.approved"):
+    """Somebody read the definition of a tool, and it may be used; written before it is so."""
+
+    connection: str
+    tool: str
+    digest: str
+    by: str
+    reason: str
+
+
+class ToolWithdrawn(Record, frozen=True, tag="tool.withdrawn"):
+    """A tool may not be used any more."""
+
+    connection: str
+    tool: str
+    by: str
+    reason: str
+
+
 class IncidentOpened(Record, frozen=True, tag="incident.opened"):
     """A responder began to deal with something.
 
@@ -395,6 +439,10 @@ AnyRecord = (
     | LockExemptionEnded
     | SessionCut
     | AlertRaised
+    | ToolsSeen
+    | ToolsChanged
+    | ToolApproved
+    | ToolWithdrawn
     | IncidentOpened
     | IncidentBundled
     | IncidentClosed

@@ -4,6 +4,7 @@ What a server says of a tool is read by models: a description that changes is an
 is kept, and told from another one by its digest.
 """
 
+import enum
 import hashlib
 from collections.abc import Mapping
 from typing import Final
@@ -42,3 +43,38 @@ def tool_definition(listed: Mapping[str, object]) -> ToolDefinition | None:
     if not isinstance(name, str) or not name or len(text) > MAX_DEFINITION_BYTES:
         return None
     return ToolDefinition(name, text)
+
+
+class PinStatus(enum.Enum):
+    """How a tool stands; only an approved one may be used."""
+
+    APPROVED = "approved"
+    CHANGED = "changed"
+    """The server describes it otherwise than when it was approved."""
+    WAITING = "waiting"
+    """Nobody has approved it, or its approval was withdrawn."""
+
+
+class ToolPin(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one tool of one connection.
+
+    ``approved`` is the digest of the definition that may be used, empty for none, ``approved_text`` that definition;
+    ``seen`` and ``seen_text`` are what the server listed last. ``by`` approved it: a name, or ``first use``.
+    """
+
+    connection: str
+    tool: str
+    approved: str = ""
+    approved_text: bytes = b""
+    by: str = ""
+    approved_at_s: float = 0.0
+    seen: str = ""
+    seen_text: bytes = b""
+    seen_at_s: float = 0.0
+
+    @property
+    def status(self) -> PinStatus:
+        """How it stands."""
+        if not self.approved:
+            return PinStatus.WAITING
+        return PinStatus.APPROVED if self.approved == self.seen else PinStatus.CHANGED

@@ -16,7 +16,7 @@ import msgspec
 from interlock.core.catalogue import Catalogue
 from interlock.core.decision import Decision, Trial
 from interlock.core.masking import Masking
-from interlock.core.operation import Meaning, Operation, Outcome
+from interlock.core.operation import NO_FACTS, Facts, Meaning, Operation, Outcome
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.settings import ConnectionSettings, Settings
@@ -269,6 +269,10 @@ class ConnectTarget(msgspec.Struct, frozen=True):
     port: int = 0
 
 
+class BeReady(msgspec.Struct, frozen=True):
+    """The client is somebody: it is no longer one of those that have not logged in yet."""
+
+
 class DisconnectTarget(msgspec.Struct, frozen=True):
     """Close the byte stream to the target. The session goes on, and may open another one."""
 
@@ -310,10 +314,11 @@ class RefreshCatalogue(msgspec.Struct, frozen=True):
 class ReviewTools(msgspec.Struct, frozen=True):
     """A server lists these tools: have them noted, and say which of them the caller may see. ``ToolsReviewed`` answers.
 
-    It decides nothing: a call of a tool is decided when it comes.
+    It decides nothing: a call of a tool is decided when it comes. ``http`` are the request's facts of that name.
     """
 
     tools: tuple[ToolDefinition, ...]
+    http: Facts = NO_FACTS
 
 
 class RecordAnswer(msgspec.Struct, frozen=True):
@@ -388,6 +393,7 @@ Effect = (
     | StartTls
     | DescribeLogin
     | Authenticate
+    | BeReady
     | ConnectTarget
     | DisconnectTarget
     | RevealCredential
@@ -453,8 +459,12 @@ class ProtocolModule(Protocol):
     def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
         """A session for a client that has just connected."""
 
-    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
-        """What a request would mean, for the tools around policy."""
+    def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
+        """What a request that somebody has written would mean on a connection, for the tools around policy.
+
+        Without settings it is one as protocols have it by default. Raises ``ValueError`` for settings that contradict
+        one another.
+        """
 
     def trace(self, catalogue: Catalogue) -> Catalogue:
         """A catalogue of a target with the lineage of its columns. It may take its time, and never raises."""

@@ -23,12 +23,13 @@ from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
 from interlock.runtime.cancellation import CancelKeys, CancelRoute
-from interlock.runtime.dialer import dial, target_tls_context
+from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.live_sessions import LiveRegistry
 from interlock.runtime.peer import Peer
+from interlock.runtime.target_link import TargetLink
 from interlock.runtime.tasks import spawn
 from interlock.services.opening import Caller, NotAdmitted, OpenSession, Reception
-from interlock.services.ports import CredentialVault
+from interlock.services.ports import CredentialVault, HttpCredentials
 
 log = structlog.get_logger()
 
@@ -48,7 +49,11 @@ class DriverParts:
         cancel_keys: CancelKeys,
         connect_timeout_s: float,
         live: LiveRegistry,
+        contexts: TargetContexts,
+        http_credentials: HttpCredentials | None = None,
+        stand_in: Callable[[str], ssl.SSLContext] | None = None,
     ) -> None:
+        """``stand_in`` makes the TLS context with which the gateway stands in for a host."""
         self.protocol = protocol
         self.new_session = new_session
         self.entropy_bytes = entropy_bytes
@@ -59,6 +64,9 @@ class DriverParts:
         self.cancel_keys = cancel_keys
         self.connect_timeout_s = connect_timeout_s
         self.live = live
+        self.contexts = contexts
+        self.http_credentials = http_credentials
+        self.stand_in = stand_in
 
 
 class StreamDriver:
@@ -72,10 +80,15 @@ class StreamDriver:
         self._on_ready = on_ready
         self._on_end = on_end
         self.peer = Peer(self, Side.CLIENT)
-        self._target: Peer | None = None
-        self._target_tls: ssl.SSLContext | None = None
+        self._link = TargetLink(self, parts.vault, parts.contexts, parts.connect_timeout_s)
         self._opened: OpenSession | None = None
-        self._target_timer: asyncio.TimerHandle | None = None
+        self._caller: Caller | None = None
+        self._bytes_before = (0, 0)
+        """What had been received from the client and sent to it when the session opened."""
+        self._is_ready = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_s = 0.0
+        self._due_s = 0.0
         self._events: deque[Event] = deque()
         self._running = False
         self._ended = False
@@ -106,7 +119,13 @@ class StreamDriver:
     @property
     def backend(self) -> tuple[int, int] | None:
         """The target's process, and the port of the gateway's end; None before the target has taken the session."""
-        return (self._process_id, self._target.local_port) if self._process_id and self._target is not None else None
+        target = self._link.peer
+        return (self._process_id, target.local_port) if self._process_id and target is not None else None
+
+    @property
+    def sent_bytes(self) -> int:
+        """Clear bytes for the client since the session opened."""
+        return self.peer.sent_bytes - self._bytes_before[1]
 
     def activity(self) -> base.Activity:
         """What the session is at."""
@@ -124,8 +143,8 @@ class StreamDriver:
         if self._session.activity().busy:
             self.cancel_running()
         self.peer.drop_unsent()
-        if self._target is not None:
-            self._target.drop_unsent()
+        if self._link.peer is not None:
+            self._link.peer.drop_unsent()
         self._events.clear()
         self._feed(base.Killed(code, reason))
 
@@ -139,8 +158,8 @@ class StreamDriver:
         self._thawed.clear()
         self._freezes += 1
         self.peer.pause("frozen")
-        if self._target is not None:
-            self._target.pause("frozen")
+        if self._link.peer is not None:
+            self._link.peer.pause("frozen")
         if self._session.activity().busy:
             self.cancel_running()
 
@@ -149,10 +168,14 @@ class StreamDriver:
         self._thawed.set()
         self._carry_out_all()
         self.peer.resume("frozen")
-        if self._target is not None:
-            self._target.resume("frozen")
+        if self._link.peer is not None:
+            self._link.peer.resume("frozen")
 
     # ------------------------------------------------------------ what the sockets tell
+
+    def connected(self, side: Side) -> None:
+        if side is Side.CLIENT:
+            self._feed(base.Connected(is_loopback(self.peer.address)))
 
     def data_received(self, side: Side, data: bytes) -> None:
         opened = self._opened
@@ -205,7 +228,7 @@ class StreamDriver:
             self.eof_received(Side.CLIENT)
 
     def tls_established(self, side: Side) -> None:
-        peer = self.peer if side is Side.CLIENT else self._target
+        peer = self.peer if side is Side.CLIENT else self._link.peer
         if peer is None or peer.tls is None:
             return
         binding = self._parts.tls_end_point if side is Side.CLIENT else peer.tls.peer_end_point()
@@ -216,7 +239,7 @@ class StreamDriver:
 
     def writing_paused(self, side: Side, paused: bool) -> None:
         """A side takes data more slowly than the other gives it."""
-        other = self._target if side is Side.CLIENT else self.peer
+        other = self._link.peer if side is Side.CLIENT else self.peer
         if other is not None:
             other.pause("write") if paused else other.resume("write")
 
@@ -275,8 +298,8 @@ class StreamDriver:
     def _send(self, effect: base.Send) -> None:
         if effect.side is Side.CLIENT:
             self.peer.write(effect.data)
-        elif self._target is not None:
-            self._target.write(effect.data)
+        elif self._link.peer is not None:
+            self._link.peer.write(effect.data)
 
     def _record_answer(self, effect: base.RecordAnswer) -> None:
         assert self._opened is not None
@@ -310,7 +333,8 @@ class StreamDriver:
         self._feed(base.Decided(decisions))
 
     def _tell_held(self, request: ApprovalRequest, link: str) -> None:
-        self._feed(base.Held(f"held: {request.message} Request {request.id}.", f"It can be answered at: {link}"))
+        message = f"held: {request.message} Request {request.id}."
+        self._feed(base.Held(message, f"It can be answered at: {link}", request.id, link))
 
     async def _run_rehearsal(self, trial: Trial, tables: tuple[SampledTable, ...], timeout_ms: int) -> RehearsalOutcome:
         if self._ended:
@@ -345,18 +369,32 @@ class StreamDriver:
         assert self._opened is not None
         self._feed(base.MaskingChanged(await self._opened.guard.refresh_masking()))
 
+    def _review_tools(self, effect: base.ReviewTools) -> None:
+        assert self._opened is not None
+        shown = self._opened.guard.review(effect.tools, effect.http)
+        if type(shown) is tuple:
+            self._feed(base.ToolsReviewed(shown))
+        else:
+            self._start(self._reviewed(shown), "review tools")  # type: ignore[arg-type]
+
+    async def _reviewed(self, waiting: Awaitable[tuple[bool, ...]]) -> None:
+        self._feed(base.ToolsReviewed(await waiting))
+
     def _start_tls(self, effect: base.StartTls) -> None:
-        if effect.side is Side.CLIENT:
+        if effect.side is Side.TARGET:
+            self._link.start_tls(effect.received)
+        elif not effect.server_name:
             self.peer.start_tls(self._parts.tls, effect.received, server_side=True, host=None)
-        elif self._target is not None and self._target_tls is not None and self._opened is not None:
-            host = self._opened.settings.host
-            self._target.start_tls(self._target_tls, effect.received, server_side=False, host=host)
+        else:
+            assert self._parts.stand_in is not None
+            context = self._parts.stand_in(effect.server_name)
+            self.peer.start_tls(context, effect.received, server_side=True, host=None)
 
     def _describe_login(self, effect: base.DescribeLogin) -> None:
         self._feed(base.LoginDescribed(self._parts.reception.scram_verifier(effect.user)))
 
     def _authenticate(self, effect: base.Authenticate) -> None:
-        self._wanted_target = effect.target
+        self._wanted_target = effect.target or effect.host
         caller = Caller(
             protocol=self._parts.protocol,
             target=effect.target,
@@ -364,8 +402,24 @@ class StreamDriver:
             token=effect.token,
             scram_user=effect.scram_user,
             application=effect.application,
+            host=effect.host,
+            by_proxy=effect.by_proxy,
         )
+        opened = self._opened
+        if opened is not None and caller == self._caller and self._parts.reception.still_admits(opened):
+            self._admitted(opened)
+            return
+        if opened is not None:
+            self._leave(opened)
         self._start(self._open(caller), "open session")
+
+    def _leave(self, opened: OpenSession) -> None:
+        """The client goes on as another caller, or with another target."""
+        opened.guard.give_up("the client has gone on to something else")
+        self._link.disconnect()
+        self._parts.live.ended(self)
+        self._close_record(SessionStatus.CLOSED, "the client went on with another caller or target")
+        self._opened = self._caller = None
 
     async def _open(self, caller: Caller) -> None:
         try:
@@ -374,7 +428,8 @@ class StreamDriver:
             self._refusal_recorded = True
             self._feed(base.LoginFailed(refused.code, str(refused), refused.hint))
             return
-        self._opened = opened
+        self._opened, self._caller = opened, caller
+        self._bytes_before = (self.peer.received_bytes, self.peer.sent_bytes)
         opened.guard.tell = self._tell_held
         if opened.guard.holding is not None:
             opened.guard.holding.run_rehearsal = self._run_rehearsal
@@ -383,28 +438,30 @@ class StreamDriver:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
         self._parts.live.opened(self)
-        masking = opened.guard.masking
-        self._feed(base.Authenticated(opened.session.id, opened.settings.search_path, masking))
+        self._admitted(opened)
 
-    def _connect_target(self, _: base.ConnectTarget) -> None:
-        self._start(self._connect(), "connect to target")
+    def _admitted(self, opened: OpenSession) -> None:
+        session, settings = opened.session, opened.settings
+        self._feed(
+            base.Authenticated(session.id, settings.search_path, opened.guard.masking, session.connection, settings)
+        )
 
-    async def _connect(self) -> None:
-        assert self._opened is not None
-        settings, session = self._opened.settings, self._opened.session
-        limit_s = self._parts.connect_timeout_s
-        self._target_timer = asyncio.get_running_loop().call_later(limit_s, self._target_too_slow)
+    def _connect_target(self, effect: base.ConnectTarget) -> None:
+        self._start(self._connect(effect), "connect to target")
+
+    async def _connect(self, effect: base.ConnectTarget) -> None:
+        opened = self._opened
+        assert opened is not None
+        self._link.start_timer(self._target_too_slow)
         try:
-            credential = await self._parts.vault.reveal(session.connection)
-            self._target_tls = target_tls_context(settings, credential)
-            self._target = await dial(settings, self, limit_s)
+            connected = await self._link.connect(opened.session, opened.settings, effect)
         except (OSError, InterlockError) as error:
             self._target_unreachable(str(error) or type(error).__name__)
             return
-        if self._ended:
-            self._target.close()
+        if self._ended or self._opened is not opened:
+            self._link.disconnect()
             return
-        self._feed(base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value))
+        self._feed(connected)
 
     def _target_too_slow(self) -> None:
         self._target_unreachable("it did not answer in time")
@@ -412,19 +469,78 @@ class StreamDriver:
     def _target_unreachable(self, why: str) -> None:
         if self._ended or self._opened is None:
             return
+        self._link.stop_timer()
         name = self._opened.session.connection
         log.warning("target not reached", connection=name, error=why)
         text = f'the target of connection "{name}" cannot be reached'
         self._feed(base.LoginFailed("08001", text, "Try again later or tell the gateway's operator."))
 
+    def _disconnect_target(self, _: base.DisconnectTarget) -> None:
+        self._link.disconnect()
+
+    def _reveal_credential(self, effect: base.RevealCredential) -> None:
+        credentials, opened = self._parts.http_credentials, self._opened
+        assert credentials is not None
+        assert opened is not None
+        name = opened.session.connection
+        if effect.stale:
+            credentials.forget(name)
+        known = credentials.peek(name)
+        if known is not None:
+            self._feed(base.CredentialRevealed(known.headers, known.query))
+        else:
+            self._start(self._fetch_credential(credentials, name), "reveal credential")
+
+    async def _fetch_credential(self, credentials: HttpCredentials, name: str) -> None:
+        try:
+            found = await credentials.get(name)
+        except (OSError, InterlockError) as error:
+            log.warning("credential not revealed", connection=name, error=str(error) or type(error).__name__)
+            text = f'the gateway has no credential for connection "{name}" now'
+            self._feed(base.LoginFailed("28000", text, "Try again later or tell the gateway's operator."))
+            return
+        self._feed(base.CredentialRevealed(found.headers, found.query))
+
+    def _be_ready(self, _: base.BeReady) -> None:
+        self._link.stop_timer()
+        if not self._is_ready:
+            self._is_ready = True
+            self._on_ready(self)
+
+    def _set_timer(self, effect: base.SetTimer) -> None:
+        """A timer that is already running is left to fire early, and looks again then: most are set anew in time."""
+        if not effect.after_s:
+            self._due_s = 0.0
+            return
+        loop = asyncio.get_running_loop()
+        self._due_s = loop.time() + effect.after_s
+        if self._timer is None or self._timer_at_s > self._due_s:
+            self._start_timer(loop)
+
+    def _start_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at_s = self._due_s
+        self._timer = loop.call_at(self._due_s, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        if not self._due_s or self._ended:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._due_s:
+            self._start_timer(loop)
+        else:
+            self._due_s = 0.0
+            self._feed(base.TimePassed())
+
     def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
         assert self._opened is not None
-        self._stop_target_timer()
-        route = CancelRoute(self._opened.settings, self._target_tls, effect, self._opened.guard.give_up)
+        self._be_ready(base.BeReady())
+        route = CancelRoute(self._opened.settings, self._link.tls, effect, self._opened.guard.give_up)
         self._parts.cancel_keys.register(effect.key, route)
         self._cancel_key = effect.key
         self._process_id = effect.process_id
-        self._on_ready(self)
 
     def _cancel_target(self, effect: base.CancelTarget) -> None:
         self._start(self._cancel(effect.key), "cancel")
@@ -443,12 +559,12 @@ class StreamDriver:
         self._feed(base.RunningCancelled(arrived))
 
     def _pause(self, effect: base.Pause) -> None:
-        peer = self.peer if effect.side is Side.CLIENT else self._target
+        peer = self.peer if effect.side is Side.CLIENT else self._link.peer
         if peer is not None:
             peer.pause("session")
 
     def _resume(self, effect: base.Resume) -> None:
-        peer = self.peer if effect.side is Side.CLIENT else self._target
+        peer = self.peer if effect.side is Side.CLIENT else self._link.peer
         if peer is not None:
             peer.resume("session")
 
@@ -469,38 +585,46 @@ class StreamDriver:
         if self._ended:
             return
         self._ended = True
-        self._stop_target_timer()
+        self._due_s = 0.0
+        if self._timer is not None:
+            self._timer.cancel()
         if self._opened is not None:
             self._opened.guard.give_up("the client has left")
         self._rehearsed(base.Rehearsed(RehearsalOutcome(problem="the session has ended")))
         if self._cancel_key is not None:
             self._parts.cancel_keys.forget(self._cancel_key)
         self.peer.close()
-        if self._target is not None:
-            self._target.close()
+        self._link.stop_timer()
+        if self._link.peer is not None:
+            self._link.peer.close()
         if self._opened is not None:
             self._parts.live.ended(self)
             self._close_record(status, reason)
         self._on_end(self)
 
-    def _stop_target_timer(self) -> None:
-        if self._target_timer is not None:
-            self._target_timer.cancel()
-            self._target_timer = None
-
     def _close_record(self, status: SessionStatus, reason: str) -> None:
         assert self._opened is not None
-        self._parts.reception.close(self._opened, status, reason, self.peer.received_bytes, self.peer.sent_bytes)
+        received_before, sent_before = self._bytes_before
+        received, sent = self.peer.received_bytes - received_before, self.peer.sent_bytes - sent_before
+        self._parts.reception.close(self._opened, status, reason, received, sent)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether ``host:port`` is this machine's own."""
+    host = address.rpartition(":")[0]
+    return host == "local" or host.startswith(("127.", "::ffff:127.")) or host == "::1"
 
 
 _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.Authenticate: StreamDriver._authenticate,
     base.Authorize: StreamDriver._authorize,
+    base.BeReady: StreamDriver._be_ready,
     base.Compute: StreamDriver._compute,
     base.CancelRunning: StreamDriver._cancel_running,
     base.CancelTarget: StreamDriver._cancel_target,
     base.Close: StreamDriver._close,
     base.ConnectTarget: StreamDriver._connect_target,
+    base.DisconnectTarget: StreamDriver._disconnect_target,
     base.DescribeLogin: StreamDriver._describe_login,
     base.Pause: StreamDriver._pause,
     base.RecordAnswer: StreamDriver._record_answer,
@@ -508,9 +632,12 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.RecordRequest: StreamDriver._record_request,
     base.Refuse: StreamDriver._refuse,
     base.Rehearsed: StreamDriver._rehearsed,
+    base.ReviewTools: StreamDriver._review_tools,
     base.RegisterCancelKey: StreamDriver._register_cancel_key,
     base.Report: StreamDriver._report,
     base.Resume: StreamDriver._resume,
+    base.RevealCredential: StreamDriver._reveal_credential,
+    base.SetTimer: StreamDriver._set_timer,
     base.Send: StreamDriver._send,
     base.StartTls: StreamDriver._start_tls,
 }

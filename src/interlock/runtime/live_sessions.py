@@ -30,6 +30,9 @@ class Driven(Protocol):
     @property
     def backend(self) -> tuple[int, int] | None: ...
 
+    @property
+    def sent_bytes(self) -> int: ...
+
     def activity(self) -> Activity: ...
 
     def cut(self, code: str, reason: str) -> None: ...
@@ -125,7 +128,7 @@ class DrivenSession:
 
     @property
     def bytes_sent(self) -> int:
-        return self._driver.peer.sent_bytes
+        return self._driver.sent_bytes
 
     @property
     def unsent_bytes(self) -> int:

@@ -22,6 +22,8 @@ _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, no 
 class PeerOwner(Protocol):
     """Who is told what happens on a socket."""
 
+    def connected(self, side: Side) -> None: ...
+
     def data_received(self, side: Side, data: bytes) -> None: ...
 
     def eof_received(self, side: Side) -> None: ...
@@ -33,6 +35,34 @@ class PeerOwner(Protocol):
     def writing_paused(self, side: Side, paused: bool) -> None: ...
 
     def connection_lost(self, side: Side) -> None: ...
+
+
+class _Nobody:
+    """The owner of a peer that was abandoned."""
+
+    def connected(self, side: Side) -> None:
+        pass
+
+    def data_received(self, side: Side, data: bytes) -> None:
+        pass
+
+    def eof_received(self, side: Side) -> None:
+        pass
+
+    def tls_established(self, side: Side) -> None:
+        pass
+
+    def tls_refused(self, side: Side, reason: str) -> None:
+        pass
+
+    def writing_paused(self, side: Side, paused: bool) -> None:
+        pass
+
+    def connection_lost(self, side: Side) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
 
 
 class Peer(asyncio.Protocol):
@@ -108,6 +138,11 @@ class Peer(asyncio.Protocol):
             self._transport.close()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
+    def abandon(self) -> None:
+        """Close without telling the owner anything any more."""
+        self._owner = _NOBODY
+        self.close()
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -122,6 +157,7 @@ class Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._owner.connected(self._side)
 
     def data_received(self, data: bytes) -> None:
         if self.tls is None:

@@ -19,6 +19,7 @@ from interlock.core.run import run_in
 from interlock.core.session import Session, SessionStatus, new_session_id
 from interlock.core.settings import ConnectionSettings
 from interlock.services.enforcement import Enforcement, SessionGuard
+from interlock.services.hosts import Hosts
 from interlock.services.masking import Maskings, SessionMasking
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
@@ -48,6 +49,9 @@ class Caller(msgspec.Struct, frozen=True):
     token: str = ""
     scram_user: str = ""
     application: str = ""
+    host: str = ""
+    by_proxy: bool = False
+    """``host``, as ``name:port``, stands for a connection where there is no ``target``; see ``services.hosts``."""
 
     def __repr__(self) -> str:
         return f"Caller(protocol={self.protocol!r}, target={self.target!r}, client_address={self.client_address!r})"
@@ -91,6 +95,7 @@ class Reception:
         clock: Clock,
         maskings: Maskings | None = None,
         locks: LocksInForce | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._find_connection = find_connection
@@ -102,6 +107,7 @@ class Reception:
         self._clock = clock
         self._maskings = maskings
         self._locks = locks
+        self._hosts = hosts
 
     def scram_verifier(self, user: str) -> str | None:
         """See ``ports.Authenticator``."""
@@ -130,6 +136,14 @@ class Reception:
         except LedgerUnavailable as error:
             log.error("refusal not recorded", client=client_address, error=str(error))
 
+    def still_admits(self, opened: OpenSession) -> bool:
+        """Whether a session that is open may go on with its client's next request. Never raises."""
+        expires_at_s = opened.session.principal.expires_at_s
+        try:
+            return expires_at_s is None or self._clock.now_s() < expires_at_s
+        except OSError:
+            return False
+
     def close(self, opened: OpenSession, status: SessionStatus, reason: str, received: int, sent: int) -> None:
         """The session has ended. Called exactly once; never raises."""
         guard, session_id = opened.guard, opened.session.id
@@ -146,7 +160,8 @@ class Reception:
 
     async def _open(self, caller: Caller) -> OpenSession:
         principal = await self._authenticate(caller)
-        name, _, database = caller.target.partition("/")
+        target = caller.target or self._connection_of(caller, principal)
+        name, _, database = target.partition("/")
         settings = self._find_connection(name)
         if settings is None or settings.protocol != caller.protocol:
             raise self._no_such(name, principal, "no such connection")
@@ -184,6 +199,12 @@ class Reception:
         opened = OpenSession(session, settings, self._enforcement.guard(session, recorder, masking), recorder)
         await self._refuse_overtaken(opened, caller)
         return opened
+
+    def _connection_of(self, caller: Caller, principal: Principal) -> str:
+        found = self._hosts.find(caller.host, caller.by_proxy) if self._hosts is not None else None
+        if found is None:
+            raise self._no_such(caller.host, principal, "no connection has this host")
+        return found
 
     def _refuse_locked(self, principal: Principal, connection: str, run: str) -> None:
         restriction = self._locks.restriction(principal, connection, run) if self._locks is not None else None

@@ -15,6 +15,7 @@ from interlock.core.ledger import AnyRecord
 from interlock.core.lock import Restriction
 from interlock.core.operation import Operation
 from interlock.core.session import Session
+from interlock.core.tool import ToolDefinition
 
 
 class Clock(Protocol):
@@ -57,6 +58,21 @@ class LocksInForce(Protocol):
 
     def restriction(self, principal: Principal, connection: str, run: str) -> Restriction | None:
         """What is in force for a session; it stays so while ``epoch`` does. Raises ``StateUnavailable``."""
+
+
+class ToolReview(Protocol):
+    """Which tools of MCP servers may be used, as their servers describe them (see ``services.tool_pins``)."""
+
+    def refusal(self, connection: str, tool: str) -> str | None:
+        """Why a tool may not be used now, as a sentence; None when it may."""
+
+    def note(
+        self, connection: str, session: str, tools: Sequence[ToolDefinition]
+    ) -> tuple[tuple[bool, ...], list[asyncio.Future[None]]]:
+        """A server lists tools: which of them may be shown, once all the futures are done.
+
+        Raises ``LedgerUnavailable``, as the futures do, or ``StateUnavailable``: then none may be shown.
+        """
 
 
 class SessionRecorder(Protocol):

@@ -7,6 +7,7 @@ from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.identity import Principal, RegisteredIdentity
 from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.settings import ConnectionSettings
+from interlock.core.tool import ToolPin
 
 
 class IdentityStore(Protocol):
@@ -113,6 +114,16 @@ class ApprovalStore(Protocol):
 
         What ``change`` raises is passed on, and nothing is changed then.
         """
+
+
+class ToolPinStore(Protocol):
+    """What is known of tools of MCP servers."""
+
+    def all(self) -> list[ToolPin]:
+        """All tools, by connection and name."""
+
+    async def save(self, pins: Sequence[ToolPin]) -> None:
+        """Keep these, each in the place of the one of its connection and name; all or none."""
 
 
 class LockStore(Protocol):

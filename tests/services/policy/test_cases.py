@@ -5,7 +5,11 @@ from tests.services.policy.examples import BASIC, engine, meaning
 
 from interlock.core.errors import ConfigurationError
 from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.settings import ConnectionSettings
+from interlock.core.settings.http import EndpointSettings, HttpTarget
+from interlock.protocols.http.written import meaning_of_written
 from interlock.services.policy.cases import read_cases, run_cases
+from interlock.services.policy.connection_tags import connection_tags
 
 TABLE = ResourceKind.TABLE
 CASE = """
@@ -20,8 +24,8 @@ cases:
 class FakeInterpreter:
     """Reads a statement as actions on the table public.users: ``select`` or, with columns, ``select:id,email``."""
 
-    def interpret(self, protocol: str, text: str) -> Meaning:
-        if protocol != "postgres":
+    def interpret(self, connection: str, text: str, protocol: str = "") -> Meaning:
+        if protocol not in ("", "postgres"):
             raise ConfigurationError(f"there is no protocol {protocol}")
         accesses = (word.partition(":") for word in text.split())
         return meaning(
@@ -171,3 +175,57 @@ class TestBudgets:
     )
     def test_what_counts_and_what_is_spent(self, case: str, failure: str | None) -> None:
         assert run(f"    {case}\n", self.POLICY) == failure
+
+
+CRM = ConnectionSettings(
+    protocol="http",
+    host="crm",
+    http=HttpTarget(endpoints={"volumes": EndpointSettings("/volumes/**")}, fields={"email": ("pii",), "id": ()}),
+)
+HTTP_POLICY = """
+@id("p") permit (principal in Group::"ci-bots", action in Action::"read", resource in Connection::"crm");
+@id("w") permit (principal in Group::"ci-bots", action in Action::"write", resource in Connection::"crm");
+@id("kept") @approval("dba") forbid (principal, action == Action::"http-delete", resource == Endpoint::"crm/volumes");
+@id("hide") @mask("partial") forbid (principal, action == Action::"reveal", resource in Tag::"pii");
+"""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "request: GET /volumes/7\n    expect: allow\n    masked: [email]",
+        "request: DELETE /volumes/7\n    expect: hold\n    rule: kept",
+        "request: DELETE /other\n    expect: allow",
+        "request: gibberish\n    expect: deny",
+        "request: GET /volumes/7\n    expect: allow\n    protocol: http",
+        "statement: GET /volumes/7\n    expect: allow",
+    ],
+)
+def test_requests(case: str) -> None:
+    assert run_http(case) is None
+
+
+def test_fields_that_are_masked_otherwise() -> None:
+    failure = run_http("request: GET /volumes/7\n    expect: allow\n    masked: []")
+    assert failure == "expected masks on no field, got email"
+
+
+@pytest.mark.parametrize("more", ["", "statement: select\n    request: GET /"])
+def test_a_case_has_a_statement_or_a_request(more: str) -> None:
+    with pytest.raises(ConfigurationError, match="a statement or a request"):
+        read_cases(f"{CASE}    expect: allow\n    {more}".encode(), "cases.yaml")
+
+
+def run_http(case: str) -> str | None:
+    text = CASE.replace("connection: pg", "connection: crm").replace("    database: app\n", "") + f"    {case}\n"
+    tags = connection_tags({"crm": CRM})
+    (result,) = run_cases(engine(HTTP_POLICY, tags), WrittenInterpreter(), read_cases(text.encode(), "cases.yaml"))
+    return result.failure
+
+
+class WrittenInterpreter:
+    """Knows the connection crm only."""
+
+    def interpret(self, connection: str, text: str, protocol: str = "") -> Meaning:
+        assert (connection, protocol or "http") == ("crm", "http")
+        return meaning_of_written(text, CRM.http)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from tests.services.policy.examples import BASIC, engine, source
 
+from interlock.core.settings import ConnectionSettings
+from interlock.core.settings.http import EndpointSettings, HttpTarget
 from interlock.services.policy import check as check_module
-from interlock.services.policy.check import KnownNames, Severity, check
+from interlock.services.policy.check import KnownNames, Severity, check, known_names
 
 NAMES = KnownNames(frozenset({"ci-bots", "dba"}), frozenset({"pg"}), frozenset({"node"}))
 WITHOUT_LIMITS = (
@@ -49,6 +51,51 @@ def test_unknown_names(rule: str, missing: str) -> None:
     assert remark.severity is Severity.WARNING
     assert remark.text == f'a.cedar:1: rule "r" names the {missing}, which the configuration does not have'
     assert check([source(f'@id("r") {rule}')]) == (), "an unknown configuration is not an empty one"
+
+
+HTTP = KnownNames(
+    connections=frozenset({"crm", "pg"}),
+    protocols={"crm": "http", "pg": "postgres"},
+    endpoints=frozenset({"crm/volumes"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [
+        ('in Table::"crm/app/public/users"', "but connections of protocol http have nothing of that kind"),
+        ('== Tool::"pg/lookup"', "but connections of protocol postgres have nothing of that kind"),
+        ('== Endpoint::"crm/volume"', 'the endpoint "crm/volume", which the settings of its connection do not have'),
+        ('== Endpoint::"crm/volumes"', None),
+        ('in Connection::"crm"', None),
+        ('in Table::"pg/app/public/users"', None),
+        ('== Tool::"crm/anything"', None),
+    ],
+)
+def test_resources_that_a_connection_cannot_have(resource: str, said: str | None) -> None:
+    text = f'@id("r") forbid (principal is Agent, action, resource {resource});'
+    remarks = check([source(text)], {}, HTTP)
+    assert [said in remark.text for remark in remarks if said] == ([True] if said else [])
+    assert bool(remarks) is (said is not None)
+    assert check([source(text)]) == ()
+
+
+def test_known_names_of_settings() -> None:
+    crm = ConnectionSettings(
+        protocol="http", host="crm", http=HttpTarget(endpoints={"volumes": EndpointSettings("/volumes/**")})
+    )
+    names = known_names({"crm": crm}, "node")
+    assert names.endpoints == {"crm/volumes"}
+    assert (names.connections, names.gateways) == (frozenset({"crm"}), frozenset({"node"}))
+    assert names.protocols == {"crm": "http"}
+
+
+def test_tags_that_only_fields_have() -> None:
+    rule = '@id("r") forbid (principal, action in Action::"read", resource in Tag::"pii");'
+    (remark,) = check([source(rule)], {"Field::crm/email": ["pii"]})
+    assert remark.text.endswith('names the tag "pii", which only fields have; they are asked for reveal alone')
+    (remark,) = check([source(rule)], {"Field::crm/email": ["pii"], "public.users.email": ["pii"]})
+    assert "which only columns and fields have" in remark.text
 
 
 @pytest.mark.parametrize(

@@ -115,4 +115,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE tools (
+            connection TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            approved TEXT NOT NULL,
+            approved_text BLOB NOT NULL,
+            by TEXT NOT NULL,
+            approved_at_s REAL NOT NULL,
+            seen TEXT NOT NULL,
+            seen_text BLOB NOT NULL,
+            seen_at_s REAL NOT NULL,
+            PRIMARY KEY (connection, tool)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -81,6 +81,7 @@ from interlock.core.administration.notifications import ChannelView, ListChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.tokens import IssuedToken, IssueToken
+from interlock.core.administration.tools import ApproveTool, ListTools, ShowTool, ToolDetail, ToolView, WithdrawTool
 
 COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListConnections,
@@ -116,6 +117,10 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     EndBypass,
     ListChannels,
     TestChannel,
+    ListTools,
+    ShowTool,
+    ApproveTool,
+    WithdrawTool,
     ListSessions,
     ShowSession,
     ListOperations,
@@ -145,6 +150,7 @@ __all__ = [
     "AddLock",
     "AnswerT",
     "Approve",
+    "ApproveTool",
     "BypassApprovals",
     "ChannelView",
     "ColumnPath",
@@ -175,6 +181,7 @@ __all__ = [
     "ListLocks",
     "ListOperations",
     "ListSessions",
+    "ListTools",
     "LiveSession",
     "LiveSessionPage",
     "LockPage",
@@ -198,10 +205,14 @@ __all__ = [
     "ShowInterceptionAuthority",
     "ShowPolicy",
     "ShowSession",
+    "ShowTool",
     "TagProposal",
     "TestChannel",
     "TestConnection",
+    "ToolDetail",
+    "ToolView",
     "VerifyLedger",
     "WhoAmI",
+    "WithdrawTool",
     "answer_type",
 ]

@@ -61,9 +61,9 @@ class ShowPolicy(Command[PolicyView], frozen=True, tag="policy.show"):
 
 
 class ExplainPolicy(Command[PolicyExplanation], frozen=True, tag="policy.explain"):
-    """What the policy in force says about a statement, or about a permission on the gateway, and why.
+    """What the policy in force says about a statement or request, or about a permission on the gateway, and why.
 
-    Exactly one of ``statement``, with its ``connection``, and ``permission`` is given.
+    Exactly one of ``statement`` (or request), with its ``connection``, and ``permission`` is given.
     """
 
     route: ClassVar = Route("POST", "/v1/policy/explain", _READERS)
@@ -75,7 +75,7 @@ class ExplainPolicy(Command[PolicyExplanation], frozen=True, tag="policy.explain
     statement: Annotated[str, Meta(max_length=100_000)] = ""
     connection: str = ""
     database: str = ""
-    protocol: str = "postgres"
+    protocol: str = ""
     permission: Permission | None = None
     client_address: str = ""
     application: str = ""

@@ -2,7 +2,7 @@
 
 from interlock.core.catalogue import Catalogue
 from interlock.core.operation import Meaning
-from interlock.core.settings import PlainConnections, Settings
+from interlock.core.settings import ConnectionSettings, PlainConnections, Settings
 from interlock.protocols.base import ProtocolSession
 from interlock.protocols.postgres.client_login import PlainText
 from interlock.protocols.postgres.masking.lineage import trace
@@ -11,6 +11,7 @@ from interlock.protocols.postgres.session import ENTROPY_BYTES, PostgresLimits, 
 from interlock.protocols.postgres.statements import interpret
 from interlock.protocols.postgres.transcript import PostgresTranscriber
 
+_SEARCH_PATH = ("public",)
 _PLAIN = {PlainConnections.REFUSE: PlainText.REFUSE, PlainConnections.SCRAM_ONLY: PlainText.SCRAM_ONLY}
 
 
@@ -25,7 +26,8 @@ class PostgresModule:
         limits = PostgresLimits(_PLAIN[options.plain], options.max_statement_bytes)
         return PostgresSession(limits, entropy)
 
-    def interpret(self, text: str, search_path: tuple[str, ...]) -> Meaning:
+    def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
+        search_path = connection.search_path if connection is not None else _SEARCH_PATH
         return resolve(interpret(text.encode()).meaning, search_path)
 
     def trace(self, catalogue: Catalogue) -> Catalogue:

@@ -83,6 +83,9 @@ class PostgresSession:
         """What it is at now."""
         return self._relay.activity() if self._relay is not None else base.Activity()
 
+    def _connected(self, _: base.Connected, effects: list[Effect]) -> None:
+        """The client speaks first."""
+
     def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
         if self._relay is not None:
             if side is Side.CLIENT:
@@ -229,6 +232,7 @@ def _quoted(schema: str) -> str:
 
 
 _HANDLERS: Final[dict[type, Callable[[PostgresSession, Any, list[Effect]], None]]] = {
+    base.Connected: PostgresSession._connected,
     base.TlsEstablished: PostgresSession._tls_established,
     base.TlsRefused: PostgresSession._tls_refused,
     base.LoginDescribed: PostgresSession._login_described,

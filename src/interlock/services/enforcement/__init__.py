@@ -16,7 +16,7 @@ from interlock.services.enforcement.guard import DecisionCounts, SessionGuard
 from interlock.services.enforcement.wording import BROKEN
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.store import PolicyStore
-from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder
+from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder, ToolReview
 from interlock.services.session_budgets import SessionBudgets
 
 __all__ = ["DecisionCounts", "Enforcement", "SessionGuard"]
@@ -34,10 +34,11 @@ class Enforcement:
         holding_of: Callable[[Session], Holding] | None = None,
         budgets: Budgets | None = None,
         alerts: DenialAlerts | None = None,
+        tools: ToolReview | None = None,
     ) -> None:
         """Without ``holding_of`` nobody can be asked, and what needs an approval is refused.
 
-        Without ``budgets`` nothing is allowed within one.
+        Without ``budgets`` nothing is allowed within one, without ``tools`` no tool of an MCP server is shown.
         """
         self._policies = policies
         self._ledger = ledger
@@ -46,6 +47,7 @@ class Enforcement:
         self._holding_of = holding_of
         self._budgets = budgets
         self._alerts = alerts
+        self._tools = tools
         self.counts = DecisionCounts()
 
     def guard(
@@ -65,6 +67,7 @@ class Enforcement:
             holding,
             budgets,
             self._alerts,
+            self._tools,
         )
 
     def judge_connect(self, principal: Principal, run: str, verdict: Verdict) -> Denial | Hold | None:

@@ -15,8 +15,9 @@ from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.core.masking import Masking
-from interlock.core.operation import Meaning, Operation, Outcome, Phase
+from interlock.core.operation import Facts, Meaning, Operation, Outcome, Phase
 from interlock.core.session import Session
+from interlock.core.tool import ToolDefinition
 from interlock.services.alerts import DenialAlerts
 from interlock.services.approvals.holding import Granted, HeldOperation, Holding, Tell
 from interlock.services.enforcement.judge import SessionJudge, reads_only
@@ -30,12 +31,13 @@ from interlock.services.enforcement.wording import (
 )
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.store import PolicyStore
-from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder
+from interlock.services.ports import Clock, Ledger, LocksInForce, SessionRecorder, ToolReview
 from interlock.services.session_budgets import SessionBudgets
 
 log = structlog.get_logger()
 
 Decisions = tuple[Decision, ...]
+Shown = tuple[bool, ...]
 
 _NOT_COUNTED = frozenset({DenialReason.UNRECORDED, DenialReason.WITHDRAWN})
 """Denials that are not on record, or that the client wanted."""
@@ -67,10 +69,12 @@ class SessionGuard:
         holding: Holding | None = None,
         budgets: SessionBudgets | None = None,
         alerts: DenialAlerts | None = None,
+        tools: ToolReview | None = None,
     ) -> None:
         self._session = session
         self._session_id = session.id
-        self._judge = SessionJudge(session, policies, clock, masking, locks, budgets)
+        self._judge = SessionJudge(session, policies, clock, masking, locks, budgets, tools)
+        self._tools = tools
         self._recorder = recorder
         self._policies = policies
         self._ledger = ledger
@@ -157,6 +161,29 @@ class SessionGuard:
             decision if type(decision) is not Permit or self._judge.stands(operation, decision) else CHANGED
             for operation, decision in zip(operations, decisions, strict=True)
         )
+
+    def review(self, tools: Sequence[ToolDefinition], http: Facts) -> Shown | Awaitable[Shown]:
+        """Which tools that a server lists may be shown: approved ones that may be called. Never raises: then, none.
+
+        Awaitable only when the ledger makes us wait: what is new among them is on it before anybody sees any.
+        """
+        try:
+            if self._tools is None:
+                return (False,) * len(tools)
+            approved, waits = self._tools.note(self._session.connection, self._session_id, tools)
+        except Exception as error:  # noqa: BLE001 - whatever breaks on the way to showing a tool hides it
+            log.error("tools not reviewed", session=self._session_id, error=type(error).__name__)
+            return (False,) * len(tools)
+        shown = tuple(
+            known and self._judge.may_call(tool.name, http) for tool, known in zip(tools, approved, strict=True)
+        )
+        return self._reviewed(waits, shown) if waits else shown
+
+    async def _reviewed(self, waits: list[asyncio.Future[None]], shown: Shown) -> Shown:
+        failures = [result for result in await asyncio.gather(*waits, return_exceptions=True) if result is not None]
+        if failures:
+            log.error("tools not recorded", session=self._session_id, error=str(failures[0]))
+        return (False,) * len(shown) if failures else shown
 
     def report(self, outcome: Outcome) -> None:
         """Note what the target answered. Raises ``LedgerUnavailable``: then the session must end."""

@@ -11,16 +11,23 @@ import structlog
 from interlock.core.decision import Decision, Hold, Permit, Trial, Verdict
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.lock import LockMode, Restriction
-from interlock.core.operation import Meaning, Operation, Phase
+from interlock.core.operation import Access, Facts, Meaning, Operation, Phase, ResourceKind
 from interlock.core.session import Session
 from interlock.services.approvals.holding import Granted
-from interlock.services.enforcement.wording import BROKEN, CHANGED, MASKED_OTHERWISE, access_line, uncertain
+from interlock.services.enforcement.wording import (
+    BROKEN,
+    CHANGED,
+    MASKED_OTHERWISE,
+    access_line,
+    tool_not_approved,
+    uncertain,
+)
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.schema import members
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
-from interlock.services.ports import Clock, LocksInForce
+from interlock.services.ports import Clock, LocksInForce, ToolReview
 from interlock.services.session_budgets import SessionBudgets
 
 log = structlog.get_logger()
@@ -43,6 +50,7 @@ class SessionJudge:
         masking: SessionMasking | None,
         locks: LocksInForce | None,
         budgets: SessionBudgets | None,
+        tools: ToolReview | None = None,
     ) -> None:
         self._session = session
         self._policies = policies
@@ -55,6 +63,7 @@ class SessionJudge:
         self._locks_epoch = -1
         self._restriction: Restriction | None = None
         self._budgets = budgets
+        self._tools = tools
 
     def decide(self, operation: Operation) -> Decision:
         """What is due now. Never raises: whatever breaks on the way to a decision is a denial."""
@@ -82,6 +91,18 @@ class SessionJudge:
         now = self.decide(operation)
         return type(now) is Permit or (type(now) is Hold and now.policy == permit.policy)
 
+    def may_call(self, tool: str, http: Facts) -> bool:
+        """Whether a tool of an MCP server is one that may be called, if need be with an approval; a look, no decision.
+
+        ``http`` is what is known of the request. Arguments are not known. What breaks is a no.
+        """
+        try:
+            meaning = _call(tool, tuple(http.items()))
+            return self._locked(meaning) is None and self._verdict(meaning).denial is None
+        except Exception as error:  # noqa: BLE001
+            self._broken(error)
+            return False
+
     def trial(self, operation: Operation) -> Trial | None:
         """Whether a held operation may be rehearsed: policy still holds it, and a rollback takes all of it back."""
         actions = {access.action for access in operation.meaning.accesses}
@@ -102,7 +123,8 @@ class SessionJudge:
         if locked is not None:
             return locked
         verdict = self._verdict(operation.meaning)
-        refusal = verdict.denial or self._judge(operation, verdict, approved)
+        denial = verdict.denial or self._tool_refusal(operation.meaning, verdict)
+        refusal = denial or self._judge(operation, verdict, approved)
         if type(refusal) is Hold and operation.phase is Phase.PREPARE:
             refusal = None  # Preparing runs nothing. Running it will be asked about.
         if type(refusal) is Hold and operation.uncertain:
@@ -123,6 +145,17 @@ class SessionJudge:
             return self._budgets.judge(verdict, approved, operation.number) if self._budgets is not None else BROKEN
         asks = verdict.hold is not None and not approved.issuperset(demand.rule for demand in verdict.hold.demands)
         return verdict.hold if asks else None
+
+    def _tool_refusal(self, meaning: Meaning, verdict: Verdict) -> Denial | None:
+        """The denial of a call of a tool that has not been approved as its server describes it."""
+        if self._tools is None:
+            return None
+        for access in meaning.accesses:
+            if access.kind is ResourceKind.TOOL:
+                refusal = self._tools.refusal(self._session.connection, access.path[0])
+                if refusal is not None:
+                    return tool_not_approved(refusal, access_line(access), verdict.policy)
+        return None
 
     def _verdict(self, meaning: Meaning) -> Verdict:
         policy, epoch = self._policy, self._policies.epoch
@@ -171,6 +204,13 @@ def _denied_by(restriction: Restriction, meaning: Meaning) -> Denial | None:
 def reads_only(meaning: Meaning) -> bool:
     """Whether it does nothing but read. Transaction control and harmless settings are no access at all."""
     return _READING.issuperset(access.action for access in meaning.accesses)
+
+
+@functools.lru_cache(maxsize=4096)
+def _call(tool: str, http: tuple[tuple[str, object], ...]) -> Meaning:
+    """A call of a tool whose arguments are not known."""
+    facts: Facts = {"http": dict(http), "mcp": {"method": "tools/call", "tool": tool, "arguments": ()}}
+    return Meaning(f"tools/call {tool}", (Access("mcp-call", ResourceKind.TOOL, (tool,)),), facts)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -52,6 +52,17 @@ def masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
     )
 
 
+def tool_not_approved(why: str, line: str, policy: str) -> Denial:
+    """For a call of a tool that may not be used as its server describes it."""
+    return Denial(
+        DenialReason.TOOL_NOT_APPROVED,
+        f"denied: {why}",
+        "Use another tool; whoever administers the gateway sees what the server says of this one and can approve it.",
+        line,
+        policy=policy,
+    )
+
+
 def not_asked(hold: Hold) -> Denial:
     """What becomes of a hold when the group that it is in is refused anyway."""
     return Denial(

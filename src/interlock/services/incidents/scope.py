@@ -30,6 +30,8 @@ from interlock.core.ledger import (
     LockRemoved,
     SessionClosed,
     SessionOpened,
+    ToolApproved,
+    ToolWithdrawn,
 )
 from interlock.core.lock import LockSubject, subjects_of
 from interlock.services.evidence.sessions import session_of
@@ -145,6 +147,8 @@ class Scope:
                 return record.principal in self._names or record.connection == self._connection
             case ApprovalVoted() | ApprovalRefused() | ApprovalSettled() as record:
                 return record.approval in self._approvals
+            case ToolApproved() | ToolWithdrawn() as record:
+                return record.connection == self._connection
             case AlertRaised() as record:
                 return record.principal in self._names
             case ApprovalBypassed() as record:

@@ -30,6 +30,10 @@ from interlock.core.ledger import (
     SessionClosed,
     SessionCut,
     SessionOpened,
+    ToolApproved,
+    ToolsChanged,
+    ToolsSeen,
+    ToolWithdrawn,
 )
 from interlock.core.printable import one_line
 from interlock.services.evidence.search import kind_of
@@ -93,6 +97,10 @@ def _requested(record: ApprovalRequested) -> tuple[str, str]:
     return record.principal, f"{asked}: {', '.join(record.demands)}"
 
 
+def _tools(record: ToolsSeen | ToolsChanged) -> str:
+    return f"{', '.join(name for name, _ in record.tools)} of {record.connection}"
+
+
 _WORDS: Final[Mapping[type[Record], Callable[[Any], tuple[str, str]]]] = {
     SessionOpened: _opened,
     SessionClosed: _closed,
@@ -111,6 +119,10 @@ _WORDS: Final[Mapping[type[Record], Callable[[Any], tuple[str, str]]]] = {
     LockExempted: lambda r: (r.by, f"lock {r.lock} does not concern {r.subject_kind} {r.subject} now: {r.reason}"),
     LockExemptionEnded: lambda r: (r.by, f"lock {r.lock} concerns {r.subject_kind} {r.subject} again: {r.reason}"),
     AlertRaised: lambda r: (r.principal, f"alert {r.alert} ({r.count}): {r.text}"),
+    ToolsSeen: lambda r: ("", f"new tools {_tools(r)}{'' if r.approved else ', which wait for approval'}"),
+    ToolsChanged: lambda r: ("", f"changed tools {_tools(r)}"),
+    ToolApproved: lambda r: (r.by, f"tool {r.tool} of {r.connection} is approved: {r.reason}"),
+    ToolWithdrawn: lambda r: (r.by, f"tool {r.tool} of {r.connection} is withdrawn: {r.reason}"),
     AdministrationChanged: lambda r: (r.actor, f"{r.action} {r.subject}{f': {r.detail}' if r.detail else ''}"),
     AccessRefused: lambda r: (r.actor, f"refused {r.action} {r.subject}: {r.why}"),
     IncidentOpened: lambda r: (r.by, f"incident on {r.subject_kind} {r.subject} is opened: {r.reason}"),

@@ -39,19 +39,21 @@ class CaseIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One statement of one identity with the expected outcome, and optionally a rule that must have decided it.
+    """One statement or request of one identity with the expected outcome, and optionally a rule that must decide it.
 
     ``masked`` are those of the columns it reads by name, as ``schema.table.column``, that rules must mask; no others.
+    For a request they are all fields of the connection that rules mask.
     ``budgets`` are the rules whose budgets must count it, no others; ``spent`` are rules whose budgets are spent.
     """
 
     name: str
     identity: CaseIdentity
     connection: str
-    statement: str
     expect: Expectation
+    statement: str = ""
+    request: str = ""
     database: str = ""
-    protocol: str = "postgres"
+    protocol: str = ""
     rule: str | None = None
     masked: tuple[str, ...] | None = None
     budgets: tuple[str, ...] | None = None
@@ -60,6 +62,14 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     application: str = ""
     trace: str = ""
     at: Annotated[datetime.datetime, msgspec.Meta(tz=True)] = _DEFAULT_TIME
+
+    def __post_init__(self) -> None:
+        if bool(self.statement) == bool(self.request):
+            raise ValueError("a case has a statement or a request")
+
+    @property
+    def text(self) -> str:
+        return self.statement or self.request
 
 
 class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +106,7 @@ def run_cases(engine: PolicyEngine, interpreter: Interpreter, cases: Sequence[Ca
 def _run(engine: PolicyEngine, interpreter: Interpreter, case: Case) -> CaseResult:
     client = ClientFacts(case.address, case.application, case.trace)
     session = engine.for_session(case.identity.principal(), case.connection, case.database, client)
-    meaning = interpreter.interpret(case.protocol, case.statement)
+    meaning = interpreter.interpret(case.connection, case.text, case.protocol)
     verdict = _as_spent(session.decide(meaning, case.at.timestamp()), frozenset(case.spent))
     outcomes: tuple[Expectation, ...] = ("allow", "hold", "deny")
     actual = outcomes[outcome_of(verdict)]
@@ -144,9 +154,10 @@ def _wrong_masks(case: Case, session: SessionPolicy, meaning: Meaning) -> str | 
     if found.unnamed:
         return f"what is masked cannot be told: * stands for columns of {', '.join(found.unnamed)}; name them"
     if found.columns.keys() != set(case.masked):
-        return f"expected masks on {_listed(case.masked)}, got {_listed(found.columns)}"
+        noun = "column" if meaning.noun == "statement" else "field"
+        return f"expected masks on {_listed(case.masked, noun)}, got {_listed(found.columns, noun)}"
     return None
 
 
-def _listed(names: Iterable[str], noun: str = "column") -> str:
+def _listed(names: Iterable[str], noun: str) -> str:
     return ", ".join(sorted(names)) or f"no {noun}"

@@ -11,16 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from cedarpy import pst
 
+from interlock.core.settings import ConnectionSettings
 from interlock.services.policy import permissions
 from interlock.services.policy.resources import LINEAGE_BY_TYPE
 from interlock.services.policy.reveal import REVEAL, REVEALED, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import action_groups, members
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
-from interlock.services.policy.tags import tag_problems, tag_types
+from interlock.services.policy.tags import OF_HTTP, tag_problems, tag_types
 from interlock.services.policy.tree import reads_action, tags_named
 
 GATEWAY = "Gateway"
+CONNECTION = "Connection"
+ENDPOINT = "Endpoint"
 AGENT = pst.EntityType("Agent")
 
 
@@ -45,6 +48,21 @@ class KnownNames:
     groups: frozenset[str] | None = None
     connections: frozenset[str] | None = None
     gateways: frozenset[str] | None = None
+    protocols: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The protocol of each connection that is known."""
+    endpoints: frozenset[str] = frozenset()
+    """All endpoints, as ids."""
+
+
+def known_names(connections: Mapping[str, ConnectionSettings], node: str) -> KnownNames:
+    """What the settings of a gateway know."""
+    endpoints = (f"{name}/{endpoint}" for name, of in connections.items() for endpoint in of.http.endpoints)
+    return KnownNames(
+        connections=frozenset(connections),
+        gateways=frozenset({node}),
+        protocols={name: settings.protocol for name, settings in connections.items()},
+        endpoints=frozenset(endpoints),
+    )
 
 
 def check(
@@ -79,6 +97,20 @@ def _unknown_names(rule: Rule, names: KnownNames) -> Iterator[str]:
     yield from _missing("group", groups, names.groups)
     yield from _missing("gateway", gateways, names.gateways)
     yield from _missing("connection", sorted(connections), names.connections)
+    yield from filter(None, (_impossible(kind, name, names) for kind, name in named))
+
+
+def _impossible(kind: str, name: str, names: KnownNames) -> str | None:
+    """Why the connection can have no resource of this id."""
+    connection = name.split("/")[0]
+    protocol = names.protocols.get(connection)
+    if protocol is None or kind == CONNECTION or kind not in LINEAGE_BY_TYPE:
+        return None
+    if (kind in OF_HTTP) is not (protocol == "http"):
+        return f'names {kind}::"{name}", but connections of protocol {protocol} have nothing of that kind'
+    if kind == ENDPOINT and name not in names.endpoints:
+        return f'names the endpoint "{name}", which the settings of its connection do not have'
+    return None
 
 
 def _missing(noun: str, used: Sequence[str], known: frozenset[str] | None) -> Iterator[str]:

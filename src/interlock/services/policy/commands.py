@@ -45,7 +45,7 @@ class PolicyCommands:
 
     async def _explain(self, command: ExplainPolicy, _actor: Actor) -> PolicyExplanation:
         if (command.permission is None) != bool(command.connection):
-            raise InvalidCommand("give a statement with its connection, or a permission")
+            raise InvalidCommand("give a statement or request with its connection, or a permission")
         return await asyncio.to_thread(self._answer, self._policies.engine, command, self._clock.now_s())
 
     def _answer(self, engine: PolicyEngine, command: ExplainPolicy, now_s: float) -> PolicyExplanation:
@@ -76,6 +76,6 @@ class PolicyCommands:
 
     def _meaning(self, command: ExplainPolicy) -> Meaning:
         try:
-            return self._interpreter.interpret(command.protocol, command.statement)
+            return self._interpreter.interpret(command.connection, command.statement, command.protocol)
         except ConfigurationError as error:
             raise InvalidCommand(str(error)) from None

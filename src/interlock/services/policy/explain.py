@@ -70,14 +70,15 @@ def _budgets(verdict: Verdict) -> Iterator[str]:
 
 
 def _masked(policy: SessionPolicy, meaning: Meaning) -> Iterator[str]:
-    """What rules mask of the columns that the statement names."""
+    """What rules mask of the columns that the statement names, or of the answers to the request."""
     try:
         found = named_masks(policy.masks, meaning)
     except MaskingUnavailable as error:
         yield f"{error}; the session would be refused"
         return
     for name, mask in found.columns.items():
-        yield f"{name}: {mask.kind.word}, predicates {mask.predicates.word} ({quoted(mask.rules)})"
+        compared = f", predicates {mask.predicates.word}" if meaning.noun == "statement" else ""
+        yield f"{name}: {mask.kind.word}{compared} ({quoted(mask.rules)})"
     for name in found.unnamed:
         yield f"{name}: which columns * stands for is known with the database only"
 

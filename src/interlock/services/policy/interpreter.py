@@ -6,11 +6,12 @@ from interlock.core.operation import Meaning
 
 
 class Interpreter(Protocol):
-    """Says what a text means in a protocol."""
+    """Says what a text means on a connection."""
 
-    def interpret(self, protocol: str, text: str) -> Meaning:
-        """The meaning of one request, with unqualified names in the schemas that a new session would find them in.
+    def interpret(self, connection: str, text: str, protocol: str = "") -> Meaning:
+        """The meaning of one request as a new session on this connection would send it.
 
-        A text that cannot be parsed has the access ``unclassified``. Raises ``ConfigurationError`` for a protocol that
-        does not exist.
+        ``protocol`` is that of the connection when it is not given, and ``postgres`` on one that has no settings. A
+        text that cannot be parsed has the access ``unclassified``. Raises ``ConfigurationError`` for a protocol that
+        does not exist, and for settings that cannot be used.
         """

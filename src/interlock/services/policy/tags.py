@@ -14,8 +14,9 @@ import msgspec
 from interlock.services.policy.resources import COLUMN, FIELD, LINEAGE_BY_TYPE, Resource, has_bad_escape
 from interlock.services.policy.sources import Tags
 
-_OF_HTTP = ("Endpoint", FIELD[-1], "Host", "GraphqlField", "Tool", "Model", "HostedTool")
-TAGGED = (*COLUMN, *_OF_HTTP)
+OF_HTTP = ("Endpoint", FIELD[-1], "Host", "GraphqlField", "Tool", "Model", "HostedTool")
+"""Entity types that only HTTP connections have something of."""
+TAGGED = (*COLUMN, *OF_HTTP)
 """Entity types that patterns can be about."""
 
 

@@ -24,6 +24,7 @@ from interlock.surfaces.cli import (
     sessions,
     token,
     tokens,
+    tools,
 )
 from interlock.surfaces.cli.answers import UNAVAILABLE, read_token, stop
 from interlock.surfaces.cli.workbench import Workbench
@@ -81,7 +82,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
 
     app.command()(serve)
     app.command()(demo)
-    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, incident, audit, ca):
+    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, tools, incident, audit, ca):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)

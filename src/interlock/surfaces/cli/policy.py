@@ -58,7 +58,9 @@ def check_policy(
 @app.command("explain")
 def explain_decision(
     context: typer.Context,
-    statement: Annotated[str, typer.Argument(help="The request, for example an SQL text.")] = "",
+    statement: Annotated[
+        str, typer.Argument(help="The request: an SQL text, or an HTTP request as 'GET /users/7'.")
+    ] = "",
     connection: Annotated[str, typer.Option(help="Connection on which it is asked.")] = "",
     permission: Annotated[
         Permission | None, typer.Option(help="What is asked of the gateway itself, in place of a request.")
@@ -68,7 +70,7 @@ def explain_decision(
     group: Annotated[list[str] | None, typer.Option(help="A group of the identity; may be repeated.")] = None,
     owner: Annotated[str | None, typer.Option(help="Owner of the agent.")] = None,
     database: Annotated[str, typer.Option(help="Database on which it is asked.")] = "",
-    protocol: Annotated[str, typer.Option(help="Protocol of the request.")] = "postgres",
+    protocol: Annotated[str, typer.Option(help="Protocol of the request; that of the connection if absent.")] = "",
     address: Annotated[str, typer.Option(help="Address of the client.")] = "",
     application: Annotated[str, typer.Option(help="What the client calls itself.")] = "",
     trace: Annotated[str, typer.Option(help="The client's trace id.")] = "",
@@ -86,7 +88,7 @@ def explain_decision(
     if permission is not None:
         connection, database, meaning = tools.node, "", MEANINGS[permission]
     else:
-        meaning = _interpret(tools, protocol, statement)
+        meaning = _interpret(tools, connection, statement, protocol)
     client = ClientFacts(address, application, trace)
     _show(explain(engine, Question(principal, connection, database, meaning, client, tools.clock.now_s())))
 
@@ -121,7 +123,7 @@ def _report(file: Path, result: CaseResult) -> None:
         typer.echo(f"ok    {result.case.name}: {result.actual}")
     else:
         typer.echo(f"FAIL  {result.case.name} ({file}): {result.failure}")
-        typer.echo(f"      {result.case.statement}")
+        typer.echo(f"      {result.case.text}")
 
 
 def _show(explanation: Explanation) -> None:
@@ -149,9 +151,9 @@ def _show(explanation: Explanation) -> None:
         typer.echo(f"  {change}")
 
 
-def _interpret(tools: PolicyTools, protocol: str, statement: str) -> Meaning:
+def _interpret(tools: PolicyTools, connection: str, statement: str, protocol: str) -> Meaning:
     try:
-        return tools.interpreter.interpret(protocol, statement)
+        return tools.interpreter.interpret(connection, statement, protocol)
     except ConfigurationError as error:
         _stop(error)
 

@@ -156,6 +156,8 @@ REFUSED: dict[str, bytes] = {
     "204 with a length": response(b"HTTP/1.1 204 No Content", FIVE, body=b"hello"),
     "204 with chunks": response(b"HTTP/1.1 204 No Content", CHUNKED, body=CHUNKS),
     "100 with a length": response(b"HTTP/1.1 100 Continue", FIVE, body=b"hello"),
+    "100 of 1.0": response(b"HTTP/1.0 100 Continue") + response(OK, FIVE, body=b"hello"),
+    "100 that closes": response(b"HTTP/1.1 100 Continue", b"Connection: close") + response(OK, FIVE, body=b"hello"),
     "101 unasked": response(b"HTTP/1.1 101 Switching Protocols", b"Upgrade: x", b"Connection: Upgrade"),
     "interim answers without end": response(b"HTTP/1.1 102 Processing") * 33,
     "no version": response(b"200 OK"),

@@ -14,7 +14,9 @@ class Content:
     def __init__(self, detectors: Mapping[str, DetectorMask]) -> None:
         masked = frozenset(name for name, detector in detectors.items() if detector.masked)
         self._masked: Scanner = scanner(masked)
-        self._reported: Scanner = scanner(frozenset(detectors) - masked)
+        self._reported: Scanner | None = (
+            scanner(frozenset(detectors) - masked) if len(masked) < len(detectors) else None
+        )
         self._all: Scanner = scanner(frozenset(detectors))
 
     def candidates(self, block: bytes) -> list[int]:
@@ -25,6 +27,10 @@ class Content:
         """What has to be replaced in ``text``, ascending and apart."""
         return self._masked.find(text)
 
+    def reported(self, text: bytes) -> list[Finding]:
+        """What is only counted in ``text``."""
+        return [] if self._reported is None else self._reported.find(text)
+
     def clean(self, text: bytes, tally: Tally, before: bytes = b"", behind: bytes = b"") -> bytes:
         """``text`` without what must not be seen.
 
@@ -33,17 +39,20 @@ class Content:
         """
         whole = before + text + behind
         start, end = len(before), len(before) + len(text)
-        findings = _within(self._masked.find(whole), start, end)
+        findings = _within(self.findings(whole), start, end)
         tally.add_found(Counter(finding.detector for finding in findings))
-        tally.add_found(Counter(finding.detector for finding in _within(self._reported.find(whole), start, end)))
-        if not findings:
-            return text
-        parts: list[bytes] = []
-        for finding in findings:
-            parts += (whole[start : max(start, finding.start)], PLACEHOLDER)
-            start = min(finding.end, end)
-        parts.append(whole[start:end])
-        return b"".join(parts)
+        tally.add_found(Counter(finding.detector for finding in _within(self.reported(whole), start, end)))
+        return replaced(whole, start, end, findings)
+
+
+def replaced(text: bytes, start: int, end: int, findings: list[Finding]) -> bytes:
+    """``text[start:end]`` with a placeholder for each of the findings, which all touch it."""
+    parts: list[bytes] = []
+    for finding in findings:
+        parts += (text[start : max(start, finding.start)], PLACEHOLDER)
+        start = min(finding.end, end)
+    parts.append(text[start:end])
+    return b"".join(parts)
 
 
 def _within(findings: list[Finding], start: int, end: int) -> list[Finding]:

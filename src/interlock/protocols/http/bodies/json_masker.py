@@ -89,6 +89,9 @@ class JsonMasker:
         self._arrays: list[bool] = []
         self._expected: int = _BEHIND_DOCUMENT
         self._documents: int = 0
+        self._met_names = False
+        self._name_escaped = False
+        """The name of the value under way has escapes, so that a block with both in it does not show what they mean."""
         self._separated = True
         self._muted: int = -1
         """How many containers are around the one that is left out, -1 when none is."""
@@ -108,6 +111,16 @@ class JsonMasker:
     def held(self) -> bytes:
         """What has come and does not go on yet, as it came."""
         return b"".join(self._held)
+
+    @property
+    def met_names(self) -> bool:
+        """Whether an object with a member was met. Before that, nothing was masked for its name."""
+        return self._met_names
+
+    @property
+    def held_bytes(self) -> int:
+        """How much waits for the rest of it."""
+        return self._held_bytes if self._held else 0
 
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
@@ -177,6 +190,7 @@ class JsonMasker:
             elif self._plan.members is not None:
                 run = self._plan.members.match(data, position, limit)
             if run is not None:
+                self._met_names = True
                 return self._ran(data, run.end(), _MEMBER)
         member = _match_member(data, position)
         if member is None:
@@ -201,6 +215,7 @@ class JsonMasker:
         end = closing_quote(data, start + 1, False) + 1
         if end == 0:
             return self._wait_for_quote(data, start, start, _MAX_NAME_BYTES)
+        read_text(data[start:end])
         colon = _match_colon(data, end)
         if colon is None:
             self._insist_on_blanks(data, end, start)
@@ -213,6 +228,7 @@ class JsonMasker:
 
     def _member(self, data: bytes, name_start: int, name_end: int, kind: int, start: int, end: int) -> int:
         """A member with its name in quotes and what its value begins with."""
+        self._met_names = True
         name = data[name_start + 1 : name_end - 1]
         escaped = b"\\" in name
         if escaped:
@@ -222,6 +238,7 @@ class JsonMasker:
             if closing < 0 and len(data) - name_start <= MAX_HELD_BYTES:
                 return self._wait_for_quote(data, name_start, start, MAX_HELD_BYTES)
             end = closing + 1
+        self._name_escaped = escaped
         content = self._content
         if content is not None and self._muted < 0 and (escaped or self._touched(name_start, name_end)):
             clean = content.clean(name, self._tally)
@@ -231,6 +248,7 @@ class JsonMasker:
         return self._value(data, kind, start, end, self._states[-1].member(name), name)
 
     def _elements(self, data: bytes, position: int) -> int:
+        self._name_escaped = False
         state = self._root
         if self._states:
             state = self._states[-1].element()
@@ -371,7 +389,7 @@ class JsonMasker:
 
     def _is_suspicious(self, data: bytes, kind: int, start: int, end: int) -> bool:
         """Whether content detection has to look at a text or number. Digits of an exponent are none that it knows."""
-        if self._touched(start, end):
+        if self._touched(start, end) or self._name_escaped:
             return True
         return kind == _NUMBER and (data.find(b"e", start, end) >= 0 or data.find(b"E", start, end) >= 0)
 

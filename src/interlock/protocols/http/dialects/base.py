@@ -54,6 +54,8 @@ class Reading(msgspec.Struct, frozen=True):
     is forwarded: a permitted request is answered with it. ``note`` is the dialect's own state for this exchange.
     ``fields`` says under which selectors of this answer (an alias) stands what policy knows by others; see
     ``answer_fields.masking_with``. ``units`` are the tokens that the answer may use at most, 0 when not known.
+    ``bound`` stands for the body in what a person's yes is bound to, None for the body itself: what is asked again may
+    differ in a number that counts messages.
     """
 
     meaning: Meaning

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from interlock.core.settings.http import HttpApi, HttpTarget
 from interlock.protocols.http.dialects.base import Dialect
+from interlock.protocols.http.dialects.mcp import McpDialect
 from interlock.protocols.http.dialects.openai import OpenAiDialect
 from interlock.protocols.http.dialects.plain import PlainDialect
 
@@ -16,7 +17,7 @@ def _graphql(target: HttpTarget) -> Dialect:
 
 
 DIALECTS: Mapping[HttpApi, Callable[[HttpTarget], Dialect]] = MappingProxyType(
-    {HttpApi.HTTP: PlainDialect, HttpApi.GRAPHQL: _graphql, HttpApi.OPENAI: OpenAiDialect}
+    {HttpApi.HTTP: PlainDialect, HttpApi.GRAPHQL: _graphql, HttpApi.OPENAI: OpenAiDialect, HttpApi.MCP: McpDialect}
 )
 
 

@@ -123,7 +123,10 @@ class ResponseParser:
         self._interim += 1
         if self._interim > _MAX_INTERIM:
             raise Malformed(502, f"more than {_MAX_INTERIM} interim answers came")
-        return self._response_head(status, line, fields, _nothing(fields))
+        head = self._response_head(status, line, fields, _nothing(fields))
+        if head.minor == 0 or not head.keep_alive:
+            raise Malformed(502, "an interim answer is of HTTP/1.0 or the last of its connection")
+        return head
 
     def _final_head(self, status: int, line: re.Match[bytes], fields: Fields) -> ResponseHead:
         if status == 101 and not self._upgrade:

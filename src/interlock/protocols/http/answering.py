@@ -1,0 +1,185 @@
+"""One answer on its way to the client: a new head, and a body that was looked into where something has to be.
+
+What a cache or a range could be used for to get at what is masked is taken out of the head. The module is plain typed
+Python that mypyc compiles where a C compiler is at hand.
+"""
+
+from typing import Final
+
+from interlock.core.masking import Masking
+from interlock.core.settings.http import Uninspectable
+from interlock.protocols.http.bodies.inspection import Inspection, inspected_headers, open_inspection
+from interlock.protocols.http.bodies.refusal import BodyRefused
+from interlock.protocols.http.dialects.base import AnswerFilter
+from interlock.protocols.http.wire.messages import BodyKind, Headers, RequestHead, ResponseHead
+from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
+
+MAX_DECODED_BYTES: Final = 1 << 32
+"""Of one body. It is never held as a whole: what bounds a bomb is how much it may grow while it is decoded."""
+_LEFT_OUT: Final = frozenset(
+    (b"content-length", b"alt-svc", b"proxy-authenticate", b"proxy-authentication-info", b"www-authenticate")
+)
+"""How messages are framed, ways around the gateway, and the target's questions about the gateway's own credential."""
+_NO_STORE: Final = (b"cache-control", b"private, no-store")
+
+
+def needs_inspection(masking: Masking | None) -> bool:
+    """Whether bodies have to be looked into for whom this masking is."""
+    return masking is not None and bool(masking.fields or masking.detectors)
+
+
+class Answer:
+    """The answer of one exchange. Raises ``BodyRefused`` where the body cannot be looked into.
+
+    ``prefix`` and ``origins`` say how redirects to the target itself are rewritten: what begins with one of the
+    origins begins with the prefix then.
+    """
+
+    def __init__(
+        self,
+        head: ResponseHead,
+        looked: AnswerFilter | None,
+        masking: Masking | None,
+        uninspectable: Uninspectable,
+        client: RequestHead,
+        keeps_challenge: bool,
+    ) -> None:
+        self.status = head.status
+        self._head = head
+        self._filter = looked
+        self._inspection: Inspection | None = None
+        self._masking = masking if needs_inspection(masking) else None
+        self._keeps_challenge = keeps_challenge
+        self._of_head = client.method == b"HEAD"
+        self.body_bytes = 0
+        has_body = head.body is not BodyKind.NONE
+        media = _value(head.headers, b"content-type").partition(b";")[0].strip().lower()
+        if looked is not None and has_body and _is_encoded(head.headers):
+            raise BodyRefused("it is compressed although that was not asked for")
+        if self._masking is not None and has_body:
+            self._inspect(head, self._masking, uninspectable)
+        self.streams = media == b"text/event-stream"
+        """Whether the client is to see the head before there is anything of the body."""
+        self.is_changed = self._masking is not None or looked is not None
+        self._plain_length = head.length if head.body is BodyKind.LENGTH and not self.is_changed else -1
+        self._chunked = has_body and self._plain_length < 0 and client.minor > 0
+        self.ends_with_connection = has_body and self._plain_length < 0 and client.minor == 0
+
+    def _inspect(self, head: ResponseHead, masking: Masking, uninspectable: Uninspectable) -> None:
+        opened = open_inspection(head.headers, masking, MAX_DECODED_BYTES)
+        if isinstance(opened, Inspection):
+            self._inspection = opened
+        elif uninspectable is Uninspectable.REFUSE:
+            raise BodyRefused(opened)
+
+    @property
+    def masked_values(self) -> int:
+        return self._inspection.masked_values if self._inspection is not None else 0
+
+    @property
+    def found(self) -> tuple[tuple[str, int], ...]:
+        return self._inspection.found if self._inspection is not None else ()
+
+    @property
+    def usage(self) -> int:
+        """Tokens that the answer says it used."""
+        return self._filter.usage if self._filter is not None else 0
+
+    @property
+    def filter(self) -> AnswerFilter | None:
+        return self._filter
+
+    def head(self, prefix: str, origins: tuple[bytes, ...], keep_alive: bool) -> bytes:
+        """The head for the client."""
+        kept = without_hop_by_hop(self._head.headers)
+        if self._inspection is not None:
+            kept = inspected_headers(kept, self._inspection)
+        fields = [
+            (name, self._field(name, value, prefix, origins))
+            for name, value in kept
+            if name not in _LEFT_OUT or (name == b"www-authenticate" and self._keeps_challenge)
+        ]
+        if self._masking is not None:
+            fields = [field for field in fields if field[0] != b"cache-control"]
+            fields.append(_NO_STORE)
+        if self._plain_length >= 0:
+            fields.append((b"content-length", b"%d" % self._plain_length))
+        elif self._chunked:
+            fields.append((b"transfer-encoding", b"chunked"))
+        elif self.status not in (204, 304) and (length := self._bodiless_length()):
+            fields.append((b"content-length", length))
+        if not keep_alive or self.ends_with_connection:
+            fields.append((b"connection", b"close"))
+        return response_head(self.status, self._head.reason if self._masking is None else b"", fields)
+
+    def _bodiless_length(self) -> bytes:
+        """For HEAD the length that GET would have, nothing when that would be another one; 0 for an empty body."""
+        if self._head.body is not BodyKind.NONE:
+            return b""
+        if not self._of_head:
+            return b"0"
+        if not self.is_changed:
+            for name, value in self._head.headers:
+                if name == b"content-length":
+                    return value
+        return b""
+
+    def _field(self, name: bytes, value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
+        if name in (b"location", b"content-location"):
+            value = _relocated(value, prefix, origins)
+        return value
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be shown of the body so far, without framing."""
+        if self._filter is not None:
+            data = self._filter.feed(data)
+        return self.show(data)
+
+    def show(self, data: bytes) -> bytes:
+        """Mask what a filter has let through."""
+        if self._inspection is not None and data:
+            data = self._inspection.feed(data)
+        self.body_bytes += len(data)
+        return data
+
+    def finish(self) -> bytes:
+        """The rest of it; ``end`` frames the end."""
+        rest = self._filter.finish() if self._filter is not None else b""
+        if self._inspection is None:
+            self.body_bytes += len(rest)
+            return rest
+        shown = (self._inspection.feed(rest) if rest else b"") + self._inspection.finish()
+        self.body_bytes += len(shown)
+        return shown
+
+    def framed(self, data: bytes) -> bytes:
+        """A part of the body as it goes out."""
+        return chunk(data) if self._chunked and data else data
+
+    def end(self, trailers: Headers) -> bytes:
+        """What goes out behind the body."""
+        if not self._chunked:
+            return b""
+        return last_chunk(() if self.is_changed else without_hop_by_hop(trailers))
+
+
+def _is_encoded(headers: Headers) -> bool:
+    return _value(headers, b"content-encoding").lower() not in (b"", b"identity")
+
+
+def _value(headers: Headers, wanted: bytes) -> bytes:
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return b""
+
+
+def _relocated(value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
+    if not prefix:
+        return value
+    if value.startswith(b"/") and not value.startswith(b"//"):
+        return prefix.encode("ascii") + value
+    for origin in origins:
+        if value == origin or value.startswith((origin + b"/", origin + b"?")):
+            return prefix.encode("ascii") + (value[len(origin) :] or b"/")
+    return value

@@ -1,0 +1,77 @@
+"""Masks single texts, such as header values, reason phrases and error messages, and texts that come in pieces.
+
+For whoever has a text at hand that is not a body: a dialect that puts together what an answer says in many events.
+"""
+
+from interlock.core.masking import Masking
+from interlock.protocols.http.bodies.json_masker import JsonMasker
+from interlock.protocols.http.bodies.plan import Plan, plan_for
+from interlock.protocols.http.bodies.refusal import Malformed
+from interlock.protocols.http.bodies.tally import Tally
+from interlock.protocols.http.bodies.text_masker import TextMasker
+
+
+def mask_text(text: str, masking: Masking, tally: Tally | None = None) -> str:
+    """A whole text with what must not be seen in it replaced: fields where it is JSON, and what is detected.
+
+    Raises ``BodyRefused`` when it has a field that must not be shown at all.
+    """
+    counted = tally if tally is not None else Tally()
+    return masked_text(text.encode(errors="surrogatepass"), plan_for(masking), counted).decode(errors="surrogatepass")
+
+
+def masked_text(text: bytes, plan: Plan, tally: Tally) -> bytes:
+    """The same for UTF-8, with a plan made before."""
+    if text.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b'"'):
+        counted = Tally()
+        try:
+            masker = JsonMasker(plan, counted, many=True)
+            masked = masker.feed(text) + masker.finish()
+        except Malformed:
+            pass
+        else:
+            tally.add(counted)
+            return masked
+    if plan.content is None:
+        return text
+    clean = plan.content.clean(text, tally)
+    tally.masked_values += clean != text
+    return clean
+
+
+class StreamedText:
+    """A text that comes in pieces, such as what a model says in deltas. ``tally`` counts what was done.
+
+    What is held back comes with a later piece or with ``finish``, which must be called at the end of the text.
+    """
+
+    def __init__(self, masking: Masking, tally: Tally | None = None) -> None:
+        self.tally = tally if tally is not None else Tally()
+        self._masker = TextMasker(plan_for(masking).content, self.tally)
+
+    def feed(self, piece: str) -> str:
+        """What of the text may go on now, which may be nothing."""
+        return self._masker.feed(piece.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+
+    def finish(self) -> str:
+        """The rest."""
+        return self._masker.finish().decode(errors="surrogatepass")
+
+
+class StreamedJson:
+    """The same for a JSON document that comes in pieces, such as the arguments of a call.
+
+    ``feed`` and ``finish`` raise ``Malformed`` when it is not JSON, and ``BodyRefused``.
+    """
+
+    def __init__(self, masking: Masking, tally: Tally | None = None) -> None:
+        self.tally = tally if tally is not None else Tally()
+        self._masker = JsonMasker(plan_for(masking), self.tally, many=True)
+
+    def feed(self, piece: str) -> str:
+        """What of the document may go on now, which may be nothing."""
+        return self._masker.feed(piece.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+
+    def finish(self) -> str:
+        """The rest."""
+        return self._masker.finish().decode(errors="surrogatepass")

@@ -1,0 +1,118 @@
+"""The request that goes to the target: a new one, made from what was parsed. Client bytes are never passed on.
+
+What a client must not say to a target is left out: who it is to the gateway, how messages are framed, whom it comes
+from, and what would make a target read another method or path than was decided.
+"""
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote_plus
+
+from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.protocols.base import CredentialRevealed
+from interlock.protocols.http.wire.messages import Authority, BodyKind, Headers, RequestHead, Target
+from interlock.protocols.http.wire.writing import request_head, without_hop_by_hop
+
+_LEFT_OUT: Final = frozenset(
+    b"host content-length expect interlock-token proxy-authorization forwarded x-forwarded-for x-forwarded-host"
+    b" x-forwarded-proto x-forwarded-port x-forwarded-prefix x-forwarded-user x-forwarded-email x-forwarded-groups"
+    b" x-forwarded-preferred-username x-forwarded-access-token x-forwarded-client-cert x-real-ip x-client-ip"
+    b" x-remote-user remote-user x-authenticated-user x-user x-auth-request-user x-auth-request-email"
+    b" x-auth-request-groups x-original-url x-original-uri x-original-method x-rewrite-url x-http-method"
+    b" x-http-method-override x-method-override http2-settings alt-used via cf-connecting-ip true-client-ip".split()
+)
+_CONDITIONS: Final = frozenset(b"range if-range if-none-match if-modified-since if-match if-unmodified-since".split())
+"""What gives a client a part of a body, or a word about it, that was not looked into."""
+_NOT_BOUND: Final = frozenset(
+    b"user-agent accept accept-encoding accept-language traceparent tracestate baggage x-request-id x-correlation-id"
+    b" content-length date priority sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
+)
+"""What differs between a request and the same one sent again."""
+_SECRET: Final = re.compile(rb"cookie|authorization|token|secret|password|api-?key|signature|credential|session", re.I)
+_CLIENT_LIBRARY: Final = b"x-stainless-"
+
+
+def forwarded_headers(head: RequestHead, *, own_authorization: bool, inspected: bool) -> Headers:
+    """The fields of a client's request that go on. ``inspected``: the answer is going to be looked into.
+
+    ``own_authorization`` keeps Authorization, which is then not the gateway's.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in without_hop_by_hop(head.headers):
+        if name in _LEFT_OUT or name.startswith(b"x-interlock-") or (inspected and name in _CONDITIONS):
+            continue
+        if name == b"authorization" and not own_authorization:
+            continue
+        if name == b"accept-encoding" and inspected:
+            continue
+        kept.append((name, value))
+    if inspected:
+        kept.append((b"accept-encoding", b"identity"))
+    return tuple(kept)
+
+
+def described(method: str, target: Target, host: str, headers: Headers) -> bytes:
+    """The head of a request for people, for the record, and for the digest that an approval is bound to.
+
+    It shows no secrets, and leaves out what differs when the same request is sent again.
+    """
+    lines = [f"{method} {target.wire.decode('ascii')} HTTP/1.1".encode(), b"host: " + host.encode()]
+    for name, value in headers:
+        if name in _NOT_BOUND or name.startswith(_CLIENT_LIBRARY):
+            continue
+        lines.append(name + b": " + (b"(%d bytes)" % len(value) if _SECRET.search(name) else value))
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def target_host(settings: ConnectionSettings, authority: Authority | None) -> str:
+    """What the target is told it is called: as set, as the proxy's client called it, or by its own address."""
+    if settings.http.host_header:
+        return settings.http.host_header
+    usual = 80 if settings.tls is TlsMode.DISABLE else 443
+    if authority is not None:
+        named = Authority(authority.host, None if authority.port == usual else authority.port)
+    else:
+        named = Authority(settings.host, None if settings.port == usual else settings.port)
+    return named.wire.decode("ascii")
+
+
+def build_head(
+    head: RequestHead,
+    target: Target,
+    base_path: str,
+    host: str,
+    headers: Headers,
+    credential: CredentialRevealed,
+    body_bytes: int | None,
+) -> bytes:
+    """The head of the request to the target. ``body_bytes`` is the length of a body that is held, None when it streams.
+
+    Raises ``ValueError`` when it cannot be written.
+    """
+    shown = {name for name, _ in credential.headers}
+    fields = [(b"host", host.encode("ascii"))]
+    fields += [field for field in headers if field[0] not in shown]
+    fields += credential.headers
+    fields += _framing(head, body_bytes)
+    return request_head(head.method, _request_target(target, base_path, credential), fields)
+
+
+def _framing(head: RequestHead, body_bytes: int | None) -> Headers:
+    if body_bytes is None:
+        chunked = head.body is BodyKind.CHUNKED
+        return ((b"transfer-encoding", b"chunked"),) if chunked else ((b"content-length", b"%d" % head.length),)
+    if body_bytes or head.body is not BodyKind.NONE:
+        return ((b"content-length", b"%d" % body_bytes),)
+    return ()
+
+
+def _request_target(target: Target, base_path: str, credential: CredentialRevealed) -> bytes:
+    query = target.query
+    if credential.query:
+        names = {name for name, _ in credential.query}
+        kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in names]
+        query = "&".join(kept)
+        added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in credential.query)
+        query = f"{query}&{added}" if query else added
+    path = base_path + target.path
+    return (f"{path}?{query}" if query else path).encode("ascii")

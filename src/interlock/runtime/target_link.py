@@ -1,0 +1,63 @@
+"""The driver's end towards the target: dials, begins TLS, and lets go. It knows no protocol and decides nothing."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from interlock.core.session import Session
+from interlock.core.settings import ConnectionSettings
+from interlock.protocols import base
+from interlock.runtime.addresses import Trust
+from interlock.runtime.dialer import TargetContexts, dial, dial_checked
+from interlock.runtime.peer import Peer, PeerOwner
+from interlock.services.ports import CredentialVault
+
+
+class TargetLink:
+    """At most one byte stream to a target at a time, which ``owner`` is told about."""
+
+    def __init__(self, owner: PeerOwner, vault: CredentialVault, contexts: TargetContexts, timeout_s: float) -> None:
+        self._owner = owner
+        self._vault = vault
+        self._contexts = contexts
+        self._timeout_s = timeout_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._host = ""
+        self.peer: Peer | None = None
+        self.tls: ssl.SSLContext | None = None
+
+    def start_timer(self, too_slow: Callable[[], None]) -> None:
+        """Have ``too_slow`` called unless ``stop_timer`` comes in time: reaching and logging in count as one."""
+        self.stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, too_slow)
+
+    def stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def connect(
+        self, session: Session, settings: ConnectionSettings, asked: base.ConnectTarget
+    ) -> base.TargetConnected:
+        """Dial the connection's target, or the host that is asked for. Raises ``OSError``, ``InterlockError``."""
+        credential = await self._vault.reveal(session.connection)
+        self.tls = self._contexts.find(settings, credential)
+        self._host = asked.host or settings.host
+        if asked.host:
+            trust = Trust.PRIVATE if settings.http.allow_private else Trust.PUBLIC
+            self.peer = await dial_checked(asked.host, asked.port or settings.port, trust, self._owner, self._timeout_s)
+        else:
+            self.peer = await dial(settings, self._owner, self._timeout_s)
+        return base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value)
+
+    def start_tls(self, received: bytes) -> None:
+        """Begin TLS, as the client, with the host that was dialled."""
+        if self.peer is not None and self.tls is not None:
+            self.peer.start_tls(self.tls, received, server_side=False, host=self._host)
+
+    def disconnect(self) -> None:
+        """Close the stream, if there is one; the owner hears nothing more of it."""
+        self.stop_timer()
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            peer.abandon()
