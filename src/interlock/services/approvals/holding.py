@@ -105,6 +105,7 @@ class Wait:
         self.holding = holding
         self._approvals = holding.approvals
         self.held = held
+        self._noun = held.operation.meaning.noun
         self._tell = tell
         self._given_up = ""
         self.woken = asyncio.Event()
@@ -123,7 +124,7 @@ class Wait:
             return self._denied(
                 DenialReason.NEEDS_APPROVAL,
                 "nobody has answered yet",
-                "Send the same statement again, unchanged: it finds its approval once it is given.",
+                f"Send the same {self._noun} again, unchanged: it finds its approval once it is given.",
             )
         except NotAsked as refused:
             return self._denied(
@@ -187,7 +188,7 @@ class Wait:
             return self._denied(
                 DenialReason.REJECTED,
                 f"{request.settled_by} denied it: {request.settled_reason}",
-                f"Do it another way: the same statement stays denied. Request {request.id}.",
+                f"Do it another way: the same {self._noun} stays denied. Request {request.id}.",
             )
         if request.status is ApprovalStatus.EXPIRED:
             return self._denied(

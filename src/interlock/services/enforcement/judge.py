@@ -195,7 +195,7 @@ def _denied_by(restriction: Restriction, meaning: Meaning) -> Denial | None:
     return Denial(
         DenialReason.LOCKED,
         f"denied: {restriction.message}",
-        "Only a responder can lift the lock: sending the statement again does not help.",
+        "Only a responder can lift the lock: sending it again does not help.",
         access=access_line(refused) if refused is not None else "",
     )
 

@@ -11,13 +11,13 @@ from interlock.services.approvals.holding import Granted
 
 UNRECORDED: Final = Denial(
     DenialReason.UNRECORDED,
-    "denied: the gateway cannot record this statement now, and nothing is forwarded unrecorded",
+    "denied: the gateway cannot record this now, and nothing is forwarded unrecorded",
     "Try again later; the gateway's operator has been told.",
 )
 BROKEN: Final = Denial(
     DenialReason.POLICY_ERROR,
     "denied: the decision could not be made",
-    "This is a fault of the gateway, not of the statement; its operator has been told.",
+    "This is a fault of the gateway, not of what was sent; its operator has been told.",
 )
 CHANGED: Final = Denial(
     DenialReason.NOT_APPROVED,
@@ -27,7 +27,7 @@ CHANGED: Final = Denial(
 MASKED_OTHERWISE: Final = Denial(
     DenialReason.POLICY_ERROR,
     "denied: what is masked for you has just changed",
-    "Send the statement again.",
+    "Send it again.",
 )
 _NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
 
