@@ -7,6 +7,7 @@ from interlock.core.decision import Hold, Verdict
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.budgets import Budgets
 from interlock.services.session_budgets import SessionBudgets
 from tests.clocks import ManualClock
@@ -205,3 +206,91 @@ async def test_counts_for_people(desk: Desk) -> None:
     counts = desk.budgets.counts
     assert {kind.value: count for kind, count in counts.refused.items() if count} == {"rows": 2}
     assert {kind.value: count for kind, count in counts.stopped.items() if count} == {"rows": 1}
+
+
+# ---------------------------------------------------------------- requests to models
+
+MODELS = engine(
+    """
+    @id("p") permit (principal, action, resource);
+    @id("tokens") @budget("tokens=1000 per 1h") @message("Ask a smaller model.")
+    forbid (principal, action == Action::"model-call", resource in Model::"openai/big");
+    @id("asks") @budget("tokens=10 per run") @approval("dba")
+    forbid (principal, action == Action::"model-call", resource in Model::"openai/asks");
+    @id("requests") @budget("requests=2 per 1m")
+    forbid (principal, action == Action::"model-call", resource in Model::"openai/few");
+    """
+)
+
+
+def call(model: str) -> Verdict:
+    access = Access("model-call", ResourceKind.MODEL, (model,))
+    return MODELS.decide(agent(), "openai", "", Meaning("POST", (access,), {"http": {}, "model": {"name": model}}))
+
+
+def answered(session: SessionBudgets, model: str, tokens: int) -> Denial | Hold | None:
+    """Judge a call and, when nothing speaks against it, charge it and what its answer uses."""
+    refusal = session.judge(call(model))
+    if refusal is None:
+        allowed = session.charge(call(model), 1)
+        if allowed is not None:
+            allowed.begin()
+            assert allowed.take(0, 1_000_000), "bytes are not what is limited"
+            allowed.use_tokens(tokens)
+    return refusal
+
+
+async def test_tokens_count_when_the_answer_is_there(desk: Desk) -> None:
+    session, other = desk.session(), desk.session()
+    assert [answered(one, "big", 400) for one in (session, other, session)] == [None, None, None]
+    refused = answered(other, "big", 400)
+    assert isinstance(refused, Denial)
+    assert refused.reason is DenialReason.BUDGET_SPENT
+    assert "beyond 1000 tokens per 1h, and 1200 were counted. Ask a smaller model." in refused.message
+    assert answered(desk.session(agent(name="ci-2")), "big", 1) is None
+    desk.clock.advance(3661)
+    assert answered(session, "big", 1) is None
+
+
+async def test_calls_side_by_side_go_beyond_the_limit_by_what_they_use(desk: Desk) -> None:
+    session = desk.session()
+    assert session.judge(call("big")) is None
+    both = [session.charge(call("big"), 1) for _ in range(2)]
+    for allowed in both:
+        assert allowed is not None
+        allowed.use_tokens(900)
+    refused = session.judge(call("big"))
+    assert isinstance(refused, Denial)
+    assert "1800 were counted" in refused.message
+
+
+async def test_an_answer_without_a_count_uses_nothing(desk: Desk) -> None:
+    session = desk.session()
+    assert [answered(session, "big", 0) for _ in range(50)] == [None] * 50
+
+
+async def test_spent_tokens_ask(desk: Desk) -> None:
+    session = desk.session(run="nightly")
+    assert answered(session, "asks", 10) is None
+    held = answered(session, "asks", 10)
+    assert isinstance(held, Hold)
+    assert "The budget of 10 tokens per run" in held.message
+
+
+async def test_requests_are_called_so(desk: Desk) -> None:
+    session = desk.session()
+    assert [answered(session, "few", 5) for _ in range(2)] == [None, None]
+    refused = answered(session, "few", 5)
+    assert isinstance(refused, Denial)
+    assert "beyond 2 requests per 1m, and 2 were counted" in refused.message
+
+
+async def test_tokens_that_cannot_be_counted_stop_the_next_call(desk: Desk) -> None:
+    session = desk.session()
+    assert session.judge(call("big")) is None
+    allowed = session.charge(call("big"), 1)
+    assert allowed is not None
+    desk.clock.advance(-3600)
+    allowed.use_tokens(5)
+    assert not allowed.take(0, 1)
+    assert reason(session.judge(call("big"))) is DenialReason.POLICY_ERROR

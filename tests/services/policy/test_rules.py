@@ -145,6 +145,8 @@ class TestAnnotations:
             ),
             ("rows=5 per 1m, rows=50 per 1h", [(BudgetKind.ROWS, 5, "1m", 60.0), (BudgetKind.ROWS, 50, "1h", 3600.0)]),
             ("statements=7 per 10m", [(BudgetKind.STATEMENTS, 7, "10m", 600.0)]),
+            ("requests=7 per 10m", [(BudgetKind.STATEMENTS, 7, "10m", 600.0)]),
+            ("tokens=9 per run", [(BudgetKind.TOKENS, 9, "run", 0.0)]),
         ],
     )
     def test_budgets(self, text: str, expected: list[tuple[BudgetKind, int, str, float]]) -> None:
@@ -165,6 +167,7 @@ class TestAnnotations:
             "rows=01 per 1h",
             "rows=1e4 per 1h",
             "rows=10000",
+            "requests=1 per 1h, statements=2 per 1h",
             "rows=10000 per 0s",
             "rows=10000 per 32d",
             "rows=10000 per hour",
