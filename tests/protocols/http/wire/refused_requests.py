@@ -48,6 +48,18 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "list of equal lengths": (400, request(POST, b"Content-Length: 5, 5")),
     **{f"length {value!r}": (400, request(POST, b"Content-Length: " + value)) for value in _LENGTHS},
     **{f"coding {value!r}": (501, request(POST, b"Transfer-Encoding: " + value)) for value in _CODINGS},
+    **{
+        f"blanks around {field!r}": (400, request(POST, field))
+        for field in [
+            b"Content-Length:\t5",
+            b"Content-Length:  5",
+            b"Content-Length: 5 ",
+            b"Transfer-Encoding:\tchunked",
+            b"Transfer-Encoding: chunked\t",
+            b"Transfer-Encoding:  chunked",
+            b"Transfer-Encoding: chunked ",
+        ]
+    },
     "two codings": (400, request(POST, CHUNKED, CHUNKED)),
     "two codings, one unknown": (400, request(POST, CHUNKED, b"Transfer-Encoding: x")),
     "coding in 1.0": (400, request(b"POST /a HTTP/1.0", CHUNKED)),
@@ -120,6 +132,10 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "GET of *": (400, request(b"GET * HTTP/1.1")),
     "relative target": (400, request(b"GET a HTTP/1.1")),
     "other scheme": (400, request(b"GET file:///etc/passwd HTTP/1.1")),
+    "address with a user": (400, request(b"GET http://u@a.example/ HTTP/1.1")),
+    "address with a quote": (400, request(b'GET http://a"b/ HTTP/1.1')),
+    "address without a host": (400, request(b"GET http:///a HTTP/1.1")),
+    "address with a fragment": (400, request(b"GET http://a.example#b HTTP/1.1")),
     "query only": (400, request(b"GET ?a HTTP/1.1")),
     # Bodies where there should be none.
     "GET with a length": (400, request(GET, FIVE, body=b"hello")),

@@ -41,6 +41,9 @@ _ONCE: Final = frozenset(
 )
 _READ_HERE: Final = _ONCE | {b"connection", b"upgrade"}
 
+# With other blanks around their values, some recipients do not know these.
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
 # Never hop by hop, so a Connection field that names one only takes it from the next recipient.
 _END_TO_END: Final = frozenset(
     b"authorization cache-control content-encoding content-length content-location content-range content-type cookie"
@@ -82,7 +85,7 @@ def parse_fields(section: bytes, first: int, max_fields: int, underscores: bool)
         value = line[colon + 1 :].strip(b" \t")
         headers.append((name, value))
         if name in _READ_HERE:
-            _note(named, name, value)
+            _note(named, name, value, line)
     return Fields(tuple(headers), named)
 
 
@@ -109,7 +112,9 @@ def _unusual_name(line: bytes, colon: int, underscores: bool) -> bytes:
     return name.lower()
 
 
-def _note(named: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+def _note(named: dict[bytes, bytes], name: bytes, value: bytes, line: bytes) -> None:
+    if name in _FRAMING and line[len(name) + 1 :] not in (value, b" " + value):
+        raise Malformed(400, f"there are more blanks around the value of {name.decode('ascii')} than one in front")
     earlier = named.get(name)
     if earlier is None:
         named[name] = value

@@ -18,14 +18,13 @@ from interlock.protocols.http.wire.messages import (
     RequestHead,
 )
 from interlock.protocols.http.wire.received import Received
-from interlock.protocols.http.wire.targets import AUTHORITY, AUTHORITY_WITH_PORT
+from interlock.protocols.http.wire.targets import ABSOLUTE_FORM, AUTHORITY, AUTHORITY_FORM
 
 _MAX_REQUEST_LINE_BYTES: Final = 16 << 10
 _MAX_METHOD_BYTES: Final = 32
 
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
 _ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?\r\n")
-_ABSOLUTE: Final = re.compile(rb"https?://", re.IGNORECASE)
 
 _BODILESS_METHODS: Final = frozenset({b"GET", b"HEAD", b"CONNECT", b"TRACE"})
 
@@ -156,12 +155,12 @@ def _request_head(line: re.Match[bytes], section: bytes, max_headers: int) -> Re
 def _refuse_form(method: bytes, target: bytes) -> None:
     """Raise when the target is not in the form that the method has (RFC 9112, section 3.2)."""
     if method == b"CONNECT":
-        if AUTHORITY_WITH_PORT.fullmatch(target) is None:
+        if AUTHORITY_FORM.fullmatch(target) is None:
             raise Malformed(400, "the target of a CONNECT request is not a host and a port")
     elif target == b"*":
         if method != b"OPTIONS":
             raise Malformed(400, "only an OPTIONS request has the target *")
-    elif _ABSOLUTE.match(target) is None:
+    elif ABSOLUTE_FORM.fullmatch(target) is None:
         raise Malformed(400, "the target is neither a path that begins with / nor an http or https address")
 
 

@@ -18,9 +18,11 @@ from interlock.protocols.http.wire.messages import AbsoluteTarget, Authority, Ma
 
 MAX_QUERY_KEYS: Final = 1000
 
-AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})(?::[0-9]{1,5})?")
-"""What a Host field looks like; ``canonical_authority`` says whether it can be one."""
-AUTHORITY_WITH_PORT: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253}):[0-9]{1,5}")
+# What they look like; the functions below say whether they can be what they look like.
+_HOST: Final = rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253})"
+AUTHORITY: Final = re.compile(_HOST + rb"(?::[0-9]{1,5})?")
+AUTHORITY_FORM: Final = re.compile(_HOST + rb":[0-9]{1,5}")
+ABSOLUTE_FORM: Final = re.compile(rb"https?://" + _HOST + rb"(?::[0-9]{1,5})?(?:[/?][\x21-\x7e]*)?", re.IGNORECASE)
 
 _VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
 _WRONG_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
