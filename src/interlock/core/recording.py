@@ -56,7 +56,8 @@ class TranscriptKind(enum.Enum):
 class TranscriptLine(msgspec.Struct, frozen=True):
     """One thing that a person sees in a replay. ``values`` are the cells of a row or the names of columns.
 
-    Of columns, ``stored`` says which ones the target has declared to be a relation's own, and not computed.
+    Of columns, ``stored`` says which ones the target has declared to be a relation's own, and not computed. Of a
+    document, ``fields`` are the plain values, each with its path (``/customer/contacts/*/email``); None is a null.
     """
 
     at_us: int
@@ -65,3 +66,4 @@ class TranscriptLine(msgspec.Struct, frozen=True):
     text: str = ""
     values: tuple[str | None, ...] = ()
     stored: tuple[bool, ...] = ()
+    fields: tuple[tuple[str, str | None], ...] = ()
