@@ -79,7 +79,7 @@ class AnswerFilter(Protocol):
 
     @property
     def usage(self) -> int:
-        """Tokens that the answer says it used, 0 when it does not say (yet)."""
+        """Tokens that the answer says it used, or an estimate for so far as it does not say; 0 for none."""
 
     def feed(self, data: bytes) -> bytes:
         """What may go on of ``data`` and of what was kept."""

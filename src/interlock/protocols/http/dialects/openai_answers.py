@@ -80,7 +80,6 @@ class WatchedAnswer(NoTools):
 
     def finish(self) -> bytes:
         self._reader.finish()
-        self._usage.finish()
         return b""
 
 
@@ -164,7 +163,6 @@ class MaskedStream(_Masked):
         return b"".join(passed)
 
     def finish(self) -> bytes:
-        self._usage.finish()
         return _written(self._masker.finish())
 
     def _event(self, event: StreamEvent) -> bytes:
@@ -203,7 +201,6 @@ class MaskedDocument(_Masked):
         data = bytes(self._held)
         self._usage.passed(len(data))
         self._usage.read(data)
-        self._usage.finish()
         if not data.strip():
             return data
         masker = JsonMasker(self._plan, self._tally)

@@ -10,34 +10,17 @@ import msgspec
 
 from interlock.core.denial import Denial, DenialReason
 from interlock.protocols.http.dialects.base import Reply
+from interlock.protocols.http.problems import denied
 
-HEADERS: Final = (
-    (b"content-type", b"application/problem+json"),
-    (b"cache-control", b"no-store"),
-    (b"x-should-retry", b"false"),
-)
 _HOSTED: Final = "model-tool on hosted tool "
 
 
 def refusal(denial: Denial, link: str) -> Reply:
     """The answer to a request that is denied, or not approved in time; ``link`` as for ``Dialect.refuse``."""
-    return Reply(403, HEADERS, msgspec.json.encode(problem(denial, link)))
-
-
-def problem(denial: Denial, link: str) -> dict[str, object]:
-    """What is said about a denial, in both forms."""
-    said = {
-        "type": "about:blank",
-        "title": "Refused by the gateway",
-        "status": 403,
-        "detail": denial.message,
-        "hint": denial.hint,
-        "reason": denial.reason.value,
-        "access": denial.access,
-        "rules": list(denial.rules),
-        "link": link,
-    }
-    return {**{key: value for key, value in said.items() if value}, "error": error_of(denial, link)}
+    ordinary = denied(denial, link, link)
+    problem = msgspec.json.decode(ordinary.body)
+    problem.pop("approval", None)
+    return Reply(ordinary.status, ordinary.headers, msgspec.json.encode({**problem, "error": error_of(denial, link)}))
 
 
 def error_of(denial: Denial, link: str) -> dict[str, object]:

@@ -15,13 +15,12 @@ class Usage:
     def __init__(self, request_bytes: int, success: bool) -> None:
         self._bytes = request_bytes
         self._success = success
-        self._finished = False
         self._said = 0
 
     @property
     def tokens(self) -> int:
-        """What the answer says; an estimate once it is over without having said it, 0 until then."""
-        if self._said or not (self._finished and self._success):
+        """What the answer says; an estimate by what went by so far as long as it does not say."""
+        if self._said or not self._success:
             return self._said
         return -(-self._bytes // _BYTES_PER_TOKEN)
 
@@ -36,10 +35,6 @@ class Usage:
                 self._said = tokens_in(msgspec.json.decode(data)) or self._said
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return
-
-    def finish(self) -> None:
-        """The answer is over, or was cut."""
-        self._finished = True
 
 
 def tokens_in(document: object) -> int:
