@@ -8,9 +8,11 @@ from typing import Final
 
 from interlock.core.masking import Masking
 from interlock.core.settings.http import Uninspectable
+from interlock.protocols.http.bodies.codings import Decoding, open_decoding
 from interlock.protocols.http.bodies.inspection import Inspection, inspected_headers, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.dialects.base import AnswerFilter
+from interlock.protocols.http.bodies.texts import mask_text
+from interlock.protocols.http.dialects.base import AnswerFilter, MaskingFilter
 from interlock.protocols.http.wire.messages import BodyKind, Headers, RequestHead, ResponseHead
 from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
 
@@ -20,6 +22,11 @@ _LEFT_OUT: Final = frozenset(
     (b"content-length", b"alt-svc", b"proxy-authenticate", b"proxy-authentication-info", b"www-authenticate")
 )
 """How messages are framed, ways around the gateway, and the target's questions about the gateway's own credential."""
+_OF_THE_BODY: Final = frozenset(
+    b"content-encoding content-md5 content-digest repr-digest digest etag last-modified accept-ranges"
+    b" content-range".split()
+)
+_SHOWN_MASKED: Final = frozenset((b"location", b"content-location", b"set-cookie", b"link", b"content-disposition"))
 _NO_STORE: Final = (b"cache-control", b"private, no-store")
 
 
@@ -47,6 +54,8 @@ class Answer:
         self.status = head.status
         self._head = head
         self._filter = looked
+        self._masks = looked if isinstance(looked, MaskingFilter) else None
+        self._decoding: Decoding | None = None
         self._inspection: Inspection | None = None
         self._masking = masking if needs_inspection(masking) else None
         self._keeps_challenge = keeps_challenge
@@ -54,9 +63,9 @@ class Answer:
         self.body_bytes = 0
         has_body = head.body is not BodyKind.NONE
         media = _value(head.headers, b"content-type").partition(b";")[0].strip().lower()
-        if looked is not None and has_body and _is_encoded(head.headers):
-            raise BodyRefused("it is compressed although that was not asked for")
-        if self._masking is not None and has_body:
+        if has_body and looked is not None:
+            self._decode(head)
+        if has_body and self._masking is not None and self._masks is None:
             self._inspect(head, self._masking, uninspectable)
         self.streams = media == b"text/event-stream"
         """Whether the client is to see the head before there is anything of the body."""
@@ -65,8 +74,17 @@ class Answer:
         self._chunked = has_body and self._plain_length < 0 and client.minor > 0
         self.ends_with_connection = has_body and self._plain_length < 0 and client.minor == 0
 
+    def _decode(self, head: ResponseHead) -> None:
+        """A filter sees a body without codings; those that look into it behind the filter find none either."""
+        codings = [value for name, value in head.headers if name == b"content-encoding"]
+        decoding = open_decoding(codings, MAX_DECODED_BYTES)
+        if isinstance(decoding, str):
+            raise BodyRefused(decoding)
+        self._decoding = decoding
+
     def _inspect(self, head: ResponseHead, masking: Masking, uninspectable: Uninspectable) -> None:
-        opened = open_inspection(head.headers, masking, MAX_DECODED_BYTES)
+        headers = head.headers if self._decoding is None else _uncoded(head.headers)
+        opened = open_inspection(headers, masking, MAX_DECODED_BYTES)
         if isinstance(opened, Inspection):
             self._inspection = opened
         elif uninspectable is Uninspectable.REFUSE:
@@ -74,11 +92,13 @@ class Answer:
 
     @property
     def masked_values(self) -> int:
-        return self._inspection.masked_values if self._inspection is not None else 0
+        looked = self._masks or self._inspection
+        return looked.masked_values if looked is not None else 0
 
     @property
     def found(self) -> tuple[tuple[str, int], ...]:
-        return self._inspection.found if self._inspection is not None else ()
+        looked = self._masks or self._inspection
+        return looked.found if looked is not None else ()
 
     @property
     def usage(self) -> int:
@@ -94,6 +114,8 @@ class Answer:
         kept = without_hop_by_hop(self._head.headers)
         if self._inspection is not None:
             kept = inspected_headers(kept, self._inspection)
+        elif self.is_changed:
+            kept = _changed(kept)
         fields = [
             (name, self._field(name, value, prefix, origins))
             for name, value in kept
@@ -127,12 +149,15 @@ class Answer:
     def _field(self, name: bytes, value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
         if name in (b"location", b"content-location"):
             value = _relocated(value, prefix, origins)
+        if self._masking is not None and name in _SHOWN_MASKED:
+            value = mask_text(value.decode("latin-1"), self._masking).encode("latin-1", "replace")
         return value
 
     def feed(self, data: bytes) -> bytes:
         """What may be shown of the body so far, without framing."""
         if self._filter is not None:
-            data = self._filter.feed(data)
+            pieces = self._decoding.feed(data) if self._decoding is not None else (data,)
+            data = b"".join([self._filter.feed(piece) for piece in pieces])
         return self.show(data)
 
     def show(self, data: bytes) -> bytes:
@@ -144,6 +169,8 @@ class Answer:
 
     def finish(self) -> bytes:
         """The rest of it; ``end`` frames the end."""
+        if self._decoding is not None:
+            self._decoding.finish()
         rest = self._filter.finish() if self._filter is not None else b""
         if self._inspection is None:
             self.body_bytes += len(rest)
@@ -163,8 +190,13 @@ class Answer:
         return last_chunk(() if self.is_changed else without_hop_by_hop(trailers))
 
 
-def _is_encoded(headers: Headers) -> bool:
-    return _value(headers, b"content-encoding").lower() not in (b"", b"identity")
+def _uncoded(headers: Headers) -> Headers:
+    return tuple(field for field in headers if field[0] != b"content-encoding")
+
+
+def _changed(headers: Headers) -> Headers:
+    """What is true of a body that a filter has changed."""
+    return tuple(field for field in headers if field[0] not in _OF_THE_BODY)
 
 
 def _value(headers: Headers, wanted: bytes) -> bytes:

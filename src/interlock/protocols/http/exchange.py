@@ -7,9 +7,11 @@ import enum
 from typing import Final
 
 from interlock.core.decision import Permit
+from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.http.answering import Answer
-from interlock.protocols.http.dialects.base import Reading, Request
+from interlock.protocols.http.dialects.base import Reading, Reply, Request
 from interlock.protocols.http.routing import Route
+from interlock.protocols.http.websocket.handshake import Upgrade
 from interlock.protocols.http.wire.messages import BodyEnd, BodyKind, Headers, RequestHead
 
 
@@ -42,7 +44,7 @@ class Exchange:
         self.reading: Reading | None = None
         self.permit: Permit | None = None
         self.number = 0
-        self.parts: list[bytes] = []
+        self._parts: list[bytes] = []
         self.held_bytes = 0
         self.streams = False
         """The body goes on as it comes, after the decision."""
@@ -51,10 +53,17 @@ class Exchange:
         self.head_sent = False
         self.head_bytes = b""
         self.target_stays = True
-        self.trailers: BodyEnd | None = None
+        self.reviewing = False
+        self.end: BodyEnd | None = None
         """The end of an answer that waits for the review of its tools."""
         self.approval = ""
         self.link = ""
+        self.upgrade: Upgrade | None = None
+        """The WebSocket that the client asks for."""
+        self.key = b""
+        """What the target is shown of it."""
+        self.rejection: Reply | None = None
+        """Why it cannot have it."""
         self.again = False
         """It was sent a second time, on a fresh connection."""
 
@@ -62,6 +71,47 @@ class Exchange:
     def method(self) -> str:
         return self.head.method.decode("ascii")
 
+    @property
+    def takes_body(self) -> bool:
+        """Whether more of the request's body can be used now."""
+        if self.request_complete:
+            return False
+        return self.stage is Stage.BODY or (self.stage is Stage.ANSWER and self.streams)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the client's connection can be used for another request: what is left of this one would be taken for
+        it."""
+        return self.head.keep_alive and self.request_complete
+
+    def hold(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        self._parts.append(data)
+        self.held_bytes += len(data)
+
     def body(self) -> bytes:
-        """The body that was held."""
-        return b"".join(self.parts)
+        """The body that is held."""
+        if len(self._parts) > 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0] if self._parts else b""
+
+    def release(self) -> bytes:
+        """The body so far, which is held no longer."""
+        data = self.body()
+        self._parts = []
+        return data
+
+    def may_pass(self, size: int) -> bool:
+        """Whether so many bytes of the answer may go out. They count when they may."""
+        allowance = self.permit.allowance if self.permit is not None else None
+        if allowance is None:
+            return True
+        allowance.begin()
+        return allowance.take(0, size)
+
+    def origins(self, settings: ConnectionSettings) -> tuple[bytes, ...]:
+        """What absolute URIs of the target begin with."""
+        scheme = b"http" if settings.tls is TlsMode.DISABLE else b"https"
+        names = {self.host, f"{settings.host}:{settings.port}"}
+        base_path = settings.http.base_path.encode()
+        return tuple(scheme + b"://" + name.encode() + base_path for name in sorted(names))

@@ -14,7 +14,7 @@ from interlock.protocols.http.session import HttpSession
 from interlock.protocols.http.transcript import HttpTranscriber
 from interlock.protocols.http.written import meaning_of_written
 
-ENTROPY_BYTES: Final = 16
+ENTROPY_BYTES: Final = 32
 _BODY_TIMES: Final = 6
 """A body may take so many times as long as a head."""
 
@@ -48,7 +48,7 @@ class HttpModule:
     def new_session_in(self, mode: Mode, settings: Settings, entropy: bytes) -> ProtocolSession:
         """A session on the reverse listener, or on the forward proxy."""
         plain = settings.http.plain if mode is Mode.REVERSE else settings.proxy.plain
-        return HttpSession(mode, _limits(settings.http, plain), self._dialects.find)
+        return HttpSession(mode, _limits(settings.http, plain), self._dialects.find, entropy)
 
     def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
         return meaning_of_written(text, connection.http if connection is not None else HttpTarget())

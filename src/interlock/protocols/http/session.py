@@ -1,7 +1,7 @@
 """One HTTP client's connection: requests in, answers out, one exchange after the other.
 
 The session parses what comes, finds out where each request is to go and who asks, has it decided, and only then lets a
-new request, made from the parsed one, go to the target. It never passes client bytes on, and it never lets a second
+new request, made from the parsed one, go to the target. It never passes a client's head on, and it never lets a second
 request begin before the first is over: what is pipelined waits, in a bounded buffer.
 
 The module is plain typed Python that mypyc compiles where a C compiler is at hand.
@@ -15,80 +15,81 @@ import msgspec
 from interlock.core.decision import Decision, Permit
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.masking import Masking
-from interlock.core.operation import Operation, Outcome, OutcomeStatus
+from interlock.core.operation import NO_FACTS, Operation, Outcome, OutcomeStatus
 from interlock.core.settings import ConnectionSettings, PlainHttp
-from interlock.core.settings.http import HttpApi
 from interlock.protocols import base
 from interlock.protocols.base import Activity, Effect, Event, Side
 from interlock.protocols.http import problems
-from interlock.protocols.http.answering import Answer, needs_inspection
+from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.dialects.base import Dialect, Reply, Request
+from interlock.protocols.http.client_end import ClientEnd
+from interlock.protocols.http.conversation import Conversation
+from interlock.protocols.http.dialects.answer_fields import masking_with
+from interlock.protocols.http.dialects.base import AmendingDialect, Dialect, MessageDialect, Reading, Reply
 from interlock.protocols.http.exchange import Exchange, Stage
-from interlock.protocols.http.forwarding import build_head, described, forwarded_headers, target_host
+from interlock.protocols.http.forwarding import build_head
 from interlock.protocols.http.limits import HttpLimits
 from interlock.protocols.http.presented import presented_to_gateway, presented_to_proxy, said_of_run
+from interlock.protocols.http.requesting import operation_of, read_request, request_of
 from interlock.protocols.http.routing import Misrouted, Mode, Route, route_forward, route_inside, route_reverse
-from interlock.protocols.http.wire.messages import (
-    BadMessage,
-    BodyData,
-    BodyEnd,
-    BodyKind,
-    Headers,
-    RequestHead,
-    ResponseHead,
+from interlock.protocols.http.target_end import TargetEnd, connect_effect
+from interlock.protocols.http.tunnel import BlindTunnel, tunnel_meaning
+from interlock.protocols.http.websocket.handshake import (
+    Rejection,
+    check_answer,
+    client_headers,
+    new_key,
+    read_upgrade,
+    target_headers,
 )
-from interlock.protocols.http.wire.requests import RequestParser
-from interlock.protocols.http.wire.responses import ResponseParser
-from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head
+from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, BodyKind, RequestHead, ResponseHead
+from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
 
 _TLS_HANDSHAKE: Final = b"\x16"
-_WAITING_BYTES: Final = 256 << 10
-"""So much of what the client sends ahead is kept before it is read no more."""
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_UNCERTAIN: Final = "the gateway does not know whether the target carried it out"
+_UNCERTAIN: Final = "Look before you send it again: the gateway does not know whether the target carried it out."
+_WEBSOCKET: Final = b"websocket"
+_KEY_BYTES: Final = 16
 
 
 class HttpSession:
     """Implements ``ProtocolSession``. ``dialect_of`` gives the dialect of a connection by its name and settings."""
 
     def __init__(
-        self, mode: Mode, limits: HttpLimits, dialect_of: Callable[[str, ConnectionSettings], Dialect]
+        self,
+        mode: Mode,
+        limits: HttpLimits,
+        dialect_of: Callable[[str, ConnectionSettings], Dialect],
+        entropy: bytes,
     ) -> None:
         self._mode = mode
         self._limits = limits
         self._dialect_of = dialect_of
-        self._requests = RequestParser(limits.max_head_bytes)
-        self._answers = ResponseParser(limits.max_head_bytes)
+        self._entropy = entropy
+        self._client = ClientEnd(limits)
+        self._target = TargetEnd(limits.max_head_bytes)
         self._exchange: Exchange | None = None
         self._closed = False
-        self._paused = False
-        self._local = False
-        self._tls = False
-        self._greeted = False
         self._session_id = ""
-        self._connection = ""
         self._settings: ConnectionSettings | None = None
         self._dialect: Dialect | None = None
         self._masking: Masking | None = None
         self._number = 0
         self._settled = 0
-        self._target_open = False
-        self._target_used = False
-        self._credential: base.CredentialRevealed | None = None
-        self._credential_stale = False
-        self._tunnel: Route | None = None
+        self._inside: Route | None = None
         """The CONNECT that this connection is inside of."""
         self._token = ""
         """What was shown with it."""
-        self._out: list[bytes] = []
+        self._tunnel: BlindTunnel | None = None
+        self._conversation: Conversation | None = None
 
     def activity(self) -> Activity:
         """What it is at now."""
-        exchange = self._exchange
+        exchange, conversation = self._exchange, self._conversation
+        if conversation is not None:
+            return Activity(True, conversation.deciding, self._settled)
         if exchange is None:
-            return Activity(settled=self._settled)
+            return Activity(busy=self._tunnel is not None, settled=self._settled)
         busy = exchange.stage is Stage.TARGET or exchange.stage is Stage.ANSWER
         return Activity(busy, exchange.stage is Stage.DECISION, self._settled)
 
@@ -98,98 +99,94 @@ class HttpSession:
             return ()
         effects: list[Effect] = []
         if type(event) is base.DataReceived:
-            if event.side is Side.TARGET:
-                self._from_target(event.data, effects)
-            else:
-                self._from_client(event.data, effects)
+            self._data(event.side, event.data, effects)
         else:
             _HANDLERS[type(event)](self, event, effects)
-        self._flush(effects)
+        self._client.flush(effects)
         return effects
+
+    def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
+        if self._conversation is not None:
+            self._conversation.receive(side, data, effects)
+            self._look_at_conversation(effects)
+        elif self._tunnel is not None:
+            if not self._tunnel.receive(side, data, effects):
+                self._end_tunnel("a budget is spent", effects)
+        elif side is Side.TARGET:
+            self._from_target(data, effects)
+        else:
+            self._from_client(data, effects)
 
     # ------------------------------------------------------------ the client's side
 
     def _connected(self, event: base.Connected, effects: list[Effect]) -> None:
-        self._local = event.local
+        self._client.local = event.local
         effects.append(base.SetTimer(self._limits.head_timeout_s))
 
     def _from_client(self, data: bytes, effects: list[Effect]) -> None:
-        if not self._greeted:
-            self._greeted = True
+        client = self._client
+        if not client.greeted:
+            client.greeted = True
             if data[:1] == _TLS_HANDSHAKE:
                 self._begin_tls(data, effects)
                 return
             if not self._may_be_plain():
                 self._reject(problems.reply(400, "this listener takes TLS only", "Use https."), effects)
                 return
-        if self._exchange is None and not self._requests.buffered:
+        if self._exchange is None and not client.requests.buffered:
             effects.append(base.SetTimer(self._limits.head_timeout_s))
-        self._requests.feed(data)
+        client.requests.feed(data)
         self._go_on(effects)
 
     def _begin_tls(self, data: bytes, effects: list[Effect]) -> None:
-        if self._tunnel is not None:
-            effects.append(base.StartTls(Side.CLIENT, data, self._tunnel.authority.host))
-        elif self._tls:
-            self._close("a second TLS handshake", effects)
-        else:
-            effects.append(base.StartTls(Side.CLIENT, data))
+        if self._client.tls:
+            self._close("TLS within TLS", effects)
+            return
+        server_name = self._inside.authority.host if self._inside is not None else ""
+        effects.append(base.StartTls(Side.CLIENT, data, server_name))
 
     def _may_be_plain(self) -> bool:
-        if self._tls:
+        if self._client.tls:
             return True
-        if self._tunnel is not None:
-            return self._settings is not None and self._settings.port == 80
+        if self._inside is not None:
+            return self._inside.authority.port == 80
         plain = self._limits.plain
-        return plain is PlainHttp.ALLOW or (plain is PlainHttp.LOOPBACK and self._local)
+        return plain is PlainHttp.ALLOW or (plain is PlainHttp.LOOPBACK and self._client.local)
 
     def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
-            self._tls = True
-            return
-        self._target_is_open(effects)
+            self._client.tls = True
+        else:
+            self._target_is_open(effects)
 
     def _tls_refused(self, event: base.TlsRefused, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
             self._close(f"TLS with the client failed: {event.reason}", effects)
             return
-        self._lose_target(effects)
-        detail = f"TLS with the target failed: {event.reason}"
-        self._answer_instead(problems.reply(502, detail, "Tell the gateway's operator."), effects)
+        self._target.lose(effects)
+        if self._exchange is not None:
+            detail = f"TLS with the target failed: {event.reason}"
+            self._answer_instead(problems.reply(502, detail, "Tell the gateway's operator."), effects)
 
     def _go_on(self, effects: list[Effect]) -> None:
         """Read what the client has sent, as far as it can be used now."""
-        while not self._closed:
+        while not self._closed and self._conversation is None and self._tunnel is None:
             exchange = self._exchange
-            if exchange is not None and not self._takes_body(exchange):
+            if exchange is not None and not exchange.takes_body:
                 break
-            message = self._requests.next()
+            message = self._client.requests.next()
             if message is None:
                 break
             if type(message) is RequestHead:
                 self._begin(message, effects)
             elif type(message) is BadMessage:
-                self._bad_request(message, effects)
+                self._reject(problems.reply(message.status, message.reason), effects)
             elif exchange is not None and type(message) is BodyData:
                 self._request_data(exchange, message.data, effects)
             elif exchange is not None and type(message) is BodyEnd:
                 self._request_end(exchange, effects)
-        self._throttle(effects)
-
-    def _takes_body(self, exchange: Exchange) -> bool:
-        if exchange.request_complete:
-            return False
-        return exchange.stage is Stage.BODY or (exchange.stage is Stage.ANSWER and exchange.streams)
-
-    def _throttle(self, effects: list[Effect]) -> None:
-        """Let the client wait when it sends ahead of what can be used."""
-        paused = self._requests.buffered > _WAITING_BYTES
-        if paused is not self._paused and not self._closed:
-            self._paused = paused
-            effects.append(base.Pause(Side.CLIENT) if paused else base.Resume(Side.CLIENT))
-
-    def _bad_request(self, bad: BadMessage, effects: list[Effect]) -> None:
-        self._reject(problems.reply(bad.status, bad.reason, "Nothing of it was forwarded."), effects)
+        if not self._closed:
+            self._client.throttle(effects)
 
     # ------------------------------------------------------------ who asks, and for what
 
@@ -198,17 +195,18 @@ class HttpSession:
         if isinstance(route, Misrouted):
             self._turn_away(head, problems.misrouted(route), effects)
             return
-        by_proxy = route.by_proxy and self._tunnel is None
+        inside, by_proxy = self._inside is not None, route.by_proxy and self._inside is None
         presented = presented_to_proxy(head.headers) if by_proxy else presented_to_gateway(head.headers)
-        if isinstance(presented, str):
+        if isinstance(presented, str) and not inside:
             self._turn_away(head, problems.reply(400, presented), effects)
             return
-        token = self._token if self._tunnel is not None else presented.token
+        token = self._token if isinstance(presented, str) or inside else presented.token
         if not token:
-            detail = "the request shows no token"
-            self._turn_away(head, problems.needs_token(detail, by_proxy=by_proxy), effects)
+            reply = problems.needs_token("the request shows no token", by_proxy=by_proxy)
+            self._turn_away(head, reply, effects)
             return
-        self._exchange = Exchange(head, route, presented.own_authorization or self._tunnel is not None)
+        own_authorization = isinstance(presented, str) or inside or presented.own_authorization
+        exchange = self._exchange = Exchange(head, route, own_authorization)
         if route.opens_tunnel:
             self._token = token
         said = said_of_run(head.headers)
@@ -216,48 +214,49 @@ class HttpSession:
             base.Authenticate(route.connection, token, application=said, host=route.host, by_proxy=route.by_proxy)
         )
         effects.append(base.SetTimer(0))
+        if head.upgrade == _WEBSOCKET:
+            self._wants_websocket(exchange)
 
     def _route(self, head: RequestHead) -> Route | Misrouted:
-        if self._tunnel is not None:
-            return route_inside(head, self._tunnel, tls=self._tls)
+        if self._inside is not None:
+            return route_inside(head, self._inside, tls=self._client.tls)
         return route_reverse(head) if self._mode is Mode.REVERSE else route_forward(head)
 
     def _turn_away(self, head: RequestHead, reply: Reply, effects: list[Effect]) -> None:
         """Answer a request that has no session."""
-        keep = head.keep_alive and head.body is BodyKind.NONE and reply.status not in (400, 405, 421)
-        self._write_reply(reply, head, keep, effects)
-        if keep:
-            self._requests.next()  # the end of a message without a body
+        stays = head.keep_alive and head.body is BodyKind.NONE and reply.status not in (400, 405, 421)
+        self._client.write_reply(reply, head, stays)
+        if stays:
+            self._client.requests.next()  # the end of a message without a body
         else:
             self._close("a request was turned away", effects)
 
     def _authenticated(self, event: base.Authenticated, effects: list[Effect]) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        assert event.settings is not None
+        exchange, settings = self._exchange, event.settings
+        if exchange is None:
+            return
+        assert settings is not None
         if event.session_id != self._session_id:
-            self._enter(event, effects)
+            self._enter(event, settings, effects)
         self._masking = event.masking
         if exchange.route.opens_tunnel:
-            self._open_tunnel(exchange, effects)
-            return
-        if self._dialect is None or event.settings.http.tunnel:
-            self._answer_instead(problems.reply(503, "the settings of this connection cannot be used"), effects)
-            return
-        self._receive(exchange, event.settings, self._dialect, effects)
-        self._go_on(effects)
+            self._open_tunnel(exchange, settings, effects)
+        elif self._dialect is None or settings.http.tunnel:
+            detail = "the settings of this connection do not allow this"
+            self._answer_instead(problems.reply(503, detail, "Tell the gateway's operator."), effects)
+        else:
+            self._receive(exchange, settings, self._dialect, effects)
+            self._go_on(effects)
 
-    def _enter(self, event: base.Authenticated, effects: list[Effect]) -> None:
+    def _enter(self, event: base.Authenticated, settings: ConnectionSettings, effects: list[Effect]) -> None:
         """Another session than that of the last request: of it nothing is left."""
-        assert event.settings is not None
-        self._session_id, self._connection, self._settings = event.session_id, event.connection, event.settings
+        self._session_id, self._settings = event.session_id, settings
         self._number = self._settled = 0
-        self._target_open = self._target_used = False
-        self._answers = ResponseParser(self._limits.max_head_bytes)
-        self._credential_stale = False
+        self._target.begin_anew()
+        self._target.stale = False
         effects.append(base.BeReady())
         try:
-            self._dialect = self._dialect_of(event.connection, event.settings)
+            self._dialect = self._dialect_of(event.connection, settings)
         except ValueError:
             self._dialect = None
 
@@ -266,186 +265,175 @@ class HttpSession:
     ) -> None:
         """Make the request that would go on, and see whether its body has to be read first."""
         head, http = exchange.head, settings.http
-        inspected = needs_inspection(self._masking) or http.api is not HttpApi.HTTP
-        own = exchange.own_authorization and http.credential_as == "none"
-        exchange.headers = forwarded_headers(head, own_authorization=own, inspected=inspected)
-        has_body = head.body is not BodyKind.NONE
-        target, authority = exchange.route.target, exchange.route.authority if exchange.route.by_proxy else None
-        exchange.host = target_host(settings, authority)
-        exchange.request = Request(
-            exchange.method,
-            target.path,
-            target.query,
-            target.query_keys,
-            exchange.headers,
-            exchange.host,
-            _media_type(exchange.headers),
-            None,
-            has_body,
-        )
-        if not has_body:
-            self._requests.next()
-            self._authorize(exchange, effects)
+        if exchange.rejection is not None:
+            self._answer_instead(exchange.rejection, effects)
+            return
+        exchange.request = request_of(exchange, settings, self._masking)
+        if head.body is BodyKind.NONE:
+            self._client.requests.next()  # its end
+            self._authorize(exchange, settings, dialect, effects)
         elif head.length > http.max_held_bytes:
             exchange.streams = True
-            self._authorize(exchange, effects)
+            self._authorize(exchange, settings, dialect, effects)
         else:
             exchange.stage = Stage.BODY
             effects.append(base.SetTimer(self._limits.body_timeout_s))
             if head.expects_continue:
-                self._out.append(_CONTINUE)
+                self._client.write_continue()
 
     def _request_data(self, exchange: Exchange, data: bytes, effects: list[Effect]) -> None:
         if exchange.stage is Stage.ANSWER:
             self._stream_request(exchange, data, effects)
             return
-        exchange.parts.append(data)
-        exchange.held_bytes += len(data)
-        assert self._settings is not None
-        if exchange.held_bytes > self._settings.http.max_held_bytes:
+        settings, dialect = self._settings, self._dialect
+        assert settings is not None
+        assert dialect is not None
+        exchange.hold(data)
+        if exchange.held_bytes > settings.http.max_held_bytes:
             exchange.streams = True
-            self._authorize(exchange, effects)
+            self._authorize(exchange, settings, dialect, effects)
 
     def _request_end(self, exchange: Exchange, effects: list[Effect]) -> None:
         exchange.request_complete = True
         if exchange.stage is Stage.BODY:
-            self._authorize(exchange, effects)
+            assert self._settings is not None
+            assert self._dialect is not None
+            self._authorize(exchange, self._settings, self._dialect, effects)
         elif exchange.head.body is BodyKind.CHUNKED:
             effects.append(base.Send(Side.TARGET, last_chunk()))
 
     # ------------------------------------------------------------ the decision
 
-    def _authorize(self, exchange: Exchange, effects: list[Effect]) -> None:
-        request, dialect = exchange.request, self._dialect
+    def _authorize(
+        self, exchange: Exchange, settings: ConnectionSettings, dialect: Dialect, effects: list[Effect]
+    ) -> None:
+        request = exchange.request
         assert request is not None
-        assert dialect is not None
         effects.append(base.SetTimer(0))
-        body = b"" if exchange.streams else exchange.body()
         if request.has_body and not exchange.streams:
-            request = exchange.request = msgspec.structs.replace(request, body=body)
-        reading = exchange.reading = dialect.read(request, self._masking)
-        changed = reading.body
-        self._number += 1
-        exchange.number = self._number
-        operation = Operation(
-            exchange.number,
-            reading.meaning,
-            described(exchange.method, exchange.route.target, exchange.host, exchange.headers),
-            body if reading.bound is None else reading.bound,
-            forwarded=changed if changed is not None else b"",
-            masking=self._masking.version if self._masking is not None else "",
-            uncertain=exchange.streams,
-        )
+            exchange.request = msgspec.structs.replace(request, body=exchange.body())
+        self._ask(exchange, read_request(exchange, dialect, settings, self._masking), effects)
+
+    def _ask(self, exchange: Exchange, reading: Reading, effects: list[Effect]) -> None:
+        exchange.reading = reading
+        exchange.number = self._next_number()
         exchange.stage = Stage.DECISION
-        effects.append(base.Authorize((operation,)))
+        effects.append(base.Authorize((operation_of(exchange, exchange.number, reading, self._masking),)))
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def _held(self, event: base.Held, effects: list[Effect]) -> None:
-        if self._exchange is not None:
+        if self._conversation is not None:
+            self._conversation.held(event)
+        elif self._exchange is not None:
             self._exchange.approval, self._exchange.link = event.approval, event.link
 
     def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.stage is not Stage.DECISION:
-            return
         decision: Decision = event.decisions[0]
-        if type(decision) is not Permit:
+        exchange = self._exchange
+        if self._conversation is not None:
+            self._conversation.decided(decision, effects)
+            self._look_at_conversation(effects)
+        elif exchange is None or exchange.stage is not Stage.DECISION:
+            return
+        elif type(decision) is Permit:
+            exchange.permit = decision
+            self._carry_out(exchange, effects)
+        else:
             assert isinstance(decision, Denial)
             self._refuse(exchange, decision, effects)
-            return
-        exchange.permit = decision
-        reading = exchange.reading
-        if reading is not None and reading.reply is not None:
-            self._answer_instead(reading.reply, effects)
+
+    def _carry_out(self, exchange: Exchange, effects: list[Effect]) -> None:
+        """What was permitted goes to the target, unless the gateway answers it itself."""
+        if exchange.reading is not None and exchange.reading.reply is not None:
+            self._answer_instead(exchange.reading.reply, effects)
             return
         exchange.stage = Stage.TARGET
-        stale, self._credential_stale = self._credential_stale, False
-        effects.append(base.RevealCredential(stale))
+        if exchange.route.opens_tunnel:
+            assert self._settings is not None
+            effects.append(connect_effect(exchange.route, self._settings))
+        else:
+            self._target.ask_credential(effects)
 
     def _refuse(self, exchange: Exchange, denial: Denial, effects: list[Effect]) -> None:
+        dialect, request, reading = self._dialect, exchange.request, exchange.reading
         pending = denial.reason is DenialReason.NEEDS_APPROVAL and bool(exchange.approval)
         link = exchange.link if pending else ""
         reply: Reply | None = None
-        if self._dialect is not None and exchange.request is not None and exchange.reading is not None:
-            reply = self._dialect.refuse(exchange.request, exchange.reading, denial, link)
+        if dialect is not None and request is not None and reading is not None:
+            if isinstance(dialect, AmendingDialect):
+                amended = dialect.amend(request, reading, denial, self._masking)
+                if amended is not None:
+                    self._ask(exchange, amended, effects)
+                    return
+            reply = dialect.refuse(request, reading, denial, link)
         exchange.number = 0  # a refused operation has no outcome
         self._answer_instead(reply or problems.denied(denial, exchange.approval, link), effects)
 
     # ------------------------------------------------------------ the target's side
 
     def _credential_revealed(self, event: base.CredentialRevealed, effects: list[Effect]) -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.stage is not Stage.TARGET:
+        exchange, settings = self._exchange, self._settings
+        if exchange is None or settings is None or exchange.stage is not Stage.TARGET:
             return
-        self._credential = event
-        if self._target_open:
+        self._target.credential = event
+        if self._target.open:
             self._send_request(exchange, effects)
         else:
-            effects.append(self._connect(exchange))
-
-    def _connect(self, exchange: Exchange) -> base.ConnectTarget:
-        authority, settings = exchange.route.authority, self._settings
-        assert settings is not None
-        if not exchange.route.by_proxy or authority.host == settings.host.lower():
-            return base.ConnectTarget()
-        return base.ConnectTarget(authority.host, authority.port or settings.port)
+            effects.append(connect_effect(exchange.route, settings))
 
     def _target_connected(self, event: base.TargetConnected, effects: list[Effect]) -> None:
-        self._answers = ResponseParser(self._limits.max_head_bytes)
-        self._target_used = False
-        if event.tls_mode == "disable" or self._is_tunnel():
+        self._target.begin_anew()
+        blind = self._exchange is not None and self._exchange.route.opens_tunnel
+        if event.tls_mode == "disable" or blind:
             self._target_is_open(effects)
         else:
             effects.append(base.StartTls(Side.TARGET))
 
-    def _is_tunnel(self) -> bool:
-        return self._exchange is not None and self._exchange.route.opens_tunnel
-
     def _target_is_open(self, effects: list[Effect]) -> None:
-        self._target_open = True
+        self._target.open = True
         effects.append(base.BeReady())
         exchange = self._exchange
         if exchange is None or exchange.stage is not Stage.TARGET:
             return
         if exchange.route.opens_tunnel:
-            self._tunnel_is_open(exchange, effects)
+            self._begin_tunnel(exchange, effects)
         else:
             self._send_request(exchange, effects)
 
     def _send_request(self, exchange: Exchange, effects: list[Effect]) -> None:
-        settings, credential, reading = self._settings, self._credential, exchange.reading
+        settings, reading, target = self._settings, exchange.reading, self._target
         assert settings is not None
-        assert credential is not None
         assert reading is not None
         body = exchange.body() if reading.body is None else reading.body
+        headers = exchange.headers
+        if exchange.upgrade is not None:
+            headers = target_headers(exchange.upgrade, headers, exchange.key)
         length = None if exchange.streams else len(body)
+        base_path = settings.http.base_path
         try:
             head = build_head(
-                exchange.head,
-                exchange.route.target,
-                settings.http.base_path,
-                exchange.host,
-                exchange.headers,
-                credential,
-                length,
+                exchange.head, exchange.route.target, base_path, exchange.host, headers, target.credential, length
             )
         except ValueError:
             self._answer_instead(problems.reply(502, "the request to the target cannot be written"), effects)
             return
         exchange.stage = Stage.ANSWER
-        self._answers.begin(exchange.head.method)
-        if not exchange.streams:
-            effects.append(base.Send(Side.TARGET, head + body))
-            exchange.request_complete = True
-        else:
+        target.answers.begin(exchange.head.method, exchange.upgrade is not None)
+        if exchange.streams:
             effects.append(base.Send(Side.TARGET, head))
             self._begin_stream(exchange, effects)
+        else:
+            effects.append(base.Send(Side.TARGET, head + body))
+            exchange.request_complete = True
         effects.append(base.SetTimer(settings.http.answer_timeout_s))
 
     def _begin_stream(self, exchange: Exchange, effects: list[Effect]) -> None:
         if exchange.head.expects_continue and not exchange.held_bytes:
-            self._out.append(_CONTINUE)
-        held = exchange.body()
-        exchange.parts.clear()
+            self._client.write_continue()
+        held = exchange.release()
         if held:
             self._stream_request(exchange, held, effects)
         self._go_on(effects)
@@ -458,16 +446,13 @@ class HttpSession:
     def _from_target(self, data: bytes, effects: list[Effect]) -> None:
         exchange = self._exchange
         if exchange is None or exchange.stage is not Stage.ANSWER:
-            self._lose_target(effects)  # nobody asked it for anything
+            self._target.lose(effects)  # nobody asked it for anything
             return
         assert self._settings is not None
         effects.append(base.SetTimer(self._settings.http.answer_timeout_s))
-        self._answers.feed(data)
-        self._take_answer(exchange, effects)
-
-    def _take_answer(self, exchange: Exchange, effects: list[Effect]) -> None:
+        self._target.answers.feed(data)
         while self._exchange is exchange and not self._closed:
-            message = self._answers.next()
+            message = self._target.answers.next()
             if message is None:
                 break
             if type(message) is BadMessage:
@@ -484,48 +469,38 @@ class HttpSession:
             elif type(message) is BodyData:
                 assert exchange.answer is not None
                 self._show(exchange, exchange.answer.feed(message.data), effects)
+                self._review(exchange, exchange.answer, effects)
             elif type(message) is BodyEnd:
                 self._answer_end(exchange, message, effects)
         except BodyRefused as refused:
-            self._withhold(exchange, f"the answer is masked for you, and cannot be looked into: {refused}", effects)
+            self._withhold(
+                exchange, f"the answer may hold what is masked, and cannot be looked into: {refused}", effects
+            )
         except ValueError:
             self._bad_answer(exchange, "its head cannot be written", effects)
 
     def _answer_head(self, exchange: Exchange, head: ResponseHead, effects: list[Effect]) -> None:
-        if head.status < 200:
+        if head.status == 101:
+            self._switch(exchange, head, effects)
+        if head.status < 200 or exchange.request is None:
             return
-        settings, dialect, request, reading = self._settings, self._dialect, exchange.request, exchange.reading
+        settings, dialect, reading = self._settings, self._dialect, exchange.reading
         assert settings is not None
         assert dialect is not None
-        assert request is not None
         assert reading is not None
+        looked = dialect.answer(exchange.request, reading, head, self._masking)
+        masking = self._masking
+        if masking is not None and reading.fields:
+            masking = masking_with(masking, reading.fields)
+        self._target.stale = head.status == 401
         http = settings.http
-        looked = dialect.answer(request, reading, head, self._masking)
-        masking = masking_of_answer(self._masking, reading.fields)
-        self._credential_stale = head.status == 401
-        exchange.answer = answer = Answer(
-            head,
-            looked,
-            masking,
-            http.uninspectable,
-            exchange.head,
-            http.credential_as == "none",
-        )
+        keeps_challenge = http.credential_as == "none"
+        exchange.answer = answer = Answer(head, looked, masking, http.uninspectable, exchange.head, keeps_challenge)
         exchange.target_stays = head.keep_alive
-        exchange.head_bytes = answer.head(exchange.route.prefix, self._origins(exchange), self._stays(exchange))
+        origins = exchange.origins(settings)
+        exchange.head_bytes = answer.head(exchange.route.prefix, origins, exchange.stays)
         if not answer.is_changed or answer.streams:
             self._show(exchange, b"", effects, whole_head=True)
-
-    def _stays(self, exchange: Exchange) -> bool:
-        return exchange.head.keep_alive and exchange.request_complete
-
-    def _origins(self, exchange: Exchange) -> tuple[bytes, ...]:
-        settings = self._settings
-        assert settings is not None
-        scheme = b"http" if settings.tls.value == "disable" else b"https"
-        base_path = settings.http.base_path.encode()
-        names = {exchange.host.encode(), f"{settings.host}:{settings.port}".encode()}
-        return tuple(scheme + b"://" + name + base_path for name in sorted(names))
 
     def _show(self, exchange: Exchange, data: bytes, effects: list[Effect], *, whole_head: bool = False) -> None:
         """Record a part of the answer, and send it."""
@@ -533,47 +508,51 @@ class HttpSession:
         assert answer is not None
         if not data and not (whole_head and not exchange.head_sent):
             return
-        recorded = data
-        sent = answer.framed(data)
+        recorded, sent = data, answer.framed(data)
         if not exchange.head_sent:
             exchange.head_sent = True
             recorded, sent = exchange.head_bytes + data, exchange.head_bytes + sent
-        if not self._may_pass(exchange, len(sent)):
+        if not exchange.may_pass(len(sent)):
             self._cut(exchange, "a budget is spent", effects)
             return
         effects.append(base.RecordAnswer(exchange.number, recorded))
-        self._out.append(sent)
-
-    def _may_pass(self, exchange: Exchange, size: int) -> bool:
-        allowance = exchange.permit.allowance if exchange.permit is not None else None
-        if allowance is None:
-            return True
-        allowance.begin()
-        return allowance.take(0, size)
+        self._client.write(sent)
 
     def _answer_end(self, exchange: Exchange, end: BodyEnd, effects: list[Effect]) -> None:
         answer = exchange.answer
         assert answer is not None
-        self._show(exchange, answer.finish(), effects, whole_head=True)
-        if self._exchange is not exchange:
+        rest = answer.finish()
+        if answer.filter is not None and answer.filter.listed:
+            exchange.end = end
+            self._show(exchange, rest, effects)
+            self._review(exchange, answer, effects)
             return
-        tools = answer.filter.listed if answer.filter is not None else ()
+        self._show(exchange, rest, effects, whole_head=True)
+        if self._exchange is exchange:
+            self._client.write(answer.end(end.trailers))
+            self._finished(exchange, answer, effects)
+
+    def _review(self, exchange: Exchange, answer: Answer, effects: list[Effect]) -> None:
+        """Have it said which of the tools in an answer may be shown; the answer waits for it."""
+        if answer.filter is None or exchange.reviewing or self._exchange is not exchange:
+            return
+        tools = answer.filter.listed
         if tools:
-            exchange.trailers = end
-            effects.append(base.ReviewTools(tools))
-            return
-        self._out.append(answer.end(end.trailers))
-        self._finished(exchange, answer, effects)
+            exchange.reviewing = True
+            assert exchange.reading is not None
+            facts = exchange.reading.meaning.facts.get("http")
+            effects.append(base.ReviewTools(tools, facts if isinstance(facts, dict) else NO_FACTS))
 
     def _tools_reviewed(self, event: base.ToolsReviewed, effects: list[Effect]) -> None:
         exchange = self._exchange
         if exchange is None or exchange.answer is None or exchange.answer.filter is None:
             return
+        exchange.reviewing = False
         try:
-            shown = exchange.answer.show(exchange.answer.filter.reviewed(event.shown))
-            self._show(exchange, shown, effects)
-            if exchange.trailers is not None and self._exchange is exchange:
-                end, exchange.trailers = exchange.trailers, None
+            self._show(exchange, exchange.answer.show(exchange.answer.filter.reviewed(event.shown)), effects)
+            self._review(exchange, exchange.answer, effects)
+            if exchange.end is not None and not exchange.reviewing and self._exchange is exchange:
+                end, exchange.end = exchange.end, None
                 self._answer_end(exchange, end, effects)
         except BodyRefused as refused:
             self._withhold(exchange, f"the answer cannot be looked into: {refused}", effects)
@@ -584,34 +563,31 @@ class HttpSession:
         if allowance is not None and answer.usage:
             allowance.use_tokens(answer.usage)
         status = OutcomeStatus.COMPLETED if answer.status < 400 else OutcomeStatus.FAILED
-        code = "" if answer.status < 400 else str(answer.status)
-        self._report(exchange, answer, status, code, effects)
-        stays = self._stays(exchange) and not answer.ends_with_connection
-        if not exchange.target_stays or not exchange.request_complete or self._answers.buffered:
-            self._lose_target(effects)
-        self._target_used = True
-        self._end_exchange(stays, effects)
+        self._report(exchange, status, effects)
+        if not exchange.target_stays or not exchange.request_complete or self._target.answers.buffered:
+            self._target.lose(effects)
+        self._target.used = True
+        self._end_exchange(exchange.stays and not answer.ends_with_connection, effects)
 
     def _report(
-        self, exchange: Exchange, answer: Answer | None, status: OutcomeStatus, code: str, effects: list[Effect]
+        self, exchange: Exchange, status: OutcomeStatus, effects: list[Effect], reply: Reply | None = None
     ) -> None:
+        """Say what came of an operation that was permitted."""
         if not exchange.number:
             return
-        self._settled = exchange.number
-        if answer is None:
-            effects.append(base.Report(Outcome(exchange.number, status, code=code)))
-            return
-        outcome = Outcome(
-            exchange.number,
-            status,
-            str(answer.status),
-            code,
-            0,
-            answer.body_bytes,
-            answer.masked_values,
-            answer.found,
-            tokens=answer.usage,
-        )
+        number, self._settled = exchange.number, exchange.number
+        exchange.number = 0
+        answer = exchange.answer
+        if reply is not None:
+            code = "" if reply.status < 400 else str(reply.status)
+            outcome = Outcome(number, status, str(reply.status), code, 0, len(reply.body))
+        elif answer is not None:
+            code = "" if answer.status < 400 else str(answer.status)
+            masked, found = answer.masked_values, answer.found
+            size = answer.body_bytes
+            outcome = Outcome(number, status, str(answer.status), code, 0, size, masked, found, tokens=answer.usage)
+        else:
+            outcome = Outcome(number, status)
         effects.append(base.Report(outcome))
 
     def _end_exchange(self, stays: bool, effects: list[Effect]) -> None:
@@ -630,35 +606,33 @@ class HttpSession:
             return
         if exchange.stage is Stage.ADMISSION:
             self._session_id = ""
-            self._target_open = False
-            exchange.number = 0
+            self._target.begin_anew()
         else:
-            self._lose_target(effects)
-        by_proxy = exchange.route.by_proxy and self._tunnel is None
+            self._target.lose(effects)
+        by_proxy = exchange.route.by_proxy and self._inside is None
         self._answer_instead(problems.login_failed(event, by_proxy=by_proxy), effects)
 
     def _bad_answer(self, exchange: Exchange, reason: str, effects: list[Effect]) -> None:
-        self._lose_target(effects)
+        self._target.lose(effects)
         if exchange.head_sent:
             self._cut(exchange, reason, effects)
             return
         exchange.answer = None
-        detail = f"the target's answer cannot be passed on: {reason}"
-        hint = "" if exchange.head.method in _SAFE else f"Look before you send it again: {_UNCERTAIN}."
-        self._answer_instead(problems.reply(502, detail, hint), effects, OutcomeStatus.INTERRUPTED)
+        hint = "" if exchange.head.method in _SAFE else _UNCERTAIN
+        reply = problems.reply(502, f"the target's answer cannot be passed on: {reason}", hint)
+        self._answer_instead(reply, effects, OutcomeStatus.INTERRUPTED)
 
     def _withhold(self, exchange: Exchange, detail: str, effects: list[Effect]) -> None:
         """The target has answered, but the client may not have it."""
-        self._lose_target(effects)
+        self._target.lose(effects)
         if exchange.head_sent:
             self._cut(exchange, detail, effects)
             return
-        exchange.answer = None
         self._answer_instead(problems.reply(403, detail, "Ask for another format of it."), effects)
 
     def _cut(self, exchange: Exchange, reason: str, effects: list[Effect]) -> None:
         """The client has a part of the answer and gets no more: the connection ends so that it can tell."""
-        self._report(exchange, exchange.answer, OutcomeStatus.INTERRUPTED, "", effects)
+        self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
         self._exchange = None
         self._close(reason, effects)
 
@@ -668,154 +642,185 @@ class HttpSession:
         """Answer the exchange with what the gateway says itself."""
         exchange = self._exchange
         assert exchange is not None
-        stays = self._stays(exchange)
-        self._write_reply(reply, exchange.head, stays, effects, exchange.number)
-        outcome = status if reply.status < 400 or status is not OutcomeStatus.COMPLETED else OutcomeStatus.FAILED
-        self._report_reply(exchange, reply, outcome, effects)
+        stays = exchange.stays
+        sent = self._client.write_reply(reply, exchange.head, stays)
+        if exchange.number:
+            effects.append(base.RecordAnswer(exchange.number, sent))
+        failed = status is OutcomeStatus.COMPLETED and reply.status >= 400
+        self._report(exchange, OutcomeStatus.FAILED if failed else status, effects, reply)
         self._end_exchange(stays, effects)
-
-    def _report_reply(self, exchange: Exchange, reply: Reply, status: OutcomeStatus, effects: list[Effect]) -> None:
-        if not exchange.number:
-            return
-        self._settled = exchange.number
-        code = "" if reply.status < 400 else str(reply.status)
-        effects.append(base.Report(Outcome(exchange.number, status, str(reply.status), code, 0, len(reply.body))))
-
-    def _write_reply(
-        self, reply: Reply, head: RequestHead | None, stays: bool, effects: list[Effect], number: int = 0
-    ) -> None:
-        fields: list[tuple[bytes, bytes]] = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
-        if not stays:
-            fields.append((b"connection", b"close"))
-        text = response_head(reply.status, b"", fields)
-        if head is None or head.method != b"HEAD":
-            text += reply.body
-        if number:
-            effects.append(base.RecordAnswer(number, text))
-        self._out.append(text)
 
     def _reject(self, reply: Reply, effects: list[Effect]) -> None:
         """Answer what is no request, and read nothing more."""
-        if self._exchange is None or not self._exchange.head_sent:
-            self._write_reply(reply, None, False, effects)
-        exchange = self._exchange
-        if exchange is not None and exchange.number:
-            self._report(exchange, exchange.answer, OutcomeStatus.INTERRUPTED, "", effects)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or not exchange.head_sent:
+            self._client.write_reply(reply, None, False)
+        if exchange is not None:
+            self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
         self._close("what came is no request", effects)
 
-    def _lose_target(self, effects: list[Effect]) -> None:
-        self._target_open = False
-        effects.append(base.DisconnectTarget())
-
     def _eof(self, event: base.EofReceived, effects: list[Effect]) -> None:
-        if event.side is Side.CLIENT:
-            self._client_left(effects)
+        if self._conversation is not None:
+            self._conversation.side_left(event.side, effects)
+            self._look_at_conversation(effects)
+        elif self._tunnel is not None:
+            self._end_tunnel("a side has left", effects)
+        elif event.side is Side.CLIENT:
+            self._abandon(effects)
+            self._close("the client has left", effects)
         else:
             self._target_left(effects)
 
-    def _client_left(self, effects: list[Effect]) -> None:
+    def _abandon(self, effects: list[Effect]) -> None:
+        """Nobody waits for the answer any more. What was not decided yet has no outcome."""
         exchange, self._exchange = self._exchange, None
-        if exchange is not None and exchange.number and exchange.stage is not Stage.DECISION:
-            self._report(exchange, exchange.answer, OutcomeStatus.INTERRUPTED, "", effects)
-        self._close("the client has left", effects)
+        if exchange is not None and exchange.stage is not Stage.DECISION:
+            self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
 
     def _target_left(self, effects: list[Effect]) -> None:
-        exchange = self._exchange
-        used = self._target_used
-        self._lose_target(effects)
-        if exchange is None or exchange.stage is Stage.DECISION or exchange.stage is Stage.BODY:
+        exchange, settings, used = self._exchange, self._settings, self._target.used
+        answers = self._target.answers
+        self._target.lose(effects)
+        if exchange is None or settings is None or exchange.stage in (Stage.DECISION, Stage.BODY, Stage.ADMISSION):
             return
         if exchange.stage is not Stage.ANSWER:
             self._answer_instead(problems.reply(502, "the target ended the connection"), effects)
             return
-        end = self._answers.eof()
+        end = answers.eof()
         if type(end) is BodyEnd:
             self._take_part(exchange, end, effects)
         elif used and exchange.answer is None and exchange.head.method in _SAFE and not exchange.again:
             exchange.again = True
             exchange.stage = Stage.TARGET
-            effects.append(self._connect(exchange))
+            effects.append(connect_effect(exchange.route, settings))
         else:
             reason = end.reason if isinstance(end, BadMessage) else "the target ended the connection"
             self._bad_answer(exchange, reason, effects)
 
     def _time_passed(self, _: base.TimePassed, effects: list[Effect]) -> None:
         exchange = self._exchange
-        if exchange is None and not self._requests.buffered:
+        if exchange is None and not self._client.requests.buffered:
             self._close("idle for too long", effects)
         elif exchange is None or exchange.stage is Stage.BODY:
             self._reject(problems.reply(408, "the request did not come in time"), effects)
         elif exchange.head_sent:
-            self._lose_target(effects)
+            self._target.lose(effects)
             self._cut(exchange, "the target stopped in the middle of its answer", effects)
         else:
-            self._lose_target(effects)
-            hint = "" if exchange.head.method in _SAFE else f"Look before you send it again: {_UNCERTAIN}."
+            self._target.lose(effects)
+            hint = "" if exchange.head.method in _SAFE else _UNCERTAIN
             reply = problems.reply(504, "the target did not answer in time", hint)
             self._answer_instead(reply, effects, OutcomeStatus.INTERRUPTED)
 
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
+        if self._conversation is not None:
+            self._conversation.mask_as(event.masking)
 
     def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None and exchange.number and exchange.stage is not Stage.DECISION:
-            self._report(exchange, exchange.answer, OutcomeStatus.INTERRUPTED, "", effects)
+        if self._conversation is not None:
+            self._conversation.close(event.reason, effects)
+            self._conversation.report(OutcomeStatus.INTERRUPTED, effects)
+        elif self._tunnel is not None:
+            effects.append(base.Report(self._tunnel.outcome(OutcomeStatus.INTERRUPTED)))
+        exchange = self._exchange
         if exchange is not None and not exchange.head_sent:
-            status = 503 if event.code.startswith("58") else 403
-            self._write_reply(problems.reply(status, event.reason), exchange.head, False, effects)
+            status = 503 if event.code.startswith(("58", "53", "57P01")) else 403
+            self._client.write_reply(problems.reply(status, event.reason), exchange.head, False)
+        self._abandon(effects)
         self._close(event.reason, effects)
 
     def _close(self, reason: str, effects: list[Effect]) -> None:
-        self._flush(effects)
+        self._client.flush(effects)
         self._closed = True
         effects.append(base.Close(reason))
 
-    def _flush(self, effects: list[Effect]) -> None:
-        if self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            if data:
-                effects.append(base.Send(Side.CLIENT, data))
+    # ------------------------------------------------------------ CONNECT
 
-    # ------------------------------------------------------------ tunnels
-
-    def _open_tunnel(self, exchange: Exchange, effects: list[Effect]) -> None:
-        settings = self._settings
-        assert settings is not None
+    def _open_tunnel(self, exchange: Exchange, settings: ConnectionSettings, effects: list[Effect]) -> None:
+        self._client.requests.next()  # the end of a message without a body
         if settings.http.tunnel:
-            self._answer_instead(problems.reply(503, "tunnels are not there yet"), effects)
-            return
-        if self._tls:
+            exchange.number = self._next_number()
+            exchange.stage = Stage.DECISION
+            operation = Operation(exchange.number, tunnel_meaning(exchange.route.authority), exchange.head.target)
+            effects.append(base.Authorize((operation,)))
+        elif self._client.tls:
             detail = "the proxy does not look into TLS within TLS"
             self._answer_instead(problems.reply(501, detail, "Reach the proxy itself without TLS."), effects)
-            return
-        self._requests.next()
-        self._tunnel = exchange.route
-        self._exchange = None
-        self._greeted = False
-        rest = self._requests.take_rest()
-        self._requests = RequestParser(self._limits.max_head_bytes)
-        self._out.append(response_head(200, b"", ()))
-        effects.append(base.SetTimer(self._limits.head_timeout_s))
+        else:
+            self._inside, self._exchange = exchange.route, None
+            self._established(effects)
+
+    def _established(self, effects: list[Effect]) -> None:
+        """Answer the CONNECT, and go on with what the client has sent behind it."""
+        rest = self._client.begin_anew()
+        self._client.write(response_head(200, b"", ()))
+        effects.append(base.SetTimer(self._limits.head_timeout_s if self._tunnel is None else 0))
         if rest:
-            self._flush(effects)
-            self._from_client(rest, effects)
+            self._client.flush(effects)
+            self._data(Side.CLIENT, rest, effects)
 
-    def _tunnel_is_open(self, exchange: Exchange, effects: list[Effect]) -> None:
-        """Not before blind tunnels are there."""
+    def _begin_tunnel(self, exchange: Exchange, effects: list[Effect]) -> None:
+        allowance = exchange.permit.allowance if exchange.permit is not None else None
+        self._tunnel = BlindTunnel(exchange.number, allowance)
+        self._exchange = None
+        self._established(effects)
 
+    def _end_tunnel(self, reason: str, effects: list[Effect]) -> None:
+        assert self._tunnel is not None
+        effects.append(base.Report(self._tunnel.outcome(OutcomeStatus.COMPLETED)))
+        self._close(reason, effects)
 
-def masking_of_answer(masking: Masking | None, fields: object) -> Masking | None:
-    """The masking under which an answer stands whose fields have other names in it."""
-    return masking
+    # ------------------------------------------------------------ WebSocket
 
+    def _wants_websocket(self, exchange: Exchange) -> None:
+        head = exchange.head
+        asked = read_upgrade(head.method, head.minor, head.headers)
+        if isinstance(asked, Rejection):
+            exchange.rejection = problems.reply(asked.status, asked.reason, headers=asked.headers)
+            return
+        exchange.upgrade, exchange.key = asked, new_key(self._entropy[:_KEY_BYTES])
 
-def _media_type(headers: Headers) -> str:
-    for name, value in headers:
-        if name == b"content-type":
-            return value.partition(b";")[0].strip().lower().decode("latin-1")
-    return ""
+    def _switch(self, exchange: Exchange, head: ResponseHead, effects: list[Effect]) -> None:
+        """The target has switched to WebSocket: so does the client, now."""
+        upgrade, settings, request = exchange.upgrade, self._settings, exchange.request
+        assert settings is not None
+        assert request is not None
+        agreement = check_answer(upgrade, exchange.key, head.headers) if upgrade is not None else "nobody asked for it"
+        if isinstance(agreement, str) or upgrade is None:
+            self._bad_answer(exchange, f"it switched protocols, but {agreement}", effects)
+            return
+        dialect = self._dialect
+        messages = dialect if isinstance(dialect, MessageDialect) and dialect.has_messages(request) else None
+        headers = client_headers(upgrade, agreement, without_hop_by_hop(head.headers))
+        answer = response_head(101, b"Switching Protocols", headers)
+        allowance = exchange.permit.allowance if exchange.permit is not None else None
+        self._conversation = Conversation(
+            exchange.number,
+            self._next_number,
+            request,
+            settings,
+            self._masking,
+            allowance,
+            messages,
+            upgrade,
+            agreement,
+            self._entropy[_KEY_BYTES:],
+        )
+        effects.append(base.RecordAnswer(exchange.number, answer))
+        self._client.write(answer)
+        self._exchange = None
+        effects.append(base.SetTimer(0))
+        self._client.flush(effects)
+        for side, rest in ((Side.TARGET, self._target.answers.take_rest()), (Side.CLIENT, self._client.begin_anew())):
+            if rest and not self._closed:
+                self._data(side, rest, effects)
+
+    def _look_at_conversation(self, effects: list[Effect]) -> None:
+        conversation = self._conversation
+        if conversation is not None and conversation.ended:
+            conversation.report(OutcomeStatus.COMPLETED, effects)
+            self._close(conversation.ended, effects)
 
 
 def _ignore(session: HttpSession, event: Event, effects: list[Effect]) -> None:

@@ -18,7 +18,7 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HttpTarget
 from interlock.protocols.http.dialects.base import Request
 from interlock.protocols.http.dialects.registry import new_dialect
-from interlock.protocols.http.tunnels import tunnel_meaning
+from interlock.protocols.http.tunnel import tunnel_meaning
 from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, Headers, RequestHead
 from interlock.protocols.http.wire.requests import RequestParser
 from interlock.protocols.http.wire.targets import authority_form, canonical_authority, canonical_target
