@@ -47,6 +47,7 @@ def function_call(arguments: str, name: str = "run_sql") -> dict[str, Any]:
     return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": arguments}
 
 
+CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 USAGE = {"input_tokens": 30, "output_tokens": 12, "total_tokens": 42}
 
 
@@ -64,10 +65,10 @@ def text_events(pieces: Sequence[str], output_index: int = 0) -> Iterator[dict[s
     yield {"type": "response.output_item.done", "output_index": output_index, "item": item}
 
 
-def call_events(pieces: Sequence[str], output_index: int = 0) -> Iterator[dict[str, Any]]:
+def call_events(pieces: Sequence[str], output_index: int = 0, name: str = "run_sql") -> Iterator[dict[str, Any]]:
     """What Responses streams for one call of a function."""
     place = {"item_id": "fc_1", "output_index": output_index}
-    item = function_call("".join(pieces))
+    item = function_call("".join(pieces), name)
     yield {"type": "response.output_item.added", "output_index": output_index, "item": {**item, "arguments": ""}}
     for piece in pieces:
         yield {"type": "response.function_call_arguments.delta", **place, "delta": piece}
@@ -97,12 +98,29 @@ def chat_text(pieces: Iterable[str], index: int = 0) -> Iterator[dict[str, Any]]
     yield chunk({}, "stop", index)
 
 
-def chat_calls(calls: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """What it streams for a choice that is calls of functions."""
-    for number, pieces in enumerate(calls):
-        function = {"name": "run_sql", "arguments": ""}
-        begun = {"index": number, "id": f"call_{number}", "type": "function", "function": function}
+def chat_calls(calls: Sequence[tuple[str, Sequence[str]]]) -> Iterator[dict[str, Any]]:
+    """What it streams for a choice that is calls of functions: their names, and pieces of their arguments."""
+    for number, (name, pieces) in enumerate(calls):
+        begun = {
+            "index": number,
+            "id": f"call_{number}",
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }
         yield chunk({"role": "assistant", "content": None, "tool_calls": [begun]})
         for piece in pieces:
             yield chunk({"tool_calls": [{"index": number, "function": {"arguments": piece}}]})
     yield chunk({}, "tool_calls")
+
+
+def chat_document(text: str, calls: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """A Chat Completion in one piece."""
+    told: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if calls:
+        told["tool_calls"] = [
+            {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for number, (name, arguments) in enumerate(calls)
+        ]
+    choice = {"index": 0, "message": told, "finish_reason": "tool_calls" if calls else "stop", "logprobs": None}
+    envelope = {"id": "chatcmpl_1", "object": "chat.completion", "created": 1, "model": "gpt-5"}
+    return {**envelope, "choices": [choice], "usage": CHAT_USAGE}

@@ -10,10 +10,18 @@ from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.dialects.base import AnswerFilter, MaskingFilter
 from interlock.protocols.http.dialects.openai_answers import answer_filter
 from interlock.protocols.http.dialects.openai_usage import Usage, tokens_in
-from tests.protocols.http.dialects.streams import USAGE, chat_text, message, response, response_stream, sse, text_events
+from tests.protocols.http.dialects.streams import (
+    CHAT_USAGE,
+    USAGE,
+    chat_text,
+    message,
+    response,
+    response_stream,
+    sse,
+    text_events,
+)
 
 NOTHING_MASKED = Masking("v1", Catalogue("c1"))
-CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 MAX_BYTES = 1 << 16
 
 

@@ -133,7 +133,8 @@ def test_fields_of_arguments_are_masked(size: int) -> None:
     assert json.loads(deltas(output, "response.function_call_arguments.delta")) == shown
     assert json.loads(done["arguments"]) == shown
     chat = masked(
-        sse(chat_calls([cut(arguments, size), cut('{"salary": 1}', size)]), named=False), "/v1/chat/completions"
+        sse(chat_calls([("a", cut(arguments, size)), ("b", cut('{"salary": 1}', size))]), named=False),
+        "/v1/chat/completions",
     )
     assert json.loads(chat_arguments(chat, 0)) == shown
     assert json.loads(chat_arguments(chat, 1)) == {"salary": None}
