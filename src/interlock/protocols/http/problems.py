@@ -33,6 +33,15 @@ _OF_LOGIN: Final = {"28P01": 401, "28000": 502, "08001": 502, "58000": 503, "580
 """Statuses by the code of a ``LoginFailed``; any other is 403."""
 
 
+class ApiError(msgspec.Struct, frozen=True):
+    """A problem once more, as APIs of models have errors: their clients show ``message`` and nothing else."""
+
+    message: str
+    type: str
+    code: str
+    param: None = None
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """The members of a problem. ``retry`` says whether sending the same request again can help."""
 
@@ -47,6 +56,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     approval: str = ""
     link: str = ""
     retry: bool | None = None
+    error: ApiError | None = None
 
 
 def reply(status: int, detail: str, hint: str = "", headers: Headers = ()) -> Reply:
@@ -81,21 +91,24 @@ def login_failed(failed: LoginFailed, *, by_proxy: bool, challenge: bytes = b"")
 
 def denied(denial: Denial, approval: str, link: str) -> Reply:
     """A decision against the request. ``approval`` and ``link`` are those of a request to people that is open."""
-    pending = denial.reason is DenialReason.NEEDS_APPROVAL and bool(approval)
-    return _reply(
-        Problem(
-            type=f"urn:interlock:problem:{'approval-pending' if pending else 'denied'}",
-            title="Approval pending" if pending else _title(403),
-            status=403,
-            detail=denial.message,
-            hint=denial.hint,
-            reason=denial.reason.value,
-            rules=denial.rules,
-            access=denial.access,
-            approval=approval if pending else "",
-            link=link if pending else "",
-            retry=pending,
-        )
+    return _reply(denial_problem(denial, approval, link))
+
+
+def denial_problem(denial: Denial, approval: str, link: str) -> Problem:
+    """What ``denied`` says."""
+    pending = denial.reason is DenialReason.NEEDS_APPROVAL and bool(approval or link)
+    return Problem(
+        type=f"urn:interlock:problem:{'approval-pending' if pending else 'denied'}",
+        title="Approval pending" if pending else _title(403),
+        status=403,
+        detail=denial.message,
+        hint=denial.hint,
+        reason=denial.reason.value,
+        rules=denial.rules,
+        access=denial.access,
+        approval=approval if pending else "",
+        link=link if pending else "",
+        retry=pending,
     )
 
 
@@ -104,4 +117,11 @@ def _title(status: int) -> str:
 
 
 def _reply(problem: Problem, headers: Headers = ()) -> Reply:
-    return Reply(problem.status, (*_HEADERS, *headers), msgspec.json.encode(problem))
+    told = msgspec.structs.replace(problem, error=error_of(problem))
+    return Reply(problem.status, (*_HEADERS, *headers), msgspec.json.encode(told))
+
+
+def error_of(problem: Problem) -> ApiError:
+    """The same as an error of an API."""
+    message = " ".join(filter(None, (problem.detail, problem.hint, problem.link)))
+    return ApiError(message, "gateway_error", problem.type.rpartition(":")[2])

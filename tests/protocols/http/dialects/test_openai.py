@@ -10,6 +10,7 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HostedTools, HttpTarget
 from interlock.protocols.http.dialects.base import AmendingDialect, Reading, Request
 from interlock.protocols.http.dialects.openai import OpenAiDialect
+from interlock.protocols.http.problems import denied
 from tests.protocols.http.dialects.requests import request
 
 FUNCTION = {"type": "function", "name": "run_sql", "parameters": {}}
@@ -123,22 +124,14 @@ def test_utf_8_may_be_said(dialect: OpenAiDialect) -> None:
     assert meaning(dialect, call(content_type='application/json; charset="UTF-8"')).refusal is None
 
 
-def test_a_denial_is_a_problem_and_an_error_of_the_api(dialect: OpenAiDialect) -> None:
+def test_a_denial_is_an_ordinary_problem_which_has_an_error_of_the_api(dialect: OpenAiDialect) -> None:
     asked = call()
     denial = Denial(DenialReason.FORBIDDEN, "Rule a forbids it.", "Ask ops.", "model-call on model llm/gpt-5", ("a",))
-    reply = dialect.refuse(asked, dialect.read(asked, None), denial, "https://gw.example/approvals/1")
-    assert reply is not None
-    assert reply.status == 403
-    assert dict(reply.headers)[b"x-should-retry"] == b"false"
-    body = json.loads(reply.body)
-    assert body["detail"] == "Rule a forbids it."
-    assert body["rules"] == ["a"]
-    assert body["error"] == {
-        "message": "Rule a forbids it. Ask ops. https://gw.example/approvals/1",
-        "type": "permission_error",
-        "code": "forbidden",
-        "param": None,
-    }
+    assert dialect.refuse(asked, dialect.read(asked, None), denial, "") is None
+    reply = denied(denial, "", "")
+    assert (reply.status, dict(reply.headers)[b"x-should-retry"]) == (403, b"false")
+    error = {"message": "Rule a forbids it. Ask ops.", "type": "gateway_error", "code": "denied", "param": None}
+    assert json.loads(reply.body)["error"] == error
 
 
 def test_a_denied_hosted_tool_is_taken_out(remover: OpenAiDialect) -> None:

@@ -68,7 +68,7 @@ def test_a_denial_is_an_event(dialect: OpenAiDialect) -> None:
     message = text(input="hi", stream_id="lane")
     reading = dialect.read_message(OPENING, message, None)
     said = json.loads(dialect.refuse_message(OPENING, message, reading, denial, ""))
-    error = {"message": "You may not. Ask ops.", "type": "permission_error", "code": "no_permit", "param": None}
+    error = {"message": "You may not. Ask ops.", "type": "gateway_error", "code": "denied", "param": None}
     assert said == {"type": "error", "status": 403, "error": error, "stream_id": "lane"}
     assert "stream_id" not in json.loads(dialect.refuse_message(OPENING, b"{", reading, denial, ""))
 

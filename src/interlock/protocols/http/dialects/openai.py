@@ -23,8 +23,7 @@ from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyRejected, 
 from interlock.protocols.http.dialects.openai_answers import answer_filter
 from interlock.protocols.http.dialects.openai_messages import AnswerMessages, read_client_message, refused_message
 from interlock.protocols.http.dialects.openai_prompts import masked_prompt
-from interlock.protocols.http.dialects.openai_refusals import denied_hosted_tool, refusal
-from interlock.protocols.http.dialects.openai_removal import without_tool
+from interlock.protocols.http.dialects.openai_removal import denied_hosted_tool, without_tool
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
 from interlock.protocols.http.dialects.openai_tools import Document
 from interlock.protocols.http.dialects.openai_traces import KEPT, TRACES_PATH, trace_summary
@@ -67,9 +66,7 @@ class OpenAiDialect:
         return self._amended(request, request.body, reading, denial, read_model_request)
 
     def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
-        if not is_model_call(request):
-            return self._plain.refuse(request, reading, denial, link)
-        return refusal(denial, link)
+        return None
 
     def answer(
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None

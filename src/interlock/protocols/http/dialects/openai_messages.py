@@ -16,11 +16,11 @@ from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.json_facts import BodyRejected
-from interlock.protocols.http.dialects.openai_refusals import error_of
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
 from interlock.protocols.http.dialects.openai_response_events import ResponseEvents
 from interlock.protocols.http.dialects.openai_tools import Document
 from interlock.protocols.http.dialects.openai_usage import Usage
+from interlock.protocols.http.problems import denial_problem, error_of
 from interlock.protocols.http.websocket.values import Filtered
 
 CREATE: Final = "response.create"
@@ -40,9 +40,8 @@ def read_client_message(document: Document) -> ModelRequest:
 
 def refused_message(text: bytes, denial: Denial, link: str) -> bytes:
     """The event that tells a client that its message was refused; ``link`` as for ``Dialect.refuse``."""
-    return msgspec.json.encode(
-        {"type": "error", "status": 403, "error": error_of(denial, link), **_lane(text)},
-    )
+    error = error_of(denial_problem(denial, "", link))
+    return msgspec.json.encode({"type": "error", "status": 403, "error": error, **_lane(text)})
 
 
 def _lane(text: bytes) -> dict[str, str]:

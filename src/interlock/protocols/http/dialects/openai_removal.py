@@ -10,9 +10,11 @@ from typing import Final
 
 import msgspec
 
+from interlock.core.denial import Denial, DenialReason
 from interlock.protocols.http.dialects.openai_requests import REPORTED_TOOLS
 from interlock.protocols.http.dialects.openai_tools import read_tool
 
+_HOSTED: Final = "model-tool on hosted tool "
 _ABOUT_TOOLS: Final = ("tool_choice", "parallel_tool_calls", "max_tool_calls")
 """What providers do not accept without tools."""
 
@@ -32,6 +34,16 @@ def without_tool(body: bytes, tool: str) -> bytes | None:
     if not kept.get("tools"):
         kept = {key: value for key, value in kept.items() if key not in ("tools", *_ABOUT_TOOLS)}
     return msgspec.json.encode(kept)
+
+
+def denied_hosted_tool(denial: Denial) -> str:
+    """The id of the hosted tool that policy said no to, empty when the denial is about something else."""
+    if denial.reason not in (DenialReason.FORBIDDEN, DenialReason.NO_PERMIT):
+        return ""
+    if not denial.access.startswith(_HOSTED):
+        return ""
+    _, _, tool = denial.access.removeprefix(_HOSTED).partition("/")
+    return tool.replace("%2F", "/").replace("%25", "%")
 
 
 def _verbatim(number: str) -> msgspec.Raw:
