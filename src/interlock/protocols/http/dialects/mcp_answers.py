@@ -97,8 +97,12 @@ class McpAnswers:
         if listing is None or len(shown) != len(listing.tools):
             raise BodyRefused("the list of tools could not be reviewed")
         tools = [tool for (_, tool), show in zip(listing.tools, shown, strict=True) if show]
-        value = {**listing.message.value, "result": {**listing.message.result, "tools": tools}}
-        return _rewritten(value, listing.event) + (self._next_events() if self._events is not None else b"")
+        result = {**listing.message.result, "tools": tools}
+        if "cacheScope" in result:
+            result["cacheScope"] = "private"  # another caller may see other tools
+        return _rewritten({**listing.message.value, "result": result}, listing.event) + (
+            self._next_events() if self._events is not None else b""
+        )
 
     def _next_events(self) -> bytes:
         assert self._events is not None
