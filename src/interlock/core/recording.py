@@ -56,8 +56,7 @@ class TranscriptKind(enum.Enum):
 class TranscriptLine(msgspec.Struct, frozen=True):
     """One thing that a person sees in a replay. ``values`` are the cells of a row or the names of columns.
 
-    Of columns, ``stored`` says which ones the target has declared to be a relation's own, and not computed. Of a
-    document, ``fields`` are the plain values, each with its path (``/customer/contacts/*/email``); None is a null.
+    Of columns, ``stored`` says which ones the target has declared to be a relation's own, and not computed.
     """
 
     at_us: int
@@ -66,4 +65,18 @@ class TranscriptLine(msgspec.Struct, frozen=True):
     text: str = ""
     values: tuple[str | None, ...] = ()
     stored: tuple[bool, ...] = ()
+
+
+class DocumentLine(TranscriptLine, frozen=True):
+    """A line with a document that was delivered, or a part of it, for whoever counts or looks for values.
+
+    ``fields`` are its plain values, each with its path (``/customer/contacts/*/email``); None is a null. People see
+    ``plain``, as the text has them all.
+    """
+
     fields: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def plain(self) -> TranscriptLine:
+        """The same without the fields."""
+        return TranscriptLine(self.at_us, self.number, self.kind, self.text)

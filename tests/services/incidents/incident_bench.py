@@ -22,6 +22,7 @@ from interlock.core.ledger import (
     SessionOpened,
 )
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
+from interlock.services.evidence.archive import Transcriber
 from interlock.services.incidents.bundling import Bundling
 from interlock.services.incidents.reading import IncidentReader
 from tests.adapters.evidence import Gateway, PlainSealer, closed, opened, operation, session_id
@@ -59,13 +60,15 @@ class Written:
 class World:
     """A gateway's data, and what reads it."""
 
-    def __init__(self, directory: Path, limits: RecordingLimits | None = None) -> None:
+    def __init__(
+        self, directory: Path, limits: RecordingLimits | None = None, transcriber: Transcriber = Written
+    ) -> None:
         self.gateway = Gateway(directory, limits=limits)
         self.gateway.policy()
         self.directory = directory
         self.store = FileEvidenceStore()
         archive = self.store.archive(directory)
-        self.reader = IncidentReader(archive, WrappedSessionKeys(PlainSealer()), Written, hasher(b"k" * 32))
+        self.reader = IncidentReader(archive, WrappedSessionKeys(PlainSealer()), transcriber, hasher(b"k" * 32))
         self.bundling = Bundling(self.reader, BundleShelf(directory / "bundles"), self.gateway.ledger.checkpoint)
         self._sessions = 0
 
@@ -76,6 +79,8 @@ class World:
         owner: str = "ann",
         run: str = "",
         close: bool = True,
+        masked_values: int | None = None,
+        tag: str = "",
         **decided: object,
     ) -> str:
         """A session that asks and is answered; ``decided`` changes the records of its decisions."""
@@ -90,10 +95,9 @@ class World:
             self.write(_decided(session, number, recorder.seal(asked), asked.digest(), decided))
             recorder.answer(number, answer.encode())
             rows = answer.count("|R ") + answer.startswith("R ")
-            masked = rows * answer.partition("|")[0].count("*")
-            ledger.note(
-                OperationCompleted(session, number, "completed", f"SELECT {rows}", "", rows, len(answer), masked)
-            )
+            masked = rows * answer.partition("|")[0].count("*") if masked_values is None else masked_values
+            completion = tag or f"SELECT {rows}"
+            ledger.note(OperationCompleted(session, number, "completed", completion, "", rows, len(answer), masked))
         if close:
             recorder.close()
             self.settle()

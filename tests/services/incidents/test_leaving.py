@@ -31,7 +31,7 @@ def look(world: World, value: str, sought: SoughtSessions = ALL, *, settled: boo
         ("C id,email|R 1,ada@example.com", "ada@example.com", "column email", (1, 0)),
         ("C note|R 'write to ada@example.com'", "ada@example.com", "column note", (0, 1)),
         ("R ada@example.com", "ada@example.com", "column 1", (1, 0)),
-        ("D 1\\tada", "1\tada", "COPY data", (0, 1)),
+        ("D 1\\tada", "1\tada", "data", (0, 1)),
         ("E duplicate key (ada)", "ada", "an error message", (0, 1)),
         ('C doc|R {"a": "say \\"hi\\""}', 'say "hi"', "column doc", (0, 1)),
         ("C data|R \\x61646161", "adaa", "column data", (0, 1)),

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from interlock.core.printable import printable
-from interlock.core.recording import TranscriptKind, TranscriptLine
+from interlock.core.recording import DocumentLine, TranscriptKind, TranscriptLine
 from interlock.protocols.http.bodies.charsets import CHARSETS
 from interlock.protocols.http.bodies.codings import Decoding, open_decoding
 from interlock.protocols.http.bodies.media_types import MediaType, media_type
@@ -90,7 +90,7 @@ class BodyLines:
     def _shown(self, at_us: int, shown: Iterator[Shown]) -> Iterator[TranscriptLine]:
         for one in shown:
             text = printable(one.text.replace("\r\n", "\n"))
-            yield TranscriptLine(at_us, self._number, TranscriptKind.DATA, text, fields=one.fields)
+            yield DocumentLine(at_us, self._number, TranscriptKind.DATA, text, fields=one.fields)
 
 
 def reader_of(kind: MediaType, start: str) -> BodyReader:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from interlock.core.printable import printable
-from interlock.core.recording import Direction, Frame, SealedRequest, TranscriptKind, TranscriptLine
+from interlock.core.recording import Direction, DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.protocols.http.body_lines import BodyLines, shown_json
 from interlock.protocols.http.websocket.recorded import RecordedMessage, take_recorded
 from interlock.protocols.http.websocket.values import Kind
@@ -99,7 +99,7 @@ class HttpTranscriber:
         if isinstance(reading, _Answer) and reading.upgraded:
             self._upgraded = True
             rest = msgspec.structs.replace(frame, data=reading.rest)
-            messages = self._readings[frame.direction] = _Messages(frame.number, "<")
+            messages = self._readings[frame.direction] = _Messages(frame.number, TranscriptKind.DATA)
             yield from messages.feed(rest)
 
     def finish(self) -> Iterator[TranscriptLine]:
@@ -111,7 +111,8 @@ class HttpTranscriber:
     def _begin(self, frame: Frame) -> _Reading:
         head = self._asked.get(frame.number, RecordedHead(""))
         if self._upgraded:
-            return _Messages(frame.number, "<" if frame.direction is Direction.ANSWER else ">")
+            answers = frame.direction is Direction.ANSWER
+            return _Messages(frame.number, TranscriptKind.DATA if answers else TranscriptKind.REQUEST)
         if frame.direction is Direction.ANSWER:
             return _Answer(frame.number, head.method)
         return _Upload(frame.number, head.headers)
@@ -206,24 +207,24 @@ class _Upload:
 
     def feed(self, frame: Frame) -> Iterator[TranscriptLine]:
         self._at_us = frame.at_us
-        yield from _marked(self._body.feed(frame.at_us, frame.data))
+        yield from _sent(self._body.feed(frame.at_us, frame.data))
 
     def finish(self) -> Iterator[TranscriptLine]:
-        yield from _marked(self._body.finish(self._at_us))
+        yield from _sent(self._body.finish(self._at_us))
 
 
-def _marked(lines: Iterator[TranscriptLine]) -> Iterator[TranscriptLine]:
+def _sent(lines: Iterator[TranscriptLine]) -> Iterator[TranscriptLine]:
     """What went to the target, told apart from what came back; its values are not delivered ones."""
     for line in lines:
-        yield msgspec.structs.replace(line, text=f"> {line.text}", fields=())
+        yield TranscriptLine(line.at_us, line.number, TranscriptKind.REQUEST, line.text)
 
 
 class _Messages:
     """Messages of a WebSocket in one direction, until the session ends."""
 
-    def __init__(self, number: int, mark: str) -> None:
+    def __init__(self, number: int, kind: TranscriptKind) -> None:
         self.number = number
-        self._mark = mark
+        self._kind = kind
         self._buffer = bytearray()
         self._parts = bytearray()
         self._lost = False
@@ -262,13 +263,13 @@ class _Messages:
         if kind is Kind.BINARY:
             return self._line(at_us, f"{len(payload)} bytes")
         text = payload.decode("utf-8", "replace")
-        if text.lstrip()[:1] not in ("{", "["):
+        if self._kind is TranscriptKind.REQUEST or text.lstrip()[:1] not in ("{", "["):
             return self._line(at_us, text)
-        fields = shown_json(text).fields if self._mark == "<" else ()
-        return msgspec.structs.replace(self._line(at_us, text), fields=fields)
+        fields = shown_json(text).fields
+        return DocumentLine(at_us, self.number, self._kind, printable(text), fields=fields)
 
     def _line(self, at_us: int, text: str) -> TranscriptLine:
-        return TranscriptLine(at_us, self.number, TranscriptKind.DATA, f"{self._mark} {printable(text)}")
+        return TranscriptLine(at_us, self.number, self._kind, printable(text))
 
 
 def _control_text(message: RecordedMessage) -> str:

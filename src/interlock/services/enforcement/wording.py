@@ -45,9 +45,10 @@ def access_lines(meaning: Meaning) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def masked_lines(masked: tuple[MaskedColumn, ...]) -> tuple[str, ...]:
-    """Which columns are masked how, by which rules."""
+    """Which columns are masked how, by which rules; of fields, which have no relation, by their selectors."""
     return tuple(
-        f"{column.schema}.{column.relation}.{column.column} {column.mask} ({', '.join(column.rules)})"
+        f"{'.'.join(filter(None, (column.schema, column.relation, column.column)))} {column.mask}"
+        f" ({', '.join(column.rules)})"
         for column in masked
     )
 

@@ -15,7 +15,7 @@ from interlock.core.checkpoint import VerifierKey
 from interlock.core.errors import EvidenceError, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
-from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
+from interlock.core.recording import DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import EvidenceArchive, EvidenceStore, SessionKeys, SessionOpener, Transcriber
 from interlock.services.evidence.bundle import is_bundle, verify_bundle
 from interlock.services.evidence.package import verify_package, write_package
@@ -103,6 +103,9 @@ class EvidenceService:
 
     def transcript(self, session: str) -> Iterator[TranscriptLine]:
         """The session as people see it: requests, decisions, answers and gaps in the order of their times."""
+        return (line.plain if isinstance(line, DocumentLine) else line for line in self._told(session))
+
+    def _told(self, session: str) -> Iterator[TranscriptLine]:
         transcriber = self._transcriber(self._opened(session).record.protocol)
         asked = self._asked(session)
         said = ((frame.at_us, 1, frame) for frame in self.frames(session))

@@ -13,6 +13,7 @@ from interlock.core.incident import ColumnExposure, RelationExposure
 from interlock.core.ledger import OperationCompleted
 from interlock.core.masking import MaskKind
 from interlock.core.recording import TranscriptLine
+from interlock.services.incidents.documents import DocumentFields
 
 MAX_FINGERPRINTS: Final = 1_000_000
 """Different values that are told apart, in all columns of a report together."""
@@ -63,6 +64,14 @@ class Answer:
         self._kinds = frozenset(kind for _, kind in self._masks)
         self._rows = 0
         self._cells: dict[tuple[int, str], _Cells] = {}
+        self._documents = DocumentFields(masks)
+        self._other_data = False
+
+    def data(self, fields: tuple[tuple[str, str | None], ...], fingerprint: Fingerprint) -> None:
+        """Data went to the client that are no rows: documents with fields, or something else."""
+        self._other_data = self._other_data or not fields
+        for path, value in fields:
+            self._documents.add(path, value, fingerprint((value or "").encode(errors="surrogatepass")))
 
     def row(self, columns: TranscriptLine, values: tuple[str | None, ...], fingerprint: Fingerprint) -> None:
         """A row went to the client."""
@@ -82,7 +91,20 @@ class Answer:
         self.group.rows += rows
         self.group.unseen += rows - self._rows
         for cells in self._cells.values():
-            self.group.column(cells.name).add(cells, self._state(cells), budget)
+            state = self._state(cells)
+            count = cells.values + (cells.nulls if state == "masked" else 0)
+            self.group.column(cells.name).add(state, count, cells.prints, budget)
+        self._settle_documents(rows, budget)
+
+    def _settle_documents(self, rows: int, budget: Budget) -> None:
+        fields = self._documents
+        self.group.unread += self._other_data and not rows and not fields.counts
+        fields.settle(self.completed.masked_values if self.completed else 0)
+        for path, counts in fields.counts.items():
+            column = self.group.column(path)
+            column.add("masked", counts.masked, set(), budget)
+            column.add("unclear", counts.unclear, set(), budget)
+            column.add("clear", counts.clear, counts.prints, budget)
 
     def _state(self, cells: _Cells) -> str:
         """``clear``, ``masked`` or ``unclear``."""
@@ -119,11 +141,11 @@ class _Column:
         self.prints: set[bytes] = set()
         self.at_least = False
 
-    def add(self, cells: _Cells, state: str, budget: Budget) -> None:
-        self.counts[state] += cells.values + (cells.nulls if state == "masked" else 0)
+    def add(self, state: str, count: int, prints: set[bytes], budget: Budget) -> None:
+        self.counts[state] += count
         if state == "masked":
             return
-        new = cells.prints - self.prints
+        new = prints - self.prints
         if len(new) > budget.left:
             self.at_least = True
             return
@@ -132,14 +154,22 @@ class _Column:
 
 
 class Answers:
-    """All answers that were read from the same relations."""
+    """All answers that were read from the same relations, or at the same endpoints.
+
+    ``unread`` counts those that held neither rows nor documents.
+    """
 
     def __init__(self, database: str, relations: tuple[str, ...]) -> None:
         self.database = database
         self.relations = relations
-        self.statements = self.rows = self.unseen = self.bytes_sent = 0
+        self.statements = self.rows = self.unseen = self.unread = self.bytes_sent = 0
         self.masks: set[str] = set()
         self._columns: dict[str, _Column] = {}
+
+    @property
+    def told(self) -> bool:
+        """Whether anything was delivered that the report has to tell of."""
+        return bool(self.rows or self.unread or self._columns)
 
     def column(self, name: str) -> _Column:
         return self._columns.setdefault(name, _Column())

@@ -4,6 +4,7 @@ From the ledger and the recordings only, so the same evidence gives the same rep
 where an answer was not kept, its rows are counted and said not to have been looked at.
 """
 
+import re
 from collections import OrderedDict
 from typing import Final
 
@@ -32,7 +33,7 @@ from interlock.core.ledger import (
     SessionOpened,
 )
 from interlock.core.operation import OutcomeStatus, Phase
-from interlock.core.recording import Direction, Frame, TranscriptKind, TranscriptLine
+from interlock.core.recording import Direction, DocumentLine, Frame, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
 from interlock.services.incidents.answers import Answer, Answers, Budget, Fingerprint
 from interlock.services.incidents.playback import Playbacks, SessionPlayback
@@ -44,6 +45,8 @@ MAX_OPEN_ANSWERS: Final = 10_000
 MAX_REFUSALS: Final = 10_000
 """Different refusals that are told apart."""
 _READING: Final = members("read")
+_DELIVERING: Final = re.compile(r" on (?:Table|Endpoint|GraphqlField|Tool|Model) (.+)")
+"""In an access as the ledger has it, what an answer comes from."""
 _ABOUT_THE_REPORT: Final = (AdministrationChanged, IncidentBundled)
 """What looking at an incident adds to the ledger itself; a report must not depend on it."""
 
@@ -60,7 +63,7 @@ class _Session:
 
     @property
     def place(self) -> str:
-        return f"{self.opened.connection}/{self.opened.database}"
+        return "/".join(filter(None, (self.opened.connection, self.opened.database)))
 
     def exposed(self) -> ExposedSession:
         opened = self.opened
@@ -164,7 +167,7 @@ class Exposure:
             session.answers.popitem(last=False)[1].settle(self._budget)
 
     def _group(self, place: str, accesses: tuple[str, ...]) -> Answers:
-        relations = tuple(sorted({access.partition(" on Table ")[2] for access in accesses if " on Table " in access}))
+        relations = tuple(sorted({found[1] for access in accesses if (found := _DELIVERING.search(access))}))
         return self._answers.setdefault((place, relations), Answers(place, relations))
 
     def _completed(self, record: OperationCompleted) -> None:
@@ -181,16 +184,19 @@ class Exposure:
             self._uncounted += bool(accesses)
 
     def _changed(self, place: str, accesses: tuple[str, ...], tag: str) -> None:
-        last = tag.rpartition(" ")[2]
-        rows = int(last) if last.isdecimal() else 0
+        _, blank, last = tag.rpartition(" ")
+        rows = int(last) if blank and last.isdecimal() else 0
         for access in accesses:
             counts = self._changes.setdefault((place, access), [0, 0])
             counts[0] += 1
             counts[1] += rows
 
-    def _told(self, playback: SessionPlayback, frame: Frame, lines: list[TranscriptLine]) -> None:
+    def _told(self, playback: SessionPlayback, frame: Frame | None, lines: list[TranscriptLine]) -> None:
         session = self._sessions[playback.opened.session]
-        if frame.direction is Direction.REQUEST or not frame.number:
+        if frame is not None and frame.direction is Direction.REQUEST:
+            return
+        self._data(session, lines)
+        if frame is None or not frame.number:
             return
         self._settle_before(session, frame.number)
         answer = session.answers.get(frame.number)
@@ -199,6 +205,13 @@ class Exposure:
                 playback.columns(line)
             elif line.kind is TranscriptKind.ROW and answer is not None:
                 answer.row(playback.columns(), line.values, self._fingerprint)
+
+    def _data(self, session: _Session, lines: list[TranscriptLine]) -> None:
+        """Data of answers; they can be told behind the answer's last frame."""
+        for line in lines:
+            answer = session.answers.get(line.number)
+            if line.kind is TranscriptKind.DATA and answer is not None:
+                answer.data(line.fields if isinstance(line, DocumentLine) else (), self._fingerprint)
 
     def _settle_before(self, session: _Session, number: int) -> None:
         """Answers come in order: one whose outcome is known is over when a later one begins."""
@@ -240,7 +253,8 @@ class Exposure:
 
     def report(self, related: tuple[RelatedPrincipal, ...]) -> ExposureReport:
         """There are no more entries: what is known, with others who had something in common."""
-        self._playbacks.finish()
+        for playback, lines in self._playbacks.finish():
+            self._told(playback, None, lines)
         for session in self._sessions.values():
             for answer in session.answers.values():
                 answer.settle(self._budget)
@@ -258,7 +272,7 @@ class Exposure:
             statements_held=self._held,
             rows=sum(group.rows for _, group in groups),
             bytes_sent=sum(session.bytes_sent for session in sessions),
-            exposed=tuple(group.exposure() for _, group in groups if group.rows),
+            exposed=tuple(group.exposure() for _, group in groups if group.told),
             changes=tuple(ChangeExposure(*key, *counts) for key, counts in sorted(self._changes.items())),
             refusals=tuple(_refusal(key, times) for key, times in sorted(self._refusals.items())),
             approvals=tuple(approval for _, approval in sorted(self._approvals.items())),
@@ -269,12 +283,15 @@ class Exposure:
     def _problems(self) -> list[str]:
         """What is not known."""
         playbacks, unseen = self._playbacks, sum(group.unseen for group in self._answers.values())
+        unread = sum(group.unread for group in self._answers.values())
         found = [f"session {session}: its answers could not be read: {why}" for session, why in playbacks.problems]
         still = [session for session, counted in sorted(self._sessions.items()) if counted.status == "open"]
         if still:
             found.append(f"sessions that are still open, or were when this ends: {', '.join(still)}")
         if unseen:
             found.append(f"the values of {unseen} rows were not kept, or came as COPY data: no column counts them")
+        if unread:
+            found.append(f"{unread} answers held neither rows nor documents: no column counts what was in them")
         if playbacks.gap_bytes:
             found.append(f"{playbacks.gap_bytes} bytes were counted but not kept in recordings")
         if playbacks.forgotten:

@@ -12,7 +12,7 @@ from interlock.core.chain import Entry
 from interlock.core.incident import ValueFound, ValueSearch
 from interlock.core.ledger import SessionClosed, SessionOpened
 from interlock.core.printable import printable
-from interlock.core.recording import Direction, Frame, TranscriptKind, TranscriptLine
+from interlock.core.recording import Direction, DocumentLine, Frame, TranscriptKind, TranscriptLine
 from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
 from interlock.services.evidence.sessions import session_of
 from interlock.services.incidents.playback import Playbacks, SessionPlayback
@@ -24,7 +24,7 @@ _COPY: Final = str.maketrans(
 )
 _PLACES: Final = {
     TranscriptKind.COLUMNS: "names of columns",
-    TranscriptKind.DATA: "COPY data",
+    TranscriptKind.DATA: "data",
     TranscriptKind.NOTICE: "a notice",
     TranscriptKind.ERROR: "an error message",
     TranscriptKind.DONE: "a completion",
@@ -63,6 +63,7 @@ class ValueHunt:
         self._needles = needles_of(value)
         self._bytes = value.encode(errors="surrogatepass")
         self._whole = printable(value)
+        self._sought_value = value
         self._sought = sought
         self._playbacks = Playbacks(chunks, keys, transcriber)
         self._starts: dict[str, int] = {}
@@ -86,23 +87,48 @@ class ValueHunt:
         elif session_of(entry) not in self._starts:
             return
         for playback, frame, lines in self._playbacks.take(entry):
-            at_ns = self._starts[playback.opened.session] + frame.at_us * 1000
-            if frame.direction is Direction.ANSWER and self._sought.since_ns <= at_ns < self._sought.until_ns:
-                self._look(playback, frame, lines, at_ns)
+            if frame is None or frame.direction is Direction.ANSWER:
+                self._look_in_lines(playback, lines)
+            if frame is not None and frame.direction is Direction.ANSWER:
+                self._look_in_bytes(playback, frame)
         if isinstance(record, SessionClosed):
             self._tails.pop(record.session, None)
 
-    def _look(self, playback: SessionPlayback, frame: Frame, lines: list[TranscriptLine], at_ns: int) -> None:
+    def _sought_at(self, playback: SessionPlayback, at_us: int) -> int | None:
+        """The time of something that was told, None when it is not looked for then."""
+        at_ns = self._starts[playback.opened.session] + at_us * 1000
+        return at_ns if self._sought.since_ns <= at_ns < self._sought.until_ns else None
+
+    def _look_in_bytes(self, playback: SessionPlayback, frame: Frame) -> None:
+        at_ns = self._sought_at(playback, frame.at_us)
+        if at_ns is None:
+            return
         self._searched += len(frame.data)
+        if self._is_in_bytes(playback.opened.session, frame):
+            self._note(playback, frame.number, at_ns, _BYTES, whole=False)
+
+    def _look_in_lines(self, playback: SessionPlayback, lines: list[TranscriptLine]) -> None:
         for line in lines:
             if line.kind is TranscriptKind.COLUMNS:
                 playback.columns(line)
-            if line.kind is TranscriptKind.ROW:
-                self._look_in_row(playback, line, at_ns)
-            elif self._is_in(line.text) or any(value and self._is_in(value) for value in line.values):
-                self._note(playback, line.number, at_ns, _PLACES.get(line.kind, _BYTES), whole=False)
-        if self._is_in_bytes(playback.opened.session, frame):
-            self._note(playback, frame.number, at_ns, _BYTES, whole=False)
+            at_ns = self._sought_at(playback, line.at_us)
+            if at_ns is not None and line.kind is not TranscriptKind.REQUEST:
+                self._look_in_line(playback, line, at_ns)
+
+    def _look_in_line(self, playback: SessionPlayback, line: TranscriptLine, at_ns: int) -> None:
+        if line.kind is TranscriptKind.ROW:
+            self._look_in_row(playback, line, at_ns)
+        elif isinstance(line, DocumentLine) and self._is_in_fields(playback, line, at_ns):
+            return
+        elif self._is_in(line.text) or any(value and self._is_in(value) for value in line.values):
+            self._note(playback, line.number, at_ns, _PLACES.get(line.kind, _BYTES), whole=False)
+
+    def _is_in_fields(self, playback: SessionPlayback, line: DocumentLine, at_ns: int) -> bool:
+        """Whether it is in a document's values; names of fields are not among them."""
+        found = [(path, value) for path, value in line.fields if value and self._sought_value in value]
+        for path, value in found:
+            self._note(playback, line.number, at_ns, f"field {path or '/'}", whole=value == self._sought_value)
+        return bool(found)
 
     def _look_in_row(self, playback: SessionPlayback, line: TranscriptLine, at_ns: int) -> None:
         names = playback.columns().values
@@ -134,7 +160,8 @@ class ValueHunt:
 
     def result(self, settled: bool) -> ValueSearch:
         """There are no more entries: what is known. See ``IncidentReader.find_value`` for ``settled``."""
-        self._playbacks.finish()
+        for playback, lines in self._playbacks.finish():
+            self._look_in_lines(playback, lines)
         found = tuple(
             self._value_found(key, where, counts)
             for key, places in sorted(self._found.items())

@@ -49,8 +49,8 @@ class SessionPlayback:
         if record.decision == "allowed" and not self.problem:
             self._asked.append(record)
 
-    def stored(self, record: RecordingStored) -> Iterator[tuple[Frame, list[TranscriptLine]]]:
-        """The frames of a chunk, each with the lines that it completes."""
+    def stored(self, record: RecordingStored) -> Iterator[tuple[Frame | None, list[TranscriptLine]]]:
+        """The frames of a chunk, each with the lines that it completes; without one, those that a request completes."""
         if self.problem:
             return
         try:
@@ -63,6 +63,10 @@ class SessionPlayback:
         if _SENT not in record.reason:
             self.gap_bytes += record.size_bytes
 
+    def rest(self) -> list[TranscriptLine]:
+        """There are no more frames: the lines of what was not over."""
+        return [] if self.problem else list(self._transcriber.finish())
+
     def columns(self, lines: TranscriptLine | None = None) -> TranscriptLine:
         """The columns of the answer that is being read: those that came, or those that the same text had before."""
         if lines is not None:
@@ -71,7 +75,7 @@ class SessionPlayback:
                 self._texts.popitem(last=False)
         return self._texts.get(self._text, _NO_COLUMNS)
 
-    def _read(self, record: RecordingStored) -> Iterator[tuple[Frame, list[TranscriptLine]]]:
+    def _read(self, record: RecordingStored) -> Iterator[tuple[Frame | None, list[TranscriptLine]]]:
         chunk = self._chunks.chunk_at(self.opened.session, self._offset)
         if chunk is None or chunk.sha256 != record.sha256:
             self.problem = f"chunk {record.index} of the recording is missing or was changed"
@@ -79,13 +83,15 @@ class SessionPlayback:
         self._offset = chunk.end
         for frame in self._opener.unseal_frames(chunk.counter, chunk.ciphertext):
             while frame.number and self._asked and self._asked[0].number <= frame.number:
-                self._ask(self._asked.popleft(), frame)
+                yield None, self._ask(self._asked.popleft(), frame)
             yield frame, list(self._transcriber.frame(frame))
 
-    def _ask(self, record: OperationDecided, frame: Frame) -> None:
+    def _ask(self, record: OperationDecided, frame: Frame) -> list[TranscriptLine]:
+        """What a request completes of the answers in front of it."""
         request = self._opener.unseal_request(record.number, record.sealed)
         self._text = request.text
-        deque(self._transcriber.request(frame.at_us, record.number, request), maxlen=0)
+        lines = self._transcriber.request(frame.at_us, record.number, request)
+        return [line for line in lines if line.number != record.number]
 
 
 class Playbacks:
@@ -99,8 +105,8 @@ class Playbacks:
         """Sessions of which something cannot be read, and why."""
         self.sessions = self.gap_bytes = self.forgotten = 0
 
-    def take(self, entry: Entry) -> Iterator[tuple[SessionPlayback, Frame, list[TranscriptLine]]]:
-        """Take an entry of a wanted session; what was told by it."""
+    def take(self, entry: Entry) -> Iterator[tuple[SessionPlayback, Frame | None, list[TranscriptLine]]]:
+        """Take an entry of a wanted session; what was told by it, by each frame and where something ends."""
         record = entry.record
         if isinstance(record, SessionOpened):
             self.sessions += 1
@@ -120,27 +126,29 @@ class Playbacks:
             case RecordingStored():
                 yield from ((playback, *told) for told in playback.stored(record))
             case SessionClosed():
-                self._close(session)
+                yield from self._close(session)
             case _:
                 return
 
-    def finish(self) -> None:
-        """There are no more entries."""
+    def finish(self) -> Iterator[tuple[SessionPlayback, list[TranscriptLine]]]:
+        """There are no more entries: what was told at the ends of recordings."""
         for playback in (*self._closed.values(), *self._open.values()):
-            self._settle(playback)
+            yield playback, self._settle(playback)
 
     @property
     def open(self) -> int:
         """How many sessions have no end yet."""
         return len(self._open)
 
-    def _close(self, session: str) -> None:
+    def _close(self, session: str) -> Iterator[tuple[SessionPlayback, None, list[TranscriptLine]]]:
         if (playback := self._open.pop(session, None)) is not None:
             self._closed[session] = playback
             if len(self._closed) > MAX_CLOSED:
-                self._settle(self._closed.popitem(last=False)[1])
+                oldest = self._closed.popitem(last=False)[1]
+                yield oldest, None, self._settle(oldest)
 
-    def _settle(self, playback: SessionPlayback) -> None:
+    def _settle(self, playback: SessionPlayback) -> list[TranscriptLine]:
         self.gap_bytes += playback.gap_bytes
         if playback.problem:
             self.problems.append((playback.opened.session, playback.problem))
+        return playback.rest()

@@ -129,7 +129,7 @@ def _summary(report: ExposureReport) -> Section:
 
 
 def _answers(exposed: RelationExposure) -> Section:
-    relations = ", ".join(exposed.relations) or "no table"
+    relations = ", ".join(exposed.relations) or "what has no name"
     statements, rows = count_of(exposed.statements, "statement", "statements"), count_of(exposed.rows, "row", "rows")
     counts = f"{statements}, {rows}, {exposed.bytes_sent} bytes"
     unseen = (f"The values of {exposed.unseen} rows could not be looked at.",) if exposed.unseen else ()
@@ -180,7 +180,7 @@ def _sessions(report: ExposureReport) -> Section:
         (
             one.session,
             one.principal,
-            f"{one.connection}/{one.database}",
+            "/".join(filter(None, (one.connection, one.database))),
             one.client_address,
             timestamp(one.opened_ns),
             one.status,
