@@ -11,8 +11,18 @@ has_pgbouncer() {
     PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null 2>&1
 }
 
+has_browser() {
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
+        command -v google-chrome >/dev/null 2>&1
+}
+
 missing=""
 has_postgres || missing="postgresql"
+if [ "$1" = test ]; then
+    command -v curl >/dev/null 2>&1 || missing="$missing curl"
+    command -v certutil >/dev/null 2>&1 || missing="$missing libnss3-tools"
+    has_browser || missing="$missing chromium"
+fi
 if [ "$1" = bench ]; then
     has_pgbouncer || missing="$missing pgbouncer"
 fi

@@ -1,9 +1,11 @@
 """An HTTP server as it stands behind the gateway: answers as it is told to, and keeps what it got.
 
-It runs in a thread of the test's own process, on a free port of the loopback, and speaks plain HTTP/1.1.
+It runs in a thread of the test's own process, on a free port of the loopback. It speaks HTTP/1.1, with TLS when it is
+given a context.
 """
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -32,10 +34,11 @@ async def _echo(request: web.Request, body: bytes) -> web.StreamResponse:
 class HttpService:
     """A context manager. ``handlers`` answer by path; what has none is echoed as JSON."""
 
-    def __init__(self, **handlers: Handler) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, /, **handlers: Handler) -> None:
         self.handlers: dict[str, Handler] = {f"/{name}": handler for name, handler in handlers.items()}
         self.received: list[Received] = []
         self.port = 0
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -54,7 +57,7 @@ class HttpService:
         server = web.Server(self._answer)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

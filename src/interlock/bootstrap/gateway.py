@@ -15,7 +15,6 @@ import structlog
 from interlock import __version__
 from interlock.adapters.certificate import api_tls, http_tls, listener_tls
 from interlock.adapters.evidence_files import FileEvidenceStore
-from interlock.adapters.http_credentials import HttpCredentialDesk
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
 from interlock.adapters.ledger.follower import FollowedLedger
@@ -305,6 +304,8 @@ class Gateway:
         """The reverse listener and the forward proxy, as far as they have addresses."""
         node, http = self._node, self.settings.http
         module = HttpModule()
+        if self.settings.proxy.addresses:
+            log.info("authority for TLS interception", sha256=node.interception_authority.fingerprint)
         for mode, addresses in ((Mode.REVERSE, http.addresses), (Mode.FORWARD, self.settings.proxy.addresses)):
             if not addresses:
                 continue
@@ -335,7 +336,7 @@ class Gateway:
             connect_timeout_s=connect_timeout_s,
             live=self.live,
             contexts=self._contexts,
-            http_credentials=HttpCredentialDesk(self._node.connections, self._node.vault, self._node.clock),
+            http_credentials=self._node.http_credentials,
             stand_in=lambda host: self._node.interception_authority.context_for(host),
         )
 

@@ -15,7 +15,7 @@ import structlog
 
 from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Trial
-from interlock.core.errors import InterlockError, MaskingUnavailable
+from interlock.core.errors import AddressNotPermitted, InterlockError, MaskingUnavailable
 from interlock.core.masking import Masking
 from interlock.core.operation import Operation
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
@@ -455,6 +455,9 @@ class StreamDriver:
         self._link.start_timer(self._target_too_slow)
         try:
             connected = await self._link.connect(opened.session, opened.settings, effect)
+        except AddressNotPermitted as error:
+            self._target_unreachable(str(error), "42501", "may not be reached at the address that its host stands for")
+            return
         except (OSError, InterlockError) as error:
             self._target_unreachable(str(error) or type(error).__name__)
             return
@@ -466,14 +469,14 @@ class StreamDriver:
     def _target_too_slow(self) -> None:
         self._target_unreachable("it did not answer in time")
 
-    def _target_unreachable(self, why: str) -> None:
+    def _target_unreachable(self, why: str, code: str = "08001", text: str = "cannot be reached") -> None:
         if self._ended or self._opened is None:
             return
         self._link.stop_timer()
         name = self._opened.session.connection
         log.warning("target not reached", connection=name, error=why)
-        text = f'the target of connection "{name}" cannot be reached'
-        self._feed(base.LoginFailed("08001", text, "Try again later or tell the gateway's operator."))
+        hint = "Try again later or tell the gateway's operator." if code == "08001" else "Tell the gateway's operator."
+        self._feed(base.LoginFailed(code, f'the target of connection "{name}" {text}', hint))
 
     def _disconnect_target(self, _: base.DisconnectTarget) -> None:
         self._link.disconnect()

@@ -43,12 +43,17 @@ class TargetLink:
         credential = await self._vault.reveal(session.connection)
         self.tls = self._contexts.find(settings, credential)
         self._host = asked.host or settings.host
-        if asked.host:
-            trust = Trust.PRIVATE if settings.http.allow_private else Trust.PUBLIC
-            self.peer = await dial_checked(asked.host, asked.port or settings.port, trust, self._owner, self._timeout_s)
-        else:
-            self.peer = await dial(settings, self._owner, self._timeout_s)
+        self.peer = await self._dial(settings, asked)
         return base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value)
+
+    async def _dial(self, settings: ConnectionSettings, asked: base.ConnectTarget) -> Peer:
+        if settings.protocol != "http":
+            return await dial(settings, self._owner, self._timeout_s)
+        if not asked.host:
+            host = settings.host.lower()
+            return await dial_checked(host, settings.port, Trust.WRITTEN, self._owner, self._timeout_s)
+        trust = Trust.PRIVATE if settings.http.allow_private else Trust.PUBLIC
+        return await dial_checked(asked.host, asked.port or settings.port, trust, self._owner, self._timeout_s)
 
     def start_tls(self, received: bytes) -> None:
         """Begin TLS, as the client, with the host that was dialled."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from interlock.core.addresses import host_problem
 from interlock.core.settings.http import HttpTarget
 from interlock.core.settings.references import CredentialReference
 from interlock.core.settings.table import PATH, Table
@@ -142,6 +143,8 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
             raise ValueError("host is missing")
         if self.protocol == "postgres" and not (self.databases and self.user):
             raise ValueError("a PostgreSQL connection needs user, and at least one of databases")
+        if self.protocol == "http" and self.host and (problem := host_problem(self.host.lower())):
+            raise ValueError(f"host {self.host!r}: {problem}")
         if self.protocol == "http" and self.databases:
             raise ValueError("an HTTP connection has no databases")
         if self.http.tunnel and not self.http.hosts:

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote_plus
 
 from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.base import CredentialRevealed
+from interlock.protocols.http.presented import shows_token
 from interlock.protocols.http.wire.messages import Authority, BodyKind, Headers, RequestHead, Target
 from interlock.protocols.http.wire.writing import request_head, without_hop_by_hop
 
@@ -32,16 +33,18 @@ _SECRET: Final = re.compile(rb"cookie|authorization|token|secret|password|api-?k
 _CLIENT_LIBRARY: Final = b"x-stainless-"
 
 
-def forwarded_headers(head: RequestHead, *, own_authorization: bool, inspected: bool) -> Headers:
+def forwarded_headers(head: RequestHead, token: str, *, own_authorization: bool, inspected: bool) -> Headers:
     """The fields of a client's request that go on. ``inspected``: the answer is going to be looked into.
 
-    ``own_authorization`` keeps Authorization, which is then not the gateway's.
+    ``own_authorization`` keeps Authorization, which is then not the gateway's. No field goes on that has the caller's
+    ``token`` in it: clients show it in more places than they should.
     """
     kept: list[tuple[bytes, bytes]] = []
+    shown = token.encode()
     for name, value in without_hop_by_hop(head.headers):
         if name in _LEFT_OUT or name.startswith(b"x-interlock-") or (inspected and name in _CONDITIONS):
             continue
-        if name == b"authorization" and not own_authorization:
+        if shown in value or (name == b"authorization" and (not own_authorization or shows_token(value, token))):
             continue
         if name == b"accept-encoding" and inspected:
             continue

@@ -44,6 +44,12 @@ def presented_to_proxy(headers: Headers) -> Presented | str:
     return found if isinstance(found, str) else Presented(found.token, own_authorization=True)
 
 
+def shows_token(authorization: bytes, token: str) -> bool:
+    """Whether a value of Authorization is this token, or Basic with it as the password."""
+    found = _from_authorization(authorization)
+    return isinstance(found, Presented) and found.token == token
+
+
 def said_of_run(headers: Headers) -> str:
     """What a client says it is: its product, and the run of its ``traceparent`` (W3C Trace Context). Never proof."""
     agent, run = "", ""

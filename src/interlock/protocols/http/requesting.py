@@ -29,7 +29,7 @@ def request_of(exchange: Exchange, settings: ConnectionSettings, masking: Maskin
     head, http, route = exchange.head, settings.http, exchange.route
     inspected = needs_inspection(masking) or http.api is not HttpApi.HTTP
     own = exchange.own_authorization and http.credential_as == "none"
-    exchange.headers = forwarded_headers(head, own_authorization=own, inspected=inspected)
+    exchange.headers = forwarded_headers(head, exchange.token, own_authorization=own, inspected=inspected)
     exchange.host = target_host(settings, route.authority if route.by_proxy else None)
     target = route.target
     return Request(

@@ -205,8 +205,12 @@ class HttpSession:
             reply = problems.needs_token("the request shows no token", by_proxy=by_proxy)
             self._turn_away(head, reply, effects)
             return
+        if token.encode() in head.target:
+            reply = problems.reply(400, "the token is in the URL, where others can read it", "Send it in a field.")
+            self._turn_away(head, reply, effects)
+            return
         own_authorization = isinstance(presented, str) or inside or presented.own_authorization
-        exchange = self._exchange = Exchange(head, route, own_authorization)
+        exchange = self._exchange = Exchange(head, route, token, own_authorization)
         if route.opens_tunnel:
             self._token = token
         said = said_of_run(head.headers)
@@ -241,7 +245,10 @@ class HttpSession:
         self._masking = event.masking
         if exchange.route.opens_tunnel:
             self._open_tunnel(exchange, settings, effects)
-        elif self._dialect is None or settings.http.tunnel:
+        elif settings.http.tunnel:
+            reply = problems.reply(403, "this host is reached by tunnels only", "Use CONNECT.")
+            self._answer_instead(reply, effects)
+        elif self._dialect is None:
             detail = "the settings of this connection do not allow this"
             self._answer_instead(problems.reply(503, detail, "Tell the gateway's operator."), effects)
         else:
