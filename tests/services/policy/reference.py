@@ -18,23 +18,52 @@ GROUPS_OF_ACTIONS: dict[str, set[str]] = {
     "call": {"execute"},
     "unclassified": set(),
 }
+HTTP_ACTIONS: dict[str, set[str]] = {
+    "connect": {"read"},
+    "http-get": {"read"},
+    "http-delete": {"write", "destructive"},
+    "graphql-mutation": {"write"},
+    "model-call": {"execute"},
+    "http-other": set(),
+    "unclassified": set(),
+}
+APPLIES: dict[str, set[str]] = {
+    "http-get": {"Connection", "Endpoint"},
+    "http-delete": {"Connection", "Endpoint"},
+    "http-other": {"Connection", "Endpoint"},
+    "graphql-mutation": {"Connection", "Endpoint", "GraphqlField"},
+    "model-call": {"Connection", "Endpoint", "Model"},
+}
+"""The types of resources that actions are asked about; of those that are not here, all."""
 TAGS: dict[str, set[tuple[str, ...]]] = {
     "pii": {("pg", "app", "public", "users"), ("pg", "app", "private")},
-    "prod": {("pg",)},
+    "prod": {("pg",), ("crm", "Endpoint::volumes"), ("crm", "Model::volumes")},
+    "outside": {("crm",)},
 }
-TAG_PATTERNS = {"pg/app/public/users": ["pii"], "pg/app/private": ["pii"], "pg": ["prod"]}
-ALWAYS, EARLY, FAILS_LATE = "always", "early", "fails late"
+TAG_PATTERNS = {
+    "pg/app/public/users": ["pii"],
+    "pg/app/private": ["pii"],
+    "pg": ["prod"],
+    "crm": ["outside"],
+    "Endpoint::crm/volumes": ["prod"],
+    "Model::*/vol*": ["prod"],
+}
+ALWAYS, EARLY, FAILS_LATE, USERS_ONLY = "always", "early", "fails late", "users only"
 CONDITIONS = {
     ALWAYS: "",
     EARLY: "when { context.hour < 12 }",
     FAILS_LATE: "when { context.hour < 12 || context.now * 9223372036854775807 > 1 }",
+    USERS_ONLY: 'when { context has http && context.http.path like "/users/*" }',
 }
 _TYPES = ("Connection", "Database", "Schema", "Table")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelRule:
-    """``kind`` (Agent, User, None for both), ``group``, ``actions`` and ``resource`` (a path or a tag) limit it."""
+    """``kind`` (Agent, User, None for both), ``group``, ``actions`` and ``resource`` (a path or a tag) limit it.
+
+    A component of a path may have its type in front (``Model::gpt``).
+    """
 
     permits: bool
     kind: str | None
@@ -53,7 +82,7 @@ class ModelRule:
         if isinstance(self.resource, str):
             resource = f'resource in Tag::"{self.resource}"'
         elif self.resource:
-            resource = f'resource in {_TYPES[len(self.resource) - 1]}::"{"/".join(self.resource)}"'
+            resource = f'resource in {type_of(self.resource)}::"{"/".join(map(name_of, self.resource))}"'
         else:
             resource = "resource"
         approval = f'@approval("{self.approval}")' if self.approval else ""
@@ -63,7 +92,7 @@ class ModelRule:
         return f'@id("{rule_id}") {approval} {budget} {effect} ({scope}) {CONDITIONS[self.condition]};\n'
 
     def in_scope(self, request: "ModelRequest", action: str, path: tuple[str, ...]) -> bool:
-        words = {action} | GROUPS_OF_ACTIONS[action]
+        words = {action} | groups_of(action)
         above = {path[:depth] for depth in range(len(path) + 1)}
         tagged = {tag for tag, paths in TAGS.items() if paths & above}
         return (
@@ -73,6 +102,31 @@ class ModelRule:
             and (self.resource in tagged if isinstance(self.resource, str) else self.resource in above)
         )
 
+    def is_possible(self) -> bool:
+        """Whether it can fit anything: the schema refuses what cannot."""
+        if not isinstance(self.resource, tuple) or not self.actions or len(self.resource) < 2:
+            return True
+        asked = HTTP_ACTIONS if "::" in self.resource[-1] else GROUPS_OF_ACTIONS
+        leaves = {name for name in asked if self.actions & ({name} | groups_of(name))}
+        return any(is_asked(name, self.resource) for name in leaves)
+
+
+def groups_of(action: str) -> set[str]:
+    return GROUPS_OF_ACTIONS.get(action) or HTTP_ACTIONS.get(action) or set()
+
+
+def is_asked(action: str, path: tuple[str, ...]) -> bool:
+    return action not in APPLIES or type_of(path) in APPLIES[action]
+
+
+def type_of(path: tuple[str, ...]) -> str:
+    kind, typed, _ = path[-1].partition("::")
+    return kind if typed else _TYPES[len(path) - 1]
+
+
+def name_of(component: str) -> str:
+    return component.rpartition("::")[2]
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelRequest:
@@ -80,6 +134,7 @@ class ModelRequest:
     groups: frozenset[str]
     accesses: tuple[tuple[str, tuple[str, ...]], ...]
     hour: int
+    path: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +178,8 @@ def _decide_access(
     failed = frozenset(name for name, rule in in_scope.items() if rule.condition == FAILS_LATE and not early)
     if failed:
         return ModelVerdict(Outcome.DENY, failed, none, none)
-    satisfied = {name: rule for name, rule in in_scope.items() if rule.condition == ALWAYS or early}
+    holds = {ALWAYS: True, EARLY: early, FAILS_LATE: early, USERS_ONLY: request.path.startswith("/users/")}
+    satisfied = {name: rule for name, rule in in_scope.items() if holds[rule.condition]}
     permits = frozenset(name for name, rule in satisfied.items() if rule.permits)
     forbids = {name: rule for name, rule in satisfied.items() if not rule.permits}
     hard = frozenset(name for name, rule in forbids.items() if not rule.approval and not rule.budget)
