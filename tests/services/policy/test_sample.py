@@ -1,26 +1,45 @@
 """The sample policy says what its cases say, and policy has a word for everything the PostgreSQL parser can say."""
 
+import dataclasses
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tests.services.policy.examples import source
 
+from interlock.adapters.config_file import load_settings
 from interlock.bootstrap.interpretation import Interpreter
+from interlock.core.operation import Meaning
+from interlock.core.settings import ConnectionSettings
 from interlock.services import policy
 from interlock.services.policy import PolicyEngine
 from interlock.services.policy.cases import Case, read_cases, run_cases
+from interlock.services.policy.check import check, known_names
+from interlock.services.policy.connection_tags import connection_tags
 from interlock.services.policy.resources import resolve
 from interlock.services.policy.schema import action_groups
 
 FOLDER = Path(policy.__file__).parent
 CASES = read_cases((FOLDER / "sample.cases.yaml").read_bytes(), "sample.cases.yaml")
 INTERPRETER = Interpreter(lambda _: None)
+HTTP_CASES = read_cases((FOLDER / "sample_http.cases.yaml").read_bytes(), "sample_http.cases.yaml")
 CORPUS = Path(__file__).parents[2] / "protocols" / "postgres" / "statements" / "corpus"
 
 
 @pytest.fixture(scope="module")
 def sample() -> PolicyEngine:
     return PolicyEngine([source((FOLDER / "sample.cedar").read_text())])
+
+
+@pytest.fixture(scope="module")
+def connections() -> Mapping[str, ConnectionSettings]:
+    return load_settings(FOLDER / "sample_http.toml").connections
+
+
+@pytest.fixture(scope="module")
+def http_sample(connections: Mapping[str, ConnectionSettings]) -> PolicyEngine:
+    return PolicyEngine([source((FOLDER / "sample_http.cedar").read_text())], connection_tags(connections))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -36,3 +55,40 @@ def test_every_access_of_the_parser_can_be_ruled_on() -> None:
     assert {access.action for access in accesses} <= action_groups().keys()
     for access in accesses:
         assert resolve(access, "pg", "app").id.startswith("pg")
+
+
+@pytest.mark.parametrize("case", HTTP_CASES, ids=lambda case: case.name)
+def test_case_over_http(http_sample: PolicyEngine, connections: Mapping[str, ConnectionSettings], case: Case) -> None:
+    (result,) = run_cases(http_sample, Interpreter(connections.get), [case])
+    assert result.failure is None
+
+
+def test_each_rule_over_http_decides_a_case(
+    http_sample: PolicyEngine, connections: Mapping[str, ConnectionSettings]
+) -> None:
+    decided = {rule for one in run_cases(http_sample, Interpreter(connections.get), HTTP_CASES) for rule in one.rules}
+    who = HTTP_CASES[0].identity.principal()
+    decided |= set(http_sample.decide(who, "internet", "", Meaning("CONNECT", ())).rules)
+    about_reveal = {rule.id for rule in http_sample.evaluator.on_reveal}
+    assert decided | about_reveal == http_sample.rules.keys()
+    crm = http_sample.for_session(who, "crm", "").body_masking()
+    assert crm is not None
+    assert {rule for mask in crm.fields.values() for rule in mask.rules} == about_reveal
+
+
+def test_the_sample_over_http_leaves_nothing_to_remark(connections: Mapping[str, ConnectionSettings]) -> None:
+    text = source((FOLDER / "sample_http.cedar").read_text())
+    names = dataclasses.replace(known_names(connections, "gateway"), groups=frozenset({"ci-bots", "ops"}))
+    assert check([text], connection_tags(connections), names) == ()
+
+
+def test_rules_of_the_guide_are_in_the_sample() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
+    section = guide.partition("\n## HTTP\n")[2].partition("\n## Masking\n")[0]
+    section += guide.partition("\n### Fields\n")[2].partition("\n### Detectors\n")[0]
+    rules, settings = (FOLDER / "sample_http.cedar").read_text(), (FOLDER / "sample_http.toml").read_text()
+    blocks = re.findall(r"```(cedar|toml)\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) > 8
+    for language, block in blocks:
+        for part in block.strip().split("\n\n"):
+            assert part in (rules if language == "cedar" else settings)
