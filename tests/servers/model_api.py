@@ -24,6 +24,7 @@ from tests.protocols.http.dialects.streams import (
     message,
     response,
     response_stream,
+    sse,
     text_events,
 )
 
@@ -209,7 +210,7 @@ class ModelApi:
 
 def _written(events: Iterable[Event], named: bool) -> Iterator[bytes]:
     for event in events:
-        yield (f"event: {event['type']}\n" * named + f"data: {json.dumps(event)}\n\n").encode()
+        yield sse([event], named=named)
     if not named:
         yield b"data: [DONE]\n\n"
 
