@@ -19,8 +19,10 @@ from interlock.protocols.base import Effect, Side
 from interlock.protocols.http.answering import MAX_DECODED_BYTES, needs_inspection
 from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
+from interlock.protocols.http.dialects.answer_fields import masked_fields
 from interlock.protocols.http.dialects.base import MessageDialect, Reading, Request
 from interlock.protocols.http.websocket.handshake import Agreement, Upgrade
+from interlock.protocols.http.websocket.recorded import recorded
 from interlock.protocols.http.websocket.relay import WebSocketRelay
 from interlock.protocols.http.websocket.values import Decide, Ended, Filtered, Limits, Message, RelayEffect
 
@@ -182,9 +184,9 @@ class Conversation:
     def _record(self, message: Message, effects: list[Effect]) -> None:
         self._masked_values += message.masked_values
         if message.to is Side.CLIENT:
-            effects.append(base.RecordAnswer(self._number, message.payload))
+            effects.append(base.RecordAnswer(self._number, recorded(message)))
         else:
-            effects.append(base.RecordRequest(self._number, message.payload))
+            effects.append(base.RecordRequest(self._number, recorded(message)))
 
     def _read(self, text: bytes, effects: list[Effect]) -> None:
         assert self._dialect is not None
@@ -202,6 +204,7 @@ class Conversation:
             f"WEBSOCKET {self._request.path}\r\nhost: {self._request.host}\r\n".encode(),
             self._text if reading.bound is None else reading.bound,
             forwarded=reading.body if reading.body is not None else b"",
+            masked=masked_fields(self._masking),
             masking=self._masking.version if self._masking is not None else "",
         )
         effects.append(base.Authorize((operation,)))

@@ -15,6 +15,7 @@ from interlock.protocols.http.answering import MAX_DECODED_BYTES, needs_inspecti
 from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.texts import mask_text
+from interlock.protocols.http.dialects.answer_fields import masked_fields
 from interlock.protocols.http.dialects.base import Dialect, Reading, Request
 from interlock.protocols.http.exchange import Exchange
 from interlock.protocols.http.forwarding import described, forwarded_headers, target_host
@@ -65,6 +66,7 @@ def operation_of(exchange: Exchange, number: int, reading: Reading, masking: Mas
         described(exchange.method, exchange.route.target, exchange.host, exchange.headers),
         body if reading.bound is None else reading.bound,
         forwarded=reading.body if reading.body is not None else b"",
+        masked=masked_fields(masking),
         masking=masking.version if masking is not None else "",
         uncertain=exchange.streams,
     )

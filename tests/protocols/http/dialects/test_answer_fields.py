@@ -3,10 +3,10 @@ import json
 import pytest
 
 from interlock.core.catalogue import Catalogue
-from interlock.core.masking import ColumnMask, Masking, MaskKind
+from interlock.core.masking import ColumnMask, MaskedColumn, Masking, MaskKind
 from interlock.core.settings.http import HttpTarget
 from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
-from interlock.protocols.http.dialects.answer_fields import masking_with
+from interlock.protocols.http.dialects.answer_fields import masked_fields, masking_with
 from interlock.protocols.http.dialects.graphql import GraphqlDialect
 from tests.protocols.http.dialects.requests import request
 
@@ -57,3 +57,12 @@ def test_masks_are_only_added_and_the_stronger_one_counts() -> None:
     fields = masking_with(masking, {"name": ("/data/secret",), "x": ("/data/name", "/data/secret")}).fields
     assert fields["name"].kind is fields["x"].kind is MaskKind.FORBID
     assert fields["/data/secret"] == _FORBID
+
+
+def test_the_record_says_which_fields_are_masked() -> None:
+    masking = Masking("1", Catalogue("1"), fields={"email": ColumnMask(MaskKind.HASH, rules=("pii",)), "/a": _NULL})
+    assert masked_fields(masking) == (
+        MaskedColumn("", "", "/a", "null", ()),
+        MaskedColumn("", "", "email", "hash", ("pii",)),
+    )
+    assert masked_fields(None) == ()

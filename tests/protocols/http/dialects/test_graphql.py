@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+import msgspec
 import pytest
 
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import EndpointSettings, HttpTarget
 from interlock.protocols.http.dialects.base import Reading, Request
@@ -225,3 +227,26 @@ def test_aliases_say_what_they_stand_for() -> None:
 )
 def test_where_the_answer_has_its_data_elsewhere_every_name_counts(text: str) -> None:
     assert _reading(_post({"query": text})).fields == {"events": ("/data/events",), "email": ("/data/events/email",)}
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (b"*/*", b"application/problem+json"),
+        (b"application/graphql-response+json", b"application/graphql-response+json"),
+    ],
+)
+def test_a_denial_is_an_error_of_graphql_too(accept: bytes, kind: bytes) -> None:
+    asked = msgspec.structs.replace(_post({"query": _DELETE}), headers=((b"accept", accept),))
+    denial = Denial(DenialReason.FORBIDDEN, "volumes stay.", "Ask ann.", rules=("no-deletes",))
+    reply = _dialect().refuse(asked, _reading(asked), denial, "")
+    assert reply is not None
+    assert (reply.status, reply.headers[0]) == (403, (b"content-type", kind))
+    told = json.loads(reply.body)
+    assert told["errors"] == [{"message": "volumes stay. Ask ann.", "extensions": {"code": "FORBIDDEN"}}]
+    assert (told["rules"], told["retry"]) == (["no-deletes"], False)
+
+
+def test_a_denial_of_plain_http_is_an_ordinary_one() -> None:
+    asked = request("GET", "/other")
+    assert _dialect().refuse(asked, _reading(asked), Denial(DenialReason.NO_PERMIT, "no."), "") is None

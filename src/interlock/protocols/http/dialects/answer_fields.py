@@ -1,13 +1,25 @@
-"""Carries masks over to the names that fields have in one answer only, as with GraphQL's aliases."""
+"""Which fields of answers are masked: for the record, and under the names that they have in one answer only, as with
+GraphQL's aliases.
+"""
 
+import functools
 from collections.abc import Mapping
 
 import msgspec
 
-from interlock.core.masking import ColumnMask, Masking
+from interlock.core.masking import ColumnMask, MaskedColumn, Masking
 from interlock.protocols.http.bodies.fields import FieldSelectors, FieldState
 
 _MAX_NESTED_LISTS = 4
+
+
+@functools.lru_cache(maxsize=1024)
+def masked_fields(masking: Masking | None) -> tuple[MaskedColumn, ...]:
+    """The masks that lie on fields of an answer, by selector: whether it has them, shows only when it is there."""
+    if masking is None:
+        return ()
+    found = sorted(masking.fields.items())
+    return tuple(MaskedColumn("", "", selector, mask.kind.word, mask.rules) for selector, mask in found)
 
 
 def masking_with(masking: Masking, fields: Mapping[str, tuple[str, ...]]) -> Masking:

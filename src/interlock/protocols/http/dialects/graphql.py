@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+import msgspec
+
 from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
@@ -20,13 +22,22 @@ from interlock.protocols.http.dialects.graphql_documents import (
 )
 from interlock.protocols.http.dialects.graphql_requests import questions
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected
-from interlock.protocols.http.dialects.plain import PlainDialect, asks_for_websocket, body_facts, http_facts, override
+from interlock.protocols.http.dialects.plain import (
+    PlainDialect,
+    asks_for_websocket,
+    body_facts,
+    header,
+    http_facts,
+    override,
+)
 from interlock.protocols.http.dialects.readings import Readings
+from interlock.protocols.http.problems import denial_problem, error_of
 from interlock.protocols.http.wire.messages import ResponseHead
 
 MAX_VERB_LENGTH: Final = 200
 _KINDS: Final = ("mutation", "subscription", "query")
 """What a batch is, as a whole: the first of these that is in it."""
+_ANSWER: Final = b"application/graphql-response+json"
 _NO_WEBSOCKET: Final = "GraphQL over WebSocket is not read; subscribe over HTTP, with server-sent events."
 
 
@@ -49,7 +60,9 @@ class GraphqlDialect:
         return self._readings.of(request, _key(request), self._read)
 
     def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
-        return None
+        if not self._is_graphql(request):
+            return self._plain.refuse(request, reading, denial, link)
+        return refusal(denial, link, header(request.headers, b"accept"))
 
     def answer(
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
@@ -88,6 +101,16 @@ class GraphqlDialect:
             "graphql": {"operation": _kind(operations), "fields": names_of(operations)},
         }
         return Meaning(_verb(operations), tuple(dict.fromkeys(accesses)), facts, refusal)
+
+
+def refusal(denial: Denial, link: str, accept: bytes) -> Reply:
+    """A denial that is a problem and an answer of GraphQL at once (GraphQL over HTTP, 6.4), so that clients show it."""
+    problem = denial_problem(denial, "", link)
+    error = {"message": error_of(problem).message, "extensions": {"code": denial.reason.name}}
+    told = {**msgspec.to_builtins(problem), "errors": [error]}
+    kind = _ANSWER if _ANSWER in accept else b"application/problem+json"
+    headers = ((b"content-type", kind), (b"cache-control", b"no-store"), (b"x-should-retry", b"false"))
+    return Reply(problem.status, headers, msgspec.json.encode(told))
 
 
 def _comparable(path: str) -> str:
