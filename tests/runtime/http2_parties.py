@@ -185,13 +185,13 @@ class Client:
         self.resets: dict[int, int] = {}
         self.went_away: int | None = None
         self.acknowledges = True
-        self.connection = Http2Connection(self.socket, self._new_driver, limits, self._count_end)
+        self.connection = Http2Connection(lambda _: self.socket, self._new_driver, limits, self._count_end)
         self.connection.begin()
         if greets:
             self.h2.initiate_connection()
             self.pump()
 
-    def _new_driver(self, peer: Http2Peer) -> None:
+    def _new_driver(self, _: Http2Connection, peer: Http2Peer) -> None:
         server = Server(peer, self._answer)
         peer.owner = server
         self.servers.append(server)

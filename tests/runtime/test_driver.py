@@ -191,7 +191,7 @@ class Gateway(Parts):
             contexts=TargetContexts(),
         )
         self._server = await loop.create_server(
-            lambda: StreamDriver(parts, lambda _: None, lambda _: self._ended.release()).peer, "127.0.0.1", 0
+            lambda: StreamDriver(parts, lambda _: None, lambda _: self._ended.release()).socket, "127.0.0.1", 0
         )
         self._servers = [self._server, target]
 

@@ -37,8 +37,10 @@ def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s:
     return _context(*files, "http/1.1")[0]
 
 
-def http_tls(http: HttpSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> ssl.SSLContext:
-    """The HTTP listener's context, with its own certificate or else the PostgreSQL listener's.
+def http_tls(
+    http: HttpSettings, postgres: PostgresSettings, data_dir: Path, now_s: float, *, http2: bool
+) -> ssl.SSLContext:
+    """The context of a listener for HTTP, with its own certificate or else the PostgreSQL listener's.
 
     Raises ``ConfigurationError``.
     """
@@ -46,7 +48,7 @@ def http_tls(http: HttpSettings, postgres: PostgresSettings, data_dir: Path, now
         files = Path(http.tls_certificate), Path(http.tls_key)
     else:
         files = _listener_files(postgres, data_dir, now_s)
-    return _context(*files, *(("h2", "http/1.1") if http.http2 else ("http/1.1",)))[0]
+    return _context(*files, *(("h2", "http/1.1") if http2 else ("http/1.1",)))[0]
 
 
 def _listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:

@@ -42,6 +42,7 @@ from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.driver import DriverParts
 from interlock.runtime.health import HealthServer
+from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.listener import StreamListener
 from interlock.runtime.live_sessions import TICK_S as LIVE_TICK_S
 from interlock.runtime.live_sessions import LiveRegistry
@@ -309,10 +310,12 @@ class Gateway:
         for mode, addresses in ((Mode.REVERSE, http.addresses), (Mode.FORWARD, self.settings.proxy.addresses)):
             if not addresses:
                 continue
-            tls = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s())
+            http2 = Http2Limits(max_head_bytes=http.max_head_bytes, idle_timeout_s=http.idle_timeout_s)
+            offered = http2 if http.http2 and mode is Mode.REVERSE else None
+            tls = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s(), http2=offered is not None)
             new_session = functools.partial(module.new_session_in, mode, self.settings)
             parts = self._driver_parts(module, new_session, reception, tls, b"", http.connect_timeout_s)
-            listener = await self._open_listener(parts, addresses, http.max_connections, http.head_timeout_s)
+            listener = await self._open_listener(parts, addresses, http.max_connections, http.head_timeout_s, offered)
             self.http_addresses[mode.value] = listener.addresses[0]
 
     def _driver_parts(
@@ -341,9 +344,14 @@ class Gateway:
         )
 
     async def _open_listener(
-        self, parts: DriverParts, addresses: Iterable[str], max_connections: int, startup_timeout_s: float
+        self,
+        parts: DriverParts,
+        addresses: Iterable[str],
+        max_connections: int,
+        startup_timeout_s: float,
+        http2: Http2Limits | None = None,
     ) -> StreamListener:
-        listener = StreamListener(parts, self.metrics, max_connections, startup_timeout_s)
+        listener = StreamListener(parts, self.metrics, max_connections, startup_timeout_s, http2)
         for address in addresses:
             await listener.listen(*_split_address(address))
         self._stack.push_async_callback(listener.close, self.settings.gateway.drain_timeout_s)

@@ -23,9 +23,10 @@ from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, ProtocolSession, Side
 from interlock.runtime.cancellation import CancelKeys, CancelRoute
+from interlock.runtime.client_peer import ClientPeer
 from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.live_sessions import LiveRegistry
-from interlock.runtime.peer import Peer
+from interlock.runtime.peer import Peer, PeerOwner
 from interlock.runtime.target_link import TargetLink
 from interlock.runtime.tasks import spawn
 from interlock.services.opening import Caller, NotAdmitted, OpenSession, Reception
@@ -70,16 +71,27 @@ class DriverParts:
 
 
 class StreamDriver:
-    """One session. ``peer`` is the protocol to give to the accepted socket; ``on_end`` is called once."""
+    """One session. ``socket`` is the protocol to give to the accepted socket; ``on_end`` is called once.
+
+    With a ``peer`` there is no socket: it is the client. With ``on_http2`` a socket on which TLS has chosen HTTP/2 is
+    not driven: ``on_http2`` is called, to take it over with ``hand_over``.
+    """
 
     def __init__(
-        self, parts: DriverParts, on_ready: Callable[["StreamDriver"], None], on_end: Callable[["StreamDriver"], None]
+        self,
+        parts: DriverParts,
+        on_ready: Callable[["StreamDriver"], None],
+        on_end: Callable[["StreamDriver"], None],
+        peer: ClientPeer | None = None,
+        on_http2: Callable[["StreamDriver"], None] | None = None,
     ) -> None:
         self._parts = parts
         self._session = parts.new_session(secrets.token_bytes(parts.entropy_bytes))
         self._on_ready = on_ready
         self._on_end = on_end
-        self.peer = Peer(self, Side.CLIENT)
+        self._on_http2 = on_http2
+        self._socket = Peer(self, Side.CLIENT) if peer is None else None
+        self.peer: ClientPeer = peer or self.socket
         self._link = TargetLink(self, parts.vault, parts.contexts, parts.connect_timeout_s)
         self._opened: OpenSession | None = None
         self._caller: Caller | None = None
@@ -105,12 +117,23 @@ class StreamDriver:
         """What the client sent while its masks are found out anew."""
 
     @property
+    def socket(self) -> Peer:
+        """The client's own socket. Only where no peer was given."""
+        assert self._socket is not None
+        return self._socket
+
+    @property
     def opened(self) -> OpenSession | None:
         return self._opened
 
     @property
     def ended(self) -> bool:
         return self._ended
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody has ended it."""
+        return self._killed
 
     @property
     def frozen(self) -> bool:
@@ -147,6 +170,10 @@ class StreamDriver:
             self._link.peer.drop_unsent()
         self._events.clear()
         self._feed(base.Killed(code, reason))
+
+    def abort(self) -> None:
+        """Drop the client's connection, whatever has not left."""
+        self.peer.abort()
 
     def cancel_running(self) -> None:
         """Ask the target to stop what it runs."""
@@ -231,8 +258,18 @@ class StreamDriver:
         peer = self.peer if side is Side.CLIENT else self._link.peer
         if peer is None or peer.tls is None:
             return
+        if side is Side.CLIENT and peer.tls.alpn == "h2" and self._on_http2 is not None:
+            self._on_http2(self)
+            return
         binding = self._parts.tls_end_point if side is Side.CLIENT else peer.tls.peer_end_point()
         self._feed(base.TlsEstablished(side, peer.tls.alpn, binding))
+
+    def hand_over(self, owner: PeerOwner) -> Peer:
+        """Give the socket away before there is a session: this driver has nothing more to do, and leaves no record."""
+        self._ended = True
+        self._stop_timer()
+        self.socket.change_owner(owner)
+        return self.socket
 
     def tls_refused(self, side: Side, reason: str) -> None:
         self._feed(base.TlsRefused(side, reason))
@@ -526,6 +563,11 @@ class StreamDriver:
         self._timer_at_s = self._due_s
         self._timer = loop.call_at(self._due_s, self._time_passed)
 
+    def _stop_timer(self) -> None:
+        self._due_s = 0.0
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _time_passed(self) -> None:
         self._timer = None
         if not self._due_s or self._ended:
@@ -588,9 +630,7 @@ class StreamDriver:
         if self._ended:
             return
         self._ended = True
-        self._due_s = 0.0
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if self._opened is not None:
             self._opened.guard.give_up("the client has left")
         self._rehearsed(base.Rehearsed(RehearsalOutcome(problem="the session has ended")))

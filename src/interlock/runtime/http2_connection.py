@@ -36,17 +36,18 @@ _MAX_CONNECTION_WINDOW: Final = 1 << 20
 class Http2Connection:
     """Implements ``PeerOwner`` for the socket and ``http2_peer.Carrier`` for the streams.
 
-    ``new_driver`` makes the driver of a new peer, and sets its owner. ``on_end`` is called once.
+    ``take_over`` gives the socket, which this owns from then on. ``new_driver`` makes the driver of a new peer, and
+    sets its owner. ``on_end`` is called once.
     """
 
     def __init__(
         self,
-        socket: ClientPeer,
-        new_driver: Callable[[Http2Peer], None],
+        take_over: Callable[["Http2Connection"], ClientPeer],
+        new_driver: Callable[["Http2Connection", Http2Peer], None],
         limits: Http2Limits,
         on_end: Callable[["Http2Connection"], None],
     ) -> None:
-        self._socket = socket
+        self._socket = take_over(self)
         self._new_driver = new_driver
         self._limits = limits
         self._on_end = on_end
@@ -90,6 +91,14 @@ class Http2Connection:
         """
         self._going = True
         self._look_whether_idle()
+
+    def kill(self, code: str, reason: str) -> None:
+        """Close it, with what goes on in it."""
+        self._break_off(ErrorCodes.NO_ERROR)
+
+    def abort(self) -> None:
+        """The same, and wait for nothing."""
+        self._socket.abort()
 
     # ------------------------------------------------------------ as a carrier of streams
 
@@ -274,7 +283,7 @@ class Http2Connection:
             return None
         peer = Http2Peer(self, self._limits, key)
         self._peers.add(peer)
-        self._new_driver(peer)
+        self._new_driver(self, peer)
         return peer if peer.open else None
 
     def _refuse(self, stream_id: int, bad: BadMessage) -> None:

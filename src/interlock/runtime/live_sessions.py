@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from interlock.core.session import Session, session_id_time_ms
 from interlock.protocols.base import Activity
-from interlock.runtime.peer import Peer
+from interlock.runtime.client_peer import ClientPeer
 from interlock.services.live import Backend, LiveSession
 from interlock.services.opening import OpenSession
 
@@ -19,7 +19,8 @@ TICK_S: Final = 0.25
 class Driven(Protocol):
     """``runtime.driver.StreamDriver``: what has sockets."""
 
-    peer: Peer
+    @property
+    def peer(self) -> ClientPeer: ...
 
     @property
     def opened(self) -> OpenSession | None: ...

@@ -138,6 +138,10 @@ class Peer(asyncio.Protocol):
             self._transport.close()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
+    def change_owner(self, owner: PeerOwner) -> None:
+        """Somebody else is told from here on."""
+        self._owner = owner
+
     def abandon(self) -> None:
         """Close without telling the owner anything any more."""
         self._owner = _NOBODY
