@@ -63,7 +63,7 @@ class HttpService:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         assert isinstance(request, web.BaseRequest)
-        body = await request.read()
+        body = await request.content.read()  # not bounded, unlike read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.received.append(Received(request.method, request.raw_path, headers, body))
         handler = self.handlers.get(request.path, _echo)

@@ -198,8 +198,8 @@ class Http2Connection:
         if paused:
             self._socket.pause("write")
         else:
-            self._send_waiting()
             self._socket.resume("write")
+            self._send_waiting()
 
     def data_received(self, side: Side, data: bytes) -> None:
         if self._ended:
