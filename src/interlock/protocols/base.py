@@ -278,9 +278,14 @@ class DisconnectTarget(msgspec.Struct, frozen=True):
 
 
 class RevealCredential(msgspec.Struct, frozen=True):
-    """Ask for what the gateway shows the target with one request. ``stale``: the target did not accept the last one."""
+    """Ask for what the gateway shows the target with one request.
 
-    stale: bool = False
+    ``CredentialRevealed`` answers, or ``LoginFailed``.
+    """
+
+
+class ForgetCredential(msgspec.Struct, frozen=True):
+    """The target did not accept what it was shown: what was fetched for it is not used again."""
 
 
 class SetTimer(msgspec.Struct, frozen=True):
@@ -397,6 +402,7 @@ Effect = (
     | ConnectTarget
     | DisconnectTarget
     | RevealCredential
+    | ForgetCredential
     | SetTimer
     | Authorize
     | Rehearsed

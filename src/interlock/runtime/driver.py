@@ -518,13 +518,15 @@ class StreamDriver:
     def _disconnect_target(self, _: base.DisconnectTarget) -> None:
         self._link.disconnect()
 
-    def _reveal_credential(self, effect: base.RevealCredential) -> None:
+    def _forget_credential(self, _: base.ForgetCredential) -> None:
+        if self._parts.http_credentials is not None and self._opened is not None:
+            self._parts.http_credentials.forget(self._opened.session.connection)
+
+    def _reveal_credential(self, _: base.RevealCredential) -> None:
         credentials, opened = self._parts.http_credentials, self._opened
         assert credentials is not None
         assert opened is not None
         name = opened.session.connection
-        if effect.stale:
-            credentials.forget(name)
         known = credentials.peek(name)
         if known is not None:
             self._feed(base.CredentialRevealed(known.headers, known.query))
@@ -669,6 +671,7 @@ _CARRY_OUT: Final[dict[type, Callable[[StreamDriver, Any], None]]] = {
     base.ConnectTarget: StreamDriver._connect_target,
     base.DisconnectTarget: StreamDriver._disconnect_target,
     base.DescribeLogin: StreamDriver._describe_login,
+    base.ForgetCredential: StreamDriver._forget_credential,
     base.Pause: StreamDriver._pause,
     base.RecordAnswer: StreamDriver._record_answer,
     base.RefreshCatalogue: StreamDriver._refresh_catalogue,

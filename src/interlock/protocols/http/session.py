@@ -260,7 +260,6 @@ class HttpSession:
         self._session_id, self._settings = event.session_id, settings
         self._number = self._settled = 0
         self._target.begin_anew()
-        self._target.stale = False
         effects.append(base.BeReady())
         try:
             self._dialect = self._dialect_of(event.connection, settings)
@@ -362,7 +361,7 @@ class HttpSession:
             assert self._settings is not None
             effects.append(connect_effect(exchange.route, self._settings))
         else:
-            self._target.ask_credential(effects)
+            effects.append(base.RevealCredential())
 
     def _refuse(self, exchange: Exchange, denial: Denial, effects: list[Effect]) -> None:
         dialect, request, reading = self._dialect, exchange.request, exchange.reading
@@ -499,7 +498,8 @@ class HttpSession:
         masking = self._masking
         if masking is not None and reading.fields:
             masking = masking_with(masking, reading.fields)
-        self._target.stale = head.status == 401
+        if head.status == 401:
+            effects.append(base.ForgetCredential())
         http = settings.http
         keeps_challenge = http.credential_as == "none"
         exchange.answer = answer = Answer(head, looked, masking, http.uninspectable, exchange.head, keeps_challenge)

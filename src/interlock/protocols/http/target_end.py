@@ -14,14 +14,13 @@ from interlock.protocols.http.wire.responses import ResponseParser
 
 
 class TargetEnd:
-    """``used``: an answer has come over the stream that is open. ``stale``: the credential was not accepted."""
+    """``used``: an answer has come over the stream that is open."""
 
     def __init__(self, max_head_bytes: int) -> None:
         self._max_head_bytes: Final = max_head_bytes
         self.answers = ResponseParser(max_head_bytes)
         self.open = False
         self.used = False
-        self.stale = False
         self.credential = base.CredentialRevealed()
 
     def begin_anew(self) -> None:
@@ -33,10 +32,6 @@ class TargetEnd:
         """Close the stream."""
         self.open = False
         effects.append(base.DisconnectTarget())
-
-    def ask_credential(self, effects: list[Effect]) -> None:
-        stale, self.stale = self.stale, False
-        effects.append(base.RevealCredential(stale))
 
 
 def connect_effect(route: Route, settings: ConnectionSettings) -> base.ConnectTarget:
