@@ -12,7 +12,7 @@ import ipaddress
 import re
 import unicodedata
 from typing import Final
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from interlock.protocols.http.wire.messages import AbsoluteTarget, Authority, Malformed, Target
 
@@ -37,6 +37,17 @@ _PLAIN_QUERY: Final = re.compile(rb"[A-Za-z0-9\-._~]+=[A-Za-z0-9\-._~]*(?:&[A-Za
 PATH_SAFE: Final = b"/!$&'()*+,=:@"
 _KEY_SAFE: Final = b"!$'()*,:@/?"
 _VALUE_SAFE: Final = b"!$'()*,:@/?="
+_UNRESERVED: Final = frozenset(b"-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _escapes(safe: bytes) -> dict[int, str]:
+    """What stands for each byte that cannot be written plainly."""
+    return {byte: f"%{byte:02X}" for byte in range(256) if byte not in _UNRESERVED and byte not in safe}
+
+
+_PATH_ESCAPES: Final = _escapes(PATH_SAFE)
+_KEY_ESCAPES: Final = _escapes(_KEY_SAFE)
+_VALUE_ESCAPES: Final = _escapes(_VALUE_SAFE)
 
 _REFUSED_IN_PATHS: Final = {
     "\\": "a backslash",
@@ -124,7 +135,7 @@ def _path(raw: bytes) -> bytes:
         raise _wrong("the path has a segment that is . or ..")
     if not text.isascii():
         _refuse_lookalikes(text)
-    return quote_from_bytes(_SLASHES.sub("/", text).encode(), PATH_SAFE).encode("ascii")
+    return _escaped(_SLASHES.sub("/", text), _PATH_ESCAPES).encode("ascii")
 
 
 def _has_dot_segment(path: str) -> bool:
@@ -148,15 +159,19 @@ def _with_query(path: str, query: bytes) -> Target:
             continue
         key, equals, value = pair.partition(b"=")
         keys.append(_decoded(key.replace(b"+", b"%20")))
-        pairs.append(_escaped(key, _KEY_SAFE) + equals.decode("ascii") + _escaped(value, _VALUE_SAFE))
+        pairs.append(_part(key, _KEY_ESCAPES) + equals.decode("ascii") + _part(value, _VALUE_ESCAPES))
         if len(keys) > MAX_QUERY_KEYS:
             raise _wrong(f"the query has more than {MAX_QUERY_KEYS} keys")
     return Target(path, "&".join(pairs), tuple(keys))
 
 
-def _escaped(part: bytes, safe: bytes) -> str:
+def _part(part: bytes, escapes: dict[int, str]) -> str:
     """The canonical form of a key or value: a plus sign and an escaped plus sign remain two things."""
-    return "+".join([quote_from_bytes(_decoded(piece).encode(), safe) for piece in part.split(b"+")])
+    return "+".join([_escaped(_decoded(piece), escapes) for piece in part.split(b"+")])
+
+
+def _escaped(text: str, escapes: dict[int, str]) -> str:
+    return text.encode("utf-8").decode("latin-1").translate(escapes)
 
 
 def _decoded(part: bytes) -> str:
