@@ -5,6 +5,7 @@ from typing import Final
 from interlock.protocols.http.wire.messages import Malformed
 
 _SECTION_END: Final = b"\r\n\r\n"
+_CR: Final = 0x0D
 
 
 class Received:
@@ -44,12 +45,14 @@ class Received:
 
         Which error is raised depends on the bytes only, not on how they were cut: the one that shows first.
         """
-        start = self.at
-        end = self.data.find(_SECTION_END, max(self._searched, start), start + max_bytes)
+        start, since = self.at, max(self._searched, self.at)
+        end = self.data.find(_SECTION_END, since, start + max_bytes)
         if end >= 0:
             self._searched = 0
             return end
-        refuse_bare_line_feed(self.data, start, start + max_bytes)
+        if since > start and self.data[since - 1] == _CR:
+            since -= 1
+        refuse_bare_line_feed(self.data, since, start + max_bytes)
         if self.size >= max_bytes:
             raise Malformed(431, f"the fields are longer than {max_bytes} bytes: send fewer or shorter ones")
         self._searched = max(len(self.data) - 3, 0)

@@ -41,6 +41,8 @@ class RequestParser:
         self._received = Received()
         self._body = BodyReader(self._received, underscores=False)
         self._after_empty_line: bool = False
+        self._line: re.Match[bytes] | None = None
+        """The request line while fields are missing."""
         self._bad: BadMessage | None = None
 
     @property
@@ -82,13 +84,13 @@ class RequestParser:
         if not self._after_empty_line and received.data.startswith(b"\r\n", received.at):
             received.at += 2  # RFC 9112, section 2.2: some clients end a body with a line end too many
             self._after_empty_line = True
-        line = self._request_line()
+        line = self._line = self._line or self._request_line()
         end = received.section_end(self._max_head_bytes) if line is not None else -1
         if line is None or end < 0:
             return None
         section = received.data[received.at : end]
         received.at = end + 4
-        self._after_empty_line = False
+        self._after_empty_line, self._line = False, None
         head = _request_head(line, section, self._max_headers)
         self._body.begin(CHUNKED if head.body is BodyKind.CHUNKED else head.length)
         return head
