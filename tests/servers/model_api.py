@@ -137,7 +137,7 @@ class ModelApi:
         application.router.add_post("/v1/responses", self._responses)
         application.router.add_post("/v1/chat/completions", self._chat)
         application.router.add_route("*", "/{rest:.*}", self._anything)
-        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.port = self._runner.addresses[0][1]

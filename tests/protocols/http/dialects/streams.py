@@ -86,7 +86,8 @@ def response_stream(*parts: Iterable[dict[str, Any]], output: Sequence[dict[str,
 
 def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0) -> dict[str, Any]:
     """One chunk of Chat Completions."""
-    choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": {"content": [{"token": "x"}]}}
+    spelt = {"content": [{"token": "x", "logprob": -0.5, "bytes": [120], "top_logprobs": []}]}
+    choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": spelt}
     return {"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5", "choices": [choice]}
 
 

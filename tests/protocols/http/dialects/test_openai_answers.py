@@ -61,13 +61,17 @@ def test_usage_is_what_the_answer_says(body: str, content_type: str, tokens: int
 
 
 def test_usage_is_estimated_when_an_answer_does_not_say() -> None:
-    stream = sse(chat_text(["hi"]), named=False, done=True)
     answer = watched("text/event-stream", "/v1/chat/completions")
-    answer.feed(stream[:100])
-    assert answer.usage == (400 + 100) / 4, "also when it is cut here"
-    answer.feed(stream[100:])
+    told = [{"choices": [{"index": 0, "delta": {"content": "hi"}}]}] * 50
+    answer.feed(sse(told[:20], named=False))
+    assert answer.usage == 100 + 20, "also when it is cut here"
+    answer.feed(sse(told[20:], named=False))
     answer.finish()
-    assert answer.usage == -(-(400 + len(stream)) // 4)
+    assert answer.usage == 100 + len(told)
+    document = watched("application/json")
+    document.feed(b"{}" + b" " * 398)
+    document.finish()
+    assert document.usage == 100 + 100
 
 
 def test_an_error_uses_nothing() -> None:

@@ -109,6 +109,17 @@ def test_without_masks_answers_stay_as_they_are(dialect: OpenAiDialect) -> None:
     assert answers.usage == 42
 
 
+def test_an_answer_that_is_cut_counts_as_well(dialect: OpenAiDialect) -> None:
+    answers = dialect.answer_messages(OPENING, None)
+    told = response_stream(text_events(["hi"] * 30))
+    for number, event in enumerate(told[:-1], 1):
+        answers.take(json.dumps(event).encode())
+        assert answers.usage >= number
+    counted = answers.usage
+    answers.take(json.dumps(told[-1]).encode())
+    assert answers.usage == max(counted, 42)
+
+
 def test_lanes_are_kept_apart(dialect: OpenAiDialect, masking: Masking) -> None:
     answers = dialect.answer_messages(OPENING, masking)
     first = [{**event, "stream_id": "a"} for event in response_stream(text_events(cut(f"a {CARD}", 3)))]

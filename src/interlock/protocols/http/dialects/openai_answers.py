@@ -95,7 +95,7 @@ class StreamReader:
         self._stream.feed(data)
         while (event := self._stream.next()) is not None:
             if event.data is not None:
-                self._usage.read(event.data)
+                self._usage.read_event(event.data)
         if self._stream.buffered > self._max_bytes:
             self._stream = EventStream()
 
@@ -170,7 +170,7 @@ class MaskedStream(_Masked):
             return b":\n\n"
         if event.data.strip() == _DONE:
             return _written(self._masker.finish()) + b"data: [DONE]\n\n"
-        self._usage.read(event.data)
+        self._usage.read_event(event.data)
         return _written(self._masker.take(event.data))
 
 

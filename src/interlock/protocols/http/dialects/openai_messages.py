@@ -19,7 +19,7 @@ from interlock.protocols.http.dialects.json_facts import BodyRejected
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
 from interlock.protocols.http.dialects.openai_response_events import ResponseEvents
 from interlock.protocols.http.dialects.openai_tools import Document
-from interlock.protocols.http.dialects.openai_usage import Usage
+from interlock.protocols.http.dialects.openai_usage import event_tokens, said_tokens
 from interlock.protocols.http.problems import denial_problem, error_of
 from interlock.protocols.http.websocket.values import Filtered
 
@@ -62,13 +62,13 @@ class AnswerMessages:
 
     def __init__(self, masking: Masking | None) -> None:
         self._tally = Tally()
-        self._used = 0
+        self._said = self._under_way = self._used = 0
         self._change: Callable[[bytes], Filtered] = _unchanged
         self.mask_as(masking)
 
     @property
     def usage(self) -> int:
-        """Tokens of all answers so far."""
+        """Tokens of all answers so far; of one that is under way, an estimate."""
         return self._used
 
     @property
@@ -89,13 +89,17 @@ class AnswerMessages:
 
     def take(self, text: bytes) -> Filtered | str:
         """What goes on in the place of a text of the provider, or why nothing must go on."""
-        usage = Usage(0, success=False)
-        usage.read(text)
-        self._used += usage.tokens
+        self._count(text)
         try:
             return self._change(text)
         except BodyRefused as error:
             return error.reason
+
+    def _count(self, text: bytes) -> None:
+        said = said_tokens(text)
+        self._said += said
+        self._under_way = 0 if said else self._under_way + event_tokens(text)
+        self._used = max(self._used, self._said + self._under_way)
 
     def _masked(self, text: bytes) -> Filtered:
         before = self._tally.masked_values

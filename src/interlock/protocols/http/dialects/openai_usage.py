@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 _BYTES_PER_TOKEN: Final = 4
+_EVENT_BYTES: Final = 256
+"""About what an event has around its piece of text, which is a token as a rule."""
 _SIDES: Final = ("input", "output", "prompt", "completion")
 
 
@@ -13,28 +15,46 @@ class Usage:
     """Of one request of ``request_bytes``. An answer that is no success uses nothing unless it says so."""
 
     def __init__(self, request_bytes: int, success: bool) -> None:
-        self._bytes = request_bytes
+        self._request = request_bytes
         self._success = success
+        self._bytes = 0
+        self._events = 0
         self._said = 0
 
     @property
     def tokens(self) -> int:
-        """What the answer says; an estimate by what went by so far as long as it does not say."""
+        """What the answer says; as long as it does not, an estimate by what went by so far."""
         if self._said or not self._success:
             return self._said
-        return -(-self._bytes // _BYTES_PER_TOKEN)
+        return _tokens(self._request) + (self._events or _tokens(self._bytes))
 
     def passed(self, size: int) -> None:
         """So many bytes of the answer went by."""
         self._bytes += size
 
+    def read_event(self, data: bytes) -> None:
+        """One event of a streamed answer; of several that say what was used the last one counts."""
+        self._events += event_tokens(data)
+        self.read(data)
+
     def read(self, data: bytes) -> None:
-        """A JSON text of the answer; of several the last one counts. What is none says nothing."""
-        if b'"usage"' in data:
-            try:
-                self._said = tokens_in(msgspec.json.decode(data)) or self._said
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return
+        """A JSON text of the answer. What is none says nothing."""
+        self._said = said_tokens(data) or self._said
+
+
+def said_tokens(data: bytes) -> int:
+    """Tokens that a JSON text says were used, 0 when it does not."""
+    if b'"usage"' not in data:
+        return 0
+    try:
+        return tokens_in(msgspec.json.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+
+
+def event_tokens(data: bytes) -> int:
+    """About how many tokens an event brings."""
+    return max(1, _tokens(len(data) - _EVENT_BYTES))
 
 
 def tokens_in(document: object) -> int:
@@ -46,6 +66,10 @@ def tokens_in(document: object) -> int:
     if not isinstance(usage, Mapping):
         return 0
     return max(_count(usage.get("total_tokens")), sum(_count(usage.get(f"{side}_tokens")) for side in _SIDES))
+
+
+def _tokens(size: int) -> int:
+    return -(-size // _BYTES_PER_TOKEN)
 
 
 def _count(value: object) -> int:
