@@ -253,7 +253,7 @@ def test_long_masked_texts_are_left_out_without_being_held(kind: MaskKind) -> No
     out = masker.feed(b'{"v": "')
     for _ in range(100):
         out += masker.feed(b'\\"\\\\x\xc3\xa4' * 16_000)
-        assert masker.held_bytes <= json_masker.MAX_HELD_BYTES
+        assert len(masker.held) <= json_masker.MAX_HELD_BYTES
     out += masker.feed(b'", "w": 1}') + masker.finish()
     assert out == b'{"v": %b, "w": 1}' % (b"null" if kind is MaskKind.NULL else b'"***"')
 
@@ -265,5 +265,40 @@ def test_long_texts_that_are_not_masked_stream() -> None:
     out = b""
     for start in range(0, len(document), 70_001):
         out += masker.feed(document[start : start + 70_001])
-        assert masker.held_bytes <= json_masker.MAX_HELD_BYTES
-    assert out + masker.finish() == document.replace(b": 1}", b": null}")
+        assert len(masker.held) <= json_masker.MAX_HELD_BYTES
+    expected = json.loads(document)
+    expected["e-mail"] = None
+    assert json.loads(out + masker.finish()) == expected
+
+
+@pytest.mark.parametrize("step", [30_000, 70_001, 1 << 22])
+def test_long_texts_are_looked_at_in_pieces(step: int) -> None:
+    filler = 'é "and" so on \\ '
+    text = filler * 90_000 + "ada@example.com " + filler * 90_000 + MARKER + filler
+    inner = json.dumps([{"e-mail": MARKER, "x": filler * 90_000}, {"E-MAIL": MARKER, "y": "ada@example.com"}])
+    document = json.dumps({"a": text, "b": inner, "c": "x" * 3_000_000, "e-mail": inner}, ensure_ascii=False)
+    out = json.loads(masked(document, DETECTING, list(range(0, len(document.encode()), step))))
+    assert out["a"] == text.replace("ada@example.com", "***")
+    assert json.loads(out["b"]) == [{"e-mail": "***", "x": filler * 90_000}, {"E-MAIL": "***", "y": "***"}]
+    assert out["c"] == "x" * 3_000_000
+    assert out["e-mail"] == "***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'e-mail': '%s', 'x': 1}",
+        'see {"e-mail": "%s"} and',
+        '```json\n{"a": {"E-Mail" : ["%s"]}}\n```',
+        '{"a": 1}{"e-mail": "%s"}',
+        '{"e-mail": "%s", NaN}',
+        '{\\"e-mail\\": \\"%s\\"}',
+        "Record(x='y', **{'e-mail' => '%s'})",
+    ],
+)
+def test_fields_are_masked_in_texts_that_are_no_documents(text: str) -> None:
+    document = json.dumps({"x": text.replace("%s", MARKER), "y": [text.replace("%s", MARKER)]})
+    out = masked(document)
+    assert MARKER not in out.decode()
+    assert "***" in json.loads(out)["x"]
+    assert "***" in json.loads(out)["y"][0]

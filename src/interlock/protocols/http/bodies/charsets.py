@@ -5,11 +5,15 @@ UTF-7, is not among the charsets.
 """
 
 import codecs
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from interlock.protocols.http.bodies.refusal import Malformed
 
+_XML_DECLARATION: Final = b"<?xml"
+_MAX_DECLARATION_BYTES: Final = 256
+_XML_ENCODING: Final = re.compile(rb"<\?xml\s[^>]*?\sencoding\s*=\s*[\"']([A-Za-z0-9._:-]+)[\"']")
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -46,11 +50,13 @@ CHARSETS: Final[Mapping[str, str]] = {
 class Characters:
     """The characters of one body. ``charset`` is one of ``CHARSETS``; without one it is UTF-8 or what a mark says.
 
-    ``utf-16`` and ``utf-32`` are big endian where there is no mark (RFC 2781 section 4.3).
+    ``utf-16`` and ``utf-32`` are big endian where there is no mark (RFC 2781 section 4.3). With ``is_xml``, what an XML
+    declaration says comes last (RFC 7303 section 3).
     """
 
-    def __init__(self, charset: str = "") -> None:
+    def __init__(self, charset: str = "", is_xml: bool = False) -> None:
         self._declared = CHARSETS[charset] if charset else ""
+        self._is_xml = is_xml and not charset
         self._start: bytes | None = b""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._is_utf8 = False
@@ -60,6 +66,8 @@ class Characters:
         if self._start is not None:
             self._start += data
             if any(len(self._start) < len(mark) and mark.startswith(self._start) for mark, _ in _MARKS):
+                return b""
+            if self._is_xml and _may_declare(self._start):
                 return b""
             data = self._began()
         return self._read(data, False)
@@ -75,7 +83,7 @@ class Characters:
         mark, marked = next(((mark, name) for mark, name in _MARKS if start.startswith(mark)), (b"", ""))
         if mark and self._declared and not marked.startswith(self._declared):
             raise Malformed("its byte order mark is not that of the charset that it declares")
-        charset = marked or self._declared or "utf-8"
+        charset = marked or self._declared or (_declared_by_xml(start) if self._is_xml else "utf-8")
         if charset in ("utf-16", "utf-32"):
             charset += "-be"
         self._is_utf8 = charset in ("utf-8", "ascii")
@@ -92,3 +100,20 @@ class Characters:
             return decoder.decode(data, final).encode()
         except UnicodeError:
             raise Malformed("it has bytes that are no characters of its charset") from None
+
+
+def _may_declare(start: bytes) -> bool:
+    """Whether this may be the beginning of an XML declaration that does not end yet."""
+    begun = start.startswith(_XML_DECLARATION[: len(start)])
+    return begun and b">" not in start and len(start) < _MAX_DECLARATION_BYTES
+
+
+def _declared_by_xml(start: bytes) -> str:
+    """The charset of a document that begins so. Raises ``Malformed`` for one that cannot be read."""
+    declared = _XML_ENCODING.match(start)
+    if declared is None:
+        return "utf-8"
+    charset = CHARSETS.get(declared[1].decode().lower(), "")
+    if not charset or charset.startswith(("utf-16", "utf-32")):
+        raise Malformed("its XML declaration has an encoding that it does not have, or that cannot be read")
+    return charset

@@ -9,6 +9,7 @@ Names are compared without regard to case (Unicode case folding of the compatibi
 Nothing here knows a format.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Final
@@ -35,10 +36,7 @@ def _segments(selector: str) -> tuple[str, ...]:
 
 
 class FieldSelectors:
-    """All selectors of one masking. ``last_names`` are the comparable names that a masked field can have.
-
-    ``masks_anything`` says that a field may be masked whatever its name is.
-    """
+    """All selectors of one masking. ``masks_anything`` says that a field may be masked whatever its name is."""
 
     def __init__(self, fields: Mapping[str, ColumnMask]) -> None:
         self.names: dict[str, ColumnMask] = {}
@@ -50,8 +48,11 @@ class FieldSelectors:
                 self.names[comparable(selector)] = _both(self.names.get(comparable(selector)), mask)
         self.everything = self.names.pop(ANY, None)
         self.paths = list(paths.items())
-        self.last_names = frozenset(self.names) | frozenset(path[-1] for path in paths)
-        self.masks_anything = self.everything is not None or ANY in self.last_names
+        self.by_last_name = dict(self.names)
+        """The strongest mask that a field of a name may have, wherever it is."""
+        for path, mask in self.paths:
+            self.by_last_name[path[-1]] = _both(self.by_last_name.get(path[-1]), mask)
+        self.masks_anything = self.everything is not None or ANY in self.by_last_name
         self._states: dict[tuple[frozenset[Position], ColumnMask | None], FieldState] = {}
         self.root = self.state(frozenset((number, 0) for number in range(len(self.paths))), None)
 
@@ -113,3 +114,20 @@ class FieldState:
 
 def _both(one: ColumnMask | None, other: ColumnMask) -> ColumnMask:
     return other if one is None else one.stronger(other)
+
+
+_PARTS: Final = re.compile(r"[^][.]+")
+
+
+def named_place(root: FieldState, name: str) -> FieldState:
+    """The place that a flat name such as a form's or a column's means: ``a[b][0]`` and ``a.b`` are paths, too."""
+    place = root.member(name.encode(errors="surrogatepass"))
+    parts = _PARTS.findall(name)
+    if place.mask is not None or len(parts) < 2:
+        return place
+    place = root
+    for part in parts:
+        place = place.element() if part.isdigit() else place.member(part.encode(errors="surrogatepass"))
+        if place.mask is not None:
+            break
+    return place

@@ -10,7 +10,8 @@ from typing import Final
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.charsets import CHARSETS, Characters
 from interlock.protocols.http.bodies.codings import Decoding, open_decoding
-from interlock.protocols.http.bodies.formats import Masker, open_masker
+from interlock.protocols.http.bodies.formats import is_xml, open_masker
+from interlock.protocols.http.bodies.masker import Masker
 from interlock.protocols.http.bodies.media_types import TCHARS, MediaType, media_type
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.tally import Tally
@@ -80,7 +81,7 @@ def open_inspection(headers: Headers, masking: Masking, max_bytes: int) -> Inspe
     masker = open_masker(declared, plan_for(masking), tally)
     if isinstance(masker, str):
         return masker
-    return Inspection(decoding, Characters(charset), masker, tally, declared)
+    return Inspection(decoding, Characters(charset, is_xml(declared)), masker, tally, declared)
 
 
 def inspected_headers(headers: Headers, inspection: Inspection) -> Headers:

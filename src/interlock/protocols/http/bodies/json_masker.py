@@ -15,10 +15,13 @@ from typing import Final
 from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies import json_patterns
 from interlock.protocols.http.bodies.fields import FieldState
+from interlock.protocols.http.bodies.json_long_text import LongText
 from interlock.protocols.http.bodies.json_texts import (
+    BAD_TEXT,
     closing_quote,
     ends_odd,
     read_text,
+    whole_characters,
     without_exponent,
     written_text,
 )
@@ -26,6 +29,7 @@ from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.tally import Tally
+from interlock.protocols.http.bodies.text_masker import TextMasker
 
 MAX_HELD_BYTES: Final = 1 << 20
 """The longest text that is looked at as a whole."""
@@ -34,6 +38,8 @@ MAX_INNER_DOCUMENTS: Final = 4
 """How deep documents may lie in texts of documents."""
 _MAX_NAME_BYTES: Final = 64 << 10
 _MAX_NUMBER_BYTES: Final = 1024
+_PIECE_BYTES: Final = 64 << 10
+_LONGEST_ESCAPE_BYTES: Final = 12
 
 _VALUE: Final = 0
 _FIRST_ELEMENT: Final = 1
@@ -80,6 +86,7 @@ class JsonMasker:
     ) -> None:
         self._plan = plan
         self._content = plan.content
+        self._looks: bool = plan.looks_into_texts
         self._substitutes = plan.substitutes
         self._tally = tally
         self._root = state if state is not None else plan.fields.root
@@ -102,6 +109,7 @@ class JsonMasker:
         """An odd number of backslashes ends what is held."""
         self._short = False
         self._dropping = False
+        self._long_text: LongText | None = None
         self._candidates: list[int] = []
         self._next: int = 0
         self._parts: list[bytes] = []
@@ -117,11 +125,6 @@ class JsonMasker:
         """Whether an object with a member was met. Before that, nothing was masked for its name."""
         return self._met_names
 
-    @property
-    def held_bytes(self) -> int:
-        """How much waits for the rest of it."""
-        return self._held_bytes if self._held else 0
-
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
         if self._held and self._awaits_quote and self._holds_on(data):
@@ -130,8 +133,8 @@ class JsonMasker:
             self._held.append(data)
             data = b"".join(self._held)
             self._held = []
-        if self._content is not None:
-            self._candidates = self._content.candidates(data)
+        if self._looks:
+            self._candidates = self._plan.candidates(data)
             self._next = 0
         self._copied = 0
         self._parts = []
@@ -348,7 +351,7 @@ class JsonMasker:
             self._mask(data, kind, start, end, mask)
         elif kind == _ESCAPED_TEXT and end > 0:
             self._escaped_text(data, start, end, state, name)
-        elif kind <= _NUMBER and self._content is not None and self._is_suspicious(data, kind, start, end):
+        elif kind <= _NUMBER and self._looks and self._is_suspicious(data, kind, start, end):
             self._examine(data, kind, start, end, name)
         if kind == _OPENING:
             if self._muted < 0 and mask is not None:
@@ -356,7 +359,7 @@ class JsonMasker:
             self._open(data[start], state)
             return end
         if end == 0:
-            return self._begin_pieces(data, start, mask is not None)
+            return self._begin_pieces(data, start, mask is not None, state)
         return self._passed(end)
 
     def _mask(self, data: bytes, kind: int, start: int, end: int, mask: ColumnMask) -> None:
@@ -381,7 +384,7 @@ class JsonMasker:
     def _escaped_text(self, data: bytes, start: int, end: int, state: FieldState, name: bytes) -> None:
         text = read_text(data[start:end])
         new = self._inner_document(text, state)
-        if new is None and self._content is not None:
+        if new is None and self._looks:
             new = self._clean(text.encode(errors="surrogatepass"), name).decode(errors="surrogatepass")
         if new is not None and new != text:
             self._tally.masked_values += 1
@@ -407,20 +410,13 @@ class JsonMasker:
             self._replace(data, start, end, clean)
 
     def _clean(self, text: bytes, name: bytes) -> bytes:
-        content = self._content
-        if content is None:
-            return text
-        return content.clean(text, self._tally, b'"%b": "' % name if name else b"", b'"' if name else b"")
+        before, behind = (b'"%b": "' % name, b'"') if name else (b"", b"")
+        return self._plan.clean(text, self._tally, before, behind)
 
     def _is_clean_number(self, written: bytes, name: bytes) -> bool:
-        content = self._content
-        if content is None:
-            return True
         before = b'"%b": ' % name if name else b""
-        for number in (written, without_exponent(written)):
-            if content.clean(number, self._tally, before) != number:
-                return False
-        return True
+        numbers = (written, without_exponent(written))
+        return all(self._plan.clean(number, self._tally, before) == number for number in numbers)
 
     def _inner_document(self, text: str, state: FieldState) -> str | None:
         """A text that is a JSON document, or several, with what is in it masked; None when it is none."""
@@ -439,25 +435,32 @@ class JsonMasker:
 
     # ---------------------------------------------------------------------------------------------- long texts
 
-    def _begin_pieces(self, data: bytes, start: int, masked: bool) -> int:
-        """A text that is too long to be held: it is left out where it is masked, and else goes on as it is."""
+    def _begin_pieces(self, data: bytes, start: int, masked: bool, state: FieldState) -> int:
+        """A text that is too long to be held: it is left out where it is masked, and else looked at in pieces."""
         self._dropping = masked or self._muted >= 0
-        if not self._dropping and (self._content is not None or data[start + 1 : start + 2] in (b"{", b"[")):
-            raise BodyRefused(f"it has a text of more than {MAX_HELD_BYTES} bytes that cannot be looked at")
+        self._long_text = None
         if self._dropping:
             self._copied = start + 1
+        elif self._looks or self._plan.fields.by_last_name:
+            document = None
+            if data[start + 1] in b"{[\\ " and self._inner < MAX_INNER_DOCUMENTS:
+                document = JsonMasker(self._plan, self._tally, state.document(), True, self._inner + 1)
+            self._long_text = LongText(TextMasker(self._plan, self._tally), document)
         self._expected = _TEXT_PIECES
         return start + 1
 
     def _text_piece(self, data: bytes, position: int) -> int:
-        end = _match_piece(data, position, position + 65536).end()  # type: ignore[union-attr]
+        end = _match_piece(data, position, position + _PIECE_BYTES).end()  # type: ignore[union-attr]
+        end = whole_characters(data, position, end)
         quoted = end < len(data) and data[end] == _QUOTE
-        if quoted:
-            end += 1
-        elif end == position:
-            if len(data) - position >= 12:
-                raise Malformed("it is not JSON: a text has an escape or a character that it must not have")
+        if end == position and not quoted:
+            if len(data) - position >= _LONGEST_ESCAPE_BYTES:
+                raise Malformed(BAD_TEXT)
             return self._wait(position)
+        if self._long_text is not None:
+            passed = self._long_text.feed(data[position:end])
+            self._replace(data, position, end, passed + self._long_text.finish() if quoted else passed)
+        end += quoted
         if self._dropping:
             self._copied = end
         return self._passed(end) if quoted else end

@@ -8,6 +8,7 @@ from typing import Final
 
 from interlock.protocols.http.bodies.refusal import Malformed
 
+BAD_TEXT: Final = "it is not JSON: a text has an escape or a character that it must not have"
 _BACKSLASH: Final = 0x5C
 
 
@@ -32,18 +33,38 @@ def ends_odd(data: bytes, odd: bool) -> bool:
     return (((len(data) - back) & 1) == 1) != (odd and back == 0)
 
 
+def whole_characters(data: bytes, start: int, end: int) -> int:
+    """``end``, or in front of the character that is only in part before it."""
+    lead = end
+    while lead > start and end - lead < 4 and data[lead - 1] & 0xC0 == 0x80:
+        lead -= 1
+    if lead == start or data[lead - 1] < 0xC0:
+        return end
+    first = data[lead - 1]
+    length = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    return end if end - lead + 1 == length else lead - 1
+
+
 def read_text(written: bytes) -> str:
     """What a text in quotes says. Lone surrogates stay."""
     try:
         text: str = json.loads(written.decode(errors="surrogatepass"))
     except ValueError:
-        raise Malformed("it is not JSON: a text has an escape or a character that it must not have") from None
+        raise Malformed(BAD_TEXT) from None
     return text
 
 
 def written_text(text: str | None) -> bytes:
-    """A text as JSON, in ASCII; None is null."""
-    return json.dumps(text).encode()
+    """A text as JSON, in ASCII; None is null. It has nothing in it that ends a script in a page."""
+    return json.dumps(text).replace("<", "\\u003c").encode()
+
+
+def written_piece(text: str) -> bytes:
+    """A piece of a text as JSON, without quotes, and with no more escapes than it needs."""
+    try:
+        return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(text)[1:-1].encode()
 
 
 def without_exponent(number: bytes) -> bytes:

@@ -8,16 +8,19 @@ from functools import lru_cache
 from typing import Final
 
 from interlock.core.masking import Masking
-from interlock.protocols.http.bodies.content import Content
-from interlock.protocols.http.bodies.fields import FieldSelectors
+from interlock.protocols.http.bodies.content import Content, replaced
+from interlock.protocols.http.bodies.fields import ANY, FieldSelectors
 from interlock.protocols.http.bodies.json_patterns import member_run
+from interlock.protocols.http.bodies.loose_fields import LooseFields
 from interlock.protocols.http.bodies.substitutes import Substitutes
+from interlock.protocols.http.bodies.tally import Tally
 
 _PLANS: Final = 64
 
 
 class Plan:
-    """What is to be done to a body, in whatever format it is. ``content`` is None when no detector is on.
+    """What is to be done to a body, in whatever format it is. ``content`` is None when no detector is on, ``loose``
+    when no field has a name.
 
     ``members`` matches a run of members of one JSON object that need no closer look, but for what content detection
     suspects; it is None when every member needs one.
@@ -26,10 +29,41 @@ class Plan:
     def __init__(self, masking: Masking) -> None:
         self.fields = FieldSelectors(masking.fields)
         self.content = Content(masking.detectors) if masking.detectors else None
+        named = {name: mask for name, mask in self.fields.by_last_name.items() if name not in ("", ANY)}
+        self.loose = LooseFields(named) if named else None
         self.substitutes = Substitutes(masking.key)
         self.members: re.Pattern[bytes] | None = None
         if not self.fields.masks_anything:
-            self.members = member_run(self.fields.last_names, exponents=self.content is None)
+            self.members = member_run(self.fields.by_last_name, exponents=self.content is None)
+
+        self.looks_into_texts = self.content is not None or self.loose is not None
+
+    def candidates(self, block: bytes) -> list[int]:
+        """Starts and ends, in turn, ascending and apart, of the places in ``block`` that need a closer look.
+
+        In what no candidate touches, and which has no backslash in it, ``clean`` finds nothing.
+        """
+        hints = self.loose.hints(block) if self.loose is not None else []
+        found = self.content.candidates(block) if self.content is not None else []
+        if not hints:
+            return found
+        spans = sorted([*hints, *zip(found[::2], found[1::2], strict=True)])
+        apart: list[int] = []
+        for start, end in spans:
+            if apart and start <= apart[-1]:
+                apart[-1] = max(apart[-1], end)
+            else:
+                apart += (start, end)
+        return apart
+
+    def clean(self, text: bytes, tally: Tally, before: bytes = b"", behind: bytes = b"") -> bytes:
+        """A text that is no document, without what must not be seen; see ``Content.clean``.
+
+        Raises ``BodyRefused`` for a field that must not occur.
+        """
+        if self.loose is not None and (found := self.loose.find(text)):
+            text = replaced(text, 0, len(text), found)
+        return text if self.content is None else self.content.clean(text, tally, before, behind)
 
 
 @lru_cache(maxsize=_PLANS)

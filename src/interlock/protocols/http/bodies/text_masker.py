@@ -1,9 +1,9 @@
-"""Masks what content detection finds in a text that comes in pieces, whatever the pieces are.
+"""Masks a text that comes in pieces, whatever the pieces are: what is detected in it, and masked fields in quotes.
 
 What could be the beginning of a finding is held back until it is certain: mostly the last word, and numbers and words
 like "phone" in front of it. So a text goes on with a delay of a word, and no more than ``MAX_HELD_BYTES`` are held.
 
-It knows no names of fields and no format. The input is UTF-8 without half characters.
+It knows no format. The input is UTF-8 without half characters.
 """
 
 import re
@@ -11,7 +11,9 @@ from collections import Counter
 from typing import Final
 
 from interlock.core.detection import Finding
-from interlock.protocols.http.bodies.content import Content, replaced
+from interlock.protocols.http.bodies.content import replaced
+from interlock.protocols.http.bodies.loose_fields import FIELD
+from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.tally import Tally
 
 MAX_HELD_BYTES: Final = 16 << 10
@@ -44,13 +46,15 @@ _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 class TextMasker:
     """One text. Call ``feed`` with each piece and ``finish`` at the end; the object must not be used after that."""
 
-    def __init__(self, content: Content | None, tally: Tally) -> None:
-        self._content = content
+    def __init__(self, plan: Plan, tally: Tally) -> None:
+        self._content = plan.content
+        self._loose = plan.loose
         self._tally = tally
         self._before = b""
         self._held = b""
         self._swallows_word = False
         self._swallows_key = False
+        self._swallows_rest = False
 
     @property
     def held_bytes(self) -> int:
@@ -59,8 +63,7 @@ class TextMasker:
 
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
-        content = self._content
-        if content is None:
+        if self._content is None and self._loose is None:
             return data
         data = self._held + data
         self._held = b""
@@ -68,20 +71,17 @@ class TextMasker:
         if _LONG_WORD_BYTES < len(data) <= MAX_HELD_BYTES and not _BLANK.search(data):
             self._held = data
             return b""
-        return self._looked_at(content, data, held_from(data), False) if data else b""
+        return self._looked_at(data, held_from(data), False) if data else b""
 
     def finish(self) -> bytes:
         """What was held, now that nothing follows."""
-        content = self._content
-        if content is None:
-            return b""
         data, self._held = self._swallowed(self._held), b""
-        return b"" if self._swallows_key else self._looked_at(content, data, len(data), True)
+        return b"" if self._swallows_key else self._looked_at(data, len(data), True)
 
-    def _looked_at(self, content: Content, data: bytes, cut: int, final: bool) -> bytes:
+    def _looked_at(self, data: bytes, cut: int, final: bool) -> bytes:
         """What goes on of ``data``, which is up to ``cut`` unless something crosses that or may still grow."""
         text, start = self._before + data, len(self._before)
-        findings = [finding for finding in content.findings(text) if finding.end > start]
+        findings = [finding for finding in self._findings(text, final) if finding.end > start]
         cut += start
         growing = len(text) if not final else -1
         crossing = next(
@@ -92,20 +92,42 @@ class TextMasker:
             cut = max(crossing.start, start)
         if len(text) - cut > MAX_HELD_BYTES:
             cut = self._forced_cut(text, start, findings)
+        while start < cut < len(text) and text[cut] & 0xC0 == 0x80:
+            cut -= 1
         gone = [finding for finding in findings if finding.start < cut]
         self._tally.masked_values += len(gone)
-        self._tally.add_found(Counter(finding.detector for finding in gone))
-        reported = (finding for finding in content.reported(text) if start < finding.end <= cut)
+        self._tally.add_found(Counter(finding.detector for finding in gone if finding.detector != FIELD))
+        reported = (finding for finding in self._reported(text) if start < finding.end <= cut)
         self._tally.add_found(Counter(finding.detector for finding in reported))
         self._held = text[cut:]
         self._before = text[max(0, cut - _CONTEXT_BYTES) : cut]
         return replaced(text, start, cut, gone)
+
+    def _findings(self, text: bytes, final: bool) -> list[Finding]:
+        """Ascending and apart: what is detected in a masked field's value is a part of that."""
+        detected = self._content.findings(text) if self._content is not None else []
+        fields = self._loose.find(text, final) if self._loose is not None else []
+        if not fields:
+            return detected
+        apart: list[Finding] = []
+        for finding in sorted([*detected, *fields]):
+            if apart and finding.start < apart[-1].end:
+                apart[-1] = apart[-1]._replace(end=max(apart[-1].end, finding.end))
+            else:
+                apart.append(finding)
+        return apart
+
+    def _reported(self, text: bytes) -> list[Finding]:
+        return self._content.reported(text) if self._content is not None else []
 
     def _forced_cut(self, text: bytes, start: int, findings: list[Finding]) -> int:
         """Where to cut what is too long to be held. What goes on behind a finding that long is left out, too."""
         cut = len(text) - _KEPT_BYTES
         crossing = next((finding for finding in findings if finding.start < cut < finding.end), None)
         if crossing is not None:
+            if crossing.detector == FIELD and crossing.end == len(text):
+                self._swallows_rest = True
+                return crossing.end
             self._swallows_key = text.startswith(_PRIVATE_KEY_BEGIN, crossing.start) and crossing.end == len(text)
             self._swallows_word = not self._swallows_key and not _BLANK.search(text, crossing.end)
             return crossing.end
@@ -113,12 +135,12 @@ class TextMasker:
         while run > start and text[run - 1] in _BASE64:
             run -= 1
         cut -= (cut - run) % 4  # base64 can be read from there on
-        while cut > start and text[cut] & 0xC0 == 0x80:
-            cut -= 1
         return cut
 
     def _swallowed(self, data: bytes) -> bytes:
         """``data`` without the rest of what was too long."""
+        if self._swallows_rest:
+            return b""
         if self._swallows_key:
             end = _PRIVATE_KEY_END.search(data)
             if end is None:

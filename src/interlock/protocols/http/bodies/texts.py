@@ -4,9 +4,11 @@ For whoever has a text at hand that is not a body: a dialect that puts together 
 """
 
 from interlock.core.masking import Masking
+from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan, plan_for
 from interlock.protocols.http.bodies.refusal import Malformed
+from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.text_masker import TextMasker
 
@@ -20,23 +22,41 @@ def mask_text(text: str, masking: Masking, tally: Tally | None = None) -> str:
     return masked_text(text.encode(errors="surrogatepass"), plan_for(masking), counted).decode(errors="surrogatepass")
 
 
-def masked_text(text: bytes, plan: Plan, tally: Tally) -> bytes:
-    """The same for UTF-8, with a plan made before."""
+def masked_text(
+    text: bytes, plan: Plan, tally: Tally, state: FieldState | None = None, name: bytes = b"", inner: int = 0
+) -> bytes:
+    """The same for UTF-8, with a plan made before, at a place in a document and under a field's name.
+
+    A mask on the place itself is not looked at; see ``masked_field``.
+    """
     if text.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b'"'):
         counted = Tally()
         try:
-            masker = JsonMasker(plan, counted, many=True)
+            masker = JsonMasker(plan, counted, state.document() if state is not None else None, True, inner)
             masked = masker.feed(text) + masker.finish()
         except Malformed:
             pass
         else:
             tally.add(counted)
             return masked
-    if plan.content is None:
-        return text
-    clean = plan.content.clean(text, tally)
+    clean = plan.clean(text, tally, b'"%b": "' % name if name else b"", b'"' if name else b"")
     tally.masked_values += clean != text
     return clean
+
+
+def masked_field(value: str, plan: Plan, tally: Tally, state: FieldState, name: str) -> str:
+    """The value of a field in a format in which all values are texts. Nothing stays nothing.
+
+    Raises ``BodyRefused`` when the field must not occur at all.
+    """
+    if state.mask is None:
+        text, title = value.encode(errors="surrogatepass"), name.encode(errors="surrogatepass")
+        return masked_text(text, plan, tally, state, title).decode(errors="surrogatepass")
+    permitted(state.mask)
+    if not value:
+        return value
+    tally.masked_values += 1
+    return plan.substitutes.text(state.mask, value) or ""
 
 
 class StreamedText:
@@ -47,7 +67,7 @@ class StreamedText:
 
     def __init__(self, masking: Masking, tally: Tally | None = None) -> None:
         self.tally = tally if tally is not None else Tally()
-        self._masker = TextMasker(plan_for(masking).content, self.tally)
+        self._masker = TextMasker(plan_for(masking), self.tally)
 
     def feed(self, piece: str) -> str:
         """What of the text may go on now, which may be nothing."""
