@@ -28,6 +28,15 @@ def listener_tls(settings: PostgresSettings, data_dir: Path, now_s: float) -> tu
     return _context(*_listener_files(settings, data_dir, now_s), "postgresql")
 
 
+def listener_certificate(settings: PostgresSettings, data_dir: Path) -> str:
+    """The certificate of the PostgreSQL listener, in PEM, once there is one. Raises ``ConfigurationError``."""
+    file = Path(settings.tls_certificate) if settings.tls_certificate else data_dir / CERTIFICATE_FILE
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file}: the TLS certificate cannot be read: {error}") from error
+
+
 def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> ssl.SSLContext:
     """The API's context, with its own certificate or else the PostgreSQL listener's. Raises ``ConfigurationError``."""
     if api.tls_certificate and api.tls_key:

@@ -11,7 +11,7 @@ from typing import Final
 from interlock.adapters.oauth_client import TokenSource
 from interlock.core.errors import CredentialUnavailable
 from interlock.core.http_credential import HttpCredential
-from interlock.core.settings import ConnectionSettings
+from interlock.core.settings import OWN_CONNECTION, ConnectionSettings
 from interlock.services.ports import Clock, CredentialVault, TargetCredential
 from interlock.services.state import ConnectionStore
 
@@ -31,6 +31,8 @@ class HttpCredentialDesk:
         self._clock = clock
         self._found: dict[str, tuple[float, HttpCredential]] = {}
         self._sources: dict[str, TokenSource] = {}
+        self.own: tuple[bytes, bytes] | None = None
+        """The header that the gateway's own server wants to see; None while there is no such server."""
 
     def peek(self, connection: str) -> HttpCredential | None:
         """See ``HttpCredentials``."""
@@ -43,6 +45,8 @@ class HttpCredentialDesk:
         if settings is None:
             self._drop(connection)
             raise CredentialUnavailable(f"there is no connection {connection!r}")
+        if connection == OWN_CONNECTION and settings.http.credential_as == "caller" and self.own is not None:
+            return HttpCredential(headers=(self.own,), caller=True)
         credential = await self._vault.reveal(connection)
         found = await self._show(connection, settings, credential)
         self._found[connection] = self._clock.monotonic_s() + FRESH_S, found

@@ -138,6 +138,7 @@ class Gateway:
         reception = self._reception(authenticator)
         self.listener = await self._listen(reception)
         await self._listen_http(reception)
+        await self._start_own_server(authenticator)
         self._serve_api(issuer, authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
@@ -317,6 +318,18 @@ class Gateway:
             parts = self._driver_parts(module, new_session, reception, tls, b"", http.connect_timeout_s)
             listener = await self._open_listener(parts, addresses, http.max_connections, http.head_timeout_s, offered)
             self.http_addresses[mode.value] = listener.addresses[0]
+
+    async def _start_own_server(self, authenticator: TokenAuthenticator) -> None:
+        """What agents can do about themselves, where there are HTTP clients."""
+        if not self.settings.http.addresses:
+            return
+        from interlock.bootstrap.own_server import start_own_server
+
+        queries = await start_own_server(
+            self._node, self.policies, self.stopping.locks, authenticator, self.address, self._stack
+        )
+        if queries is not None:
+            self._background(_every(LOCKS_TICK_S, queries.tick), "queries of agents")
 
     def _driver_parts(
         self,

@@ -16,6 +16,7 @@ import structlog
 from interlock.core.approval import ApprovalRequest
 from interlock.core.decision import Decision, Trial
 from interlock.core.errors import AddressNotPermitted, InterlockError, MaskingUnavailable
+from interlock.core.http_credential import HttpCredential
 from interlock.core.masking import Masking
 from interlock.core.operation import Operation
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
@@ -529,7 +530,7 @@ class StreamDriver:
         name = opened.session.connection
         known = credentials.peek(name)
         if known is not None:
-            self._feed(base.CredentialRevealed(known.headers, known.query))
+            self._revealed(known)
         else:
             self._start(self._fetch_credential(credentials, name), "reveal credential")
 
@@ -541,7 +542,13 @@ class StreamDriver:
             text = f'the gateway has no credential for connection "{name}" now'
             self._feed(base.LoginFailed("28000", text, "Try again later or tell the gateway's operator."))
             return
-        self._feed(base.CredentialRevealed(found.headers, found.query))
+        self._revealed(found)
+
+    def _revealed(self, found: HttpCredential) -> None:
+        headers = found.headers
+        if found.caller and self._caller is not None:
+            headers += ((b"authorization", b"Bearer " + self._caller.token.encode()),)
+        self._feed(base.CredentialRevealed(headers, found.query))
 
     def _be_ready(self, _: base.BeReady) -> None:
         self._link.stop_timer()

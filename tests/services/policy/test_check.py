@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.services.policy.examples import BASIC, engine, source
 
-from interlock.core.settings import ConnectionSettings
+from interlock.core.settings import OWN_CONNECTION, ConnectionSettings
 from interlock.core.settings.http import EndpointSettings, HttpTarget
 from interlock.services.policy import check as check_module
 from interlock.services.policy.check import KnownNames, Severity, check, known_names
@@ -86,8 +86,8 @@ def test_known_names_of_settings() -> None:
     )
     names = known_names({"crm": crm}, "node")
     assert names.endpoints == {"crm/volumes"}
-    assert (names.connections, names.gateways) == (frozenset({"crm"}), frozenset({"node"}))
-    assert names.protocols == {"crm": "http"}
+    assert (names.connections, names.gateways) == (frozenset({"crm", OWN_CONNECTION}), frozenset({"node"}))
+    assert names.protocols == {"crm": "http", OWN_CONNECTION: "http"}
 
 
 def test_tags_that_only_fields_have() -> None:

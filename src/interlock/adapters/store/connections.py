@@ -34,6 +34,10 @@ class ConnectionTable:
         """Whether the connection is in the settings file, and so not for commands to change."""
         return name in self._configured
 
+    def add_own(self, name: str, settings: ConnectionSettings) -> None:
+        """A connection of the gateway itself, for as long as it runs."""
+        self._configured[name] = settings
+
     async def save(self, name: str, settings: ConnectionSettings) -> None:
         """Add the connection, or put it in the place of the one of its name. Raises StateUnavailable."""
         values = (name, msgspec.json.encode(settings).decode())

@@ -28,6 +28,7 @@ from interlock.core.settings.gateway import (
     SecretsSettings,
 )
 from interlock.core.settings.http import (
+    OWN_CONNECTION,
     EndpointSettings,
     HostedTools,
     HttpApi,
@@ -59,6 +60,7 @@ from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 
 __all__ = [
     "NAME_PATTERN",
+    "OWN_CONNECTION",
     "PATH",
     "AlertLock",
     "AlertLockSubject",

@@ -9,6 +9,9 @@ from msgspec import Meta
 
 from interlock.core.settings.table import PATH, Table
 
+OWN_CONNECTION: Final = "interlock"
+"""The connection to the gateway's own MCP server, which is there without being in the settings."""
+
 EndpointName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,63}$")]
 
 FieldSelector = Annotated[str, Meta(pattern=r"^(/.+|[^/*].*|\*)$", max_length=256)]

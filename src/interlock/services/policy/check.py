@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from cedarpy import pst
 
-from interlock.core.settings import ConnectionSettings
+from interlock.core.settings import OWN_CONNECTION, ConnectionSettings
 from interlock.services.policy import permissions
 from interlock.services.policy.resources import LINEAGE_BY_TYPE
 from interlock.services.policy.reveal import REVEAL, REVEALED, Bearing, bearing, is_about_reveal_only
@@ -58,9 +58,9 @@ def known_names(connections: Mapping[str, ConnectionSettings], node: str) -> Kno
     """What the settings of a gateway know."""
     endpoints = (f"{name}/{endpoint}" for name, of in connections.items() for endpoint in of.http.endpoints)
     return KnownNames(
-        connections=frozenset(connections),
+        connections=frozenset({*connections, OWN_CONNECTION}),
         gateways=frozenset({node}),
-        protocols={name: settings.protocol for name, settings in connections.items()},
+        protocols={OWN_CONNECTION: "http"} | {name: settings.protocol for name, settings in connections.items()},
         endpoints=frozenset(endpoints),
     )
 

@@ -1,11 +1,13 @@
 """The gateway's own MCP server: JSON-RPC over HTTP without sessions, for all versions of the transport.
 
-It answers the gateway only, which shows a secret that is new at each start, and passes the caller's token on. What comes
-was decided and recorded by then; who the caller is, is found out here again.
+It answers the gateway only, which shows a secret that is new at each start and passes the caller's token on. What
+comes was decided and recorded by then; who the caller is, is found out here again. A call ends when the gateway hangs
+up.
 """
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -68,7 +70,7 @@ class McpServer:
         elif (body := await _body(receive)) is None:
             await _send(send, 413, {"error": "the message is too long"})
         else:
-            await self._answer(headers, body, send)
+            await _while_connected(self._answer(headers, body, send), receive)
 
     async def _answer(self, headers: Mapping[bytes, bytes], body: bytes, send: Any) -> None:
         try:
@@ -148,6 +150,18 @@ def _error(identity: str | int | None, code: int, text: str) -> Json:
 
 def _token(headers: Mapping[bytes, bytes]) -> str:
     return headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
+
+
+async def _while_connected(work: Coroutine[Any, Any, None], receive: Any) -> None:
+    """Do something until it is done or whoever asked is gone."""
+    doing, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+    finally:
+        doing.cancel()
+        leaving.cancel()
 
 
 async def _body(receive: Any) -> bytes | None:
