@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from interlock.core.ledger import ConnectionRefused
 from tests.e2e.forward import Forward, running_forward
+from tests.e2e.ledger_files import records_of
 from tests.e2e.proxy_wire import basic
 from tests.servers.certificates import CertificateAuthority
 
@@ -115,8 +117,11 @@ def test_other_hosts_are_refused(forward: Forward, authority: str) -> None:
         answer = wire.connect(authority)
         assert answer.status == 403, answer.body
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json["detail"]
+        assert authority in answer.json["detail"]
+        assert "The proxy reaches the hosts of connections only" in answer.json["hint"]
     assert forward.unknown.received == []
+    refused = records_of(forward.gateway, ConnectionRefused)[-1]
+    assert (refused.connection, refused.principal) == (authority, "agent")
 
 
 @pytest.mark.parametrize(

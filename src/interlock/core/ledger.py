@@ -58,7 +58,10 @@ class AdministrationChanged(Record, frozen=True, tag="administration.changed"):
 
 
 class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
-    """A client was turned away before it had a session: bad token, no permit, bad protocol, target down."""
+    """A client was turned away before it had a session: bad token, no permit, bad protocol, target down.
+
+    ``connection`` is what it asked for: a name, or the ``host:port`` that is no connection's.
+    """
 
     protocol: str
     client_address: str

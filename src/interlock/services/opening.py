@@ -5,6 +5,7 @@ A caller who may not use a connection gets the same answer as for one that does 
 
 import secrets
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import structlog
@@ -38,6 +39,11 @@ log = structlog.get_logger()
 FindConnection = Callable[[str], ConnectionSettings | None]
 
 _CONNECT = Meaning("CONNECT", ())
+_HOW_TO_NAME_IT: Final = {
+    "postgres": "The database name of the connection string is CONNECTION or CONNECTION/DATABASE",
+    "http": "The path begins with /c/CONNECTION",
+    "proxy": "The proxy reaches the hosts of connections only",
+}
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -125,7 +131,8 @@ class Reception:
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way in keeps the caller out
             log.error("session not opened", error=type(error).__name__)
             refused = NotAdmitted("the gateway cannot open this session now", type(error).__name__, code="58000")
-        await self.refused(caller.protocol, caller.client_address, caller.target, refused.principal, refused.reason)
+        wanted = caller.target or caller.host
+        await self.refused(caller.protocol, caller.client_address, wanted, refused.principal, refused.reason)
         raise refused
 
     async def refused(self, protocol: str, client_address: str, target: str, principal: str, reason: str) -> None:
@@ -164,18 +171,18 @@ class Reception:
         name, _, database = target.partition("/")
         settings = self._find_connection(name)
         if settings is None or settings.protocol != caller.protocol:
-            raise self._no_such(name, principal, "no such connection")
+            raise self._no_such(caller, principal, "no such connection")
         databases = settings.databases or ("",)
         database = database or databases[0]
         if database not in databases:
-            raise self._no_such(name, principal, "no such database on this connection")
+            raise self._no_such(caller, principal, "no such database on this connection")
         run = run_in(caller.application)
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)
         policy = self._policies.engine.for_session(principal, name, database, client)
         verdict = policy.decide(_CONNECT, self._clock.now_s())
         refusal = self._enforcement.judge_connect(principal, run, verdict)
         if refusal is not None and not isinstance(refusal, Hold) and refusal.reason is not DenialReason.BUDGET_SPENT:
-            raise self._no_such(name, principal, f"connect refused: {refusal.message}")
+            raise self._no_such(caller, principal, f"connect refused: {refusal.message}")
         self._refuse_locked(principal, name, run)
         if isinstance(refusal, Hold):
             raise self._held(principal, refusal)
@@ -203,7 +210,7 @@ class Reception:
     def _connection_of(self, caller: Caller, principal: Principal) -> str:
         found = self._hosts.find(caller.host, caller.by_proxy) if self._hosts is not None else None
         if found is None:
-            raise self._no_such(caller.host, principal, "no connection has this host")
+            raise self._no_such(caller, principal, "no connection has this host")
         return found
 
     def _refuse_locked(self, principal: Principal, connection: str, run: str) -> None:
@@ -250,14 +257,16 @@ class Reception:
         except LoginRefused as refused:
             raise NotAdmitted(str(refused), refused.reason, code="28P01") from refused
 
-    def _no_such(self, name: str, principal: Principal, reason: str) -> NotAdmitted:
-        return NotAdmitted(
-            f'connection "{name[:64]}" does not exist or {principal.name} may not use it',
-            reason,
-            principal.name,
-            "The database name of the connection string is CONNECTION or CONNECTION/DATABASE; "
-            "ask the gateway's operator which connections this identity may use.",
-        )
+    def _no_such(self, caller: Caller, principal: Principal, reason: str) -> NotAdmitted:
+        """The same, whether it is not there or may not be used."""
+        if caller.host:
+            message = f'"{caller.host[:64]}" is the host of no connection that {principal.name} may use'
+        else:
+            name = caller.target.partition("/")[0][:64]
+            message = f'connection "{name}" does not exist or {principal.name} may not use it'
+        how = _HOW_TO_NAME_IT["proxy" if caller.by_proxy else caller.protocol]
+        hint = f"{how}; ask the gateway's operator which connections this identity may use."
+        return NotAdmitted(message, reason, principal.name, hint)
 
     def _held(self, principal: Principal, hold: Hold) -> NotAdmitted:
         groups = ", ".join(sorted({demand.group for demand in hold.demands}))
