@@ -16,7 +16,7 @@ from interlock.services.policy import permissions
 from interlock.services.policy.resources import LINEAGE_BY_TYPE
 from interlock.services.policy.reveal import REVEAL, REVEALED, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
-from interlock.services.policy.schema import action_groups, members
+from interlock.services.policy.scopes import actions_of
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
 from interlock.services.policy.tags import OF_HTTP, tag_problems, tag_types
 from interlock.services.policy.tree import reads_action, tags_named
@@ -150,7 +150,7 @@ def _unmeant_permissions(rule: Rule) -> Iterator[str]:
 
 def _unmeant_softening(rule: Rule) -> Iterator[str]:
     """A forbid on permissions that asks for approval: nobody can be asked there."""
-    if rule.demand and _actions(rule.policy.action) <= permissions.ACTIONS:
+    if rule.demand and actions_of(rule.policy.action) <= permissions.ACTIONS:
         yield "never asks for approval: permissions on the gateway are there or not"
 
 
@@ -175,19 +175,9 @@ def _unheard(rule: Rule) -> str:
 def _covers(wide: pst.Template, narrow: pst.Template) -> bool:
     return (
         _covers_scope(wide.principal, narrow.principal)
-        and _actions(narrow.action) <= _actions(wide.action)
+        and actions_of(narrow.action) <= actions_of(wide.action)
         and _covers_scope(wide.resource, narrow.resource)
     )
-
-
-def _actions(scope: pst.ActionConstraint) -> frozenset[str]:
-    match scope:
-        case pst.ActionEq(entity):
-            return frozenset({entity.id})
-        case pst.ActionIn(entities):
-            return frozenset[str]().union(*(members(entity.id) for entity in entities))
-        case _:
-            return frozenset(action_groups())
 
 
 def _covers_scope(wide: pst.PrincipalOrResourceConstraint, narrow: pst.PrincipalOrResourceConstraint) -> bool:

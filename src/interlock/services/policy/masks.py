@@ -16,8 +16,7 @@ from interlock.services.policy.columns import Layout, Place
 from interlock.services.policy.evaluator import Answer, Evaluator
 from interlock.services.policy.resources import FIELD, Resource, TagSource, escape, unescape
 from interlock.services.policy.reveal import strictest_mask
-from interlock.services.policy.rules import Rule
-from interlock.services.policy.scopes import Uid, fits, reaches
+from interlock.services.policy.scopes import Uid, fits, fits_principal, reaches
 from interlock.services.policy.tree import reads_resource, tags_named
 from interlock.services.policy.viewpoint import Viewpoint
 from interlock.services.policy.wording import quoted
@@ -33,10 +32,10 @@ class RuleMasks:
 
     def __init__(self, evaluator: Evaluator, viewpoint: Viewpoint) -> None:
         self._evaluator = evaluator
-        self._viewpoint = viewpoint
-        self._asked = [rule for rule in evaluator.on_reveal if self._fits_principal(rule)]
+        self._viewpoint, who = viewpoint, viewpoint.principal
+        self._asked = [rule for rule in evaluator.on_reveal if fits_principal(rule.policy.principal, who)]
         self._particular = frozenset(rule.id for rule in self._asked if reads_resource(rule.policy))
-        by_tag = (rule for rule in evaluator.on_tagged_columns if self._fits_principal(rule))
+        by_tag = (rule for rule in evaluator.on_tagged_columns if fits_principal(rule.policy.principal, who))
         self._by_tag = [(tags, strictest_mask(rule.id)) for rule in by_tag if (tags := tags_named(rule.policy))]
 
     @property
@@ -128,11 +127,6 @@ class RuleMasks:
 
     def _fitting(self, uid: Uid, within: frozenset[Uid]) -> list[str]:
         return [rule.id for rule in self._asked if fits(rule.policy.resource, uid, within)]
-
-    def _fits_principal(self, rule: Rule) -> bool:
-        who = self._viewpoint.principal
-        uid = (who.kind.value, who.name)
-        return fits(rule.policy.principal, uid, {uid, *(("Group", group) for group in who.groups)})
 
     def _request(self, resource: Mapping[str, str]) -> dict[str, Any]:
         """No rule that is asked reads the time or the statement, so there is none."""

@@ -16,6 +16,7 @@ from interlock.core.identity import Principal
 from interlock.core.masking import NO_OPTIONS, Masking, MaskingOptions
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import wording
+from interlock.services.policy.alike import Alikeness, Likeness
 from interlock.services.policy.evaluator import Answer, Evaluator
 from interlock.services.policy.masking import body_masking_of, masking_of
 from interlock.services.policy.masks import RuleMasks
@@ -26,6 +27,8 @@ MAX_ACCESSES = 1000
 """Different accesses of one meaning; more would stop every other session while they are decided."""
 
 _KEPT_VERDICTS = 256
+_NEVER_S = float(1 << 62)
+"""Beyond any time that a sound clock tells."""
 _BODIES = "bodies"
 """In the place of a catalogue's version, where there is none."""
 _CONNECT = Access("connect", ResourceKind.CONNECTION)
@@ -60,8 +63,8 @@ class Finding(msgspec.Struct, frozen=True):
 class SessionPolicy:
     """One policy version for one principal on one database, with the verdicts already found.
 
-    Verdicts are kept for the most recently used meanings, by identity, unless a rule reads the time. ``masks`` are the
-    rules about what this principal may see.
+    Verdicts are kept for the most recently used meanings, by identity, and for what is like them, unless a rule reads
+    the time. ``masks`` are the rules about what this principal may see.
     """
 
     def __init__(
@@ -71,7 +74,9 @@ class SessionPolicy:
         self._evaluator = evaluator
         self._viewpoint = Viewpoint(principal, connection, database, client)
         self.masks = RuleMasks(evaluator, self._viewpoint)
+        self._alikeness = Alikeness(evaluator.rules.values(), self._viewpoint)
         self._verdicts: dict[Meaning, Verdict] = {}
+        self._of_alike: dict[Likeness, Verdict] = {}
         self._lines: dict[Meaning, tuple[str, ...]] = {}
         self._masking: tuple[str, MaskingOptions, Masking | None] | None = None
 
@@ -137,6 +142,22 @@ class SessionPolicy:
         return not failed and not self._evaluator.reads_time
 
     def _decide_anew(self, meaning: Meaning, now_s: float) -> Verdict:
+        """The verdict on a meaning like this one, if there is one that may be kept, or what the rules say."""
+        try:
+            likeness = self._alikeness.of(meaning, tuple(distinct_accesses(meaning))) if 0 <= now_s < _NEVER_S else None
+            verdict = self._of_alike.get(likeness) if likeness is not None else None
+        except Exception:  # noqa: BLE001 - what cannot be compared is like nothing else
+            likeness = verdict = None
+        if verdict is not None:
+            return verdict
+        verdict = self._evaluate(meaning, now_s)
+        if likeness is not None and self._may_keep(verdict):
+            if len(self._of_alike) >= _KEPT_VERDICTS:
+                del self._of_alike[next(iter(self._of_alike))]
+            self._of_alike[likeness] = verdict
+        return verdict
+
+    def _evaluate(self, meaning: Meaning, now_s: float) -> Verdict:
         try:
             if meaning.refusal is not None and not meaning.refusal_code:
                 return self._denied(wording.unsupported(meaning.refusal, self.version))

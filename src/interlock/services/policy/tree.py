@@ -4,7 +4,8 @@ Knows Cedar's syntax only, and not what a rule means to the gateway.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from cedarpy import pst
 
@@ -14,6 +15,9 @@ TIME = frozenset({"now", "hour", "weekday"})
 OPERATION = HTTP_PARTS | {"sql"}
 CLIENT = frozenset({"client", "trace"})
 """Attributes of the context, by what they depend on."""
+
+WHOLE = "*"
+"""In the place of an attribute: all of them."""
 
 _CONTEXT = pst.Var("context")
 
@@ -41,6 +45,28 @@ def context_read(policy: pst.Template) -> frozenset[str]:
         if isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == _CONTEXT
     ]
     return frozenset(attributes) if len(attributes) == uses else TIME | OPERATION | CLIENT
+
+
+def facts_read(policy: pst.Template) -> frozenset[tuple[str, str]]:
+    """What a rule may read of an operation, as parts of the context with an attribute, or with ``WHOLE``."""
+    parts = context_read(policy) & OPERATION
+    nodes = list(walk(policy))
+    uses = Counter(node.attr for node in nodes if isinstance(node, pst.GetAttr) and node.base == _CONTEXT)
+    within = [
+        (node.base.attr, node.attr if isinstance(node, pst.GetAttr) else node.attrs[0])
+        for node in nodes
+        if isinstance(node, pst.GetAttr | pst.HasAttr)
+        and isinstance(node.base, pst.GetAttr)
+        and node.base.base == _CONTEXT
+    ]
+    counted = Counter(part for part, _ in within)
+    whole = {(part, WHOLE) for part in parts if uses[part] != counted[part] or _reads_whole_context(nodes)}
+    return frozenset(whole | {(part, name) for part, name in within if part in parts})
+
+
+def _reads_whole_context(nodes: Sequence[object]) -> bool:
+    named = sum(isinstance(node, pst.GetAttr | pst.HasAttr) and node.base == _CONTEXT for node in nodes)
+    return named != sum(node == _CONTEXT for node in nodes)
 
 
 def types_named(policy: pst.Template) -> frozenset[str]:
