@@ -173,6 +173,7 @@ def test_audit_search_and_export(data: Path, tmp_path: Path) -> None:
         (("sessions", "list", "--since", "yesterday"), 2),
         (("sessions", "export", FIRST), 2),
         (("sessions", "export", FIRST, "--format", "xml"), 2),
+        (("sessions", "export", FIRST, "--format", "har"), 1),
         (("sessions", "replay", FIRST, "--speed", "0"), 2),
         (("sessions", "list", "--limit", "0"), 2),
     ],

@@ -13,47 +13,14 @@ import msgspec
 from interlock.core.printable import printable
 from interlock.core.recording import Direction, DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.protocols.http.body_lines import BodyLines, shown_json
+from interlock.protocols.http.exchanges import HttpExchanges
+from interlock.protocols.http.recorded_heads import RecordedHead, read_head
 from interlock.protocols.http.websocket.recorded import RecordedMessage, take_recorded
 from interlock.protocols.http.websocket.values import Kind
 from interlock.protocols.http.wire.messages import Headers
 
 MAX_HEAD_BYTES: Final = 2 << 20
 MAX_REMEMBERED: Final = 1000
-
-
-class RecordedHead(msgspec.Struct, frozen=True):
-    """A start line and fields, as they were kept. Names are in lower case."""
-
-    start: str
-    headers: Headers = ()
-
-    def text(self) -> str:
-        """As it is shown."""
-        lines = (name + b": " + value for name, value in self.headers)
-        return printable("\n".join((self.start, *(line.decode("utf-8", "replace") for line in lines))))
-
-    def value(self, name: bytes) -> bytes:
-        """The first field with a name, empty without one."""
-        return next((value for known, value in self.headers if known == name), b"")
-
-    @property
-    def status(self) -> int:
-        """Of an answer; 0 when there is none in it."""
-        word = self.start.split(" ")[1:2]
-        return int(word[0]) if word and word[0].isascii() and word[0].isdigit() else 0
-
-    @property
-    def method(self) -> str:
-        """Of a request."""
-        return self.start.partition(" ")[0]
-
-
-def read_head(text: bytes) -> RecordedHead:
-    """A head from its bytes, with or without the empty line at its end."""
-    lines = text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-    pairs = (line.partition(b":") for line in lines[1:] if line)
-    headers = tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
-    return RecordedHead(lines[0].decode("utf-8", "replace"), headers)
 
 
 class _Reading(Protocol):
@@ -67,7 +34,7 @@ class _Reading(Protocol):
 
 
 class HttpTranscriber:
-    """Implements ``Transcript`` for one session."""
+    """Implements ``Transcript`` for one session, and ``services.evidence.archive.ExchangeTranscriber``."""
 
     def __init__(self) -> None:
         self._asked: dict[int, RecordedHead] = {}
@@ -107,6 +74,10 @@ class HttpTranscriber:
         for reading in self._readings.values():
             yield from reading.finish()
         self._readings.clear()
+
+    def new_exchanges(self) -> HttpExchanges:
+        """A reader of the same session's recording as whole exchanges."""
+        return HttpExchanges()
 
     def _begin(self, frame: Frame) -> _Reading:
         head = self._asked.get(frame.number, RecordedHead(""))

@@ -6,11 +6,12 @@ Reading is plain iteration: it waits for files, not for peers. On an event loop,
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from interlock.core.checkpoint import Checkpoint, VerifierKey
+from interlock.core.exchange import RecordedExchange
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
 
 
@@ -154,6 +155,27 @@ class SessionTranscriber(Protocol):
 
     def finish(self) -> Iterable[TranscriptLine]:
         """What is left at the end."""
+
+
+class ExchangeReader(Protocol):
+    """Turns what one session said into whole exchanges; requests and frames come in order, frames cut anywhere."""
+
+    def request(self, at_us: int, number: int, request: SealedRequest) -> Iterable[RecordedExchange]:
+        """The exchanges that were over before this request; a request that is decided again comes again."""
+
+    def frame(self, frame: Frame) -> None:
+        """Take what was said."""
+
+    def finish(self) -> Iterable[RecordedExchange]:
+        """The exchanges that are left at the end."""
+
+
+@runtime_checkable
+class ExchangeTranscriber(SessionTranscriber, Protocol):
+    """A transcriber of a protocol that is made of exchanges."""
+
+    def new_exchanges(self) -> ExchangeReader:
+        """A reader for the same session."""
 
 
 class Transcriber(Protocol):

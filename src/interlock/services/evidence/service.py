@@ -14,9 +14,18 @@ from interlock.core.chain import Entry, decode_entry
 from interlock.core.checkpoint import VerifierKey
 from interlock.core.errors import EvidenceError, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
+from interlock.core.exchange import RecordedExchange
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
 from interlock.core.recording import DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
-from interlock.services.evidence.archive import EvidenceArchive, EvidenceStore, SessionKeys, SessionOpener, Transcriber
+from interlock.services.evidence.archive import (
+    EvidenceArchive,
+    EvidenceStore,
+    ExchangeReader,
+    ExchangeTranscriber,
+    SessionKeys,
+    SessionOpener,
+    Transcriber,
+)
 from interlock.services.evidence.bundle import is_bundle, verify_bundle
 from interlock.services.evidence.package import verify_package, write_package
 from interlock.services.evidence.search import AuditQuery, SearchQuery, search_operations
@@ -105,11 +114,25 @@ class EvidenceService:
         """The session as people see it: requests, decisions, answers and gaps in the order of their times."""
         return (line.plain if isinstance(line, DocumentLine) else line for line in self._told(session))
 
+    def exchanges(self, session: str) -> Iterator[RecordedExchange]:
+        """The session as whole exchanges, in order. Raises ``EvidenceError`` when its protocol has none."""
+        protocol = self._opened(session).record.protocol
+        transcriber = self._transcriber(protocol)
+        if not isinstance(transcriber, ExchangeTranscriber):
+            raise EvidenceError(f"a session of the protocol {protocol} is not made of HTTP exchanges")
+        return self._exchanges(session, transcriber.new_exchanges())
+
+    def _exchanges(self, session: str, reader: ExchangeReader) -> Iterator[RecordedExchange]:
+        for at_us, item in self._said(session):
+            if isinstance(item, Frame):
+                reader.frame(item)
+            elif isinstance(item, OperationView):
+                yield from reader.request(at_us, item.decided.number, item.request)
+        yield from reader.finish()
+
     def _told(self, session: str) -> Iterator[TranscriptLine]:
         transcriber = self._transcriber(self._opened(session).record.protocol)
-        asked = self._asked(session)
-        said = ((frame.at_us, 1, frame) for frame in self.frames(session))
-        for at_us, _, item in heapq.merge(asked, said, key=lambda timed: timed[:2]):
+        for at_us, item in self._said(session):
             if isinstance(item, Frame):
                 yield from transcriber.frame(item)
             elif isinstance(item, OperationView):
@@ -119,6 +142,12 @@ class EvidenceService:
                 text = f"{item.size_bytes} bytes were not kept: {item.reason}"
                 yield TranscriptLine(at_us, 0, TranscriptKind.GAP, text)
         yield from transcriber.finish()
+
+    def _said(self, session: str) -> Iterator[tuple[int, OperationView | RecordingGap | Frame]]:
+        """Decisions, frames and gaps with their times since the session's start, in order."""
+        frames = ((frame.at_us, 1, frame) for frame in self.frames(session))
+        for at_us, _, item in heapq.merge(self._asked(session), frames, key=lambda timed: timed[:2]):
+            yield at_us, item
 
     def _asked(self, session: str) -> Iterator[tuple[int, int, OperationView | RecordingGap]]:
         """Decisions and gaps with their times since the session's start."""

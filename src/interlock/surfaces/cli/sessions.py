@@ -5,6 +5,7 @@ Reads evidence and changes nothing. Exit status 0: fine; 1: damaged or not there
 
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from interlock.core.printable import one_line, printable
 from interlock.core.recording import TranscriptKind, TranscriptLine
 from interlock.services.evidence import EvidenceService, OperationView, SearchQuery, SessionFilter, SessionSummary
 from interlock.services.evidence.formats import operation_fields, session_json_lines, session_sql, timestamp
+from interlock.services.evidence.har import session_har
 from interlock.surfaces.cli.evidence_output import (
     JsonOption,
     SinceOption,
@@ -153,7 +155,7 @@ def export_session(
     context: typer.Context,
     session: SessionArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to; standard output when not given.")] = None,
-    form: Annotated[str, typer.Option("--format", help="evidence, jsonl or sql.")] = "evidence",
+    form: Annotated[str, typer.Option("--format", help="evidence, jsonl, sql, or har for HTTP.")] = "evidence",
     with_key: Annotated[
         bool, typer.Option("--with-key", help="Put the session's clear key in: whoever has it can read everything.")
     ] = False,
@@ -161,7 +163,7 @@ def export_session(
         list[Path] | None, typer.Option("--extends", help="An older checkpoint to prove extended; may be repeated.")
     ] = None,
 ) -> None:
-    """Write a session as an evidence package (a directory, or a .tar), as JSON Lines or as an SQL script."""
+    """Write a session as evidence package (a directory, or a .tar), JSON Lines, SQL script or HTTP Archive."""
     with telling_errors():
         evidence = _evidence(context)
         session = evidence.resolve(session)
@@ -170,17 +172,24 @@ def export_session(
                 raise ConfigurationError("an evidence package needs --out: a new directory, or a file ending in .tar")
             older = [path.read_text(encoding="utf-8") for path in extends or ()]
             evidence.export(session, out, older=older, with_key=with_key)
-        elif form in ("jsonl", "sql"):
-            _write(evidence, session, form, out)
+        elif form in _FORMATS:
+            _write(_FORMATS[form](evidence, session), out)
         else:
-            raise ConfigurationError(f"--format is evidence, jsonl or sql, not {form!r}")
+            raise ConfigurationError(f"--format is evidence, {', '.join(_FORMATS)}; not {form!r}")
 
 
-def _write(evidence: EvidenceService, session: str, form: str, out: Path | None) -> None:
-    if form == "jsonl":
-        pieces = session_json_lines(evidence, session)
-    else:
-        pieces = (text.encode() for text in session_sql(evidence, session))
+def _sql_script(evidence: EvidenceService, session: str) -> Iterator[bytes]:
+    return (text.encode() for text in session_sql(evidence, session))
+
+
+_FORMATS: Mapping[str, Callable[[EvidenceService, str], Iterator[bytes]]] = {
+    "jsonl": session_json_lines,
+    "sql": _sql_script,
+    "har": session_har,
+}
+
+
+def _write(pieces: Iterator[bytes], out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.writelines(pieces)
         return
