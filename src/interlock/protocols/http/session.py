@@ -16,7 +16,7 @@ from interlock.core.decision import Decision, Permit
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.masking import Masking
 from interlock.core.operation import NO_FACTS, Operation, Outcome, OutcomeStatus
-from interlock.core.settings import ConnectionSettings, PlainHttp
+from interlock.core.settings import ConnectionSettings, PlainHttp, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Activity, Effect, Event, Side
 from interlock.protocols.http import problems
@@ -149,7 +149,8 @@ class HttpSession:
         if self._client.tls:
             return True
         if self._inside is not None:
-            return self._inside.authority.port == 80
+            plain_target = self._settings is not None and self._settings.tls is TlsMode.DISABLE
+            return plain_target or self._inside.authority.port == 80
         plain = self._limits.plain
         return plain is PlainHttp.ALLOW or (plain is PlainHttp.LOOPBACK and self._client.local)
 
