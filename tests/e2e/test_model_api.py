@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.responses import Response
 
-from interlock.core.ledger import OperationCompleted, OperationDecided
+from interlock.core.ledger import OperationCompleted, OperationDecided, SessionClosed, SessionOpened
 from tests.e2e.ledger_files import records_of, wait_for
 from tests.e2e.model_gateway import base_url, client, model_gateway
 from tests.servers.gateway import GatewayServer
@@ -249,3 +249,20 @@ def test_the_message_is_shown_where_there_is_no_session_either(gateway: GatewayS
         client(gateway, "elsewhere").responses.create(model="gpt-5", input="hi")
     with pytest.raises(openai.AuthenticationError, match="token"):
         openai.OpenAI(base_url=base_url(gateway), api_key="sk-leaked").responses.create(model="gpt-5", input="hi")
+
+
+def test_a_replay_shows_what_was_asked_and_said(gateway: GatewayServer, api: ModelApi) -> None:
+    api.begin(Turn(cut("It is forty-two.", 3), [Call("run_sql", ['{"query": ', '"select 1"}'])]))
+    token = gateway.token("replayed")
+    with client(gateway, token=token) as ask, ask.responses.stream(model="gpt-5", input="How many?") as stream:
+        stream.until_done()
+
+    def session() -> str:
+        records = records_of(gateway, SessionClosed)
+        mine = {record.session for record in records_of(gateway, SessionOpened) if record.principal == "replayed"}
+        return next((record.session for record in records if record.session in mine), "")
+
+    shown = gateway.command("sessions", "replay", wait_for(session, "the session's end")).stdout
+    for line in ("user: How many?", "assistant: It is forty-two.", 'run_sql {"query": "select 1"}', "tokens: 42"):
+        assert line in shown
+    assert token not in shown

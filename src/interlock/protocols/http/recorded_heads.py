@@ -32,6 +32,12 @@ class RecordedHead(msgspec.Struct, frozen=True):
         """Of a request."""
         return self.start.partition(" ")[0]
 
+    @property
+    def path(self) -> str:
+        """Of a request; empty when there is none in it."""
+        target = self.start.split(" ")[1:2]
+        return target[0].partition("?")[0] if target else ""
+
 
 def read_head(text: bytes) -> RecordedHead:
     """A head from its bytes, with or without the empty line at its end."""

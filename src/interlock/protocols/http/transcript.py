@@ -13,6 +13,8 @@ import msgspec
 from interlock.core.printable import printable
 from interlock.core.recording import Direction, DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.protocols.http.body_lines import BodyLines, shown_json
+from interlock.protocols.http.dialects.openai import is_model_request
+from interlock.protocols.http.dialects.openai_conversation import ModelAnswer, asked_lines, ends_answer, said_lines
 from interlock.protocols.http.exchanges import HttpExchanges
 from interlock.protocols.http.recorded_heads import RecordedHead, read_head
 from interlock.protocols.http.websocket.recorded import RecordedMessage, take_recorded
@@ -51,6 +53,7 @@ class HttpTranscriber:
         if request.forwarded:
             changed = "\n".join(_body_text(head, request.forwarded))
             yield TranscriptLine(at_us, number, TranscriptKind.NOTICE, f"sent to the target in its place:\n{changed}")
+        yield from _notice(at_us, number, asked_of_model(head, request.forwarded or request.parameters))
         cut = request.text_bytes - len(request.text) + request.parameter_bytes - len(request.parameters)
         if cut > 0:
             yield TranscriptLine(at_us, number, TranscriptKind.GAP, f"{cut} bytes of the request were not kept")
@@ -85,7 +88,7 @@ class HttpTranscriber:
             answers = frame.direction is Direction.ANSWER
             return _Messages(frame.number, TranscriptKind.DATA if answers else TranscriptKind.REQUEST)
         if frame.direction is Direction.ANSWER:
-            return _Answer(frame.number, head.method)
+            return _Answer(frame.number, head)
         return _Upload(frame.number, head.headers)
 
     def _finish_before(self, number: int) -> Iterator[TranscriptLine]:
@@ -101,6 +104,18 @@ class HttpTranscriber:
             del self._asked[next(iter(self._asked))]
 
 
+def asked_of_model(head: RecordedHead, body: bytes) -> list[str]:
+    """What a request asks of a model, in short; nothing for other requests."""
+    is_model = head.method == "WEBSOCKET" or is_model_request(head.method, head.path)
+    return asked_lines(body) if is_model else []
+
+
+def _notice(at_us: int, number: int, lines: list[str]) -> Iterator[TranscriptLine]:
+    """A conversation with a model, in one line of the transcript."""
+    if lines:
+        yield TranscriptLine(at_us, number, TranscriptKind.NOTICE, printable("\n".join(("in short:", *lines))))
+
+
 def _body_text(head: RecordedHead, body: bytes) -> Iterator[str]:
     """A body that was held, as one text; nothing for none."""
     if body:
@@ -112,12 +127,13 @@ def _body_text(head: RecordedHead, body: bytes) -> Iterator[str]:
 class _Answer:
     """The answer to one request: interim heads, the head, the body."""
 
-    def __init__(self, number: int, method: str) -> None:
+    def __init__(self, number: int, asked: RecordedHead) -> None:
         self.number = number
         self.upgraded = False
         self.rest = b""
         """What follows the head of an answer 101."""
-        self._method = method
+        self._method = asked.method
+        self._said = ModelAnswer() if is_model_request(asked.method, asked.path) else None
         self._head = bytearray()
         self._body: BodyLines | None = None
         self._left: int | None = None
@@ -156,6 +172,8 @@ class _Answer:
 
     def _feed_body(self, data: bytes) -> Iterator[TranscriptLine]:
         assert self._body is not None
+        if self._said is not None:
+            self._said.feed(data)
         yield from self._body.feed(self._at_us, data)
         if self._left is not None:
             self._left -= len(data)
@@ -166,6 +184,8 @@ class _Answer:
         if self._body is not None and not self._over:
             self._over = True
             yield from self._body.finish(self._at_us)
+            if self._said is not None:
+                yield from _notice(self._at_us, self.number, self._said.lines())
 
 
 class _Upload:
@@ -227,6 +247,8 @@ class _Messages:
                 return
             payload, self._parts = bytes(self._parts), bytearray()
             yield self._shown(at_us, message.kind, payload)
+            if self._kind is TranscriptKind.DATA and ends_answer(payload):
+                yield from _notice(at_us, self.number, said_lines(payload))
         else:
             yield self._line(at_us, _control_text(message))
 

@@ -148,7 +148,12 @@ class OpenAiDialect:
 
 def is_model_call(request: Request) -> bool:
     """Whether a model is to answer this request."""
-    return request.method == "POST" and _end_of(request.path) in _MODEL_PATHS
+    return is_model_request(request.method, request.path)
+
+
+def is_model_request(method: str, path: str) -> bool:
+    """Whether a request with this method and path is one to a model."""
+    return method == "POST" and _end_of(path) in _MODEL_PATHS
 
 
 def is_trace(request: Request) -> bool:
