@@ -189,3 +189,16 @@ async def test_scenario_12_a_call_that_is_killed_ends_within_a_second(
             await asyncio.wait_for(calling, 20)
         assert await asyncio.to_thread(target.left.wait, 20)
         assert time.monotonic() - began_s < 5
+
+
+async def test_a_client_without_a_token_finds_out_where_to_get_one(gateway: GatewayServer) -> None:
+    url = f"{gateway.http_url('crm')}/mcp"
+    async with aiohttp.ClientSession() as client:
+        async with client.post(url, json={}) as answer:
+            assert answer.status == 401
+            challenge = answer.headers["WWW-Authenticate"]
+        where = challenge.partition('resource_metadata="')[2].rstrip('"')
+        async with client.get(where) as answer:
+            found = await answer.json()
+    assert found["resource"] == url
+    assert found["authorization_servers"] == [f"http://127.0.0.1:{gateway.issuer_port}"]

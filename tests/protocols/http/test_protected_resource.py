@@ -4,11 +4,17 @@ import json
 
 import pytest
 
-from interlock.protocols.http.protected_resource import challenge, metadata, resource_path
+from interlock.protocols.http.protected_resource import base_url_of, challenge, metadata_reply, resource_path
+from interlock.protocols.http.wire.messages import BodyKind, RequestHead
+
+
+def head(target: str, method: str = "GET") -> RequestHead:
+    headers = ((b"host", b"gw:8443"),)
+    return RequestHead(method.encode(), target.encode(), 1, headers, BodyKind.NONE, 0, True, False, b"")
 
 
 @pytest.mark.parametrize(
-    ("path", "resource"),
+    ("target", "resource"),
     [
         ("/.well-known/oauth-protected-resource", ""),
         ("/.well-known/oauth-protected-resource/", ""),
@@ -18,24 +24,29 @@ from interlock.protocols.http.protected_resource import challenge, metadata, res
         ("/c/crm/.well-known/oauth-protected-resource", None),
     ],
 )
-def test_the_path_of_a_resource(path: str, resource: str | None) -> None:
-    assert resource_path(path) == resource
+def test_the_path_of_a_resource(target: str, resource: str | None) -> None:
+    assert resource_path(target) == resource
 
 
 def test_the_metadata_name_the_resource_and_who_gives_tokens() -> None:
-    found = metadata("https://gw:8443", "/c/crm/mcp", ("https://id.example",))
+    asked = head("/.well-known/oauth-protected-resource/c/crm/mcp")
+    found = metadata_reply(asked, base_url_of(asked, tls=True), ("https://id.example",))
+    assert found is not None
     assert json.loads(found.body) == {
         "resource": "https://gw:8443/c/crm/mcp",
         "authorization_servers": ["https://id.example"],
         "bearer_methods_supported": ["header"],
         "resource_name": "Interlock",
     }
-    assert (b"content-type", b"application/json") in found.headers
+    assert (found.status, found.headers[0]) == (200, (b"content-type", b"application/json"))
+    assert metadata_reply(head("/.well-known/oauth-protected-resource", "POST"), "", ()) is None
+    assert metadata_reply(head("/c/crm/mcp"), "", ()) is None
 
 
 def test_a_challenge_says_where_the_metadata_are() -> None:
     assert challenge("https://gw", "/c/crm/mcp") == (
-        b'Bearer resource_metadata="https://gw/.well-known/oauth-protected-resource/c/crm/mcp"'
+        b', resource_metadata="https://gw/.well-known/oauth-protected-resource/c/crm/mcp"'
     )
-    spoken = challenge("https://gw", "", "invalid_token", 'it "expired"\r\nSet-Cookie: a')
-    assert spoken.endswith(b', error="invalid_token", error_description="it \\"expired\\"??Set-Cookie: a"')
+    assert (
+        challenge('https://"\r\nx', "") == b', resource_metadata="https://\\"??x/.well-known/oauth-protected-resource"'
+    )

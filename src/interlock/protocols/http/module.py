@@ -4,7 +4,7 @@ from typing import Final
 
 from interlock.core.catalogue import Catalogue
 from interlock.core.operation import Meaning
-from interlock.core.settings import ConnectionSettings, HttpSettings, HttpTarget, PlainHttp, Settings
+from interlock.core.settings import ConnectionSettings, HttpTarget, PlainHttp, Settings
 from interlock.protocols.base import ProtocolSession, Transcript
 from interlock.protocols.http.dialects.base import Dialect
 from interlock.protocols.http.dialects.registry import new_dialect
@@ -48,7 +48,7 @@ class HttpModule:
     def new_session_in(self, mode: Mode, settings: Settings, entropy: bytes) -> ProtocolSession:
         """A session on the reverse listener, or on the forward proxy."""
         plain = settings.http.plain if mode is Mode.REVERSE else settings.proxy.plain
-        return HttpSession(mode, _limits(settings.http, plain), self._dialects.find, entropy)
+        return HttpSession(mode, _limits(settings, plain), self._dialects.find, entropy)
 
     def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
         return meaning_of_written(text, connection.http if connection is not None else HttpTarget())
@@ -60,11 +60,15 @@ class HttpModule:
         return HttpTranscriber()
 
 
-def _limits(http: HttpSettings, plain: PlainHttp) -> HttpLimits:
+def _limits(settings: Settings, plain: PlainHttp) -> HttpLimits:
+    http, development = settings.http, settings.development.issuer
+    issuers = tuple(issuer.url for issuer in settings.issuers)
     return HttpLimits(
         plain,
         http.max_head_bytes,
         http.head_timeout_s,
         http.head_timeout_s * _BODY_TIMES,
         http.idle_timeout_s,
+        http.public_url,
+        issuers if development is None else (*issuers, f"http://{development}"),
     )

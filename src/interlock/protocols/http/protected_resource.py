@@ -9,46 +9,44 @@ from typing import Final
 
 import msgspec
 
-from interlock.protocols.http.wire.messages import Headers
+from interlock.protocols.http.dialects.base import Reply
+from interlock.protocols.http.wire.messages import Headers, RequestHead
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _HEADERS: Final[Headers] = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
-class ResourceMetadata(msgspec.Struct, frozen=True):
-    """The answer to a request for metadata: status 200 with these fields and this body."""
-
-    headers: Headers
-    body: bytes
-
-
-def resource_path(path: str) -> str | None:
-    """The path of the resource whose metadata is asked for at ``path``; None when it asks for no metadata (3.1)."""
-    rest = path.removeprefix(WELL_KNOWN)
-    if rest == path or not (rest == "" or rest.startswith("/")):
+def metadata_reply(head: RequestHead, base_url: str, issuers: Iterable[str]) -> Reply | None:
+    """The answer to a request for metadata; None when it is for something else (3.1)."""
+    path = resource_path(head.target.decode("ascii", "replace"))
+    if path is None or head.method not in (b"GET", b"HEAD"):
         return None
-    return "" if rest == "/" else rest
-
-
-def metadata(base_url: str, path: str, issuers: Iterable[str]) -> ResourceMetadata:
-    """The metadata of the resource at ``path`` below ``base_url``, such as ``https://gateway:8443`` (2, 3.2)."""
     fields = {
         "resource": f"{base_url}{path}",
         "authorization_servers": list(issuers),
         "bearer_methods_supported": ["header"],
         "resource_name": "Interlock",
     }
-    return ResourceMetadata(_HEADERS, msgspec.json.encode(fields))
+    return Reply(200, _HEADERS, msgspec.json.encode(fields))
 
 
-def challenge(base_url: str, path: str, error: str = "", description: str = "") -> bytes:
-    """``WWW-Authenticate`` of a 401 for a resource (5.1). ``error`` is a code of RFC 6750, empty without a token."""
-    parts = [f'Bearer resource_metadata="{_quoted(base_url + WELL_KNOWN + path)}"']
-    if error:
-        parts.append(f'error="{_quoted(error)}"')
-    if description:
-        parts.append(f'error_description="{_quoted(description)}"')
-    return ", ".join(parts).encode("ascii", "replace")
+def resource_path(target: str) -> str | None:
+    """The path of the resource whose metadata is asked for; None when that is not asked for."""
+    rest = target.removeprefix(WELL_KNOWN)
+    if rest == target or not (rest == "" or rest.startswith("/")):
+        return None
+    return "" if rest == "/" else rest
+
+
+def base_url_of(head: RequestHead, *, tls: bool) -> str:
+    """Where the client says that it reaches the gateway, without a path."""
+    host = next((value for name, value in head.headers if name == b"host"), b"")
+    return f"{'https' if tls else 'http'}://{host.decode('ascii', 'replace')}"
+
+
+def challenge(base_url: str, path: str) -> bytes:
+    """What ``WWW-Authenticate: Bearer`` says besides, of a resource (5.1): where its metadata are."""
+    return f', resource_metadata="{_quoted(base_url + WELL_KNOWN + path)}"'.encode()
 
 
 def _quoted(text: str) -> str:

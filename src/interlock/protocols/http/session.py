@@ -30,6 +30,7 @@ from interlock.protocols.http.exchange import Exchange, Stage
 from interlock.protocols.http.forwarding import build_head
 from interlock.protocols.http.limits import HttpLimits
 from interlock.protocols.http.presented import presented_to_gateway, presented_to_proxy, said_of_run
+from interlock.protocols.http.protected_resource import base_url_of, challenge, metadata_reply
 from interlock.protocols.http.requesting import operation_of, read_request, request_of
 from interlock.protocols.http.routing import Misrouted, Mode, Route, route_forward, route_inside, route_reverse
 from interlock.protocols.http.target_end import TargetEnd, connect_effect
@@ -192,6 +193,12 @@ class HttpSession:
     # ------------------------------------------------------------ who asks, and for what
 
     def _begin(self, head: RequestHead, effects: list[Effect]) -> None:
+        reverse = self._mode is Mode.REVERSE
+        if reverse and head.target.startswith(b"/.well-known/"):
+            metadata = metadata_reply(head, self._base_url(head), self._limits.issuers)
+            if metadata is not None:
+                self._turn_away(head, metadata, effects)
+                return
         route = self._route(head)
         if isinstance(route, Misrouted):
             self._turn_away(head, problems.misrouted(route), effects)
@@ -203,7 +210,8 @@ class HttpSession:
             return
         token = self._token if isinstance(presented, str) or inside else presented.token
         if not token:
-            reply = problems.needs_token("the request shows no token", by_proxy=by_proxy)
+            where = challenge(self._base_url(head), route.prefix + route.target.path) if reverse else b""
+            reply = problems.needs_token("the request shows no token", by_proxy=by_proxy, challenge=where)
             self._turn_away(head, reply, effects)
             return
         if token.encode() in head.target:
@@ -221,6 +229,9 @@ class HttpSession:
         effects.append(base.SetTimer(0))
         if head.upgrade == _WEBSOCKET:
             self._wants_websocket(exchange)
+
+    def _base_url(self, head: RequestHead) -> str:
+        return self._limits.public_url or base_url_of(head, tls=self._client.tls)
 
     def _route(self, head: RequestHead) -> Route | Misrouted:
         if self._inside is not None:
@@ -618,7 +629,10 @@ class HttpSession:
         else:
             self._target.lose(effects)
         by_proxy = exchange.route.by_proxy and self._inside is None
-        self._answer_instead(problems.login_failed(event, by_proxy=by_proxy), effects)
+        route, where = exchange.route, b""
+        if self._mode is Mode.REVERSE:
+            where = challenge(self._base_url(exchange.head), route.prefix + route.target.path)
+        self._answer_instead(problems.login_failed(event, by_proxy=by_proxy, challenge=where), effects)
 
     def _bad_answer(self, exchange: Exchange, reason: str, effects: list[Effect]) -> None:
         self._target.lose(effects)
