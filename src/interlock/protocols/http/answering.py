@@ -13,6 +13,7 @@ from interlock.protocols.http.bodies.inspection import Inspection, inspected_hea
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.texts import mask_text
 from interlock.protocols.http.dialects.base import AnswerFilter, MaskingFilter
+from interlock.protocols.http.echo import EchoGuard
 from interlock.protocols.http.wire.messages import BodyKind, Headers, RequestHead, ResponseHead
 from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
 
@@ -39,7 +40,7 @@ class Answer:
     """The answer of one exchange. Raises ``BodyRefused`` where the body cannot be looked into.
 
     ``prefix`` and ``origins`` say how redirects to the target itself are rewritten: what begins with one of the
-    origins begins with the prefix then.
+    origins begins with the prefix then. ``secrets`` are what the target was shown, which it may repeat.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Answer:
         uninspectable: Uninspectable,
         client: RequestHead,
         keeps_challenge: bool,
+        secrets: tuple[bytes, ...] = (),
     ) -> None:
         self.status = head.status
+        self._echo = EchoGuard(secrets) if secrets else None
         self._head = head
         self._filter = looked
         self._masks = looked if isinstance(looked, MaskingFilter) else None
@@ -151,7 +154,7 @@ class Answer:
             value = _relocated(value, prefix, origins)
         if self._masking is not None and name in _SHOWN_MASKED:
             value = mask_text(value.decode("latin-1"), self._masking).encode("latin-1", "replace")
-        return value
+        return value if self._echo is None else self._echo.hide(value)
 
     def feed(self, data: bytes) -> bytes:
         """What may be shown of the body so far, without framing."""
@@ -164,6 +167,11 @@ class Answer:
         """Mask what a filter has let through."""
         if self._inspection is not None and data:
             data = self._inspection.feed(data)
+        return self._given(data)
+
+    def _given(self, data: bytes) -> bytes:
+        if self._echo is not None:
+            data = self._echo.feed(data)
         self.body_bytes += len(data)
         return data
 
@@ -172,11 +180,13 @@ class Answer:
         if self._decoding is not None:
             self._decoding.finish()
         rest = self._filter.finish() if self._filter is not None else b""
-        if self._inspection is None:
-            self.body_bytes += len(rest)
-            return rest
-        shown = (self._inspection.feed(rest) if rest else b"") + self._inspection.finish()
-        self.body_bytes += len(shown)
+        shown = self.show(rest)
+        if self._inspection is not None:
+            shown += self._given(self._inspection.finish())
+        if self._echo is not None:
+            held = self._echo.finish()
+            self.body_bytes += len(held)
+            shown += held
         return shown
 
     def framed(self, data: bytes) -> bytes:
@@ -187,7 +197,10 @@ class Answer:
         """What goes out behind the body."""
         if not self._chunked:
             return b""
-        return last_chunk(() if self.is_changed else without_hop_by_hop(trailers))
+        if self.is_changed:
+            return last_chunk(())
+        kept = without_hop_by_hop(trailers)
+        return last_chunk(kept if self._echo is None else [(name, self._echo.hide(value)) for name, value in kept])
 
 
 def _uncoded(headers: Headers) -> Headers:

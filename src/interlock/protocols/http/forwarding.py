@@ -33,8 +33,11 @@ _SECRET: Final = re.compile(rb"cookie|authorization|token|secret|password|api-?k
 _CLIENT_LIBRARY: Final = b"x-stainless-"
 
 
-def forwarded_headers(head: RequestHead, token: str, *, own_authorization: bool, inspected: bool) -> Headers:
-    """The fields of a client's request that go on. ``inspected``: the answer is going to be looked into.
+def forwarded_headers(
+    head: RequestHead, token: str, *, own_authorization: bool, inspected: bool, uncoded: bool
+) -> Headers:
+    """The fields of a client's request that go on. ``inspected``: the answer is going to be looked into by what it
+    means, ``uncoded``: by its bytes at least.
 
     ``own_authorization`` keeps Authorization, which is then not the gateway's. No field goes on that has the caller's
     ``token`` in it: clients show it in more places than they should.
@@ -46,10 +49,10 @@ def forwarded_headers(head: RequestHead, token: str, *, own_authorization: bool,
             continue
         if shown in value or (name == b"authorization" and (not own_authorization or shows_token(value, token))):
             continue
-        if name == b"accept-encoding" and inspected:
+        if name == b"accept-encoding" and uncoded:
             continue
         kept.append((name, value))
-    if inspected:
+    if uncoded:
         kept.append((b"accept-encoding", b"identity"))
     return tuple(kept)
 

@@ -30,7 +30,10 @@ def request_of(exchange: Exchange, settings: ConnectionSettings, masking: Maskin
     head, http, route = exchange.head, settings.http, exchange.route
     inspected = needs_inspection(masking) or http.api is not HttpApi.HTTP
     own = exchange.own_authorization and http.credential_as == "none"
-    exchange.headers = forwarded_headers(head, exchange.token, own_authorization=own, inspected=inspected)
+    shows_secret = settings.credential is not None and http.credential_as != "none"
+    exchange.headers = forwarded_headers(
+        head, exchange.token, own_authorization=own, inspected=inspected, uncoded=inspected or shows_secret
+    )
     exchange.host = target_host(settings, route.authority if route.by_proxy else None)
     target = route.target
     return Request(

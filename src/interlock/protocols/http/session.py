@@ -396,7 +396,7 @@ class HttpSession:
         exchange, settings = self._exchange, self._settings
         if exchange is None or settings is None or exchange.stage is not Stage.TARGET:
             return
-        self._target.credential = event
+        self._target.show(event)
         if self._target.open:
             self._send_request(exchange, effects)
         else:
@@ -514,7 +514,9 @@ class HttpSession:
             effects.append(base.ForgetCredential())
         http = settings.http
         keeps_challenge = http.credential_as == "none"
-        exchange.answer = answer = Answer(head, looked, masking, http.uninspectable, exchange.head, keeps_challenge)
+        exchange.answer = answer = Answer(
+            head, looked, masking, http.uninspectable, exchange.head, keeps_challenge, self._target.secrets
+        )
         exchange.target_stays = head.keep_alive
         origins = exchange.origins(settings)
         exchange.head_bytes = answer.head(exchange.route.prefix, origins, exchange.stays)

@@ -9,6 +9,7 @@ from typing import Final
 from interlock.core.settings import ConnectionSettings
 from interlock.protocols import base
 from interlock.protocols.base import Effect
+from interlock.protocols.http.echo import repeatable
 from interlock.protocols.http.routing import Route
 from interlock.protocols.http.wire.responses import ResponseParser
 
@@ -22,6 +23,14 @@ class TargetEnd:
         self.open = False
         self.used = False
         self.credential = base.CredentialRevealed()
+        self.secrets: tuple[bytes, ...] = ()
+        """What of it the target could repeat."""
+
+    def show(self, credential: base.CredentialRevealed) -> None:
+        """What goes with the next request."""
+        if credential != self.credential:
+            self.secrets = repeatable(credential)
+        self.credential = credential
 
     def begin_anew(self) -> None:
         """Another stream: nothing of the last one counts."""
