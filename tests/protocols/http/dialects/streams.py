@@ -59,7 +59,8 @@ def text_events(pieces: Sequence[str], output_index: int = 0) -> Iterator[dict[s
     yield {"type": "response.output_item.added", "output_index": output_index, "item": {**item, "content": []}}
     yield {"type": "response.content_part.added", **place, "part": {**item["content"][0], "text": ""}}
     for piece in pieces:
-        yield {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": [{"token": piece}]}
+        told = {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": [{"token": piece}]}
+        yield {**told, "obfuscation": "xyz"}
     yield {"type": "response.output_text.done", **place, "text": text, "logprobs": [{"token": text}]}
     yield {"type": "response.content_part.done", **place, "part": item["content"][0]}
     yield {"type": "response.output_item.done", "output_index": output_index, "item": item}

@@ -11,6 +11,10 @@ from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_events import Event, Path, Said, StreamMasking, read_event, write_value
 
 _PLACE: Final = ("output_index", "item_id", "content_index", "summary_index", "command_index", "stream_id")
+_OWN: Final = ("delta", "sequence_number")
+"""Members that differ between the pieces of one text."""
+_PADDING: Final = "obfuscation"
+"""Means nothing, and differs in every event: it is left out."""
 _OPAQUE: Final = frozenset({"response.audio.delta"})
 """Sound; nobody looks into it."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
@@ -23,7 +27,9 @@ class ResponseEvents:
     def __init__(self, plan: Plan, tally: Tally) -> None:
         self._masking = StreamMasking(plan, tally)
         self._held: dict[Path, Event] = {}
-        self._piecewise = self._masking.fields.member(b"delta").mask is None
+        self._common: Event = {}
+        self._masked: Event = {}
+        self._piecewise = all(self._masking.fields.member(key.encode()).mask is None for key in _OWN)
 
     def take(self, data: bytes) -> list[Said]:
         event = read_event(data)
@@ -63,9 +69,16 @@ class ResponseEvents:
         return self._said({**event, "delta": delta})
 
     def _said(self, event: Event) -> Said:
-        """An event whose piece is masked; what it says besides is masked now."""
-        masked = read_event(self._masking.document({**event, "delta": None}))
-        return Said(str(event["type"]), write_value({**masked, "delta": event["delta"]}))
+        """An event whose piece is masked. What it says besides is the same for all of a text, and is masked once."""
+        own: Event = {"delta": event["delta"]}
+        if isinstance(event.get("sequence_number"), int):
+            own["sequence_number"] = event["sequence_number"]
+        common = {key: value for key, value in event.items() if key not in own and key != _PADDING}
+        if "logprobs" in common:
+            common["logprobs"] = []
+        if common != self._common:
+            self._common, self._masked = common, read_event(self._masking.document(common))
+        return Said(str(event["type"]), write_value(self._masked | own))
 
 
 def _place(name: str, event: Event) -> Path:

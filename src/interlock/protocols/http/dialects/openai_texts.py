@@ -93,10 +93,13 @@ class StreamedWords:
 
     def _cut(self, content: Content) -> int:
         """How much of what is held can no longer become part of a finding."""
-        cut = max(len(self._held) - WINDOW_BYTES, 0)
-        while cut > 0 and (self._held[cut - 1] in _WORD_BYTES or 0x80 <= self._held[cut] < 0xC0):
+        held = self._held
+        cut = max(len(held) - WINDOW_BYTES, 0)
+        while cut > 0 and (held[cut - 1] in _WORD_BYTES or 0x80 <= held[cut] < 0xC0):
             cut -= 1
-        for finding in content.findings(self._context + self._held) if cut else ():
+        if cut == 0 or not content.candidates(self._context + held):
+            return cut
+        for finding in content.findings(self._context + held):
             start, end = finding.start - len(self._context), finding.end - len(self._context)
             if start < cut < end:
                 return max(start, 0)
@@ -106,8 +109,10 @@ class StreamedWords:
         if cut == 0:
             return b""
         passing, self._held = self._held[:cut], self._held[cut:]
-        clean = content.clean(passing, self._tally, self._context, self._held)
-        self._tally.masked_values += clean != passing
+        clean = passing
+        if content.candidates(self._context + passing + self._held):
+            clean = content.clean(passing, self._tally, self._context, self._held)
+            self._tally.masked_values += clean != passing
         self._context = (self._context + passing)[-_CONTEXT_BYTES:]
         return clean
 
