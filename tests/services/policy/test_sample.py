@@ -1,8 +1,9 @@
 """The sample policy says what its cases say, and policy has a word for everything the PostgreSQL parser can say."""
 
+import ast
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ from tests.services.policy.examples import source
 
 from interlock.adapters.config_file import load_settings
 from interlock.bootstrap.interpretation import Interpreter
-from interlock.core.operation import Meaning
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings import ConnectionSettings
+from interlock.protocols.http.dialects.plain import ACTIONS, OTHER_ACTION
 from interlock.services import policy
 from interlock.services.policy import PolicyEngine
 from interlock.services.policy.cases import Case, read_cases, run_cases
 from interlock.services.policy.check import check, known_names
 from interlock.services.policy.connection_tags import connection_tags
-from interlock.services.policy.resources import resolve
+from interlock.services.policy.resources import LINEAGE, resolve
 from interlock.services.policy.schema import action_groups
 
 FOLDER = Path(policy.__file__).parent
@@ -92,3 +94,26 @@ def test_rules_of_the_guide_are_in_the_sample() -> None:
     for language, block in blocks:
         for part in block.strip().split("\n\n"):
             assert part in (rules if language == "cedar" else settings)
+
+
+def test_every_access_over_http_can_be_ruled_on() -> None:
+    everything = PolicyEngine([source('@id("p") permit (principal, action, resource);')])
+    accesses = set(_literal_accesses()) | {
+        Access(action, kind, ("users",) if kind is ResourceKind.ENDPOINT else ())
+        for action in (*ACTIONS.values(), OTHER_ACTION, "http-websocket")
+        for kind in (ResourceKind.CONNECTION, ResourceKind.ENDPOINT)
+    }
+    assert {"http-tunnel", "mcp-call", "mcp-list", "unclassified"} <= {access.action for access in accesses}
+    for access in accesses:
+        verdict = everything.decide(HTTP_CASES[0].identity.principal(), "crm", "", Meaning("TEST", (access,)))
+        assert verdict.rules == ("p",), access
+
+
+def _literal_accesses() -> Iterator[Access]:
+    """The accesses that modules of HTTP spell out, each on some resource of its kind."""
+    for file in (Path(policy.__file__).parents[2] / "protocols" / "http").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(ast.Name("Access"), [ast.Constant(str(action)), ast.Attribute(_, kind), *_]):
+                    resource = ResourceKind[kind]
+                    yield Access(action, resource, ("x",) * (len(LINEAGE[resource]) - 1))
