@@ -7,6 +7,7 @@ goes wrong in here is a denial, never a permit.
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import cedarpy
 import msgspec
 
 from interlock.core.catalogue import Catalogue
@@ -27,6 +28,7 @@ MAX_ACCESSES = 1000
 """Different accesses of one meaning; more would stop every other session while they are decided."""
 
 _KEPT_VERDICTS = 256
+_KEPT_ENTITIES = 64
 _NEVER_S = float(1 << 62)
 """Beyond any time that a sound clock tells."""
 _BODIES = "bodies"
@@ -77,6 +79,7 @@ class SessionPolicy:
         self._alikeness = Alikeness(evaluator.rules.values(), self._viewpoint)
         self._verdicts: dict[Meaning, Verdict] = {}
         self._of_alike: dict[Likeness, Verdict] = {}
+        self._entities: dict[tuple[Resource, ...], cedarpy.Entities] = {}
         self._lines: dict[Meaning, tuple[str, ...]] = {}
         self._masking: tuple[str, MaskingOptions, Masking | None] | None = None
 
@@ -178,7 +181,7 @@ class SessionPolicy:
         if not resources:
             return
         evaluator = self._evaluator
-        asked = self._viewpoint.entities(resources.values(), evaluator.tags)
+        asked = self._entities_of(tuple(resources.values()))
         context = self._viewpoint.circumstances(now_s, meaning.facts)
         requests = [
             self._viewpoint.request(access.action, resource.uid, context) for access, resource in resources.items()
@@ -188,6 +191,16 @@ class SessionPolicy:
         permits = iter(evaluator.ask(again, asked, permits_only=True) if again else ())
         for access, answer in zip(resources, answers, strict=True):
             yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None, meaning.noun)
+
+    def _entities_of(self, resources: tuple[Resource, ...]) -> cedarpy.Entities:
+        """The entities that questions about resources need; those of the last ones are kept."""
+        entities = self._entities.pop(resources, None)
+        if entities is None:
+            entities = self._viewpoint.entities(resources, self._evaluator.tags)
+            if len(self._entities) >= _KEPT_ENTITIES:
+                del self._entities[next(iter(self._entities))]
+        self._entities[resources] = entities
+        return entities
 
     def _finding(self, access: Access, answer: Answer, permits: Answer | None, noun: str) -> Finding:
         line = self._line(access)
