@@ -386,7 +386,7 @@ class HttpSession:
                 if amended is not None:
                     self._ask(exchange, amended, effects)
                     return
-            reply = dialect.refuse(request, reading, denial, link)
+            reply = dialect.refuse(request, reading, denial, link, exchange.approval)
         exchange.number = 0  # a refused operation has no outcome
         self._answer_instead(reply or problems.denied(denial, exchange.approval, link), effects)
 

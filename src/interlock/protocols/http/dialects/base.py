@@ -128,10 +128,11 @@ class Dialect(Protocol):
     def read(self, request: Request, masking: Masking | None) -> Reading:
         """What the request means. Never raises for what a client sent; equal requests give the identical meaning."""
 
-    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
         """A denial in the API's own words, None for an ordinary one (403, ``application/problem+json``).
 
-        ``link`` is where a person can see what the request waits for, empty when it waits for nobody.
+        ``link`` is where a person can see what the request waits for, and ``approval`` the id of that; both are empty
+        when it waits for nobody.
         """
 
     def answer(

@@ -59,10 +59,10 @@ class GraphqlDialect:
             return self._plain.read(request, masking)
         return self._readings.of(request, _key(request), self._read)
 
-    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
         if not self._is_graphql(request):
-            return self._plain.refuse(request, reading, denial, link)
-        return refusal(denial, link, header(request.headers, b"accept"))
+            return self._plain.refuse(request, reading, denial, link, approval)
+        return refusal(denial, approval, link, header(request.headers, b"accept"))
 
     def answer(
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
@@ -103,9 +103,9 @@ class GraphqlDialect:
         return Meaning(_verb(operations), tuple(dict.fromkeys(accesses)), facts, refusal)
 
 
-def refusal(denial: Denial, link: str, accept: bytes) -> Reply:
+def refusal(denial: Denial, approval: str, link: str, accept: bytes) -> Reply:
     """A denial that is a problem and an answer of GraphQL at once (GraphQL over HTTP, 6.4), so that clients show it."""
-    problem = denial_problem(denial, "", link)
+    problem = denial_problem(denial, approval, link)
     error = {"message": error_of(problem).message, "extensions": {"code": denial.reason.name}}
     told = {**msgspec.to_builtins(problem), "errors": [error]}
     kind = _ANSWER if _ANSWER in accept else b"application/problem+json"

@@ -83,7 +83,7 @@ class McpDialect:
         exchange = Exchange(accept, message, version=version)
         return Reading(meaning, body=self._with_fewer_capabilities(message), note=exchange, bound=bound_part(message))
 
-    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
         exchange = _exchange(reading)
         if exchange.problem is not None:
             return mcp_replies.malformed(exchange.problem, exchange.accept)

@@ -65,7 +65,7 @@ class OpenAiDialect:
     def amend(self, request: Request, reading: Reading, denial: Denial, masking: Masking | None) -> Reading | None:
         return self._amended(request, request.body, reading, denial, read_model_request)
 
-    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
         return None
 
     def answer(

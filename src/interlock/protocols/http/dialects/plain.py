@@ -48,7 +48,7 @@ class PlainDialect:
     def read(self, request: Request, masking: Masking | None) -> Reading:
         return self._readings.of(request, _key(request), self._read)
 
-    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str) -> Reply | None:
+    def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
         return None
 
     def answer(
