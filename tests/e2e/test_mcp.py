@@ -29,6 +29,7 @@ forbid (principal, action == Action::"mcp-call", resource == Tool::"crm/delete")
 forbid (principal, action == Action::"mcp-call", resource == Tool::"crm/lookup")
 when { context has mcp && context.mcp.arguments.contains("/customer=bob") };
 @id("reviews") permit (principal in Group::"dba", action == Action::"review", resource);
+@id("careful") permit (principal, action, resource in Connection::"careful");
 @id("quiet") @message("Quiet agents list nothing.")
 forbid (principal == Agent::"quiet", action == Action::"mcp-list", resource in Connection::"crm");
 """
@@ -43,16 +44,20 @@ def target() -> Iterator[McpTarget]:
 
 @pytest.fixture
 def gateway(target: McpTarget) -> Iterator[GatewayServer]:
+    masking = '[connections.careful.masking]\ndetect = "mask"\n'
     extra = http_target("crm", target.port, 'api = "mcp"\nhold_s = 0.0')
+    extra += http_target("careful", target.port, 'api = "mcp"\ntool_pins = "approve"') + masking
     with GatewayServer(NO_DATABASE, GatewayOptions(http=True, policy=POLICY, extra=extra)) as running:
         yield running
 
 
 @asynccontextmanager
-async def client_of(gateway: GatewayServer, mode: str = "auto", name: str = AGENT) -> AsyncIterator[Client]:
+async def client_of(
+    gateway: GatewayServer, mode: str = "auto", name: str = AGENT, connection: str = "crm"
+) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {gateway.token(name)}"}
     async with httpx2.AsyncClient(headers=headers, timeout=20) as http:
-        transport = streamable_http_client(f"{gateway.http_url('crm')}/mcp", http_client=http)
+        transport = streamable_http_client(f"{gateway.http_url(connection)}/mcp", http_client=http)
         async with Client(transport, mode=mode, cache=None) as client:
             yield client
 
@@ -202,3 +207,34 @@ async def test_a_client_without_a_token_finds_out_where_to_get_one(gateway: Gate
             found = await answer.json()
     assert found["resource"] == url
     assert found["authorization_servers"] == [f"http://127.0.0.1:{gateway.issuer_port}"]
+
+
+@pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
+async def test_with_approval_first_nothing_is_shown_or_called_and_answers_are_masked(
+    gateway: GatewayServer, target: McpTarget, mode: str
+) -> None:
+    async with client_of(gateway, mode, connection="careful") as client:
+        assert await described(client) == {}
+        assert "waits for a person's approval" in text_of(await client.call_tool("lookup", {"customer": "ann"}))
+        tools = json.loads(gateway.command("tools", "list", "careful", "--json").stdout)
+        assert {one["tool"]: one["status"] for one in tools} == dict.fromkeys(("ask", "delete", "lookup"), "waiting")
+        digest = next(one["seen"] for one in tools if one["tool"] == "lookup")
+        gateway.command("tools", "approve", "careful", "lookup", digest, "--reason", "read it")
+        assert await described(client) == {"lookup": LOOKUP}
+        found = await client.call_tool("lookup", {"customer": "ann"})
+        assert not found.is_error
+        assert "lookup of ann" in str(found.content)
+        assert "ada@example.com" not in str(found)
+        gateway.command("tools", "withdraw", "careful", "lookup", "--reason", "it leaks")
+        assert "waits for a person's approval" in text_of(await client.call_tool("lookup", {"customer": "ann"}))
+    assert target.calls == [("lookup", "ann")]
+
+
+async def test_pins_survive_a_restart(gateway: GatewayServer, target: McpTarget) -> None:
+    async with client_of(gateway, "2026-07-28") as client:
+        assert (await described(client))["lookup"] == LOOKUP
+    gateway.stop()
+    target.describe("lookup", "Something else.")
+    gateway.start()
+    async with client_of(gateway, "2026-07-28") as client:
+        assert "lookup" not in await described(client)
