@@ -57,7 +57,7 @@ class Answer:
         self._echo = EchoGuard(secrets) if secrets else None
         self._head = head
         self._filter = looked
-        self._masks = looked if isinstance(looked, MaskingFilter) else None
+        self._masks = looked if looked is not None and isinstance(looked, MaskingFilter) else None
         self._decoding: Decoding | None = None
         self._inspection: Inspection | None = None
         self._masking = masking if needs_inspection(masking) else None
