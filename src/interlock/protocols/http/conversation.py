@@ -20,11 +20,14 @@ from interlock.protocols.http.answering import MAX_DECODED_BYTES, needs_inspecti
 from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.dialects.answer_fields import masked_fields
-from interlock.protocols.http.dialects.base import MessageDialect, Reading, Request
-from interlock.protocols.http.websocket.handshake import Agreement, Upgrade
+from interlock.protocols.http.dialects.base import Dialect, MessageDialect, Reading, Request
+from interlock.protocols.http.exchange import Exchange
+from interlock.protocols.http.websocket.handshake import Agreement, Upgrade, check_answer, client_headers
 from interlock.protocols.http.websocket.recorded import recorded
 from interlock.protocols.http.websocket.relay import WebSocketRelay
 from interlock.protocols.http.websocket.values import Decide, Ended, Filtered, Limits, Message, RelayEffect
+from interlock.protocols.http.wire.messages import ResponseHead
+from interlock.protocols.http.wire.writing import response_head, without_hop_by_hop
 
 _POLICY: Final = 1008
 _AS_TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -49,7 +52,7 @@ class TextMask:
 
 
 class Conversation:
-    """One WebSocket, opened by operation ``number``. ``ended`` is set when both sides are to be closed."""
+    """Implements ``Passage`` for one WebSocket, opened by operation ``number``."""
 
     def __init__(
         self,
@@ -97,28 +100,25 @@ class Conversation:
         return self._relay.deciding
 
     def mask_as(self, masking: Masking | None) -> None:
-        """What is masked from here on."""
         self._masking = masking
         if self._answers is not None:
             self._answers.mask_as(masking)
         self._set_filters()
 
     def receive(self, side: Side, data: bytes, effects: list[Effect]) -> None:
-        """Bytes of a side."""
         self._carry_out(self._relay.receive(side, data), effects)
 
     def side_left(self, side: Side, effects: list[Effect]) -> None:
         self._carry_out(self._relay.side_left(side), effects)
 
-    def close(self, reason: str, effects: list[Effect]) -> None:
-        """The gateway ends it."""
+    def stop(self, reason: str, effects: list[Effect]) -> None:
         self._carry_out(self._relay.close(_POLICY, reason[:120]), effects)
+        self._report(OutcomeStatus.INTERRUPTED, effects)
 
     def held(self, event: base.Held) -> None:
         self._approval, self._link = event.approval, event.link
 
     def decided(self, decision: Decision, effects: list[Effect]) -> None:
-        """What was decided about the text that waits."""
         reading, dialect = self._reading, self._dialect
         assert reading is not None
         assert dialect is not None
@@ -136,7 +136,7 @@ class Conversation:
         answer = dialect.refuse_message(self._request, self._text, reading, decision, link)
         self._carry_out(self._relay.refuse(answer), effects)
 
-    def report(self, status: OutcomeStatus, effects: list[Effect]) -> None:
+    def _report(self, status: OutcomeStatus, effects: list[Effect]) -> None:
         """Say what came of the operation that is under way. One that was refused has no outcome."""
         if not self._permitted:
             return
@@ -144,6 +144,7 @@ class Conversation:
         found = self._answers.found if self._answers is not None else ()
         outcome = Outcome(self._number, status, "101", "", 0, self._sent_bytes, self._masked_values, found, tokens=used)
         effects.append(base.Report(outcome))
+        self._permitted = False
         self._used += used
         self._sent_bytes = self._masked_values = 0
 
@@ -162,18 +163,23 @@ class Conversation:
             elif type(effect) is Decide:
                 self._read(effect.text, effects)
             elif type(effect) is Ended:
-                self.ended = effect.reason or "the WebSocket is closed"
+                self._end(effect.reason or "the WebSocket is closed", effects)
             elif type(effect) is base.Send and effect.side is Side.CLIENT:
                 self._send(effect, effects)
             else:
                 effects.append(effect)  # type: ignore[arg-type]
+
+    def _end(self, reason: str, effects: list[Effect]) -> None:
+        if not self.ended:
+            self.ended = reason
+            self._report(OutcomeStatus.COMPLETED, effects)
 
     def _send(self, effect: base.Send, effects: list[Effect]) -> None:
         allowance, size = self._allowance, len(effect.data)
         if allowance is not None:
             allowance.begin()
             if not allowance.take(0, size):
-                self.ended = "a budget is spent"
+                self._end("a budget is spent", effects)
                 return
         self._sent_bytes += size
         effects.append(effect)
@@ -195,7 +201,7 @@ class Conversation:
         self._ask(self._dialect.read_message(self._request, text, self._masking), effects)
 
     def _ask(self, reading: Reading, effects: list[Effect]) -> None:
-        self.report(OutcomeStatus.COMPLETED, effects)
+        self._report(OutcomeStatus.COMPLETED, effects)
         self._number, self._permitted = self._next_number(), False
         self._reading = reading
         operation = Operation(
@@ -208,6 +214,39 @@ class Conversation:
             masking=self._masking.version if self._masking is not None else "",
         )
         effects.append(base.Authorize((operation,)))
+
+
+def open_conversation(
+    exchange: Exchange,
+    head: ResponseHead,
+    settings: ConnectionSettings,
+    dialect: Dialect | None,
+    masking: Masking | None,
+    next_number: Callable[[], int],
+    entropy: bytes,
+) -> tuple[Conversation, bytes] | str:
+    """The WebSocket that a target has switched to, and the head that tells the client; or why it is none."""
+    upgrade, request = exchange.upgrade, exchange.request
+    if upgrade is None or request is None:
+        return "nobody asked for it"
+    agreement = check_answer(upgrade, exchange.key, head.headers)
+    if isinstance(agreement, str):
+        return agreement
+    messages = dialect if isinstance(dialect, MessageDialect) and dialect.has_messages(request) else None
+    headers = client_headers(upgrade, agreement, without_hop_by_hop(head.headers))
+    conversation = Conversation(
+        exchange.number,
+        next_number,
+        request,
+        settings,
+        masking,
+        exchange.allowance,
+        messages,
+        upgrade,
+        agreement,
+        entropy,
+    )
+    return conversation, response_head(101, b"Switching Protocols", headers)
 
 
 def _every_text(text: bytes) -> bool:

@@ -6,12 +6,15 @@ It holds, the session acts. The module is plain typed Python that mypyc compiles
 import enum
 from typing import Final
 
+from interlock.core.budget import Allowance
 from interlock.core.decision import Permit
+from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.protocols.http import problems
 from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.dialects.base import Reading, Reply, Request
 from interlock.protocols.http.routing import Route
-from interlock.protocols.http.websocket.handshake import Upgrade
+from interlock.protocols.http.websocket.handshake import Rejection, Upgrade, new_key, read_upgrade
 from interlock.protocols.http.wire.messages import BodyEnd, BodyKind, Headers, RequestHead
 
 
@@ -82,9 +85,8 @@ class Exchange:
 
     @property
     def stays(self) -> bool:
-        """Whether the client's connection can be used for another request: what is left of this one would be taken for
-        it."""
-        return self.head.keep_alive and self.request_complete
+        """Whether the client's connection can be used for another request, which nothing of this one is taken for."""
+        return self.head.keep_alive and self.request_complete and not self.route.opens_tunnel
 
     def hold(self, data: bytes) -> None:
         """Keep a part of the body."""
@@ -103,9 +105,14 @@ class Exchange:
         self._parts = []
         return data
 
+    @property
+    def allowance(self) -> Allowance | None:
+        """What the answer may still take of budgets."""
+        return self.permit.allowance if self.permit is not None else None
+
     def may_pass(self, size: int) -> bool:
         """Whether so many bytes of the answer may go out. They count when they may."""
-        allowance = self.permit.allowance if self.permit is not None else None
+        allowance = self.allowance
         if allowance is None:
             return True
         allowance.begin()
@@ -117,3 +124,24 @@ class Exchange:
         names = {self.host, f"{settings.host}:{settings.port}"}
         base_path = settings.http.base_path.encode()
         return tuple(scheme + b"://" + name.encode() + base_path for name in sorted(names))
+
+    def ask_for_websocket(self, entropy: bytes) -> None:
+        """Take the client's handshake, and make one for the target with 16 fresh random bytes."""
+        asked = read_upgrade(self.head.method, self.head.minor, self.head.headers)
+        if isinstance(asked, Rejection):
+            self.rejection = problems.reply(asked.status, asked.reason, headers=asked.headers)
+        else:
+            self.upgrade, self.key = asked, new_key(entropy)
+
+    def outcome(self, status: OutcomeStatus, reply: Reply | None) -> Outcome:
+        """What came of it: the target's answer, or what the gateway has said in its place."""
+        answer = self.answer
+        if reply is not None:
+            code = "" if reply.status < 400 else str(reply.status)
+            return Outcome(self.number, status, str(reply.status), code, 0, len(reply.body))
+        if answer is None:
+            return Outcome(self.number, status)
+        code = "" if answer.status < 400 else str(answer.status)
+        masked, found = answer.masked_values, answer.found
+        tag, size = str(answer.status), answer.body_bytes
+        return Outcome(self.number, status, tag, code, 0, size, masked, found, tokens=answer.usage)

@@ -29,6 +29,8 @@ _NOT_BOUND: Final = frozenset(
     b" content-length date priority sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
 )
 """What differs between a request and the same one sent again."""
+_WITH_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))
+"""Methods for which a length is expected also when there is no body (RFC 9110, section 8.6)."""
 _SECRET: Final = re.compile(rb"cookie|authorization|token|secret|password|api-?key|signature|credential|session", re.I)
 _CLIENT_LIBRARY: Final = b"x-stainless-"
 
@@ -107,7 +109,7 @@ def _framing(head: RequestHead, body_bytes: int | None) -> Headers:
     if body_bytes is None:
         chunked = head.body is BodyKind.CHUNKED
         return ((b"transfer-encoding", b"chunked"),) if chunked else ((b"content-length", b"%d" % head.length),)
-    if body_bytes or head.body is not BodyKind.NONE:
+    if body_bytes or head.body is not BodyKind.NONE or head.method in _WITH_BODY:
         return ((b"content-length", b"%d" % body_bytes),)
     return ()
 

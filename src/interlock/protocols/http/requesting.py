@@ -11,6 +11,7 @@ from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation
 from interlock.core.settings import ConnectionSettings
 from interlock.core.settings.http import HttpApi, Uninspectable
+from interlock.protocols.base import CredentialRevealed
 from interlock.protocols.http.answering import MAX_DECODED_BYTES, needs_inspection
 from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
@@ -18,7 +19,8 @@ from interlock.protocols.http.bodies.texts import mask_text
 from interlock.protocols.http.dialects.answer_fields import masked_fields
 from interlock.protocols.http.dialects.base import Dialect, Reading, Request
 from interlock.protocols.http.exchange import Exchange
-from interlock.protocols.http.forwarding import described, forwarded_headers, target_host
+from interlock.protocols.http.forwarding import build_head, described, forwarded_headers, target_host
+from interlock.protocols.http.websocket.handshake import target_headers
 from interlock.protocols.http.wire.messages import BodyKind, Headers
 
 _UPGRADE: Final[Headers] = ((b"upgrade", b"websocket"),)
@@ -73,6 +75,21 @@ def operation_of(exchange: Exchange, number: int, reading: Reading, masking: Mas
         masking=masking.version if masking is not None else "",
         uncertain=exchange.streams,
     )
+
+
+def request_to_target(
+    exchange: Exchange, settings: ConnectionSettings, credential: CredentialRevealed
+) -> tuple[bytes, bytes]:
+    """Head and body of the request as it goes to the target; a body that streams follows. Raises ``ValueError``."""
+    reading = exchange.reading
+    body = exchange.body() if reading is None or reading.body is None else reading.body
+    headers = exchange.headers
+    if exchange.upgrade is not None:
+        headers = target_headers(exchange.upgrade, headers, exchange.key)
+    length = None if exchange.streams else len(body)
+    target, base_path = exchange.route.target, settings.http.base_path
+    head = build_head(exchange.head, target, base_path, exchange.host, headers, credential, length)
+    return head, b"" if exchange.streams else body
 
 
 def refused_reading(reading: Reading, why: str) -> Reading:

@@ -15,36 +15,27 @@ import msgspec
 from interlock.core.decision import Decision, Permit
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.masking import Masking
-from interlock.core.operation import NO_FACTS, Operation, Outcome, OutcomeStatus
+from interlock.core.operation import NO_FACTS, Operation, OutcomeStatus
 from interlock.core.settings import ConnectionSettings, PlainHttp, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Activity, Effect, Event, Side
 from interlock.protocols.http import problems
+from interlock.protocols.http.admission import LAST_STATUSES, Inside, admission_of, challenge_to
 from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.client_end import ClientEnd
-from interlock.protocols.http.conversation import Conversation
+from interlock.protocols.http.conversation import open_conversation
 from interlock.protocols.http.dialects.answer_fields import masking_with
-from interlock.protocols.http.dialects.base import AmendingDialect, Dialect, MessageDialect, Reading, Reply
+from interlock.protocols.http.dialects.base import AmendingDialect, Dialect, Reading, Reply
 from interlock.protocols.http.exchange import Exchange, Stage
-from interlock.protocols.http.forwarding import build_head
 from interlock.protocols.http.limits import HttpLimits
-from interlock.protocols.http.presented import presented_to_gateway, presented_to_proxy, said_of_run
-from interlock.protocols.http.protected_resource import base_url_of, challenge, metadata_reply
-from interlock.protocols.http.requesting import operation_of, read_request, request_of
-from interlock.protocols.http.routing import Misrouted, Mode, Route, route_forward, route_inside, route_reverse
+from interlock.protocols.http.passage import Passage
+from interlock.protocols.http.requesting import operation_of, read_request, request_of, request_to_target
+from interlock.protocols.http.routing import Mode
 from interlock.protocols.http.target_end import TargetEnd, connect_effect
 from interlock.protocols.http.tunnel import BlindTunnel, tunnel_meaning
-from interlock.protocols.http.websocket.handshake import (
-    Rejection,
-    check_answer,
-    client_headers,
-    new_key,
-    read_upgrade,
-    target_headers,
-)
 from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, BodyKind, RequestHead, ResponseHead
-from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
+from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head
 
 _TLS_HANDSHAKE: Final = b"\x16"
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -77,20 +68,17 @@ class HttpSession:
         self._masking: Masking | None = None
         self._number = 0
         self._settled = 0
-        self._inside: Route | None = None
-        """The CONNECT that this connection is inside of."""
-        self._token = ""
-        """What was shown with it."""
-        self._tunnel: BlindTunnel | None = None
-        self._conversation: Conversation | None = None
+        self._inside: Inside | None = None
+        self._passage: Passage | None = None
+        """What the connection has become, when it is not one of requests any more."""
 
     def activity(self) -> Activity:
         """What it is at now."""
-        exchange, conversation = self._exchange, self._conversation
-        if conversation is not None:
-            return Activity(True, conversation.deciding, self._settled)
+        exchange, passage = self._exchange, self._passage
+        if passage is not None:
+            return Activity(True, passage.deciding, self._settled)
         if exchange is None:
-            return Activity(busy=self._tunnel is not None, settled=self._settled)
+            return Activity(settled=self._settled)
         busy = exchange.stage is Stage.TARGET or exchange.stage is Stage.ANSWER
         return Activity(busy, exchange.stage is Stage.DECISION, self._settled)
 
@@ -107,12 +95,9 @@ class HttpSession:
         return effects
 
     def _data(self, side: Side, data: bytes, effects: list[Effect]) -> None:
-        if self._conversation is not None:
-            self._conversation.receive(side, data, effects)
-            self._look_at_conversation(effects)
-        elif self._tunnel is not None:
-            if not self._tunnel.receive(side, data, effects):
-                self._end_tunnel("a budget is spent", effects)
+        if self._passage is not None:
+            self._passage.receive(side, data, effects)
+            self._look_at(self._passage, effects)
         elif side is Side.TARGET:
             self._from_target(data, effects)
         else:
@@ -143,7 +128,7 @@ class HttpSession:
         if self._client.tls:
             self._close("TLS within TLS", effects)
             return
-        server_name = self._inside.authority.host if self._inside is not None else ""
+        server_name = self._inside.route.authority.host if self._inside is not None else ""
         effects.append(base.StartTls(Side.CLIENT, data, server_name))
 
     def _may_be_plain(self) -> bool:
@@ -151,7 +136,7 @@ class HttpSession:
             return True
         if self._inside is not None:
             plain_target = self._settings is not None and self._settings.tls is TlsMode.DISABLE
-            return plain_target or self._inside.authority.port == 80
+            return plain_target or self._inside.route.authority.port == 80
         plain = self._limits.plain
         return plain is PlainHttp.ALLOW or (plain is PlainHttp.LOOPBACK and self._client.local)
 
@@ -172,7 +157,7 @@ class HttpSession:
 
     def _go_on(self, effects: list[Effect]) -> None:
         """Read what the client has sent, as far as it can be used now."""
-        while not self._closed and self._conversation is None and self._tunnel is None:
+        while not self._closed and self._passage is None:
             exchange = self._exchange
             if exchange is not None and not exchange.takes_body:
                 break
@@ -193,54 +178,25 @@ class HttpSession:
     # ------------------------------------------------------------ who asks, and for what
 
     def _begin(self, head: RequestHead, effects: list[Effect]) -> None:
-        reverse = self._mode is Mode.REVERSE
-        if reverse and head.target.startswith(b"/.well-known/"):
-            metadata = metadata_reply(head, self._base_url(head), self._limits.issuers)
-            if metadata is not None:
-                self._turn_away(head, metadata, effects)
-                return
-        route = self._route(head)
-        if isinstance(route, Misrouted):
-            self._turn_away(head, problems.misrouted(route), effects)
+        found = admission_of(head, self._mode, self._inside, self._limits, tls=self._client.tls)
+        if isinstance(found, Reply):
+            self._turn_away(head, found, effects)
             return
-        inside, by_proxy = self._inside is not None, route.by_proxy and self._inside is None
-        presented = presented_to_proxy(head.headers) if by_proxy else presented_to_gateway(head.headers)
-        if isinstance(presented, str) and not inside:
-            self._turn_away(head, problems.reply(400, presented), effects)
-            return
-        token = self._token if isinstance(presented, str) or inside else presented.token
-        if not token:
-            where = challenge(self._base_url(head), route.prefix + route.target.path) if reverse else b""
-            reply = problems.needs_token("the request shows no token", by_proxy=by_proxy, challenge=where)
-            self._turn_away(head, reply, effects)
-            return
-        if token.encode() in head.target:
-            reply = problems.reply(400, "the token is in the URL, where others can read it", "Send it in a field.")
-            self._turn_away(head, reply, effects)
-            return
-        own_authorization = isinstance(presented, str) or inside or presented.own_authorization
-        exchange = self._exchange = Exchange(head, route, token, own_authorization)
-        if route.opens_tunnel:
-            self._token = token
-        said = said_of_run(head.headers)
+        route = found.route
+        exchange = self._exchange = Exchange(head, route, found.token, found.own_authorization)
+        if head.upgrade == _WEBSOCKET:
+            exchange.ask_for_websocket(self._entropy[:_KEY_BYTES])
+        host, by_proxy = route.host, route.by_proxy
         effects.append(
-            base.Authenticate(route.connection, token, application=said, host=route.host, by_proxy=route.by_proxy)
+            base.Authenticate(route.connection, found.token, application=found.said, host=host, by_proxy=by_proxy)
         )
         effects.append(base.SetTimer(0))
-        if head.upgrade == _WEBSOCKET:
-            self._wants_websocket(exchange)
-
-    def _base_url(self, head: RequestHead) -> str:
-        return self._limits.public_url or base_url_of(head, tls=self._client.tls)
-
-    def _route(self, head: RequestHead) -> Route | Misrouted:
-        if self._inside is not None:
-            return route_inside(head, self._inside, tls=self._client.tls)
-        return route_reverse(head) if self._mode is Mode.REVERSE else route_forward(head)
 
     def _turn_away(self, head: RequestHead, reply: Reply, effects: list[Effect]) -> None:
         """Answer a request that has no session."""
-        stays = head.keep_alive and head.body is BodyKind.NONE and reply.status not in (400, 405, 421)
+        opens_tunnel = head.method == b"CONNECT"  # what follows may not be meant for the proxy (RFC 9931)
+        ends = opens_tunnel or head.body is not BodyKind.NONE or reply.status in LAST_STATUSES
+        stays = head.keep_alive and not ends
         self._client.write_reply(reply, head, stays)
         if stays:
             self._client.requests.next()  # the end of a message without a body
@@ -343,17 +299,17 @@ class HttpSession:
         return self._number
 
     def _held(self, event: base.Held, effects: list[Effect]) -> None:
-        if self._conversation is not None:
-            self._conversation.held(event)
+        if self._passage is not None:
+            self._passage.held(event)
         elif self._exchange is not None:
             self._exchange.approval, self._exchange.link = event.approval, event.link
 
     def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
         decision: Decision = event.decisions[0]
         exchange = self._exchange
-        if self._conversation is not None:
-            self._conversation.decided(decision, effects)
-            self._look_at_conversation(effects)
+        if self._passage is not None:
+            self._passage.decided(decision, effects)
+            self._look_at(self._passage, effects)
         elif exchange is None or exchange.stage is not Stage.DECISION:
             return
         elif type(decision) is Permit:
@@ -422,19 +378,10 @@ class HttpSession:
             self._send_request(exchange, effects)
 
     def _send_request(self, exchange: Exchange, effects: list[Effect]) -> None:
-        settings, reading, target = self._settings, exchange.reading, self._target
+        settings, target = self._settings, self._target
         assert settings is not None
-        assert reading is not None
-        body = exchange.body() if reading.body is None else reading.body
-        headers = exchange.headers
-        if exchange.upgrade is not None:
-            headers = target_headers(exchange.upgrade, headers, exchange.key)
-        length = None if exchange.streams else len(body)
-        base_path = settings.http.base_path
         try:
-            head = build_head(
-                exchange.head, exchange.route.target, base_path, exchange.host, headers, target.credential, length
-            )
+            head, body = request_to_target(exchange, settings, target.credential)
         except ValueError:
             self._answer_instead(problems.reply(502, "the request to the target cannot be written"), effects)
             return
@@ -498,12 +445,12 @@ class HttpSession:
             self._bad_answer(exchange, "its head cannot be written", effects)
 
     def _answer_head(self, exchange: Exchange, head: ResponseHead, effects: list[Effect]) -> None:
-        if head.status == 101:
-            self._switch(exchange, head, effects)
-        if head.status < 200 or exchange.request is None:
-            return
         settings, dialect, reading = self._settings, self._dialect, exchange.reading
         assert settings is not None
+        if head.status == 101:
+            self._switch(exchange, head, settings, effects)
+        if head.status < 200 or exchange.request is None:
+            return
         assert dialect is not None
         assert reading is not None
         looked = dialect.answer(exchange.request, reading, head, self._masking)
@@ -580,9 +527,8 @@ class HttpSession:
 
     def _finished(self, exchange: Exchange, answer: Answer, effects: list[Effect]) -> None:
         """The whole answer is with the client."""
-        allowance = exchange.permit.allowance if exchange.permit is not None else None
-        if allowance is not None and answer.usage:
-            allowance.use_tokens(answer.usage)
+        if exchange.allowance is not None and answer.usage:
+            exchange.allowance.use_tokens(answer.usage)
         status = OutcomeStatus.COMPLETED if answer.status < 400 else OutcomeStatus.FAILED
         self._report(exchange, status, effects)
         if not exchange.target_stays or not exchange.request_complete or self._target.answers.buffered:
@@ -593,23 +539,11 @@ class HttpSession:
     def _report(
         self, exchange: Exchange, status: OutcomeStatus, effects: list[Effect], reply: Reply | None = None
     ) -> None:
-        """Say what came of an operation that was permitted."""
-        if not exchange.number:
-            return
-        number, self._settled = exchange.number, exchange.number
-        exchange.number = 0
-        answer = exchange.answer
-        if reply is not None:
-            code = "" if reply.status < 400 else str(reply.status)
-            outcome = Outcome(number, status, str(reply.status), code, 0, len(reply.body))
-        elif answer is not None:
-            code = "" if answer.status < 400 else str(answer.status)
-            masked, found = answer.masked_values, answer.found
-            size = answer.body_bytes
-            outcome = Outcome(number, status, str(answer.status), code, 0, size, masked, found, tokens=answer.usage)
-        else:
-            outcome = Outcome(number, status)
-        effects.append(base.Report(outcome))
+        """Say what came of an operation that was permitted, once."""
+        if exchange.number:
+            self._settled = exchange.number
+            effects.append(base.Report(exchange.outcome(status, reply)))
+            exchange.number = 0
 
     def _end_exchange(self, stays: bool, effects: list[Effect]) -> None:
         self._exchange = None
@@ -631,9 +565,7 @@ class HttpSession:
         else:
             self._target.lose(effects)
         by_proxy = exchange.route.by_proxy and self._inside is None
-        route, where = exchange.route, b""
-        if self._mode is Mode.REVERSE:
-            where = challenge(self._base_url(exchange.head), route.prefix + route.target.path)
+        where = challenge_to(exchange.head, exchange.route, self._limits, tls=self._client.tls)
         self._answer_instead(problems.login_failed(event, by_proxy=by_proxy, challenge=where), effects)
 
     def _bad_answer(self, exchange: Exchange, reason: str, effects: list[Effect]) -> None:
@@ -684,11 +616,9 @@ class HttpSession:
         self._close("what came is no request", effects)
 
     def _eof(self, event: base.EofReceived, effects: list[Effect]) -> None:
-        if self._conversation is not None:
-            self._conversation.side_left(event.side, effects)
-            self._look_at_conversation(effects)
-        elif self._tunnel is not None:
-            self._end_tunnel("a side has left", effects)
+        if self._passage is not None:
+            self._passage.side_left(event.side, effects)
+            self._look_at(self._passage, effects)
         elif event.side is Side.CLIENT:
             self._abandon(effects)
             self._close("the client has left", effects)
@@ -738,15 +668,12 @@ class HttpSession:
 
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
-        if self._conversation is not None:
-            self._conversation.mask_as(event.masking)
+        if self._passage is not None:
+            self._passage.mask_as(event.masking)
 
     def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
-        if self._conversation is not None:
-            self._conversation.close(event.reason, effects)
-            self._conversation.report(OutcomeStatus.INTERRUPTED, effects)
-        elif self._tunnel is not None:
-            effects.append(base.Report(self._tunnel.outcome(OutcomeStatus.INTERRUPTED)))
+        if self._passage is not None:
+            self._passage.stop(event.reason, effects)
         exchange = self._exchange
         if exchange is not None and not exchange.head_sent:
             status = 503 if event.code.startswith(("58", "53", "57P01")) else 403
@@ -759,7 +686,7 @@ class HttpSession:
         self._closed = True
         effects.append(base.Close(reason))
 
-    # ------------------------------------------------------------ CONNECT
+    # ------------------------------------------------------------ what else a connection becomes
 
     def _open_tunnel(self, exchange: Exchange, settings: ConnectionSettings, effects: list[Effect]) -> None:
         self._client.requests.next()  # the end of a message without a body
@@ -772,79 +699,45 @@ class HttpSession:
             detail = "the proxy does not look into TLS within TLS"
             self._answer_instead(problems.reply(501, detail, "Reach the proxy itself without TLS."), effects)
         else:
-            self._inside, self._exchange = exchange.route, None
-            self._established(effects)
-
-    def _established(self, effects: list[Effect]) -> None:
-        """Answer the CONNECT, and go on with what the client has sent behind it."""
-        rest = self._client.begin_anew()
-        self._client.write(response_head(200, b"", ()))
-        effects.append(base.SetTimer(self._limits.head_timeout_s if self._tunnel is None else 0))
-        if rest:
-            self._client.flush(effects)
-            self._data(Side.CLIENT, rest, effects)
+            self._inside = Inside(exchange.route, exchange.token)
+            self._exchange = None
+            effects.append(base.SetTimer(self._limits.head_timeout_s))
+            self._client.write(response_head(200, b"", ()))
+            self._pass_on(b"", effects)
 
     def _begin_tunnel(self, exchange: Exchange, effects: list[Effect]) -> None:
-        allowance = exchange.permit.allowance if exchange.permit is not None else None
-        self._tunnel = BlindTunnel(exchange.number, allowance)
+        self._passage = BlindTunnel(exchange.number, exchange.allowance)
         self._exchange = None
-        self._established(effects)
+        self._client.write(response_head(200, b"", ()))
+        self._pass_on(b"", effects)
 
-    def _end_tunnel(self, reason: str, effects: list[Effect]) -> None:
-        assert self._tunnel is not None
-        effects.append(base.Report(self._tunnel.outcome(OutcomeStatus.COMPLETED)))
-        self._close(reason, effects)
-
-    # ------------------------------------------------------------ WebSocket
-
-    def _wants_websocket(self, exchange: Exchange) -> None:
-        head = exchange.head
-        asked = read_upgrade(head.method, head.minor, head.headers)
-        if isinstance(asked, Rejection):
-            exchange.rejection = problems.reply(asked.status, asked.reason, headers=asked.headers)
-            return
-        exchange.upgrade, exchange.key = asked, new_key(self._entropy[:_KEY_BYTES])
-
-    def _switch(self, exchange: Exchange, head: ResponseHead, effects: list[Effect]) -> None:
+    def _switch(
+        self, exchange: Exchange, head: ResponseHead, settings: ConnectionSettings, effects: list[Effect]
+    ) -> None:
         """The target has switched to WebSocket: so does the client, now."""
-        upgrade, settings, request = exchange.upgrade, self._settings, exchange.request
-        assert settings is not None
-        assert request is not None
-        agreement = check_answer(upgrade, exchange.key, head.headers) if upgrade is not None else "nobody asked for it"
-        if isinstance(agreement, str) or upgrade is None:
-            self._bad_answer(exchange, f"it switched protocols, but {agreement}", effects)
+        entropy = self._entropy[_KEY_BYTES:]
+        opened = open_conversation(exchange, head, settings, self._dialect, self._masking, self._next_number, entropy)
+        if isinstance(opened, str):
+            self._bad_answer(exchange, f"it switched protocols, but {opened}", effects)
             return
-        dialect = self._dialect
-        messages = dialect if isinstance(dialect, MessageDialect) and dialect.has_messages(request) else None
-        headers = client_headers(upgrade, agreement, without_hop_by_hop(head.headers))
-        answer = response_head(101, b"Switching Protocols", headers)
-        allowance = exchange.permit.allowance if exchange.permit is not None else None
-        self._conversation = Conversation(
-            exchange.number,
-            self._next_number,
-            request,
-            settings,
-            self._masking,
-            allowance,
-            messages,
-            upgrade,
-            agreement,
-            self._entropy[_KEY_BYTES:],
-        )
+        self._passage, answer = opened
         effects.append(base.RecordAnswer(exchange.number, answer))
-        self._client.write(answer)
-        self._exchange = None
         effects.append(base.SetTimer(0))
-        self._client.flush(effects)
-        for side, rest in ((Side.TARGET, self._target.answers.take_rest()), (Side.CLIENT, self._client.begin_anew())):
-            if rest and not self._closed:
-                self._data(side, rest, effects)
+        self._exchange = None
+        self._client.write(answer)
+        self._pass_on(self._target.answers.take_rest(), effects)
 
-    def _look_at_conversation(self, effects: list[Effect]) -> None:
-        conversation = self._conversation
-        if conversation is not None and conversation.ended:
-            conversation.report(OutcomeStatus.COMPLETED, effects)
-            self._close(conversation.ended, effects)
+    def _pass_on(self, from_target: bytes, effects: list[Effect]) -> None:
+        """Hand over what both sides have sent ahead, behind the head that tells the client."""
+        from_client = self._client.begin_anew()
+        self._client.flush(effects)
+        for side, data in ((Side.TARGET, from_target), (Side.CLIENT, from_client)):
+            if data and not self._closed:
+                self._data(side, data, effects)
+
+    def _look_at(self, passage: Passage, effects: list[Effect]) -> None:
+        if passage.ended:
+            self._close(passage.ended, effects)
 
 
 def _ignore(session: HttpSession, event: Event, effects: list[Effect]) -> None:

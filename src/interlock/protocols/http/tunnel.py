@@ -6,6 +6,8 @@ The module is plain typed Python that mypyc compiles where a C compiler is at ha
 from typing import Final
 
 from interlock.core.budget import Allowance
+from interlock.core.decision import Decision
+from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, Outcome, OutcomeStatus, ResourceKind
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
@@ -22,28 +24,52 @@ def tunnel_meaning(authority: Authority) -> Meaning:
 
 
 class BlindTunnel:
-    """One tunnel, as part of operation ``number``."""
+    """Implements ``Passage`` for one tunnel, as operation ``number``."""
 
     def __init__(self, number: int, allowance: Allowance | None) -> None:
-        self.number: Final = number
+        self._number: Final = number
         self._allowance: Final = allowance
-        self.up_bytes = 0
-        self.down_bytes = 0
+        self._up_bytes = 0
+        self._down_bytes = 0
+        self.ended = ""
 
-    def receive(self, side: Side, data: bytes, effects: list[Effect]) -> bool:
-        """Pass bytes on; whether they might be."""
+    @property
+    def deciding(self) -> bool:
+        return False
+
+    def receive(self, side: Side, data: bytes, effects: list[Effect]) -> None:
         if side is Side.CLIENT:
-            self.up_bytes += len(data)
+            self._up_bytes += len(data)
             effects.append(base.Send(Side.TARGET, data))
-            return True
-        if self._allowance is not None:
-            self._allowance.begin()
-            if not self._allowance.take(0, len(data)):
-                return False
-        self.down_bytes += len(data)
-        effects.append(base.Send(Side.CLIENT, data))
-        return True
+        elif self._may_pass(len(data)):
+            self._down_bytes += len(data)
+            effects.append(base.Send(Side.CLIENT, data))
+        else:
+            self._end("a budget is spent", OutcomeStatus.INTERRUPTED, effects)
 
-    def outcome(self, status: OutcomeStatus) -> Outcome:
-        """What is said of it at its end: bytes to the client, and in the tag those to the target."""
-        return Outcome(self.number, status, f"{self.up_bytes} bytes up", bytes_sent=self.down_bytes)
+    def side_left(self, side: Side, effects: list[Effect]) -> None:
+        self._end(f"the {side.value} has left", OutcomeStatus.COMPLETED, effects)
+
+    def held(self, event: base.Held) -> None:
+        """Nothing is asked within a tunnel."""
+
+    def decided(self, decision: Decision, effects: list[Effect]) -> None:
+        """Nothing is asked within a tunnel."""
+
+    def mask_as(self, masking: Masking | None) -> None:
+        """Nothing is looked into."""
+
+    def stop(self, reason: str, effects: list[Effect]) -> None:
+        self._end(reason, OutcomeStatus.INTERRUPTED, effects)
+
+    def _may_pass(self, size: int) -> bool:
+        if self._allowance is None:
+            return True
+        self._allowance.begin()
+        return self._allowance.take(0, size)
+
+    def _end(self, reason: str, status: OutcomeStatus, effects: list[Effect]) -> None:
+        """Bytes to the client are counted as such, those to the target in the tag."""
+        self.ended = reason
+        outcome = Outcome(self._number, status, f"{self._up_bytes} bytes up", bytes_sent=self._down_bytes)
+        effects.append(base.Report(outcome))
