@@ -86,7 +86,7 @@ class Exchange:
     @property
     def stays(self) -> bool:
         """Whether the client's connection can be used for another request, which nothing of this one is taken for."""
-        return self.head.keep_alive and self.request_complete and not self.route.opens_tunnel
+        return self.head.keep_alive and self.request_complete
 
     def hold(self, data: bytes) -> None:
         """Keep a part of the body."""

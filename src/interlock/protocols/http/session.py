@@ -194,14 +194,17 @@ class HttpSession:
 
     def _turn_away(self, head: RequestHead, reply: Reply, effects: list[Effect]) -> None:
         """Answer a request that has no session."""
-        opens_tunnel = head.method == b"CONNECT"  # what follows may not be meant for the proxy (RFC 9931)
-        ends = opens_tunnel or head.body is not BodyKind.NONE or reply.status in LAST_STATUSES
-        stays = head.keep_alive and not ends
-        self._client.write_reply(reply, head, stays)
+        stays = head.keep_alive and head.body is BodyKind.NONE and reply.status not in LAST_STATUSES
         if stays:
             self._client.requests.next()  # the end of a message without a body
-        else:
+        stays = stays and not self._sent_ahead(head)
+        self._client.write_reply(reply, head, stays)
+        if not stays:
             self._close("a request was turned away", effects)
+
+    def _sent_ahead(self, head: RequestHead) -> bool:
+        """Whether something follows a CONNECT that may not be meant for the proxy (RFC 9931)."""
+        return head.method == b"CONNECT" and self._client.requests.buffered > 0
 
     def _authenticated(self, event: base.Authenticated, effects: list[Effect]) -> None:
         exchange, settings = self._exchange, event.settings
@@ -598,7 +601,7 @@ class HttpSession:
         """Answer the exchange with what the gateway says itself."""
         exchange = self._exchange
         assert exchange is not None
-        stays = exchange.stays
+        stays = exchange.stays and not self._sent_ahead(exchange.head)
         sent = self._client.write_reply(reply, exchange.head, stays)
         if exchange.number:
             effects.append(base.RecordAnswer(exchange.number, sent))
