@@ -45,7 +45,8 @@ forbid (principal == Agent::"clerk", action == Action::"reveal", resource == Det
 
 @id("tokens")
 @budget("tokens=100 per 1h")
-forbid (principal == Agent::"spender", action == Action::"model-call", resource);
+forbid (principal, action == Action::"model-call", resource)
+when { principal == Agent::"spender" || principal == Agent::"hasty" };
 """
 
 _KEY = 'credential = { file = "target-password" }'

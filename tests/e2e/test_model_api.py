@@ -231,6 +231,26 @@ def test_tokens_are_counted_and_have_a_budget(gateway: GatewayServer, api: Model
     assert completed == [42, 42, 42]
 
 
+def test_whoever_hangs_up_before_the_end_is_charged_as_well(gateway: GatewayServer, api: ModelApi) -> None:
+    turn = Turn(["word "] * 200, pause_after=150)
+    api.begin(turn)
+    with client(gateway, token=gateway.token("hasty")) as ask:
+        stream = ask.responses.create(model="gpt-5", input="go on", stream=True)
+        for number, _ in enumerate(stream, 1):
+            if number == turn.pause_after:
+                break
+        stream.close()
+    assert turn.left.wait(10)
+
+    def tokens() -> int:
+        sessions = {r.session for r in records_of(gateway, SessionOpened) if r.principal == "hasty"}
+        return sum(r.tokens for r in records_of(gateway, OperationCompleted) if r.session in sessions)
+
+    assert wait_for(tokens, "what the cut answer used") >= turn.pause_after
+    with pytest.raises(openai.PermissionDeniedError, match="tokens"):
+        create(client(gateway, token=gateway.token("hasty")))
+
+
 def test_errors_of_the_provider_come_through(gateway: GatewayServer, api: ModelApi) -> None:
     api.begin(Turn(status=400))
     with pytest.raises(openai.BadRequestError, match="the model is on strike"):

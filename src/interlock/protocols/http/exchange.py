@@ -118,6 +118,11 @@ class Exchange:
         allowance.begin()
         return allowance.take(0, size)
 
+    def count_tokens(self) -> None:
+        """Count what a model used for the answer, also for one that was cut."""
+        if self.allowance is not None and self.answer is not None and self.answer.usage:
+            self.allowance.use_tokens(self.answer.usage)
+
     def origins(self, settings: ConnectionSettings) -> tuple[bytes, ...]:
         """What absolute URIs of the target begin with."""
         scheme = b"http" if settings.tls is TlsMode.DISABLE else b"https"

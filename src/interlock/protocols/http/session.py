@@ -530,8 +530,6 @@ class HttpSession:
 
     def _finished(self, exchange: Exchange, answer: Answer, effects: list[Effect]) -> None:
         """The whole answer is with the client."""
-        if exchange.allowance is not None and answer.usage:
-            exchange.allowance.use_tokens(answer.usage)
         status = OutcomeStatus.COMPLETED if answer.status < 400 else OutcomeStatus.FAILED
         self._report(exchange, status, effects)
         if not exchange.target_stays or not exchange.request_complete or self._target.answers.buffered:
@@ -545,6 +543,7 @@ class HttpSession:
         """Say what came of an operation that was permitted, once."""
         if exchange.number:
             self._settled = exchange.number
+            exchange.count_tokens()
             effects.append(base.Report(exchange.outcome(status, reply)))
             exchange.number = 0
 
