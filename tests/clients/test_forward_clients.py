@@ -1,6 +1,7 @@
 """Real clients through the forward proxy, told of it by their environment only."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,23 @@ def test_a_client_of_the_proxy(forward: Forward, client: str) -> None:
     assert unknown.returncode != 0
     assert "403" in unknown.stderr
     assert forward.unknown.received == []
+
+
+def test_a_proxy_behind_tls(forward: Forward) -> None:
+    """What a client on another machine does: TLS to the proxy, and inside of it TLS to whoever it believes there."""
+    gateway = forward.gateway
+    proxy = f"https://agent:{gateway.token()}@localhost:{gateway.proxy_port}"
+    command = ["curl", "--silent", "--show-error", "--proxy", proxy, "--proxy-cacert", str(gateway.certificate_file)]
+    command += ["--cacert", str(forward.authority_file), "--write-out", " %{http_code}"]
+    for url in (f"https://{forward.secure_authority}/one", f"http://localhost:{forward.plain.port}/one"):
+        done = subprocess.run([*command, url], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert '"path": "/one"' in done.stdout
+        assert done.stdout.endswith(" 200")
+    body = ["--data-binary", f"@{forward.authority_file}", "--header", "Content-Type: text/plain"]
+    url = f"https://{forward.secure_authority}/two"
+    done = subprocess.run([*command, *body, url], capture_output=True, text=True, timeout=60, check=True)
+    assert "BEGIN CERTIFICATE" in done.stdout
 
 
 @pytest.mark.skipif(PROGRAM is None or CERTUTIL is None, reason="needs Chromium and certutil: tools/system_packages.sh")

@@ -12,6 +12,7 @@ import struct
 from typing import Final, Protocol, cast
 
 from interlock.protocols.base import Side
+from interlock.runtime.inner_tls import InnerTls
 from interlock.runtime.tls import TlsFailed, TlsPump
 
 CLOSE_TIMEOUT_S = 10.0
@@ -115,9 +116,13 @@ class Peer(asyncio.Protocol):
         self._transport.write(data if self.tls is None else self.tls.encrypt(data))
 
     def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None:
-        """Begin TLS; ``received`` are handshake bytes that were read already."""
-        self.tls = TlsPump(context, server_side=server_side, host=host)
-        self._decrypt(received)
+        """Begin TLS, also inside of TLS with a client; ``received`` are handshake bytes that were read already."""
+        if self.tls is None:
+            self.tls = TlsPump(context, server_side=server_side, host=host)
+            self._decrypt(received)
+        else:
+            self.tls = InnerTls(self.tls, context, received)
+            self._decrypt(b"")
 
     def pause(self, reason: str) -> None:
         """Read nothing until ``resume`` was called for every reason given."""

@@ -20,7 +20,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientEnd:
-    """What is read from a client and written to it. ``tls``: it has come with TLS, ``local``: from this machine."""
+    """What is read from a client and written to it. ``tls``: it speaks TLS, ``local``: it is on this machine."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self.limits: Final = limits
@@ -33,10 +33,10 @@ class ClientEnd:
         self._out: list[bytes] = []
 
     def begin_anew(self) -> bytes:
-        """What follows is another conversation, as inside a CONNECT. What was read ahead of it."""
+        """What follows is another conversation, as inside a CONNECT, without TLS so far. What was read ahead of it."""
         rest = self.requests.take_rest()
         self.requests = RequestParser(self.limits.max_head_bytes)
-        self.greeted = False
+        self.greeted = self.tls = False
         return rest
 
     def throttle(self, effects: list[Effect]) -> None:

@@ -697,9 +697,6 @@ class HttpSession:
             exchange.stage = Stage.DECISION
             operation = Operation(exchange.number, tunnel_meaning(exchange.route.authority), exchange.head.target)
             effects.append(base.Authorize((operation,)))
-        elif self._client.tls:
-            detail = "the proxy does not look into TLS within TLS"
-            self._answer_instead(problems.reply(501, detail, "Reach the proxy itself without TLS."), effects)
         else:
             self._inside = Inside(exchange.route, exchange.token)
             self._exchange = None
