@@ -28,6 +28,9 @@ permit (principal, action == Action::"model-tool", resource == HostedTool::"llm/
 @id("traces")
 permit (principal, action == Action::"http-post", resource == Endpoint::"llm/traces");
 
+@id("embeddings")
+permit (principal, action == Action::"http-post", resource == Endpoint::"outside/embeddings");
+
 @id("sockets")
 permit (principal, action == Action::"http-websocket", resource);
 
@@ -53,6 +56,8 @@ _KEY = 'credential = { file = "target-password" }'
 _API = 'api = "openai"\ncredential_as = "bearer"'
 _TRACES = '[connections.llm.http.endpoints.traces]\npath = "/v1/traces/ingest"'
 
+_EMBEDDINGS = '[connections.outside.http.endpoints.embeddings]\npath = "/v1/embeddings"'
+
 
 @contextmanager
 def model_gateway(api: ModelApi) -> Iterator[GatewayServer]:
@@ -60,7 +65,7 @@ def model_gateway(api: ModelApi) -> Iterator[GatewayServer]:
     targets = (
         http_target("llm", api.port, f"{_API}\n{_TRACES}", _KEY),
         http_target("trim", api.port, f'{_API}\nhosted_tools = "remove"', _KEY),
-        http_target("outside", api.port, f"{_API}\noutside = true", _KEY),
+        http_target("outside", api.port, f"{_API}\noutside = true\n{_EMBEDDINGS}", _KEY),
     )
     options = GatewayOptions(http=True, policy=POLICY, extra="\n".join(targets))
     with GatewayServer(NO_DATABASE, options) as gateway:

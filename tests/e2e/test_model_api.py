@@ -219,6 +219,13 @@ def test_prompts_to_a_target_outside_are_masked(gateway: GatewayServer, api: Mod
     assert inside.json["input"] == items, "the target is ours: it gets what the agent has"
 
 
+def test_whatever_else_goes_to_a_target_outside_is_masked_too(gateway: GatewayServer, api: ModelApi) -> None:
+    api.begin()
+    ask = client(gateway, "outside", gateway.token("clerk"))
+    ask.embeddings.create(model="text-embedding-3-small", input=f"charge {CARD}", encoding_format="float")
+    assert api.asked[0].json["input"] == "charge ***"
+
+
 def test_tokens_are_counted_and_have_a_budget(gateway: GatewayServer, api: ModelApi) -> None:
     api.begin()
     ask = client(gateway, token=gateway.token("spender"))

@@ -18,6 +18,7 @@ from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.texts import mask_text
 from interlock.protocols.http.dialects.answer_fields import masked_fields
 from interlock.protocols.http.dialects.base import Dialect, Reading, Request
+from interlock.protocols.http.dialects.openai import is_model_request
 from interlock.protocols.http.exchange import Exchange
 from interlock.protocols.http.forwarding import build_head, described, forwarded_headers, target_host
 from interlock.protocols.http.websocket.handshake import target_headers
@@ -106,8 +107,9 @@ def _masked_for_outside(
     target = exchange.route.target
     if mask_text(target.wire.decode("ascii"), masking) != target.wire.decode("ascii"):
         return refused_reading(reading, "the address of the request holds something that is masked for you")
-    if exchange.head.body is BodyKind.NONE or settings.http.api is HttpApi.OPENAI:
-        return reading  # of its own texts a model API's dialect takes care itself
+    is_model = settings.http.api is HttpApi.OPENAI and is_model_request(exchange.method, target.path)
+    if exchange.head.body is BodyKind.NONE or is_model:
+        return reading  # the dialect of a model API has masked prompts itself
     if exchange.streams:
         return _unlooked(reading, settings, "it is too long")
     body = exchange.body() if reading.body is None else reading.body
