@@ -169,6 +169,9 @@ async def test_a_held_call_is_answered_at_once_and_runs_once_when_it_is_approved
         approval = newest(gateway)
         assert approval in held
         assert "same" in held
+        shown = gateway.command("approvals", "show", approval).stdout
+        assert "tools/call" in shown
+        assert '"customer":"ann"' in shown.replace(" ", ""), shown
         done = gateway.command("approvals", "approve", approval, "--reason", "looked at it", check=False)
         assert done.returncode == 0, done.stderr
         other = await client.call_tool("delete", {"customer": "bob"})

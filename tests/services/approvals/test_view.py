@@ -70,3 +70,23 @@ def test_questions_of_before_can_be_read() -> None:
     """Stored by a version that did not know of what is run by name."""
     fields = {"protocol": "postgres", "text": b"x", "parameters": b"", "text_bytes": 1, "parameter_bytes": 0}
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(fields), type=Question).runs == ()
+
+
+def test_the_body_of_a_request_over_http_is_part_of_its_text() -> None:
+    head, body = b"POST /mcp HTTP/1.1\nhost: crm\ncontent-type: application/json\n", b'{"customer": "ann"}'
+    seen = view(
+        protocol="http",
+        text=head,
+        text_bytes=len(head),
+        parameters=body,
+        parameter_bytes=len(body),
+        parameter_types=b"",
+    )
+    assert seen.statement.startswith("POST /mcp HTTP/1.1\n")
+    assert '"customer"' in seen.statement
+    assert seen.parameters == ()
+    assert seen.remarks == ()
+    hidden = view(
+        protocol="http", text=head, text_bytes=len(head), parameters=b'{"a": "\xe2\x80\xae"}', parameter_bytes=9
+    )
+    assert any("do not show" in remark for remark in hidden.remarks)

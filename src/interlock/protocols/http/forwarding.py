@@ -69,7 +69,7 @@ def described(method: str, target: Target, host: str, headers: Headers) -> bytes
         if name in _NOT_BOUND or name.startswith(_CLIENT_LIBRARY):
             continue
         lines.append(name + b": " + (b"(%d bytes)" % len(value) if _SECRET.search(name) else value))
-    return b"\r\n".join(lines) + b"\r\n"
+    return b"\n".join(lines) + b"\n"
 
 
 def target_host(settings: ConnectionSettings, authority: Authority | None) -> str:

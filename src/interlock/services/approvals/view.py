@@ -27,12 +27,13 @@ def view_of(
         parameter_types=question.parameter_types,
     )
     values = _values(transcriber, question.protocol, asked)
+    in_text = bool(question.parameters) and not values
     runs = [_run(transcriber, question.protocol, *run) for run in question.runs]
     return ApprovalView(
         request=request,
-        statement=question.text.decode(errors="replace"),
+        statement=_text(transcriber, question.protocol, asked) if in_text else question.text.decode(errors="replace"),
         parameters=values,
-        remarks=(*runs, *_remarks(request, question, values)),
+        remarks=(*runs, *_remarks(request, question, values, question.parameters if in_text else b"")),
         rehearsal=rehearsal,
         link=link_of(request.id),
     )
@@ -41,6 +42,12 @@ def view_of(
 def _values(transcriber: Transcriber, protocol: str, asked: SealedRequest) -> tuple[str | None, ...]:
     lines = transcriber(protocol).request(0, 0, asked)
     return next((line.values for line in lines if line.kind is TranscriptKind.REQUEST), ())
+
+
+def _text(transcriber: Transcriber, protocol: str, asked: SealedRequest) -> str:
+    """A request whose values are no list but a part of its text, such as the body of one over HTTP."""
+    lines = transcriber(protocol).request(0, 0, asked)
+    return next((line.text for line in lines if line.kind is TranscriptKind.REQUEST), "")
 
 
 def _run(transcriber: Transcriber, protocol: str, text: bytes, bound: bytes) -> str:
@@ -54,8 +61,10 @@ def _shown(value: str | None) -> str:
     return "NULL" if value is None else repr(printable(value))
 
 
-def _remarks(request: ApprovalRequest, question: Question, values: tuple[str | None, ...]) -> Iterator[str]:
-    text = question.text.decode(errors="replace")
+def _remarks(
+    request: ApprovalRequest, question: Question, values: tuple[str | None, ...], in_text: bytes
+) -> Iterator[str]:
+    text = (question.text + in_text).decode(errors="replace")
     if question.text_bytes > len(question.text):
         yield f"Only the first {len(question.text)} of {question.text_bytes} bytes of the statement are shown."
     if question.parameter_bytes > len(question.parameters):

@@ -70,7 +70,7 @@ def bound_part(message: Message) -> bytes:
     """
     meta = {key: value for key, value in message.meta.items() if not _is_volatile(key)}
     params = {key: value for key, value in message.params.items() if key != "_meta"}
-    return canonical([message.method, params, meta])
+    return canonical({"method": message.method, "params": {**params, "_meta": meta} if meta else params})
 
 
 def _is_volatile(key: str) -> bool:
