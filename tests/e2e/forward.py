@@ -27,7 +27,7 @@ class Forward:
     """The proxy, and the servers behind it: ``secure`` by TLS, ``plain`` without, ``unknown`` is no connection's.
 
     ``blind`` is reached by tunnels to ``localhost`` and ``127.0.0.1``. So would be ``fenced``, if its
-    addresses were public.
+    addresses were public. ``wide`` is one of the connection ``wide``, whose own host is another.
     """
 
     gateway: GatewayServer
@@ -36,6 +36,7 @@ class Forward:
     unknown: HttpService
     blind: HttpService
     fenced: HttpService
+    wide: HttpService
     authority_file: Path
     """The gateway's own authority, as ``interlock ca show`` prints it."""
 
@@ -76,15 +77,19 @@ def running_forward(authority: CertificateAuthority) -> Iterator[Forward]:
         HttpService() as unknown,
         HttpService(server_tls(authority)) as blind,
         HttpService() as fenced,
+        HttpService(server_tls(authority)) as wide,
     ):
         tls = f'tls = "verify-full"\nca_file = "{authority.certificate_file}"'
         key = 'tls = "disable"\ncredential = { env = "PLAIN_KEY" }'
         hosts = 'tunnel = true\nhosts = ["localhost", "127.0.0.1", "127.0.0.2", "*.internal"]\n'
+        hosts_of_wide = 'hosts = ["localhost", "127.0.0.1", "*.internal"]\nallow_private = true'
         targets = (
             http_target("secure", secure.port, connection=tls, host="localhost"),
             http_target("plain", plain.port, 'credential_as = "header:X-Key"', key, host="localhost"),
+            http_target("wide", wide.port, hosts_of_wide, tls, host="wide.invalid"),
+            http_target("fenced-wide", fenced.port, 'hosts = ["127.0.0.1"]', tls, host="wide.invalid"),
             http_target("tunnels", blind.port, hosts + "allow_private = true", host=""),
-            http_target("public-tunnels", fenced.port, hosts, host=""),
+            http_target("public-tunnels", fenced.port, hosts.replace('"127.0.0.1", ', ""), host=""),
         )
         options = GatewayOptions(
             http=True,
@@ -95,4 +100,4 @@ def running_forward(authority: CertificateAuthority) -> Iterator[Forward]:
         with GatewayServer(NO_DATABASE, options) as gateway:
             authority_file = gateway.directory / "authority.pem"
             authority_file.write_text(gateway.command("ca", "show").stdout)
-            yield Forward(gateway, secure, plain, unknown, blind, fenced, authority_file)
+            yield Forward(gateway, secure, plain, unknown, blind, fenced, wide, authority_file)

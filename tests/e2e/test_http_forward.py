@@ -159,6 +159,32 @@ def test_a_host_in_capitals_is_the_same_host(forward: Forward) -> None:
         assert wire.get("/hello", f"LOCALHOST:{forward.secure.port}").status == 200
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_further_hosts_of_a_connection(forward: Forward, host: str) -> None:
+    """Each is dialled and verified by its own name, and the target is told that name."""
+    with forward.wire() as wire:
+        assert wire.connect(f"{host}:{forward.wide.port}").status == 200
+        wire.start_tls(forward.trusting(), host)
+        assert wire.get("/hello", f"{host}:{forward.wide.port}").status == 200
+    assert forward.wide.received[-1].headers["host"] == f"{host}:{forward.wide.port}"
+
+
+def test_a_further_host_that_is_not_public(forward: Forward) -> None:
+    with forward.wire() as wire:
+        assert wire.connect(f"127.0.0.1:{forward.fenced.port}").status == 200
+        wire.start_tls(forward.trusting(), "127.0.0.1")
+        answer = wire.get("/hello", f"127.0.0.1:{forward.fenced.port}")
+        assert (answer.status, "address" in answer.json["detail"]) == (403, True)
+    assert forward.fenced.received == []
+
+
+def test_a_further_host_that_is_nowhere(forward: Forward) -> None:
+    with forward.wire() as wire:
+        assert wire.connect(f"nowhere.internal:{forward.wide.port}").status == 200
+        wire.start_tls(forward.trusting(), "nowhere.internal")
+        assert wire.get("/hello", f"nowhere.internal:{forward.wide.port}").status == 502
+
+
 def test_without_a_token(forward: Forward) -> None:
     with forward.wire(None) as wire:
         answer = wire.connect(forward.secure_authority)
