@@ -65,9 +65,11 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
 
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
     of the Cedar context: flat ones ``sql``, those under ``http``, ``graphql``, ``mcp`` and ``model`` the parts of these
-    names. ``refusal`` is set when the gateway itself cannot carry the request safely, whatever policy
-    says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is given only to whom policy
-    does not deny the request anyway; ``refusal_position`` is then the character, from 1, that it is about (0: none).
+    names. ``error`` among them says why it could not be understood, and ``unread`` why nobody knows what is in its
+    body: it is refused where a rule asks for that. ``refusal`` is set when the gateway itself cannot carry the request
+    safely, whatever policy says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is
+    given only to whom policy does not deny the request anyway; ``refusal_position`` is then the character, from 1, that
+    it is about (0: none).
     """
 
     verb: str

@@ -209,3 +209,39 @@ def test_a_rule_that_reads_the_time_keeps_nothing(asked: list[int]) -> None:
     count = len(asked)
     decide(policy, get())
     assert len(asked) > count
+
+
+UNREAD: Facts = {"http": {"method": "POST", "fields": (), "body": ()}, "unread": "The body is too long."}
+POST = Access("http-post", ResourceKind.ENDPOINT, ("volumes",))
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "asks", "refused"),
+    [
+        ("", "", 'method == "PUT"', False),
+        ("", "", 'body.contains("/a=b")', True),
+        ("", "", 'fields.contains("/a")', True),
+        ('== Action::"http-put"', "", 'fields.contains("/a")', False),
+        ("", '== Endpoint::"crm/other"', 'fields.contains("/a")', False),
+    ],
+)
+def test_a_body_that_was_not_read_is_refused_where_a_rule_asks_about_it(
+    action: str, resource: str, asks: str, refused: bool
+) -> None:
+    when = f"when {{ context has http && context.http.{asks} }};"
+    policy = session(f'@id("f") forbid (principal, action {action}, resource {resource}) {when}')
+    for _ in range(2):
+        verdict = policy.decide(Meaning("POST", (POST,), UNREAD), MONDAY_NOON_S)
+        assert (verdict.denial is not None) == refused
+    if verdict.denial is not None:
+        assert verdict.denial.message == "The body is too long. A rule asks what is in it."
+        assert verdict.denial.reason is DenialReason.UNSUPPORTED
+
+
+def test_what_was_decided_about_a_request_without_a_body_does_not_hold_for_one_that_was_not_read() -> None:
+    policy = session(
+        '@id("f") forbid (principal, action, resource) when { context has http && context.http.fields.contains("/a") };'
+    )
+    without = Meaning("POST", (POST,), {"http": UNREAD["http"]})
+    assert policy.decide(without, MONDAY_NOON_S).denial is None
+    assert policy.decide(Meaning("POST", (POST,), UNREAD), MONDAY_NOON_S).denial is not None

@@ -18,6 +18,7 @@ Likeness = Hashable
 _Accesses = tuple[Access, ...]
 _Read = tuple[tuple[str, str], ...]
 _KEPT = 256
+_BODY = frozenset({("http", "fields"), ("http", "body"), ("http", WHOLE)})
 
 
 class Alikeness:
@@ -33,11 +34,15 @@ class Alikeness:
     def of(self, meaning: Meaning, accesses: _Accesses) -> Likeness | None:
         """Equal for meanings that are alike; None when this one is to be decided by itself. May raise."""
         facts = meaning.facts
-        if meaning.refusal is not None or "error" in facts:
+        if meaning.refusal is not None or "error" in facts or ("unread" in facts and self.reads_body(accesses)):
             return None
         given = {part: facts[part] for part in HTTP_PARTS & facts.keys()} or ({"sql": facts} if facts else {})
         said = tuple(_said(given, part, name) for part, name in self._read_about(accesses))
         return accesses, frozenset(given), said
+
+    def reads_body(self, accesses: _Accesses) -> bool:
+        """Whether a rule that could fit one of these asks what is in a request's body. May raise."""
+        return not _BODY.isdisjoint(self._read_about(accesses))
 
     def _read_about(self, accesses: _Accesses) -> _Read:
         read = self._read.get(accesses)

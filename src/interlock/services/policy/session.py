@@ -171,11 +171,16 @@ class SessionPolicy:
             if verdict.denial is None and meaning.refusal is not None:
                 code, position = meaning.refusal_code, meaning.refusal_position
                 return self._denied(wording.unsupported(meaning.refusal, self.version, code, position))
+            if verdict.denial is None and "unread" in meaning.facts and self._asks_about_body(meaning):
+                return self._denied(wording.unread(str(meaning.facts["unread"]), self.version))
             if verdict.denial is not None and "error" in meaning.facts:
                 return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"]), meaning.noun))
             return verdict
         except Exception:  # noqa: BLE001 - fail closed: whatever broke, the answer is no
             return self._denied(wording.broken("this request", (), self.version))
+
+    def _asks_about_body(self, meaning: Meaning) -> bool:
+        return self._alikeness.reads_body(tuple(distinct_accesses(meaning)))
 
     def _ask(self, resources: Mapping[Access, Resource], meaning: Meaning, now_s: float) -> Iterator[Finding]:
         if not resources:

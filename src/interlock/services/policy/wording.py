@@ -126,6 +126,12 @@ def unsupported(sentence: str, policy: str, code: str = "", position: int = 0) -
     return Denial(DenialReason.UNSUPPORTED, sentence, hint, policy=policy, code=code, position=position)
 
 
+def unread(sentence: str, policy: str) -> Denial:
+    """A body was not read that a rule asks about."""
+    hint = "Send less at once, as JSON or a form that is declared so."
+    return Denial(DenialReason.UNSUPPORTED, f"{sentence} A rule asks what is in it.", hint, policy=policy)
+
+
 def held(
     line: str, demands: tuple[ApprovalDemand, ...], messages: Sequence[str], rules: tuple[str, ...], policy: str
 ) -> Hold:

@@ -1,5 +1,6 @@
 """Scenario: a destructive mutation is seen in every form that GraphQL servers take it in."""
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -250,3 +251,19 @@ def test_a_denial_is_an_error_of_graphql_too(accept: bytes, kind: bytes) -> None
 def test_a_denial_of_plain_http_is_an_ordinary_one() -> None:
     asked = request("GET", "/other")
     assert _dialect().refuse(asked, _reading(asked), Denial(DenialReason.NO_PERMIT, "no."), "") is None
+
+
+def test_a_document_in_a_coded_body_is_read() -> None:
+    asked = msgspec.structs.replace(
+        _post(gzip.compress(json.dumps({"query": _DELETE}).encode())),
+        headers=((b"content-type", b"application/json"), (b"content-encoding", b"gzip")),
+    )
+    assert _accesses(_meaning(asked)) == ["graphql-mutation GraphqlField Mutation.volumeDelete"]
+
+
+def test_variables_that_are_too_many_are_unread() -> None:
+    meaning = _meaning(
+        _post({"query": "query($ids: [ID]) { volumes(ids: $ids) }", "variables": {"ids": list(range(2000))}})
+    )
+    assert _accesses(meaning) == ["graphql-query GraphqlField Query.volumes"]
+    assert "values" in str(meaning.facts["unread"])

@@ -1,3 +1,5 @@
+import gzip
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -108,8 +110,9 @@ def test_other_bodies_stream(content_type: str) -> None:
         ("application/json", b'{"a": 1, "a": 2}', "twice"),
         ("application/x-www-form-urlencoded", b"a=%", "percent"),
         ("multipart/form-data", b"", "boundary"),
-        ("application/json", None, "longer than what is read"),
-        ("application/x-www-form-urlencoded", None, "longer than what is read"),
+        ("application/json; charset=utf-7", b'{"a": 1}', "charset"),
+        ("application/x-www-form-urlencoded; charset=iso-8859-1", b"a=1", "charset"),
+        ("application/json; charset=utf-8; charset=utf-7", b'{"a": 1}', "twice"),
     ],
 )
 def test_what_cannot_be_read_is_refused(content_type: str, body: bytes | None, why: str) -> None:
@@ -187,3 +190,44 @@ def test_of_meanings_only_so_many_are_kept() -> None:
 def test_endpoints_that_contradict_one_another_are_an_error() -> None:
     with pytest.raises(ValueError, match="same paths"):
         _dialect({"a": "/x/{a}", "b": "/x/{b}"})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "why"),
+    [
+        ("application/json", None, "longer than what is read"),
+        ("application/x-www-form-urlencoded", None, "longer than what is read"),
+        ("multipart/form-data; boundary=b", None, "longer than what is read"),
+        ("text/plain", None, "longer than what is read"),
+        ("application/json", json.dumps(list(range(2000))).encode(), "more than 1000 different values"),
+        ("application/json", b"[" + b" " * (1 << 20) + b"]", "longer than"),
+        ("application/json", b"[" * 100 + b"]" * 100, "levels deep"),
+        ("text/plain", b'{"a": 1, "a": 2}', "not declared to be JSON"),
+        ("text/plain", b'\xef\xbb\xbf{"a": 1}', "not declared to be JSON"),
+    ],
+)
+def test_what_is_too_much_to_be_read_is_for_policy_to_refuse(content_type: str, body: bytes | None, why: str) -> None:
+    meaning = _meaning(request("POST", "/volumes", content_type=content_type, body=body, has_body=True))
+    assert meaning.refusal is None
+    assert why in str(meaning.facts["unread"])
+
+
+def test_what_policy_knows_of_has_been_read() -> None:
+    for content_type, body in (("image/png", None), ("application/json", b"{}"), ("text/plain", b"hello")):
+        meaning = _meaning(request("POST", "/volumes", content_type=content_type, body=body, has_body=True))
+        assert "unread" not in meaning.facts
+
+
+def test_a_coded_body_is_read_without_its_coding() -> None:
+    def coded(body: bytes, coding: bytes = b"gzip") -> Request:
+        headers = ((b"content-encoding", coding),)
+        return request("POST", "/volumes", content_type="application/json", body=body, headers=headers)
+
+    assert _http(_meaning(coded(gzip.compress(b'{"a": 1}'))))["body"] == ("/a=1",)
+    for asked in (coded(b"no gzip"), coded(b"{}", b"compress"), coded(gzip.compress(b"{}")[:-1])):
+        refusal = _meaning(asked).refusal
+        assert refusal is not None
+        assert "cannot be decoded" in refusal
+    assert "unread" in _meaning(coded(gzip.compress(b" " * (8 << 20)))).facts
+    first = _dialect()
+    assert first.read(coded(b"{}", b"identity"), None).meaning is not first.read(coded(b"{}", b"br"), None).meaning

@@ -14,6 +14,7 @@ from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HttpTarget
 from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
+from interlock.protocols.http.dialects.body_facts import body_facts, fields_of_body, header
 from interlock.protocols.http.dialects.graphql_documents import (
     DocumentUnread,
     GraphqlOperation,
@@ -25,8 +26,7 @@ from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, Bod
 from interlock.protocols.http.dialects.plain import (
     PlainDialect,
     asks_for_websocket,
-    body_facts,
-    header,
+    facts_of_request,
     http_facts,
     override,
 )
@@ -96,10 +96,8 @@ class GraphqlDialect:
         if (endpoint := self._plain.endpoint(request.path)) is not None:
             kinds = dict.fromkeys(operation.kind for operation in operations)
             accesses += [Access(f"graphql-{kind}", ResourceKind.ENDPOINT, (endpoint,)) for kind in kinds]
-        facts = {
-            "http": http_facts(request, body),
-            "graphql": {"operation": _kind(operations), "fields": names_of(operations)},
-        }
+        graphql = {"operation": _kind(operations), "fields": names_of(operations)}
+        facts = facts_of_request(request, body, graphql=graphql)
         return Meaning(_verb(operations), tuple(dict.fromkeys(accesses)), facts, refusal)
 
 
@@ -122,7 +120,7 @@ def _key(request: Request) -> tuple[object, ...]:
     """Everything that ``GraphqlDialect._read`` looks at."""
     websocket = asks_for_websocket(request.headers)
     place = (request.method, request.path, request.query, request.host)
-    return (*place, request.content_type, request.has_body, request.body, websocket)
+    return (*place, request.content_type, request.has_body, request.body, websocket, fields_of_body(request))
 
 
 def _unclassified(request: Request, body: BodyFacts, *, error: str = "", refusal: str | None = None) -> Meaning:

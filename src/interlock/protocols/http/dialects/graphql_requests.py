@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from interlock.protocols.http.dialects.base import Request
+from interlock.protocols.http.dialects.body_facts import FORM, MULTIPART, decoded_body, is_json
 from interlock.protocols.http.dialects.form_facts import form_pairs
 from interlock.protocols.http.dialects.json_facts import BodyRejected, parse_json
-from interlock.protocols.http.dialects.plain import FORM, MULTIPART, is_json
 
 MAX_BATCH: Final = 100
 _SPELLED: Final = {name.casefold(): name for name in ("query", "operationName", "variables", "extensions")}
@@ -48,7 +48,7 @@ def questions(request: Request, stored: Mapping[str, str]) -> tuple[GraphqlQuest
 
 
 def _in_body(request: Request, stored: Mapping[str, str]) -> tuple[GraphqlQuestion, ...]:
-    kind, body = request.content_type, request.body
+    kind, body = request.content_type, decoded_body(request)
     if kind == MULTIPART:
         raise BodyRejected("GraphQL in a multipart form is not read; send application/json, and files by other means.")
     if body is None:

@@ -19,6 +19,7 @@ MAX_PATH_LENGTH: Final = 512
 MAX_VALUE_LENGTH: Final = 256
 """Longer values are not among the values; their field is among the fields."""
 MAX_DEPTH: Final = 64
+MAX_STEPS: Final = 50_000
 _MAX_EXPONENT: Final = 400
 
 
@@ -31,10 +32,11 @@ class BodyUnread(BodyRejected):
 
 
 class BodyFacts(msgspec.Struct, frozen=True):
-    """Fields and values, each sorted and once."""
+    """Fields and values, each sorted and once. Of a body that was not read, ``unread`` says why, as a sentence."""
 
     fields: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    unread: str = ""
 
 
 NO_BODY: Final = BodyFacts()
@@ -98,7 +100,14 @@ class FactNotes:
 
 
 class _Reader(FactNotes):
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps = 0
+
     def read(self, path: str, value: object, depth: int) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise BodyUnread(f"The body has more than {MAX_STEPS} members and elements.")
         if depth > MAX_DEPTH:
             raise BodyUnread(f"The body is nested more than {MAX_DEPTH} levels deep.")
         if path:

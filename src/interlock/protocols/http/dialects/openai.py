@@ -19,6 +19,7 @@ from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HostedTools, HttpTarget
 from interlock.protocols.http.dialects.base import AnswerFilter, MessageFilter, Reading, Reply, Request
+from interlock.protocols.http.dialects.body_facts import header
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyRejected, parse_json
 from interlock.protocols.http.dialects.openai_answers import answer_filter
 from interlock.protocols.http.dialects.openai_messages import AnswerMessages, read_client_message, refused_message
@@ -28,7 +29,7 @@ from interlock.protocols.http.dialects.openai_requests import ModelRequest, read
 from interlock.protocols.http.dialects.openai_tools import Document
 from interlock.protocols.http.dialects.openai_traces import KEPT, TRACES_PATH, trace_summary
 from interlock.protocols.http.dialects.openai_usage import Usage
-from interlock.protocols.http.dialects.plain import PlainDialect, asks_for_websocket, header, http_facts
+from interlock.protocols.http.dialects.plain import PlainDialect, asks_for_websocket, http_facts
 from interlock.protocols.http.wire.messages import ResponseHead
 
 _KEPT_MEANINGS: Final = 1000

@@ -13,9 +13,16 @@ from interlock.core.masking import Masking
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings.http import HttpTarget
 from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
+from interlock.protocols.http.dialects.body_facts import (
+    FORM,
+    MULTIPART,
+    UNDECLARED,
+    body_facts,
+    fields_of_body,
+    is_json,
+)
 from interlock.protocols.http.dialects.endpoints import Endpoints
-from interlock.protocols.http.dialects.form_facts import form_facts, multipart_facts
-from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected, json_facts
+from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected
 from interlock.protocols.http.dialects.readings import Readings
 from interlock.protocols.http.wire.messages import Headers, ResponseHead
 
@@ -24,11 +31,6 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 OTHER_ACTION: Final = "http-other"
 
-_JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.-]+\+json)")
-FORM: Final = "application/x-www-form-urlencoded"
-MULTIPART: Final = "multipart/form-data"
-_UNDECLARED: Final = ("", "text/plain", "application/octet-stream")
-"""Some servers read JSON whatever it is declared to be; these declare nothing else."""
 _OVERRIDES: Final = frozenset({"_method", "x_http_method_override", "x_http_method", "x_method_override"})
 
 
@@ -43,7 +45,7 @@ class PlainDialect:
 
     def wants_body(self, request: Request) -> bool:
         kind = request.content_type
-        return is_json(kind) or kind in (FORM, MULTIPART) or kind in _UNDECLARED
+        return is_json(kind) or kind in (FORM, MULTIPART) or kind in UNDECLARED
 
     def read(self, request: Request, masking: Masking | None) -> Reading:
         return self._readings.of(request, _key(request), self._read)
@@ -69,7 +71,7 @@ class PlainDialect:
             refusal = override(request.query_keys, body)
         except BodyRejected as error:
             body, refusal = NO_BODY, str(error)
-        return Reading(Meaning(shown, accesses, {"http": http_facts(request, body)}, refusal))
+        return Reading(Meaning(shown, accesses, facts_of_request(request, body), refusal))
 
     def _access(self, request: Request, endpoint: str | None) -> Access:
         action = "http-websocket" if asks_for_websocket(request.headers) else action_of(request.method)
@@ -83,47 +85,17 @@ def action_of(method: str) -> str:
     return ACTIONS.get(method, OTHER_ACTION)
 
 
-def is_json(content_type: str) -> bool:
-    """Whether a media type, in lower case, is one of JSON (RFC 6839, 3.1)."""
-    return _JSON.fullmatch(content_type) is not None
-
-
 def asks_for_websocket(headers: Headers) -> bool:
     """Whether the request offers to go on as WebSocket (RFC 6455, 4.1)."""
     return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers)
 
 
-def body_facts(request: Request) -> BodyFacts:
-    """What policy can read of the body, as far as it is held. Raises ``BodyRejected``."""
-    kind, body = request.content_type, request.body
-    if body is None:
-        if request.has_body and (is_json(kind) or kind == FORM):
-            raise BodyRejected("The body is longer than what is read before a decision; send less at once.")
-        return NO_BODY
-    if kind == FORM:
-        return form_facts(body)
-    if kind == MULTIPART:
-        return multipart_facts(body, header(request.headers, b"content-type"))
-    if not body:
-        return NO_BODY
-    if is_json(kind):
-        return json_facts(body)
-    return _facts_if_json(body)
-
-
-def _facts_if_json(body: bytes) -> BodyFacts:
-    """The facts of what may be JSON without being declared so; none when it is something else."""
-    if body.lstrip()[:1] not in (b"{", b"["):
-        return NO_BODY
-    try:
-        return json_facts(body)
-    except BodyRejected:
-        return NO_BODY
-
-
-def header(headers: Headers, name: bytes) -> bytes:
-    """The first value of a header, empty without it."""
-    return next((value for known, value in headers if known == name), b"")
+def facts_of_request(request: Request, body: BodyFacts, **parts: object) -> Mapping[str, object]:
+    """The facts of a meaning. ``unread`` is for policy: whoever asks for something about the body is then refused."""
+    facts: dict[str, object] = {"http": http_facts(request, body), **parts}
+    if body.unread:
+        facts["unread"] = body.unread
+    return facts
 
 
 def http_facts(request: Request, body: BodyFacts) -> Mapping[str, object]:
@@ -164,5 +136,5 @@ def _key(request: Request) -> tuple[object, ...]:
         request.has_body,
         request.body,
         asks_for_websocket(request.headers),
-        header(request.headers, b"content-type") if request.content_type == MULTIPART else b"",
+        fields_of_body(request),
     )
