@@ -31,7 +31,7 @@ _HTTP_PATHS: list[tuple[str, ...]] = [
     ("crm",),
     ("crm", "Endpoint::volumes"),
     ("crm", "Endpoint::users"),
-    ("crm", "GraphqlField::volumes"),
+    ("crm", "GraphqlField::Query.volumes"),
     ("crm", "Model::volumes"),
 ]
 _GROUPS = {"read", "write", "destructive", "execute"}

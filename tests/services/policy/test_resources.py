@@ -1,5 +1,6 @@
 """Ids and tags of resources."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from interlock.services.policy.resources import (
     escape,
     id_problem,
     resolve,
+    unescape,
 )
 from interlock.services.policy.tags import TagRules
 
@@ -38,3 +40,28 @@ def test_entities_are_listed_once_with_all_they_are_in() -> None:
     ]
     assert found[0]["parents"] == [{"type": "Schema", "id": "prod-pg/app/public"}]
     assert found[3]["parents"] == [{"type": "Tag", "id": "prod"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entity_id"),
+    [
+        ("Endpoint", "crm/volumes.v2"),
+        ("Field", "crm/email"),
+        ("Field", "crm/%2Fcustomer%2F*%2Femail"),
+        ("Field", "crm/*"),
+        ("Field", "crm/50%25"),
+        ("GraphqlField", "shop/Query.__schema"),
+        ("Host", "internet/pypi.org"),
+        ("Host", "internet/2001:db8::1"),
+        ("Tool", "crm-mcp/Look Up!"),
+        ("Model", "openai/ft:gpt-5%2Facme"),
+        ("HostedTool", "openai/mcp:mcp.example.org"),
+    ],
+)
+def test_ids_over_http(kind: str, entity_id: str) -> None:
+    assert id_problem(kind, entity_id) is None
+
+
+@given(st.text())
+def test_escaping_loses_nothing(name: str) -> None:
+    assert unescape(escape(name)) == name

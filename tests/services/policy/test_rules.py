@@ -349,6 +349,16 @@ class TestRefusedRules:
             'Detector::"e-mail"',
             'Table::"pg/app/public/a%2f"',
             'Table::"pg/app/public/50%"',
+            'Endpoint::"crm"',
+            'Endpoint::"crm/GET %2Fusers"',
+            'Field::"crm/*mail"',
+            'Field::"crm/%2F"',
+            'GraphqlField::"shop/volumeDelete"',
+            'GraphqlField::"shop/mutation.volumeDelete"',
+            'Host::"internet/PyPI.org"',
+            'Host::"internet/pypi.org:443"',
+            'Tool::"lookup"',
+            'HostedTool::"openai/a/b"',
         ],
     )
     def test_ids_of_no_resource(self, resource: str) -> None:

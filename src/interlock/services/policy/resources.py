@@ -42,6 +42,19 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
 LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN, FIELD)}
 
 
+_ANY_FORM = (re.compile(".*", re.DOTALL), "anything")
+_FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "Endpoint": (re.compile("[A-Za-z0-9_.-]{1,63}"), "the name of an endpoint: letters, digits and . _ -"),
+    "Field": (re.compile(r"/.+|[^/*].*|\*", re.DOTALL), "a key, a path with %2F in front, or * for all others"),
+    "GraphqlField": (
+        re.compile(r"(Query|Mutation|Subscription)\.[_A-Za-z][_0-9A-Za-z]*"),
+        "Query, Mutation or Subscription, a dot, and the field's real name",
+    ),
+    "Host": (re.compile("[^A-Z:]+|[0-9a-f:.]+"), "a host in lower case, without a port"),
+}
+"""What ids of some types look like behind the connection."""
+
+
 class UnresolvedName(Exception):
     """An access names its resource incompletely; nothing can be decided about it."""
 
@@ -79,14 +92,12 @@ def id_problem(entity_type: str, entity_id: str) -> str | None:
     components = entity_id.split("/")
     if len(components) != len(types) or not all(components):
         return f'{entity_type}::"{entity_id}" is no resource: its id must be {"/".join(map(str.lower, types))}'
-    if has_bad_escape(entity_id):
+    if _BAD_ESCAPE.search(entity_id):
         return f'{entity_type}::"{entity_id}" is no resource: in an id, % is written %25 and / within a name %2F'
+    pattern, form = _FORMS.get(entity_type, _ANY_FORM)
+    if not pattern.fullmatch(unescape(components[-1])):
+        return f'{entity_type}::"{entity_id}" is no resource: behind the connection its id must be {form}'
     return None
-
-
-def has_bad_escape(text: str) -> bool:
-    """Whether a ``%`` in it is none of those that an escaped name has."""
-    return _BAD_ESCAPE.search(text) is not None
 
 
 def escape(component: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from interlock.services.policy.resources import COLUMN, FIELD, LINEAGE_BY_TYPE, Resource, has_bad_escape
+from interlock.services.policy.resources import COLUMN, FIELD, LINEAGE_BY_TYPE, Resource, id_problem
 from interlock.services.policy.sources import Tags
 
 OF_HTTP = ("Endpoint", FIELD[-1], "Host", "GraphqlField", "Tool", "Model", "HostedTool")
@@ -48,8 +48,8 @@ class _Pattern(msgspec.Struct, frozen=True):
             return f"begins with {self.type}::, which is none of the types that have tags: {', '.join(TAGGED)}"
         if len(self.parts) != len(LINEAGE_BY_TYPE[self.type]):
             return f"must be {self.type}::{_form(LINEAGE_BY_TYPE[self.type])}"
-        if self.type == FIELD[-1] and has_bad_escape(self.parts[1]):
-            return "names a field in which % must be written %25, and / %2F"
+        if self.type == FIELD[-1] and (wrong := id_problem(self.type, f"x/{self.parts[1]}")):
+            return "names no field: " + wrong.partition("is no resource: ")[2]
         if isinstance(names, str) or not isinstance(names, Sequence):
             return "must have a list of tag names"
         return None if all(isinstance(name, str) and name for name in names) else "must have a list of tag names"
