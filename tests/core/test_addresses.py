@@ -1,6 +1,7 @@
 """Which addresses are public, and what is no host name."""
 
 import ipaddress
+import socket
 
 import pytest
 from hypothesis import given
@@ -171,3 +172,12 @@ def test_addresses_in_one_notation_only() -> None:
     assert read_address("0::1") == ipaddress.ip_address("::1")
     for other in ("127.1", "0177.0.0.1", "fe80::1%1", "[::1]", "example.com", ""):
         assert read_address(other) is None
+
+
+@given(st.from_regex(r"(0x)?[0-9a-fA-F]{1,10}(\.(0x)?[0-9a-fA-F]{0,6}){0,4}", fullmatch=True))
+def test_what_the_c_library_takes_for_an_address_is_written_in_one_way(text: str) -> None:
+    try:
+        meant = socket.inet_ntoa(socket.inet_aton(text))
+    except OSError:
+        return
+    assert host_problem(text.lower()) is not None or meant == text

@@ -14,6 +14,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from interlock.core.addresses import host_problem
 from interlock.protocols.http.wire.messages import AbsoluteTarget, Authority, Malformed, Target
 
 MAX_QUERY_KEYS: Final = 1000
@@ -54,8 +55,6 @@ _REFUSED_IN_PATHS: Final = {
     "%": "an escaped percent sign, which some servers decode twice",
     ";": "a semicolon, which begins a parameter for some servers",
 }
-_LABEL: Final = re.compile(r"[0-9a-z_](?:[0-9a-z_-]{0,61}[0-9a-z_])?")
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -215,7 +214,9 @@ def _authority(raw: bytes) -> Authority:
         host, _, port = text[1:].partition("]")
         return Authority(_ipv6(host), _port(port[1:]) if port else None)
     host, colon, port = text.partition(":")
-    return Authority(_name_or_ipv4(host), _port(port) if colon else None)
+    if problem := host_problem(host):
+        raise _wrong(f"the host cannot be used: {problem}")
+    return Authority(host, _port(port) if colon else None)
 
 
 def _port(text: str) -> int:
@@ -230,19 +231,6 @@ def _ipv6(text: str) -> str:
     except ValueError:
         raise _wrong("the host is in brackets and not an IPv6 address") from None
     return str(address.ipv4_mapped or address)
-
-
-def _name_or_ipv4(text: str) -> str:
-    """Forms like 127.1 or 0x7f000001, which some resolvers take for addresses, are no names."""
-    labels = text.split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels):
-        raise _wrong("the host is not a name: a label of it is empty, too long, or begins or ends with a hyphen")
-    if _NUMBER.fullmatch(labels[-1]) is None:
-        return text
-    try:
-        return str(ipaddress.IPv4Address(text))
-    except ValueError:
-        raise _wrong("the host is a number and not an IPv4 address of four decimal numbers") from None
 
 
 def _wrong(reason: str) -> Malformed:
