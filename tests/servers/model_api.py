@@ -6,6 +6,7 @@ who they are. It runs in a thread of the test's own process, on a free port of t
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -95,9 +96,13 @@ class Asked:
 
 
 class ModelApi:
-    """A context manager. ``turns`` are answered in order; when they are used up, every answer is ``ok``."""
+    """A context manager. ``turns`` are answered in order; when they are used up, every answer is ``ok``.
 
-    def __init__(self) -> None:
+    With a context it speaks TLS.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.turns: list[Turn] = []
         self.asked: list[Asked] = []
         self.port = 0
@@ -139,7 +144,7 @@ class ModelApi:
         application.router.add_route("*", "/{rest:.*}", self._anything)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         self.port = self._runner.addresses[0][1]
 
     async def _ask(self, request: web.Request) -> Event:
