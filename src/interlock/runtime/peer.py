@@ -193,18 +193,21 @@ class Peer(asyncio.Protocol):
 
     def _decrypt(self, data: bytes) -> None:
         assert self.tls is not None
-        was_established = self.tls.established
+        tls = self.tls
+        was_established = tls.established
         try:
-            clear = self.tls.receive(data)
+            clear = tls.receive(data)
         except TlsFailed as failed:
             self._fail(str(failed))
             return
         self._flush_handshake()
-        if self.tls.established and not was_established:
+        if tls.established and not was_established:
             self._owner.tls_established(self._side)
         if clear:
             self.received_bytes += len(clear)
             self._owner.data_received(self._side, clear)
+        if tls.ended:
+            self._owner.eof_received(self._side)
 
     def _flush_handshake(self) -> None:
         if self.tls is not None and self._transport is not None and not self._transport.is_closing():

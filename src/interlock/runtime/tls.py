@@ -28,6 +28,8 @@ class TlsPump:
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side, server_hostname=host)
         self.established = False
+        self.ended = False
+        """Whether the other end has said that nothing more comes (close_notify). It may be waiting for ours."""
 
     def receive(self, data: bytes) -> bytes:
         """Take encrypted bytes; the clear bytes they hold, if any. Raises ``TlsFailed``.
@@ -42,12 +44,13 @@ class TlsPump:
             while True:
                 part = self._object.read(_READ_BYTES)
                 if not part:
+                    self.ended = True
                     break
                 parts.append(part)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
-            pass  # close_notify: the end of the stream tells the rest
+            self.ended = True
         except ssl.SSLError as error:
             raise TlsFailed(_reason(error)) from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
