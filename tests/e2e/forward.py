@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from tests.e2e.proxy_wire import ProxyWire
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.gateway import NO_DATABASE, GatewayOptions, GatewayServer, http_target
@@ -60,6 +62,24 @@ class Forward:
         return wire
 
 
+async def _repeat_messages(request: web.Request, body: bytes) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_str(f"{message.data}!")
+    return socket
+
+
+async def _events(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Three server-sent events."""
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await answer.prepare(request)
+    for number in range(3):
+        await answer.write(b"data: %d\n\n" % number)
+    await answer.write_eof()
+    return answer
+
+
 def server_tls(authority: CertificateAuthority) -> ssl.SSLContext:
     """A context for a server on the loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,7 +92,7 @@ def server_tls(authority: CertificateAuthority) -> ssl.SSLContext:
 def running_forward(authority: CertificateAuthority) -> Iterator[Forward]:
     """Start all of it."""
     with (
-        HttpService(server_tls(authority)) as secure,
+        HttpService(server_tls(authority), socket=_repeat_messages, events=_events) as secure,
         HttpService() as plain,
         HttpService() as unknown,
         HttpService(server_tls(authority)) as blind,

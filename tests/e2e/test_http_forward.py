@@ -4,6 +4,7 @@ import base64
 import ssl
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 
 from interlock.core.ledger import ConnectionRefused
@@ -296,3 +297,14 @@ def test_what_a_client_shows_the_target_itself(forward: Forward, value: str) -> 
     with forward.inside() as wire:
         assert wire.get("/hello", forward.secure_authority, f"Authorization: {value}").status == 200
         assert forward.secure.received[-1].headers["authorization"] == value
+
+
+async def test_a_websocket_and_events_through_the_proxy(forward: Forward) -> None:
+    url, proxy, trusting = f"https://{forward.secure_authority}", forward.gateway.proxy_url(), forward.trusting()
+    async with aiohttp.ClientSession() as client:
+        async with client.ws_connect(f"{url}/socket", proxy=proxy, ssl=trusting) as socket:
+            for text in ("hello", "again"):
+                await socket.send_str(text)
+                assert await socket.receive_str() == f"{text}!"
+        async with client.get(f"{url}/events", proxy=proxy, ssl=trusting) as answer:
+            assert await answer.text() == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
