@@ -16,7 +16,7 @@ _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
-    "protocols/http": "answering client_end conversation exchange forwarding requesting session target_end tunnel",
+    "protocols/http": "answering client_end conversation echo exchange forwarding requesting session target_end tunnel",
     "protocols/http/websocket": "deflate frames messages relay sending",
     "protocols/http/wire": "fields framing received requests responses targets writing",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
