@@ -29,7 +29,8 @@ class Watched:
         self.path = folder / "policy.cedar"
         self.files = PolicyFiles(patterns, folder)
         self.ledger = FakeLedger()
-        self.store = PolicyStore(self.ledger)
+        self.declared: dict[str, list[str]] = {}
+        self.store = PolicyStore(self.ledger, declared=lambda: dict(self.declared))
         self.watch = PolicyWatch(self.files, self.store)
         self._ticks = 0
 
@@ -197,3 +198,17 @@ class TestWatch:
             await PolicyWatch(watched.files, watched.store, sleep).run(0.5)
         assert waited == [0.5] * 4
         assert watched.store.epoch == 2
+
+    async def test_tags_that_another_gateway_has_given_come_into_force(self, watched: Watched) -> None:
+        watched.declared["Endpoint::crm/volumes"] = ["dangerous"]
+        await watched.watch.poll()
+        assert watched.store.epoch == 2
+        assert "Endpoint::crm/volumes" in watched.store.engine.text
+        await watched.settle()
+        assert watched.store.epoch == 2
+
+    async def test_tags_that_are_none_are_refused_once(self, watched: Watched) -> None:
+        watched.declared["Endpoint::crm"] = ["dangerous"]
+        for _ in range(5):
+            await watched.watch.poll()
+        assert [type(record) for record in watched.ledger.records] == [PolicyActivated, PolicyRefused]

@@ -306,3 +306,35 @@ async def test_a_target_that_is_gone() -> None:
     assert await refused(bench, HardenConnection("crm", COLUMNS)) == "the target is gone"
     with pytest.raises(AdministrationRefused, match="the target is gone"):
         await bench.administration.execute(ScanConnection("crm"), ADA)
+
+
+class StalePolicies:
+    """Stands in for a policy store: stale until it is renewed."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self.renewed: list[str] = []
+        self.is_stale = True
+
+    async def renew(self, by: str) -> bool:
+        self.journal.append("renewed")
+        self.renewed.append(by)
+        return True
+
+
+async def test_tags_of_connections_are_in_force_before_it_is_said_that_it_is_done() -> None:
+    policies = StalePolicies()
+    bench = AdministrationBench(policies=policies)
+    policies.journal = bench.journal
+    await do(bench, AddConnection("crm", settings(tags=("prod",))), RemoveConnection("crm"))
+    assert policies.renewed == ["connections.add", "connections.remove"]
+    assert bench.journal[:3] == ["recorded", "changed", "renewed"]
+    policies.is_stale = False
+    await do(bench, AddConnection("crm", settings()))
+    assert len(policies.renewed) == 2
+
+
+async def test_a_tag_without_a_name_is_refused() -> None:
+    bench = AdministrationBench()
+    assert "list of tag names" in await refused(bench, AddConnection("crm", settings(tags=("",))))
+    assert bench.journal == []
