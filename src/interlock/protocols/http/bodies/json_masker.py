@@ -28,6 +28,7 @@ from interlock.protocols.http.bodies.json_texts import (
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
+from interlock.protocols.http.bodies.suspects import Suspects
 from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.text_masker import TextMasker
 
@@ -38,6 +39,7 @@ MAX_INNER_DOCUMENTS: Final = 4
 """How deep documents may lie in texts of documents."""
 _MAX_NAME_BYTES: Final = 64 << 10
 _MAX_NUMBER_BYTES: Final = 1024
+_MANY_MISSES: Final = 8
 _PIECE_BYTES: Final = 64 << 10
 _LONGEST_ESCAPE_BYTES: Final = 12
 
@@ -68,7 +70,10 @@ _match_member: Final = json_patterns.MEMBER.match
 _match_colon: Final = json_patterns.COLON.match
 _match_blanks: Final = json_patterns.BLANKS.match
 _match_elements: Final = json_patterns.ELEMENTS.match
-_match_any_members: Final = json_patterns.ANY_MEMBERS.match
+_match_any_members: Final = json_patterns.ANYTHING.members.match
+_match_any_elements: Final = json_patterns.ANYTHING.elements.match
+_match_harmless_number: Final = json_patterns.HARMLESS_NUMBER.fullmatch
+_match_harmless_numbers: Final = json_patterns.HARMLESS_NUMBERS.match
 _match_piece: Final = json_patterns.PIECE.match
 
 
@@ -86,6 +91,9 @@ class JsonMasker:
     ) -> None:
         self._plan = plan
         self._content = plan.content
+        self._runs = plan.runs
+        self._misses: int = 0
+        """Elements in a row that were looked at in vain for being a run."""
         self._looks: bool = plan.looks_into_texts
         self._substitutes = plan.substitutes
         self._tally = tally
@@ -110,8 +118,9 @@ class JsonMasker:
         self._short = False
         self._dropping = False
         self._long_text: LongText | None = None
-        self._candidates: list[int] = []
-        self._next: int = 0
+        self._suspects = Suspects(plan)
+        self._token: int = 0
+        """Where the value under way begins, or the name in front of it."""
         self._parts: list[bytes] = []
         self._copied: int = 0
 
@@ -133,9 +142,7 @@ class JsonMasker:
             self._held.append(data)
             data = b"".join(self._held)
             self._held = []
-        if self._looks:
-            self._candidates = self._plan.candidates(data)
-            self._next = 0
+        self._suspects.begin(data)
         self._copied = 0
         self._parts = []
         end = self._advance(data)
@@ -185,16 +192,15 @@ class JsonMasker:
     # ---------------------------------------------------------------------------------------------- containers
 
     def _members(self, data: bytes, position: int) -> int:
-        limit = self._clear_until(position, len(data))
-        if limit > position:
-            run = None
-            if self._muted >= 0:
-                run = _match_any_members(data, position, limit)
-            elif self._plan.members is not None:
-                run = self._plan.members.match(data, position, limit)
-            if run is not None:
-                self._met_names = True
-                return self._ran(data, run.end(), _MEMBER)
+        runs = self._runs
+        run = None
+        if self._muted >= 0:
+            run = _match_any_members(data, position)
+        elif runs is not None and (limit := self._suspects.clear_until(position)) > position:
+            run = runs.members.match(data, position, limit)
+        if run is not None:
+            self._met_names = True
+            return self._ran(data, run.end(), _MEMBER)
         member = _match_member(data, position)
         if member is None:
             return self._hard_member(data, position)
@@ -242,8 +248,13 @@ class JsonMasker:
                 return self._wait_for_quote(data, name_start, start, MAX_HELD_BYTES)
             end = closing + 1
         self._name_escaped = escaped
+        self._token = name_start
         content = self._content
-        if content is not None and self._muted < 0 and (escaped or self._touched(name_start, name_end)):
+        if (
+            content is not None
+            and self._muted < 0
+            and (escaped or self._suspects.touch(name_start, name_start, name_end))
+        ):
             clean = content.clean(name, self._tally)
             if clean != name:
                 self._tally.masked_values += 1
@@ -256,20 +267,35 @@ class JsonMasker:
         if self._states:
             state = self._states[-1].element()
             if state.mask is None or self._muted >= 0:
-                limit = self._clear_until(position, len(data))
-                run = _match_elements(data, position, limit) if limit > position else None
-                if run is not None:
-                    return self._ran(data, run.end(), _VALUE)
+                run = self._element_run(data, position)
+                if run > 0:
+                    return self._ran(data, run, _VALUE)
         value = _match_value(data, position)
         if value is None:
             return self._hard_value(data, position, _match_blanks(data, position).end())  # type: ignore[union-attr]
         kind = value.lastindex or 0
         start, end = value.start(kind), value.end()
+        self._token = start
         if kind == _ESCAPED_TEXT:
             end = closing_quote(data, start + 1, False) + 1
             if end == 0 and len(data) - start <= MAX_HELD_BYTES:
                 return self._wait_for_quote(data, start, start, MAX_HELD_BYTES)
         return self._value(data, kind, start, end, state, b"")
+
+    def _element_run(self, data: bytes, position: int) -> int:
+        """Where a run of elements ends, 0 for none. Some numbers are harmless whatever is suspected."""
+        run = _match_harmless_numbers(data, position)
+        if run is not None:
+            return run.end()
+        if self._muted >= 0:
+            run = _match_any_elements(data, position)
+        elif (limit := self._suspects.clear_until(position)) > position:
+            if not self._met_names or self._runs is None:
+                run = _match_elements(data, position, limit)
+            elif self._misses < _MANY_MISSES or data[position] == _QUOTE:
+                run = self._runs.elements.match(data, position, limit)
+                self._misses = 0 if run is not None else self._misses + 1
+        return run.end() if run is not None else 0
 
     def _hard_value(self, data: bytes, position: int, keep: int) -> int:
         """No value is whole here: more is needed, an empty array ends, or this is not JSON. ``keep`` is held."""
@@ -392,8 +418,8 @@ class JsonMasker:
 
     def _is_suspicious(self, data: bytes, kind: int, start: int, end: int) -> bool:
         """Whether content detection has to look at a text or number. Digits of an exponent are none that it knows."""
-        if self._touched(start, end) or self._name_escaped:
-            return True
+        if self._suspects.touch(self._token, start, end) or self._name_escaped:
+            return kind != _NUMBER or _match_harmless_number(data, start, end) is None
         return kind == _NUMBER and (data.find(b"e", start, end) >= 0 or data.find(b"E", start, end) >= 0)
 
     def _examine(self, data: bytes, kind: int, start: int, end: int, name: bytes) -> None:
@@ -415,7 +441,7 @@ class JsonMasker:
 
     def _is_clean_number(self, written: bytes, name: bytes) -> bool:
         before = b'"%b": ' % name if name else b""
-        numbers = (written, without_exponent(written))
+        numbers = {written, without_exponent(written)}
         return all(self._plan.clean(number, self._tally, before) == number for number in numbers)
 
     def _inner_document(self, text: str, state: FieldState) -> str | None:
@@ -485,16 +511,3 @@ class JsonMasker:
             raise Malformed("it is not JSON: something else is where a colon should be")
         if len(data) - keep > MAX_HELD_BYTES:
             raise Malformed("too many blanks are in it")
-
-    def _clear_until(self, position: int, size: int) -> int:
-        """Up to where content detection suspects nothing."""
-        if self._muted >= 0:
-            return size
-        candidates = self._candidates
-        while self._next < len(candidates) and candidates[self._next + 1] <= position:
-            self._next += 2
-        return candidates[self._next] if self._next < len(candidates) else size
-
-    def _touched(self, start: int, end: int) -> bool:
-        """Whether content detection suspects something here. To be asked from left to right."""
-        return self._clear_until(start, end) < end

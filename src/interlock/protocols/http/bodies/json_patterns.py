@@ -7,13 +7,16 @@ names and texts with escapes, names outside of ASCII, objects and arrays.
 
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 BLANK: Final = rb"[ \t\n\r]*"
 _PLAIN: Final = rb'[^"\\\x00-\x1f]*'
 _PLAIN_ASCII_NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]*'
 _WHOLE_NUMBER: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 _NUMBER: Final = _WHOLE_NUMBER + rb"(?:[eE][+-]?[0-9]+)?"
+_PLAIN_TEXT: Final = b'"%b"' % _PLAIN
+_UNQUOTING_TEXT: Final = rb'"[^"\\\x00-\x1f]*(?:"|(?:\\[\\/bfnrt][^"\\\x00-\x1f]*)+")'
+_RUN_DEPTH: Final = 2
 _WORD: Final = rb"true|false|null"
 _NUMBER_ENDS: Final = rb"(?=[ \t\n\r,\]}])"
 
@@ -37,6 +40,12 @@ ELEMENTS: Final = re.compile(
 )
 """A run of texts, numbers and words in an array."""
 
+HARMLESS_NUMBER: Final = re.compile(rb"-?[0-9]{1,6}(?:\.[0-9]+)?(?:[eE]-[0-9]+)?")
+"""A number that is too short for all that content detection knows; digits behind a point are none of it."""
+HARMLESS_NUMBERS: Final = re.compile(
+    rb"(?:[ \t\n\r]*-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]+)?(?:[eE]-[0-9]+)?[ \t\n\r]*(?:,|(?=\])))+"
+)
+
 PIECE: Final = re.compile(
     rb'(?:[^"\\\x00-\x1f]+|\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9A-Fa-f]{4}'
     rb"|\\u[dD][89abAB][0-9A-Fa-f]{2}(?:\\u[dD][c-fC-F][0-9A-Fa-f]{2}|(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])))*"
@@ -44,16 +53,34 @@ PIECE: Final = re.compile(
 """A part of a text that can be read by itself."""
 
 
-def member_run(names: Collection[str], exponents: bool) -> re.Pattern[bytes]:
-    """A run of members that have none of these comparable names, each with its comma or in front of the closing brace.
+class Runs(NamedTuple):
+    """Patterns for runs in an object and in an array. Each part has its comma or is in front of the closing bracket."""
 
-    A number with an exponent is only in it with ``exponents``.
+    members: re.Pattern[bytes]
+    elements: re.Pattern[bytes]
+
+
+def runs_without(names: Collection[str], searched: bool) -> Runs:
+    """Runs in which there are none of these comparable names, and nothing is nested deeper than ``_RUN_DEPTH``.
+
+    When texts are ``searched``, they are plain and no number has an exponent: what is written otherwise hides what it
+    says. Else texts may have escapes, but for those that could make a document of them.
     """
     ascii_names = sorted(name for name in names if name.isascii())
     avoided = b'(?! *(?i:%b) *")' % b"|".join(re.escape(name.encode()) for name in ascii_names) if ascii_names else b""
-    number = _NUMBER if exponents else _WHOLE_NUMBER
-    member = b'%b"%b%b"%b:%b(?:"%b"|%b|%b)' % (BLANK, avoided, _PLAIN_ASCII_NAME, BLANK, BLANK, _PLAIN, number, _WORD)
-    return re.compile(b"(?:" + member + BLANK + b"(?:,|(?=\\})))+")
+    text = _PLAIN_TEXT if searched else _UNQUOTING_TEXT
+    value = b"(?:%b|%b|%b)" % (text, _WHOLE_NUMBER if searched else _NUMBER, _WORD)
+    name = b'"%b%b"%b:%b' % (avoided, _PLAIN_ASCII_NAME, BLANK, BLANK)
+    for _ in range(_RUN_DEPTH):
+        value = b"(?:%b|%b|%b)" % (value, _listed(rb"\[", value, rb"\]"), _listed(rb"\{", name + value, rb"\}"))
+    members = re.compile(b"(?:%b%b%b%b(?:,|(?=\\})))+" % (BLANK, name, value, BLANK))
+    elements = re.compile(b"(?:%b%b%b(?:,|(?=\\])))+" % (BLANK, value, BLANK))
+    return Runs(members, elements)
 
 
-ANY_MEMBERS: Final = member_run((), exponents=True)
+def _listed(opening: bytes, part: bytes, closing: bytes) -> bytes:
+    return b"%b%b(?:%b%b(?:,%b%b%b)*)?%b" % (opening, BLANK, part, BLANK, BLANK, part, BLANK, closing)
+
+
+ANYTHING: Final = runs_without((), searched=False)
+"""Runs of whatever there is."""

@@ -3,14 +3,13 @@
 It is made once for each masking and shared by all bodies.
 """
 
-import re
 from functools import lru_cache
 from typing import Final
 
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.content import Content, replaced
 from interlock.protocols.http.bodies.fields import ANY, FieldSelectors
-from interlock.protocols.http.bodies.json_patterns import member_run
+from interlock.protocols.http.bodies.json_patterns import Runs, runs_without
 from interlock.protocols.http.bodies.loose_fields import LooseFields
 from interlock.protocols.http.bodies.substitutes import Substitutes
 from interlock.protocols.http.bodies.tally import Tally
@@ -22,8 +21,8 @@ class Plan:
     """What is to be done to a body, in whatever format it is. ``content`` is None when no detector is on, ``loose``
     when no field has a name.
 
-    ``members`` matches a run of members of one JSON object that need no closer look, but for what content detection
-    suspects; it is None when every member needs one.
+    ``runs`` match parts of one JSON object or array that need no closer look, but for what content detection suspects;
+    it is None when all do.
     """
 
     def __init__(self, masking: Masking) -> None:
@@ -32,10 +31,9 @@ class Plan:
         named = {name: mask for name, mask in self.fields.by_last_name.items() if name not in ("", ANY)}
         self.loose = LooseFields(named) if named else None
         self.substitutes = Substitutes(masking.key)
-        self.members: re.Pattern[bytes] | None = None
+        self.runs: Runs | None = None
         if not self.fields.masks_anything:
-            self.members = member_run(self.fields.by_last_name, exponents=self.content is None)
-
+            self.runs = runs_without(self.fields.by_last_name, searched=self.content is not None)
         self.looks_into_texts = self.content is not None or self.loose is not None
 
     def candidates(self, block: bytes) -> list[int]:
