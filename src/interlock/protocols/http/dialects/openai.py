@@ -32,7 +32,9 @@ from interlock.protocols.http.dialects.openai_usage import Usage
 from interlock.protocols.http.dialects.plain import PlainDialect, asks_for_websocket, http_facts
 from interlock.protocols.http.wire.messages import ResponseHead
 
-_KEPT_MEANINGS: Final = 1000
+_KEPT_MEANINGS: Final = 500
+_KEPT_FUNCTIONS: Final = 64
+"""The meaning of a request that declares more is not kept."""
 _RESPONSES: Final = "/responses"
 _MODEL_PATHS: Final = (_RESPONSES, "/responses/compact", "/responses/input_tokens", "/chat/completions")
 
@@ -131,10 +133,15 @@ class OpenAiDialect:
         key = (name, request.path, request.query_keys, request.host, request.content_type, asked)
         meaning = self._meanings.get(key)
         if meaning is None:
-            if len(self._meanings) >= _KEPT_MEANINGS:
-                del self._meanings[next(iter(self._meanings))]
-            meaning = self._meanings[key] = meaning_of(request, name, asked)
+            meaning = meaning_of(request, name, asked)
+            if len(asked.functions) <= _KEPT_FUNCTIONS:
+                self._keep(key, meaning)
         return meaning
+
+    def _keep(self, key: tuple[object, ...], meaning: Meaning) -> None:
+        if len(self._meanings) >= _KEPT_MEANINGS:
+            del self._meanings[next(iter(self._meanings))]
+        self._meanings[key] = meaning
 
     def _trace(self, request: Request) -> Reading:
         """A batch of traces: what plain HTTP it is, with an answer of the gateway itself."""

@@ -16,6 +16,8 @@ _PIECES: Final = frozenset(
     {"content", "text", "refusal", "reasoning", "reasoning_content", "transcript", "arguments", "input"}
 )
 """Members of a choice that have pieces of texts, when they are texts."""
+_AROUND: Final = ("choices", "message", "delta", "tool_calls", "function")
+"""Names of what a text is in."""
 _ENVELOPE: Final = ("id", "object", "created", "model")
 
 
@@ -55,7 +57,7 @@ class ChatEvents:
         index = _index(choice, position)
         pieces: dict[Path, str] = {}
         _take_pieces(choice, (index,), self._choice_fields, pieces)
-        passed = {path: self._masking.passed(path, piece) for path, piece in pieces.items()}
+        passed = {path: self._masking.passed(path, piece, str(path[-1]), *_AROUND) for path, piece in pieces.items()}
         if choice.get("finish_reason") is not None:
             for path in self._masking.under_way(index):
                 passed[path] = passed.get(path, "") + self._masking.end(path)

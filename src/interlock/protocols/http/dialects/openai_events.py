@@ -17,6 +17,7 @@ import msgspec
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused
+from interlock.protocols.http.bodies.substitutes import STARS, permitted
 from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_texts import StreamedText
 
@@ -111,9 +112,25 @@ class StreamMasking:
         self._plan = plan
         self._tally = tally
         self._texts: dict[Path, StreamedText] = {}
+        self._hidden: dict[tuple[str, ...], bool] = {}
 
-    def passed(self, path: Path, piece: str) -> str:
-        """What goes on of a text, now that a piece more is there."""
+    def hides(self, *names: str) -> bool:
+        """Whether a mask may lie on a field of one of these names: those that a text is in where it is whole.
+
+        Raises ``BodyRefused`` when such a field must not be there at all.
+        """
+        hidden = self._hidden.get(names)
+        if hidden is None:
+            selectors = self._plan.fields
+            masks = [selectors.by_last_name[name] for name in names if name in selectors.by_last_name]
+            hidden = self._hidden[names] = selectors.masks_anything or any(map(permitted, masks))
+        return hidden
+
+    def passed(self, path: Path, piece: str, *names: str) -> str:
+        """What goes on of a text, now that a piece more is there; ``names`` as for ``hides``."""
+        if self.hides(*names):
+            self._tally.masked_values += 1
+            return STARS if piece else ""
         text = self._texts.get(path)
         if text is None:
             if len(self._texts) >= MAX_TEXTS:

@@ -29,7 +29,8 @@ def without_tool(body: bytes, tool: str) -> bytes | None:
     kept = removal.members(document)
     if not removal.removed:
         return None
-    if isinstance(kept.get("tool_choice"), dict):
+    choice = kept.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") not in ("function", "custom"):
         del kept["tool_choice"]
     if not kept.get("tools"):
         kept = {key: value for key, value in kept.items() if key not in ("tools", *_ABOUT_TOOLS)}

@@ -11,8 +11,8 @@ from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_events import Event, Path, Said, StreamMasking, read_event, write_value
 
 _PLACE: Final = ("output_index", "item_id", "content_index", "summary_index", "command_index", "stream_id")
-_OWN: Final = ("delta", "sequence_number")
-"""Members that differ between the pieces of one text."""
+_AROUND: Final = ("response", "output", "item", "part", "content", "delta")
+"""Names of what a text is in."""
 _PADDING: Final = "obfuscation"
 """Means nothing, and differs in every event: it is left out."""
 _OPAQUE: Final = frozenset({"response.audio.delta"})
@@ -29,14 +29,13 @@ class ResponseEvents:
         self._held: dict[Path, Event] = {}
         self._common: Event = {}
         self._masked: Event = {}
-        self._piecewise = all(self._masking.fields.member(key.encode()).mask is None for key in _OWN)
 
     def take(self, data: bytes) -> list[Said]:
         event = read_event(data)
         kind = event.get("type")
         if not isinstance(kind, str):
             raise BodyRefused("an event of the stream has no type")
-        if kind.endswith(".delta") and kind not in _OPAQUE and self._piecewise:
+        if kind.endswith(".delta") and kind not in _OPAQUE:
             return self._piece(_place(kind.removesuffix(".delta"), event), event)
         ended = [self._ended(place) for place in list(self._held) if _is_over(place, kind, event)]
         return [*ended, Said(kind, self._masking.document(event))]
@@ -55,7 +54,7 @@ class ResponseEvents:
             return {key: self._passed((*place, key), part) for key, part in piece.items()}
         if piece is not None and not isinstance(piece, str):
             raise BodyRefused("an event of the stream has a piece that is no text")
-        return None if piece is None else self._masking.passed(place, piece)
+        return None if piece is None else self._masking.passed(place, piece, *_names(place), *_AROUND)
 
     def _ended(self, place: Path) -> Said:
         """The last event of a text, with the rest of it."""
@@ -79,6 +78,11 @@ class ResponseEvents:
         if common != self._common:
             self._common, self._masked = common, read_event(self._masking.document(common))
         return Said(str(event["type"]), write_value(self._masked | own))
+
+
+def _names(place: Path) -> tuple[str, ...]:
+    """What a text is called where it is whole: ``text`` for ``output_text``, ``stdout`` for a shell's output."""
+    return (str(place[0]).replace(".", "_").rpartition("_")[2], *map(str, place[len(_PLACE) + 1 :]))
 
 
 def _place(name: str, event: Event) -> Path:
