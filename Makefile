@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 WORKERS ?= 2
 FUZZ_SECONDS ?= 20
+BENCH ?= postgres http
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
 .PHONY: help venv demo test interleavings check build bench fuzz docs clean
@@ -33,9 +34,11 @@ check: venv ## style, types, layers and files
 
 build: build/compiled/.built ## a copy of the package with its hot modules compiled, in build/compiled
 
-bench: build ## speed and memory against PostgreSQL and PgBouncer (BENCH_ARGS="--quick" for a short run)
+bench: build ## speed and memory against the usual proxies (BENCH="http" or "postgres" only, BENCH_ARGS="--quick" for short runs)
 	tools/system_packages.sh bench
-	PYTHONPATH=$(CURDIR)/build/compiled $(PY) -m benchmarks.postgres $(BENCH_ARGS)
+	set -e; for name in $(BENCH); do \
+	    PYTHONPATH=$(CURDIR)/build/compiled $(PY) -m benchmarks.$$name $(BENCH_ARGS); \
+	done
 
 fuzz: .venv/.fuzz ## every fuzz target for FUZZ_SECONDS; inputs that fail are kept in build/fuzz
 	mkdir -p build/fuzz

@@ -11,6 +11,10 @@ has_pgbouncer() {
     PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null 2>&1
 }
 
+has_nginx() {
+    PATH="$PATH:/usr/sbin" command -v nginx >/dev/null 2>&1
+}
+
 has_browser() {
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
         command -v google-chrome >/dev/null 2>&1
@@ -25,6 +29,9 @@ if [ "$1" = test ]; then
 fi
 if [ "$1" = bench ]; then
     has_pgbouncer || missing="$missing pgbouncer"
+    has_nginx || missing="$missing nginx-light"
+    command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
+    command -v curl >/dev/null 2>&1 || missing="$missing curl"
 fi
 [ -n "$missing" ] || exit 0
 
