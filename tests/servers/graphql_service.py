@@ -42,13 +42,13 @@ class GraphqlService:
         mutation = GraphQLObjectType(
             "Mutation", {"volumeDelete": GraphQLField(GraphQLBoolean, volume_id, resolve=self._delete)}
         )
-        self._schema = GraphQLSchema(query, mutation)
+        self.schema = GraphQLSchema(query, mutation)
 
     async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         asked = self._asked(request, body)
         if isinstance(asked, list):
-            return web.json_response([self._execute(one) for one in asked])
-        return web.json_response(self._execute(asked))
+            return web.json_response([self.execute(one) for one in asked])
+        return web.json_response(self.execute(asked))
 
     def _asked(self, request: web.Request, body: bytes) -> Any:
         if request.method == "GET":
@@ -59,12 +59,13 @@ class GraphqlService:
             return dict(parse_qsl(body.decode()))
         return json.loads(body)
 
-    def _execute(self, asked: dict[str, Any]) -> Any:
+    def execute(self, asked: dict[str, Any]) -> Any:
+        """What one request is answered."""
         variables = asked.get("variables")
         if isinstance(variables, str):
             variables = json.loads(variables)
         name = asked.get("operationName")
-        return graphql_sync(self._schema, asked["query"], variable_values=variables, operation_name=name).formatted
+        return graphql_sync(self.schema, asked["query"], variable_values=variables, operation_name=name).formatted
 
     def _delete(self, *_: object, id: str) -> bool:  # noqa: A002 - the argument's name
         self.deleted.append(id)
