@@ -18,6 +18,7 @@ from interlock.protocols.base import Side
 from interlock.protocols.http.websocket.recorded import recorded
 from interlock.protocols.http.websocket.values import Kind, Message
 from interlock.services.evidence import EvidenceService
+from interlock.services.evidence.formats import session_sql
 from interlock.services.evidence.har import session_har
 
 _HEAD = b"%s HTTP/1.1\r\nhost: api.example\r\n"
@@ -40,9 +41,16 @@ class Recorded:
         self.ask_again(line, body, kind, decision)
 
     def ask_again(self, line: bytes, body: bytes = b"", kind: bytes = b"", decision: str = "allowed") -> None:
-        self._gateway.clock.at_s += 0.25
         head = _HEAD % line + (b"content-type: " + kind + b"\r\n" if kind else b"")
-        asked = operation(self._number, head, body)
+        self._decide(head, body, decision)
+
+    def ask_as(self, text: bytes) -> None:
+        self._number += 1
+        self._decide(text, b"", "allowed")
+
+    def _decide(self, text: bytes, body: bytes, decision: str) -> None:
+        self._gateway.clock.at_s += 0.25
+        asked = operation(self._number, text, body)
         record = decided(
             self.session, self._number, self._recorder.seal(asked), decision=decision, digest=asked.digest()
         )
@@ -165,6 +173,23 @@ def test_messages_of_a_websocket(gateway: Gateway) -> None:
         ("receive", 2, "/w=="),
     ]
     assert messages[1]["time"] - messages[0]["time"] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_a_tunnel_is_where_it_leads_to(gateway: Gateway) -> None:
+    session = Recorded(gateway)
+    session.ask_as(b"outside.example:443")
+    (entry,) = _log(gateway, session).entries
+    assert (entry.request.method, entry.request.url) == ("CONNECT", "https://outside.example:443")
+
+
+def test_it_is_no_script_of_statements(gateway: Gateway) -> None:
+    session = Recorded(gateway)
+    session.end()
+    store = FileEvidenceStore()
+    keys = WrappedSessionKeys(PlainSealer())
+    evidence = EvidenceService(store.archive(gateway.directory), keys, new_transcript, store)
+    with pytest.raises(EvidenceError, match="export it as har"):
+        list(session_sql(evidence, session.session))
 
 
 def test_an_empty_session_is_an_empty_archive(gateway: Gateway) -> None:

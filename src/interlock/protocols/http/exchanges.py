@@ -43,14 +43,15 @@ class _Open:
 
     def whole(self) -> RecordedExchange:
         head, body = _split(bytes(self.answer))
+        method, target = _asked(self.head.start)
         return RecordedExchange(
             number=self.number,
             asked_us=self.asked_us,
             sent_us=self.sent_us,
             answered_us=self.answered_us,
             ended_us=self.ended_us,
-            method=self.head.method,
-            target=self.head.start.partition(" ")[2].rpartition(" HTTP/")[0] or self.head.start.partition(" ")[2],
+            method=method,
+            target=target,
             request_headers=_texts(self.head.headers),
             request_body=_decoded(bytes(self.request_body), self.head.headers),
             request_body_bytes=self.request_body_bytes,
@@ -124,6 +125,12 @@ class _MessageBuffer:
 
     def _message(self, frame: Frame, opcode: int, data: bytes) -> SocketMessage:
         return SocketMessage(frame.at_us, frame.direction is Direction.REQUEST, opcode, data)
+
+
+def _asked(start: str) -> tuple[str, str]:
+    """Method and target of a request line; a tunnel's is only where it leads to."""
+    method, blank, rest = start.partition(" ")
+    return (method, rest.rpartition(" HTTP/")[0] or rest) if blank else ("CONNECT", start)
 
 
 def _split(answer: bytes) -> tuple[RecordedHead, bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from interlock.core.chain import Entry
+from interlock.core.errors import EvidenceError
 from interlock.core.merkle import leaf_hash
 from interlock.core.printable import one_line, printable
 from interlock.services.evidence.search import kind_of
@@ -72,7 +73,12 @@ def session_json_lines(evidence: EvidenceService, session: str) -> Iterator[byte
 
 
 def session_sql(evidence: EvidenceService, session: str) -> Iterator[str]:
-    """The statements in order; what was not allowed, or cannot be given to the letter, is commented out."""
+    """The statements in order; what was not allowed, or cannot be given to the letter, is commented out.
+
+    Raises ``EvidenceError`` for a session that has no statements.
+    """
+    if evidence.has_exchanges(session):
+        raise EvidenceError("this session is made of HTTP exchanges: export it as har")
     summary = evidence.summary(session)
     yield f"-- session {session}: {one_line(summary.principal)} on {one_line(summary.connection)}\n"
     yield f"-- {timestamp(summary.opened_ns)}, {summary.status}\n"

@@ -75,10 +75,10 @@ def _entry(
 
 def _request(exchange: RecordedExchange) -> dict[str, object]:
     path, _, query = exchange.target.partition("?")
-    authority = exchange.request_header("host")
+    authority = exchange.request_header("host") or path
     shown: dict[str, object] = {
         "method": exchange.method,
-        "url": f"https://{authority}{exchange.target}" if path.startswith("/") else exchange.target,
+        "url": f"https://{authority}{exchange.target if path.startswith('/') else ''}",
         "httpVersion": _VERSION,
         "cookies": [],
         "headers": _headers(exchange.request_headers),

@@ -116,11 +116,18 @@ class EvidenceService:
 
     def exchanges(self, session: str) -> Iterator[RecordedExchange]:
         """The session as whole exchanges, in order. Raises ``EvidenceError`` when its protocol has none."""
-        protocol = self._opened(session).record.protocol
-        transcriber = self._transcriber(protocol)
-        if not isinstance(transcriber, ExchangeTranscriber):
-            raise EvidenceError(f"a session of the protocol {protocol} is not made of HTTP exchanges")
-        return self._exchanges(session, transcriber.new_exchanges())
+        reader = self._exchange_reader(session)
+        if reader is None:
+            raise EvidenceError("this session is not made of HTTP exchanges")
+        return self._exchanges(session, reader)
+
+    def has_exchanges(self, session: str) -> bool:
+        """Whether the session's protocol is made of exchanges, and not of statements."""
+        return self._exchange_reader(session) is not None
+
+    def _exchange_reader(self, session: str) -> ExchangeReader | None:
+        transcriber = self._transcriber(self._opened(session).record.protocol)
+        return transcriber.new_exchanges() if isinstance(transcriber, ExchangeTranscriber) else None
 
     def _exchanges(self, session: str, reader: ExchangeReader) -> Iterator[RecordedExchange]:
         for at_us, item in self._said(session):
