@@ -2,13 +2,15 @@
 
 import json
 import os
+import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import interlock
 from interlock.demo.database import DATABASE, OWNER, SampleDatabase
@@ -24,7 +26,19 @@ _TOKEN_ARGUMENTS: Final = ("token", AGENT, "--group", "ci-bots", "--owner", "ali
 _COMMAND_TIMEOUT_S: Final = 60
 _LEAST_COLUMNS: Final = 120
 _INDENTATION: Final = 4
-_SAMPLE_POLICY: Final = Path(interlock.__file__).parent / "services" / "policy" / "sample.cedar"
+_POLICIES: Final = Path(interlock.__file__).parent / "services" / "policy"
+_SAMPLE_POLICIES: Final = (_POLICIES / "sample.cedar", _POLICIES / "sample_http.cedar")
+
+
+class Ports(NamedTuple):
+    """Where what the demo starts listens."""
+
+    postgres: int
+    admin: int
+    issuer: int
+    api: int
+    http: int
+    services: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,9 @@ class DemoGateway:
     directory: Path
     port: int
     api_port: int
+    http_port: int
+    services_port: int
+    services_secret: str = field(repr=False)
     _tokens: dict[str, str] = field(default_factory=dict)
     """Of people, by name: they last longer than the demo."""
 
@@ -74,11 +91,19 @@ class DemoGateway:
         words = [*_COMMAND, "--api", f"https://{_HOST}:{self.api_port}", *arguments]
         if person not in self._tokens:
             self._tokens[person] = self._issued("token", person, "--kind", "user", "--group", group)
-        secrets = {"INTERLOCK_TOKEN": self._tokens[person]}
-        environment = os.environ | secrets | {"COLUMNS": "160", "INTERLOCK_API_CA": str(self.certificate_file)}
+        token = {"INTERLOCK_TOKEN": self._tokens[person]}
+        environment = os.environ | token | {"COLUMNS": "160", "INTERLOCK_API_CA": str(self.certificate_file)}
         return subprocess.run(  # noqa: S603 - this very program
             words, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, env=environment
         )
+
+    def deleted_volumes(self) -> list[str]:
+        """What the sample service has deleted, by its own word: asked past the gateway."""
+        headers = {"Authorization": f"Bearer {self.services_secret}"}
+        request = urllib.request.Request(f"http://{_HOST}:{self.services_port}/deleted", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - of this machine
+            found: list[str] = json.load(answer)
+        return found
 
     def token(self) -> str:
         """A fresh token for the agent. Raises ``DemoFailed``."""
@@ -110,15 +135,20 @@ class DemoGateway:
 
 def start_gateway(processes: Processes, directory: Path, database: SampleDatabase) -> DemoGateway:
     """Write its files below ``directory`` and start it. Raises ``DemoFailed``."""
-    port, admin_port, issuer_port, api_port = free_ports(4)
-    gateway = DemoGateway(directory, port, api_port)
-    shutil.copyfile(_SAMPLE_POLICY, gateway.policy_file)
-    password_file = directory / "database-password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(database.owner_password)
-    gateway.settings_file.write_text(_settings(database.port, port, admin_port, issuer_port, api_port))
+    ports = Ports(*free_ports(6))
+    secret = secrets.token_urlsafe(24)
+    gateway = DemoGateway(directory, ports.postgres, ports.api, ports.http, ports.services, secret)
+    for sample in _SAMPLE_POLICIES:
+        shutil.copyfile(sample, directory / sample.name.replace("sample", "policy"))
+    password_file, secret_file = directory / "database-password", directory / "services-secret"
+    for file, content in ((password_file, database.owner_password), (secret_file, secret)):
+        file.touch(mode=0o600)
+        file.write_text(content)
+    gateway.settings_file.write_text(_settings(database.port, ports))
+    services = [sys.executable, "-m", "interlock.demo.services", str(ports.services), str(secret_file)]
+    processes.start(services, directory / "services.log").wait_until(lambda: _listens(ports.services))
     server = processes.start([*_COMMAND, "--config", str(gateway.settings_file), "serve"], directory / "gateway.log")
-    server.wait_until(lambda: _ready(admin_port))
+    server.wait_until(lambda: _ready(ports.admin))
     return gateway
 
 
@@ -130,28 +160,36 @@ def _ready(admin_port: int) -> bool:
         return False
 
 
-def _settings(target_port: int, port: int, admin_port: int, issuer_port: int, api_port: int) -> str:
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((_HOST, port)) == 0
+
+
+def _settings(target_port: int, ports: Ports) -> str:
     return f"""\
 # Written by "interlock demo". For a real gateway see the README: another issuer, another place for the
 # password, TLS towards the target.
 
 [gateway]
 data_dir = "data"
-admin_listen = "{_HOST}:{admin_port}"
+admin_listen = "{_HOST}:{ports.admin}"
 drain_timeout_s = 1.0
 
 [postgres]
-listen = "{_HOST}:{port}"
+listen = "{_HOST}:{ports.postgres}"
 
 [api]
-listen = "{_HOST}:{api_port}"
+listen = "{_HOST}:{ports.api}"
+
+[http]
+listen = "{_HOST}:{ports.http}"
 
 [policy]
-files = ["policy.cedar"]
+files = ["policy.cedar", "policy_http.cedar"]
 tags = {{ "public.customers.card" = ["payment"] }}
 
 [development]
-issuer = "{_HOST}:{issuer_port}"
+issuer = "{_HOST}:{ports.issuer}"
 
 [connections.{CONNECTION}]
 protocol = "postgres"
@@ -161,4 +199,31 @@ databases = {json.dumps([DATABASE])}
 user = "{OWNER}"
 credential = {{ file = "database-password" }}
 tls = "disable"
+
+[connections.crm]
+protocol = "http"
+host = "{_HOST}"
+port = {ports.services}
+credential = {{ file = "services-secret" }}
+tls = "disable"
+
+[connections.crm.http]
+hold_s = 60.0
+
+[connections.crm.http.endpoints]
+customer = {{ path = "/customers/{{id}}" }}
+volumes = {{ path = "/volumes/**", tags = ["dangerous"] }}
+
+[connections.crm.http.fields]
+email = ["pii"]
+
+[connections.openai]
+protocol = "http"
+host = "{_HOST}"
+port = {ports.services}
+credential = {{ file = "services-secret" }}
+tls = "disable"
+
+[connections.openai.http]
+api = "openai"
 """

@@ -24,6 +24,7 @@ _REASON: Final = "it behaves strangely"
 _PATIENCE_S: Final = 30.0
 _DBA: Final = ("dana", "dba")
 _RESPONDER: Final = ("sam", "security")
+OPERATIONS: Final = ("olga", "ops")
 
 
 def a_person_is_asked(gateway: DemoGateway, database: SampleDatabase, narrator: Narrator) -> Iterator[str]:
@@ -34,13 +35,13 @@ def a_person_is_asked(gateway: DemoGateway, database: SampleDatabase, narrator: 
         narrator.sent(_DELETE, ())
         narrator.notice(running.notice())
         narrator.why("The connection is kept, nothing has reached the table. Elsewhere, with a token of her own:")
-        approval = _pending(gateway)
-        yield from _told(gateway, narrator, _DBA, ("approvals", "show", approval), _DELETE)
-        yield from _told(gateway, narrator, _DBA, ("approvals", "rehearse", approval), "DELETE 1")
+        approval = pending(gateway, _DBA)
+        yield from told(gateway, narrator, _DBA, ("approvals", "show", approval), _DELETE)
+        yield from told(gateway, narrator, _DBA, ("approvals", "rehearse", approval), "DELETE 1")
         if database.count("orders") != TABLES["orders"]:
             yield "the rehearsal changed the table"
         narrator.why("It ran in a transaction that is open: nobody else sees it yet. She agrees to exactly that.")
-        yield from _told(gateway, narrator, _DBA, ("approvals", "approve", approval, "-r", "a duplicate"), "approved")
+        yield from told(gateway, narrator, _DBA, ("approvals", "approve", approval, "-r", "a duplicate"), "approved")
         outcome = running.outcome()
         narrator.completed(str(outcome))
         if outcome != "DELETE 1":
@@ -56,12 +57,12 @@ def an_agent_is_stopped(gateway: DemoGateway, narrator: Narrator) -> Iterator[st
         narrator.sent(_LONG, ())
         _wait_until(lambda: _is_running(gateway), "the agent runs nothing")
         lock = ("lock", "add", "agent", AGENT, "--reason", _REASON, "--for", "1h")
-        yield from _told(gateway, narrator, _RESPONDER, lock, AGENT)
+        yield from told(gateway, narrator, _RESPONDER, lock, AGENT)
         yield from _locked_out(narrator, running.outcome())
     narrator.why("It was cut, its statement was cancelled at the database, and it does not get in again:")
     yield from _locked_out(narrator, _attempt(gateway, token))
     unlock = ("lock", "remove", _lock(gateway), "--reason", "it was the nightly report")
-    yield from _told(gateway, narrator, _RESPONDER, unlock, "lifted")
+    yield from told(gateway, narrator, _RESPONDER, unlock, "lifted")
     if (problem := _attempt(gateway, token)) is not None:
         yield f"the agent did not get in again: {problem}"
 
@@ -113,9 +114,13 @@ def _next(things: "queue.Queue[Any]", problem: str) -> object:
         raise DemoFailed(problem) from None
 
 
-def _pending(gateway: DemoGateway) -> str:
-    """The id of the request that waits for an answer. Raises ``DemoFailed``."""
-    return str(_listed(gateway, _DBA, "approvals", "list", "--status", "pending")["items"][0]["id"])
+def pending(gateway: DemoGateway, person: tuple[str, str]) -> str:
+    """The id of the request that waits for an answer, once there is one. Raises ``DemoFailed``."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (waiting := _listed(gateway, person, "approvals", "list", "--status", "pending")["items"]):
+        if time.monotonic() > deadline:
+            raise DemoFailed("nobody was asked")
+    return str(waiting[0]["id"])
 
 
 def _lock(gateway: DemoGateway) -> str:
@@ -141,7 +146,7 @@ def _wait_until(condition: Callable[[], bool], problem: str) -> None:
             raise DemoFailed(problem)
 
 
-def _told(
+def told(
     gateway: DemoGateway, narrator: Narrator, person: tuple[str, str], words: tuple[str, ...], expected: str
 ) -> Iterator[str]:
     """Run a command as a person and show it. Yields a sentence when it fails or does not show what it should."""

@@ -19,6 +19,7 @@ from interlock.demo.narrator import Narrator
 from interlock.demo.people import APPROVED_DELETES, a_person_is_asked, an_agent_is_stopped
 from interlock.demo.processes import DemoFailed, Processes
 from interlock.demo.script import STEPS, TABLES, Refusal
+from interlock.demo.web import an_agent_uses_the_web
 
 _INTERRUPTED = 130
 _RECORDING_TIMEOUT_S = 30.0
@@ -72,10 +73,12 @@ def _run(place: Path, keep: bool, processes: Processes, narrator: Narrator) -> i
     gateway = start_gateway(processes, place, database)
     narrator.fact("gateway", f"port {gateway.port}; settings, policy, data and log in {place}")
     narrator.fact("agent", f"{AGENT}, of group ci-bots, owned by alice; has a token, and no password of the database")
+    narrator.fact("services", f"a CRM and a stand-in for a model's API on port {gateway.services_port}")
     problems = 0
     told = itertools.chain(
         _play(gateway, narrator),
         a_person_is_asked(gateway, database, narrator),
+        an_agent_uses_the_web(gateway, narrator),
         an_agent_is_stopped(gateway, narrator),
         _untouched(database, narrator),
         _evidence(gateway, narrator),
