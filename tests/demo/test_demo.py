@@ -62,6 +62,10 @@ def check_shown(shown: str) -> None:
     assert "NOTICE:  held: delete on table demo/shop/public/orders needs 1 approval of group dba" in shown
     assert "rehearsed: DELETE 1 (the transaction is open)" in shown
     assert "        <  DELETE 1\n" in shown
+    assert '"email": "***@example.com", "contacts": [{"kind": "work", "email": "***@work.example"}]' in shown
+    assert "    DELETE /volumes/12 HTTP/1.1\n" in shown
+    assert '        <  200 {"deleted": "12"}\n' in shown
+    assert "        <  200 Seven  | customers  | are  | from  | Portugal.\n" in shown
     assert "(refuse) on agent ci-agent is in force" in shown
     assert shown.count("FATAL:  access is locked: it behaves strangely") == 2
     assert "orders: 39 rows, 1 fewer, as was approved" in shown

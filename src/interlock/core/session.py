@@ -33,6 +33,11 @@ class Session(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
+def place(connection: str, database: str) -> str:
+    """Where a session is, for people: ``CONNECTION``, with ``/DATABASE`` where there is one."""
+    return f"{connection}/{database}" if database else connection
+
+
 SESSION_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 SESSION_ID_ENTROPY_BYTES = 10
 _SESSION_ID_LENGTH = 26

@@ -72,7 +72,8 @@ def test_each_rule_over_http_decides_a_case(
     who = HTTP_CASES[0].identity.principal()
     decided |= set(http_sample.decide(who, "internet", "", Meaning("CONNECT", ())).rules)
     about_reveal = {rule.id for rule in http_sample.evaluator.on_reveal}
-    assert decided | about_reveal == http_sample.rules.keys()
+    of_the_gateway = {"ops-review"}  # about what people do on the gateway itself, which no case is
+    assert decided | about_reveal | of_the_gateway == http_sample.rules.keys()
     crm = http_sample.for_session(who, "crm", "").body_masking()
     assert crm is not None
     assert {rule for mask in crm.fields.values() for rule in mask.rules} == about_reveal

@@ -207,7 +207,7 @@ class Conversation:
         operation = Operation(
             self._number,
             reading.meaning,
-            f"WEBSOCKET {self._request.path}\r\nhost: {self._request.host}\r\n".encode(),
+            f"WEBSOCKET {self._request.path}\nhost: {self._request.host}\n".encode(),
             self._text if reading.bound is None else reading.bound,
             forwarded=reading.body if reading.body is not None else b"",
             masked=masked_fields(self._masking),

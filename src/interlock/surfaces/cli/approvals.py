@@ -20,6 +20,7 @@ from interlock.core.administration.approvals import (
 )
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Bypass, Rehearsal
 from interlock.core.printable import one_line, printable
+from interlock.core.session import place
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
 from interlock.surfaces.cli.duration import seconds
 
@@ -119,7 +120,7 @@ def end_bypass(
 def _show_bypasses(bypasses: Iterable[Bypass]) -> None:
     """In red, and not among what programs read."""
     for bypass in bypasses:
-        who = one_line(f"{bypass.principal_kind} {bypass.principal} on {bypass.connection}/{bypass.database}")
+        who = one_line(f"{bypass.principal_kind} {bypass.principal} on {place(bypass.connection, bypass.database)}")
         rules, vote = ", ".join(bypass.rules), bypass.vote
         typer.secho(
             f"BYPASS {bypass.id}: nobody is asked about {who} (rules {rules}) until {_time(bypass.expires_at_s)}; "
@@ -162,7 +163,7 @@ def _row(request: ApprovalRequest) -> tuple[str, ...]:
         _time(request.created_at_s),
         request.status.value,
         one_line(request.principal),
-        f"{request.connection}/{request.database}",
+        place(request.connection, request.database),
         request.verb,
         ", ".join(demand.group for demand in request.demands),
         str(request.asked),
@@ -179,7 +180,7 @@ def _show(view: ApprovalView) -> None:
             ("status", f"{request.status.value} {request.settled_reason}".strip()),
             ("asked by", f"{request.principal_kind} {request.principal}"),
             ("owner", request.owner),
-            ("on", f"{request.connection}/{request.database}"),
+            ("on", place(request.connection, request.database)),
             ("from", f"{request.client_address} {request.application}".strip()),
             ("run", request.trace),
             ("does", "; ".join(request.accesses)),

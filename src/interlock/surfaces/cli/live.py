@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from interlock.core.administration import KillSession, ListLiveSessions, LiveSession
+from interlock.core.session import place
 from interlock.surfaces.cli.answers import JsonOption, ask, show_json, show_table
 from interlock.surfaces.cli.lock import ReasonOption
 from interlock.surfaces.cli.receipts import show_sessions
@@ -60,7 +61,7 @@ def _row(session: LiveSession) -> tuple[str, ...]:
         session.doing or "-",
         session.principal,
         session.owner or "-",
-        f"{session.connection}/{session.database}",
+        place(session.connection, session.database),
         session.client_address,
         str(session.operations),
         str(session.denied),

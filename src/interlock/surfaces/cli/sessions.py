@@ -15,6 +15,7 @@ import typer
 from interlock.core.errors import ConfigurationError
 from interlock.core.printable import one_line, printable
 from interlock.core.recording import TranscriptKind, TranscriptLine
+from interlock.core.session import place
 from interlock.services.evidence import EvidenceService, OperationView, SearchQuery, SessionFilter, SessionSummary
 from interlock.services.evidence.formats import operation_fields, session_json_lines, session_sql, timestamp
 from interlock.services.evidence.har import session_har
@@ -215,7 +216,7 @@ def _summary_fields(summary: SessionSummary) -> dict[str, object]:
 
 
 def _summary_row(summary: SessionSummary) -> tuple[object, ...]:
-    where = f"{summary.connection}/{summary.database}" if summary.database else summary.connection
+    where = place(summary.connection, summary.database)
     counts = (summary.operations, summary.denied, summary.rows)
     return (summary.session, timestamp(summary.opened_ns)[:19], summary.status, summary.principal, where, *counts)
 
