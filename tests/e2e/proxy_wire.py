@@ -83,6 +83,13 @@ class ProxyWire:
         data, self._received = self._received[:count], self._received[count:]
         return data
 
+    def some(self) -> bytes:
+        """What has come, at least one byte."""
+        if not self._received:
+            self._receive()
+        data, self._received = self._received, b""
+        return data
+
     def is_closed(self) -> bool:
         """Whether the other end closes without saying anything more."""
         try:

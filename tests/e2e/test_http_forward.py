@@ -1,6 +1,7 @@
 """The forward proxy on the wire: where it lets go, where it does not, and what reaches a target."""
 
 import base64
+import contextlib
 import ssl
 from collections.abc import Iterator
 
@@ -308,3 +309,42 @@ async def test_a_websocket_and_events_through_the_proxy(forward: Forward) -> Non
                 assert await socket.receive_str() == f"{text}!"
         async with client.get(f"{url}/events", proxy=proxy, ssl=trusting) as answer:
             assert await answer.text() == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+
+
+def test_tls_that_comes_together_with_the_connect(forward: Forward) -> None:
+    """Clients may begin before the CONNECT is answered: what came ahead belongs to the tunnel."""
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = forward.trusting().wrap_bio(received, sent, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    head = f"CONNECT {forward.secure_authority} HTTP/1.1\r\nHost: {forward.secure_authority}\r\n"
+    head += f"Proxy-Authorization: {basic(forward.gateway.token())}\r\n\r\n"
+    with forward.wire(None) as wire:
+        wire.send(head.encode() + sent.read())
+        assert wire.answer(tunnel=True).status == 200
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                wire.send(sent.read())
+                received.write(wire.some())
+        tls.write(f"GET /ahead HTTP/1.1\r\nHost: {forward.secure_authority}\r\n\r\n".encode())
+        wire.send(sent.read())
+        clear = b""
+        while b"/ahead" not in clear:
+            received.write(wire.some())
+            with contextlib.suppress(ssl.SSLWantReadError):
+                clear += tls.read(65_536)
+
+
+def test_what_follows_a_refused_connect_is_no_request(forward: Forward) -> None:
+    plain = f"localhost:{forward.plain.port}"
+    token = f"Proxy-Authorization: {basic(forward.gateway.token())}"
+    before = len(forward.plain.received)
+    with forward.wire(None) as wire:
+        inner = f"GET http://{plain}/smuggled HTTP/1.1\nHost: {plain}\n{token}\n\n"
+        wire.send(f"CONNECT other.example:443 HTTP/1.1\nHost: other.example:443\n{token}\n\n{inner}")
+        assert wire.answer().status == 403
+        assert wire.is_closed()
+    assert len(forward.plain.received) == before
