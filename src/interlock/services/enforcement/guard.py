@@ -174,9 +174,8 @@ class SessionGuard:
         except Exception as error:  # noqa: BLE001 - whatever breaks on the way to showing a tool hides it
             log.error("tools not reviewed", session=self._session_id, error=type(error).__name__)
             return (False,) * len(tools)
-        shown = tuple(
-            known and self._judge.may_call(tool.name, http) for tool, known in zip(tools, approved, strict=True)
-        )
+        callable_now = self._judge.may_call([tool.name for tool in tools], http)
+        shown = tuple(known and may for known, may in zip(approved, callable_now, strict=True))
         return self._reviewed(waits, shown) if waits else shown
 
     async def _reviewed(self, waits: list[asyncio.Future[None]], shown: Shown) -> Shown:

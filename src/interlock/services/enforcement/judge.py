@@ -5,6 +5,7 @@ budgets and masks that are in force now, records nothing, and never makes anybod
 """
 
 import functools
+from collections.abc import Sequence
 
 import structlog
 
@@ -24,7 +25,7 @@ from interlock.services.enforcement.wording import (
 )
 from interlock.services.masking import SessionMasking
 from interlock.services.policy.schema import members
-from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.session import Outcome, SessionPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, LocksInForce, ToolReview
@@ -91,17 +92,21 @@ class SessionJudge:
         now = self.decide(operation)
         return type(now) is Permit or (type(now) is Hold and now.policy == permit.policy)
 
-    def may_call(self, tool: str, http: Facts) -> bool:
-        """Whether a tool of an MCP server is one that may be called, if need be with an approval; a look, no decision.
+    def may_call(self, tools: Sequence[str], http: Facts) -> tuple[bool, ...]:
+        """Which tools of an MCP server may be called, if need be with an approval: a look, no decision.
 
         ``http`` is what is known of the request. Arguments are not known. What breaks is a no.
         """
         try:
-            meaning = _call(tool, tuple(http.items()))
-            return self._locked(meaning) is None and self._verdict(meaning).denial is None
+            circumstances = tuple(http.items())
+            meanings = tuple(_call(tool, circumstances) for tool in tools)
+            if not meanings or self._locked(meanings[0]) is not None:
+                return (False,) * len(tools)
+            outcomes = self._session_policy().outcomes(meanings, self._clock.now_s())
+            return tuple(outcome is not Outcome.DENY for outcome in outcomes)
         except Exception as error:  # noqa: BLE001
             self._broken(error)
-            return False
+            return (False,) * len(tools)
 
     def trial(self, operation: Operation) -> Trial | None:
         """Whether a held operation may be rehearsed: policy still holds it, and a rollback takes all of it back."""
@@ -158,6 +163,9 @@ class SessionJudge:
         return None
 
     def _verdict(self, meaning: Meaning) -> Verdict:
+        return self._session_policy().decide(meaning, self._clock.now_s())
+
+    def _session_policy(self) -> SessionPolicy:
         policy, epoch = self._policy, self._policies.epoch
         if policy is None or self._epoch != epoch:
             session = self._session
@@ -165,7 +173,7 @@ class SessionJudge:
                 session.principal, session.connection, session.database, self._client
             )
             self._policy, self._epoch = policy, epoch
-        return policy.decide(meaning, self._clock.now_s())
+        return policy
 
     def _masked_as_is_due(self, operation: Operation) -> bool:
         """Whether the operation was made under the masking that is in force now. May raise: that is a denial."""

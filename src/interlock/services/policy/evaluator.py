@@ -3,6 +3,7 @@
 What Cedar calls an answer with errors (it skips the rule that failed) is a failure here.
 """
 
+import functools
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from cedarpy import pst
 
 from interlock.core.decision import BudgetDemand, BudgetKind
 from interlock.services.policy.faults import engine_faults
+from interlock.services.policy.listing import rules_for_listing
 from interlock.services.policy.resources import FIELD
 from interlock.services.policy.reveal import Bearing, bearing
 from interlock.services.policy.rules import Rule
@@ -68,6 +70,13 @@ class Evaluator:
     def fields_named(self, connection: str) -> frozenset[str]:
         """The fields of a connection that rules about ``reveal`` name; both as components of ids."""
         return frozenset(name for where, _, name in self._fields if where == connection)
+
+    @functools.cached_property
+    def for_listing(self) -> "Evaluator":
+        """The same rules for whoever does not know what a tool will be given."""
+        rules = tuple(self.rules.values())
+        known = rules_for_listing(rules)
+        return self if known == rules else Evaluator(known, self.tags, self.version)
 
     def without(self, rule_ids: Container[str]) -> "Evaluator":
         """The same rules less some, for asking what would be; not a version of the policy."""

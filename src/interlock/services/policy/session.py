@@ -5,7 +5,7 @@ goes wrong in here is a denial, never a permit.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cedarpy
 import msgspec
@@ -33,6 +33,7 @@ _NEVER_S = float(1 << 62)
 """Beyond any time that a sound clock tells."""
 _BODIES = "bodies"
 """In the place of a catalogue's version, where there is none."""
+_KEPT_OUTCOMES = 8
 _CONNECT = Access("connect", ResourceKind.CONNECTION)
 _GRAVITY = (DenialReason.POLICY_ERROR, DenialReason.FORBIDDEN, DenialReason.NO_PERMIT)
 """Which of several denials the caller reads: the first in this order."""
@@ -81,6 +82,7 @@ class SessionPolicy:
         self._of_alike: dict[Likeness, Verdict] = {}
         self._entities: dict[tuple[Resource, ...], cedarpy.Entities] = {}
         self._lines: dict[Meaning, tuple[str, ...]] = {}
+        self._outcomes: dict[tuple[Meaning, ...], tuple[Outcome, ...]] = {}
         self._masking: tuple[str, MaskingOptions, Masking | None] | None = None
 
     def decide(self, meaning: Meaning, now_s: float) -> Verdict:
@@ -98,15 +100,27 @@ class SessionPolicy:
 
     def examine(self, meaning: Meaning, now_s: float) -> tuple[Finding, ...]:
         """What policy says about each different access, in order. May raise: decisions come from ``decide``."""
-        resources: dict[Access, Resource] = {}
         accesses = distinct_accesses(meaning)
-        for access in accesses:
-            try:
-                resources[access] = resolve(access, self._viewpoint.connection, self._viewpoint.database)
-            except UnresolvedName:
-                continue
-        found = {finding.access: finding for finding in self._ask(resources, meaning, now_s)}
+        context = self._viewpoint.circumstances(now_s, meaning.facts)
+        found = {finding.access: finding for finding in self._ask([(one, context) for one in accesses], meaning.noun)}
         return tuple(found.get(access) or self._unresolved(access, meaning.noun) for access in accesses)
+
+    def outcomes(self, meanings: tuple[Meaning, ...], now_s: float) -> tuple[Outcome, ...]:
+        """What policy can say to calls whose arguments are not known: a look, no decision (see ``listing``).
+
+        They have one access each, which differ, and are asked about at once. The last answers are kept. May raise.
+        """
+        kept = self._outcomes.get(meanings)
+        if kept is not None:
+            return kept
+        asked = [(one.accesses[0], self._viewpoint.circumstances(now_s, one.facts)) for one in meanings]
+        found = {one.access: one.outcome for one in self._ask(asked, "request", self._evaluator.for_listing)}
+        outcomes = tuple(found.get(access, Outcome.DENY) for access, _ in asked)
+        if not self._evaluator.reads_time:
+            if len(self._outcomes) >= _KEPT_OUTCOMES:
+                del self._outcomes[next(iter(self._outcomes))]
+            self._outcomes[meanings] = outcomes
+        return outcomes
 
     def masking(self, catalogue: Catalogue, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
         """What is masked for this principal in this database, None when nothing is. The last answer is kept.
@@ -182,20 +196,31 @@ class SessionPolicy:
     def _asks_about_body(self, meaning: Meaning) -> bool:
         return self._alikeness.reads_body(tuple(distinct_accesses(meaning)))
 
-    def _ask(self, resources: Mapping[Access, Resource], meaning: Meaning, now_s: float) -> Iterator[Finding]:
+    def _ask(
+        self, questions: Sequence[tuple[Access, str]], noun: str, evaluator: Evaluator | None = None
+    ) -> Iterator[Finding]:
+        """What is found about different accesses, each in its circumstances; nothing about what has no resource."""
+        resources = {access: resource for access, _ in questions if (resource := self._resource(access)) is not None}
         if not resources:
             return
-        evaluator = self._evaluator
+        evaluator = evaluator or self._evaluator
         asked = self._entities_of(tuple(resources.values()))
-        context = self._viewpoint.circumstances(now_s, meaning.facts)
         requests = [
-            self._viewpoint.request(access.action, resource.uid, context) for access, resource in resources.items()
+            self._viewpoint.request(access.action, resources[access].uid, context)
+            for access, context in questions
+            if access in resources
         ]
         answers = evaluator.ask(requests, asked, permits_only=False)
         again = [request for request, answer in zip(requests, answers, strict=True) if evaluator.softened(answer)]
         permits = iter(evaluator.ask(again, asked, permits_only=True) if again else ())
         for access, answer in zip(resources, answers, strict=True):
-            yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None, meaning.noun)
+            yield self._finding(access, answer, next(permits) if evaluator.softened(answer) else None, noun)
+
+    def _resource(self, access: Access) -> Resource | None:
+        try:
+            return resolve(access, self._viewpoint.connection, self._viewpoint.database)
+        except UnresolvedName:
+            return None
 
     def _entities_of(self, resources: tuple[Resource, ...]) -> cedarpy.Entities:
         """The entities that questions about resources need; those of the last ones are kept."""
