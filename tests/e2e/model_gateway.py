@@ -5,12 +5,16 @@ from contextlib import contextmanager
 
 import openai
 
+from tests.e2e.held import make_dba
 from tests.servers.gateway import NO_DATABASE, GatewayOptions, GatewayServer, http_target
 from tests.servers.model_api import ModelApi
 
 POLICY = """
 @id("connect")
 permit (principal, action == Action::"connect", resource);
+
+@id("reviews")
+permit (principal in Group::"dba", action == Action::"review", resource);
 
 @id("models")
 permit (principal, action == Action::"model-call", resource)
@@ -37,6 +41,10 @@ permit (principal, action == Action::"http-websocket", resource);
 @id("expensive")
 @message("gpt-5-pro costs too much.")
 forbid (principal, action == Action::"model-call", resource == Model::"llm/gpt-5-pro");
+
+@id("asked-for")
+@approval("dba")
+forbid (principal, action == Action::"model-call", resource == Model::"llm/gpt-6");
 
 @id("no-search")
 @message("Nothing leaves by a search.")
@@ -69,6 +77,7 @@ def model_gateway(api: ModelApi) -> Iterator[GatewayServer]:
     )
     options = GatewayOptions(http=True, policy=POLICY, extra="\n".join(targets))
     with GatewayServer(NO_DATABASE, options) as gateway:
+        make_dba(gateway)
         yield gateway
 
 

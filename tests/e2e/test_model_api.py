@@ -258,6 +258,22 @@ def test_whoever_hangs_up_before_the_end_is_charged_as_well(gateway: GatewayServ
         create(client(gateway, token=gateway.token("hasty")))
 
 
+def test_a_held_call_is_let_through_once_when_it_is_sent_again(gateway: GatewayServer, api: ModelApi) -> None:
+    api.begin()
+    ask = client(gateway, token=gateway.token("asks"))
+    with pytest.raises(openai.PermissionDeniedError, match="asked-for") as raised:
+        create(ask, model="gpt-6")
+    assert raised.value.code == "approval-pending"
+    problem: Any = raised.value.response.json()
+    gateway.command("approvals", "approve", problem["approval"], "-r", "for this once")
+    with pytest.raises(openai.PermissionDeniedError, match="asked-for"):
+        create(ask, model="gpt-6", input="something else")
+    assert create(ask, model="gpt-6").output_text == "ok"
+    with pytest.raises(openai.PermissionDeniedError, match="asked-for"):
+        create(ask, model="gpt-6")
+    assert len(api.asked) == 1
+
+
 def test_errors_of_the_provider_come_through(gateway: GatewayServer, api: ModelApi) -> None:
     api.begin(Turn(status=400))
     with pytest.raises(openai.BadRequestError, match="the model is on strike"):
