@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import ssl
 from collections.abc import Iterator
 
@@ -348,3 +349,29 @@ def test_what_follows_a_refused_connect_is_no_request(forward: Forward) -> None:
         assert wire.answer().status == 403
         assert wire.is_closed()
     assert len(forward.plain.received) == before
+
+
+def test_a_token_is_written_nowhere(forward: Forward) -> None:
+    token = forward.gateway.token()
+    shown = (f"Proxy-Authorization: {basic(token)}", f"X-Api-Key: {token}", f"Cookie: t={token}")
+    with forward.inside(token) as wire:
+        wire.get("/hello", forward.secure_authority, f"Authorization: Bearer {token}", *shown)
+        wire.get(f"/hello?key={token}", forward.secure_authority, *shown)
+    with forward.wire(token) as wire:
+        wire.connect("other.example:443", *shown[1:])
+    with forward.wire(None) as wire:
+        wire.connect(forward.secure_authority, f"Proxy-Authorization: Bearer {token}x")
+    written = b"".join(file.read_bytes() for file in forward.gateway.data_dir.rglob("*") if file.is_file())
+    written += forward.gateway.log().encode()
+    assert token.encode() not in written
+    assert basic(token).encode() not in written
+    shown_again = replays(forward)
+    assert "GET /hello" in shown_again
+    assert token not in shown_again
+
+
+def replays(forward: Forward) -> str:
+    """What is in the last recordings, as people can read it."""
+    listed = forward.gateway.command("sessions", "list", "--json").stdout.splitlines()
+    ids = [json.loads(line)["session"] for line in listed]
+    return "".join(forward.gateway.command("sessions", "replay", session).stdout for session in ids[-5:])
