@@ -66,6 +66,7 @@ def _accesses(meaning: Meaning) -> list[str]:
         _get("HEAD", query=_DELETE),
         _get(path="/graphql/", query=_DELETE),
         _get(path="/GraphQL", query=_DELETE),
+        _get(path="/graphql/below", query=_DELETE),
     ],
 )
 def test_a_mutation_is_seen_in_every_form(asked: Request) -> None:
@@ -155,6 +156,9 @@ def test_what_does_not_parse_is_unclassified(text: str) -> None:
         (_post({"query": "{ a }", "extensions": {"persistedQuery": {"sha256Hash": _DIGEST}}}), "names another one"),
         (_post({"query": "{ a }", "extensions": []}), "is an object"),
         (_post({"query": "{ a }"}, "text/plain"), "another content type"),
+        (_post(_DELETE.encode(), "application/graphql; charset=utf-7"), "charset"),
+        (_get(**{" query": _DELETE}), "almost 'query'"),
+        (_post(b"+query=%7Ba%7D", "application/x-www-form-urlencoded"), "almost 'query'"),
         (_post(b"--b--", "multipart/form-data; boundary=b"), "multipart"),
         (_post(b"query=%7Ba%7D&query=%7Bb%7D", "application/x-www-form-urlencoded"), "twice"),
         (_post(b"\xff", "application/graphql"), "UTF-8"),
@@ -199,6 +203,8 @@ def test_a_listed_document_may_be_named(given: dict[str, str]) -> None:
         request("OPTIONS", "/graphql"),
         request("POST", "/upload", content_type="image/png"),
         request("GET", "/graphql", query=(("theme", "dark"),)),
+        request("GET", "/graphql/logo.png"),
+        request("POST", "/graphqlx", content_type="image/png"),
     ],
 )
 def test_other_requests_are_plain_http(asked: Request) -> None:

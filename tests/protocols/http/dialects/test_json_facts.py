@@ -83,6 +83,8 @@ def test_what_servers_could_read_differently_is_rejected(body: bytes, why: str) 
         json.dumps({f"k{n}": 1 for n in range(MAX_FIELDS + 1)}).encode(),
         json.dumps(list(range(MAX_VALUES + 1))).encode(),
         json.dumps({"k" * 600: 1}).encode(),
+        b'[{"mode": "safe", "MODE": "delete"}]',
+        json.dumps([[1]] * 30_000).encode(),
     ],
 )
 def test_what_is_too_much_is_said_to_be_so(body: bytes) -> None:

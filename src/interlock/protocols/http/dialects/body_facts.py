@@ -89,7 +89,7 @@ def decoded_body(request: Request, max_bytes: int = MAX_READ_BYTES) -> bytes | N
 
 def _declared_facts(request: Request) -> BodyFacts:
     declared = header(request.headers, b"content-type")
-    _require_utf_8([value for name, value in request.headers if name == b"content-type"])
+    require_utf_8(request)
     body = decoded_body(request)
     if request.content_type == MULTIPART:
         return multipart_facts(body or b"", declared)
@@ -98,9 +98,9 @@ def _declared_facts(request: Request) -> BodyFacts:
     return json_facts(body) if body else NO_BODY
 
 
-def _require_utf_8(declared: list[bytes]) -> None:
-    """Raise for what a server that goes by the charset reads in another way."""
-    kind = media_type(declared)
+def require_utf_8(request: Request) -> None:
+    """Raise ``BodyRejected`` for what a server that goes by the declared charset reads in another way."""
+    kind = media_type([value for name, value in request.headers if name == b"content-type"])
     if not isinstance(kind, MediaType):
         raise BodyRejected(f"The body cannot be read: {kind}.")
     if kind.parameter("charset").lower() not in _UTF_8:

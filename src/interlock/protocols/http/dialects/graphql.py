@@ -47,7 +47,7 @@ class GraphqlDialect:
     def __init__(self, target: HttpTarget) -> None:
         """Raises ``ValueError`` for endpoints that contradict one another."""
         self._plain = PlainDialect(target)
-        self._paths = frozenset(_comparable(path) for path in target.graphql_paths)
+        self._paths = tuple(_comparable(path) for path in target.graphql_paths)
         self._stored = {hashlib.sha256(text.encode()).hexdigest(): text for text in target.graphql_documents}
         self._readings = Readings()
 
@@ -70,7 +70,7 @@ class GraphqlDialect:
         return None
 
     def _is_graphql(self, request: Request) -> bool:
-        return _comparable(request.path) in self._paths
+        return _comparable(request.path).startswith(self._paths)
 
     def _read(self, request: Request) -> Reading:
         body = NO_BODY
@@ -112,8 +112,11 @@ def refusal(denial: Denial, approval: str, link: str, accept: bytes) -> Reply:
 
 
 def _comparable(path: str) -> str:
-    """A path as the freest servers compare it, so that no spelling of a GraphQL path is taken for plain HTTP."""
-    return path.casefold().rstrip("/")
+    """A path as the freest servers compare it: without case, and with all that is below.
+
+    So no spelling of a GraphQL path is taken for plain HTTP.
+    """
+    return path.casefold().rstrip("/") + "/"
 
 
 def _key(request: Request) -> tuple[object, ...]:

@@ -11,9 +11,10 @@ from typing import Final
 import msgspec
 
 from interlock.protocols.http.dialects.base import Request
-from interlock.protocols.http.dialects.body_facts import FORM, MULTIPART, decoded_body, is_json
+from interlock.protocols.http.dialects.body_facts import FORM, MULTIPART, decoded_body, is_json, require_utf_8
 from interlock.protocols.http.dialects.form_facts import form_pairs
 from interlock.protocols.http.dialects.json_facts import BodyRejected, parse_json
+from interlock.protocols.http.dialects.plain import as_php_reads
 
 MAX_BATCH: Final = 100
 _SPELLED: Final = {name.casefold(): name for name in ("query", "operationName", "variables", "extensions")}
@@ -51,6 +52,7 @@ def _in_body(request: Request, stored: Mapping[str, str]) -> tuple[GraphqlQuesti
     kind, body = request.content_type, decoded_body(request)
     if kind == MULTIPART:
         raise BodyRejected("GraphQL in a multipart form is not read; send application/json, and files by other means.")
+    require_utf_8(request)
     if body is None:
         raise BodyRejected("The request has no body, or one that is longer than what is read before a decision.")
     if is_json(kind):
@@ -78,10 +80,10 @@ def _members(value: object) -> Mapping[str, object]:
 
 
 def _parameters(pairs: list[tuple[str, str]] | list[tuple[str, object]]) -> Mapping[str, object]:
-    """Those parameters that matter, by their names, of which some servers compare the letters without their case."""
+    """Those parameters that matter, by their names, with which some servers are freer than others."""
     found: dict[str, object] = {}
     for name, value in pairs:
-        folded = name.casefold()
+        folded = as_php_reads(name).casefold()
         if folded not in _SPELLED and folded not in _STORED:
             continue
         if folded in found:

@@ -113,6 +113,8 @@ class _Reader(FactNotes):
         if path:
             self.field(path)
         if isinstance(value, dict):
+            if len({key.casefold() for key in value}) < len(value):
+                raise BodyUnread("The body has keys that differ in the case of letters only.")
             for key, member in value.items():
                 self.read(f"{path}/{escaped(key)}", member, depth + 1)
         elif isinstance(value, list):

@@ -114,12 +114,12 @@ def http_facts(request: Request, body: BodyFacts) -> Mapping[str, object]:
 def override(query_keys: Iterable[str], body: BodyFacts) -> str | None:
     """Why not, when a parameter would make some servers take the request for one with another method."""
     for name in (*query_keys, *(field[1:] for field in body.fields)):
-        if _as_php_reads(name) in _OVERRIDES:
+        if as_php_reads(name) in _OVERRIDES:
             return f"The parameter {name[:64]!r} would change the method of the request; use the method itself."
     return None
 
 
-def _as_php_reads(name: str) -> str:
+def as_php_reads(name: str) -> str:
     """A parameter's name as PHP has it, the server that is the freest with names."""
     cut = name.lstrip(" ").partition("\0")[0]
     return re.sub(r"[ .\[-]", "_", cut).lower()
