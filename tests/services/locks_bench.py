@@ -79,6 +79,10 @@ class FakeSession:
         self.done: list[str] = []
         self.failure: Exception | None = None
 
+    @property
+    def can_freeze(self) -> bool:
+        return self.backend is not None
+
     def run(self, verb: str) -> None:
         self.state, self.doing, self.busy, self.may_show = "running", verb, True, True
 

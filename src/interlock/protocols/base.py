@@ -182,6 +182,10 @@ class RunningCancelled(msgspec.Struct, frozen=True):
     arrived: bool
 
 
+SHUTTING_DOWN = "the gateway is shutting down"
+"""The reason of a ``Killed`` that a client may come back after."""
+
+
 class Killed(msgspec.Struct, frozen=True):
     """The gateway ends this session; ``reason`` is told to the client."""
 

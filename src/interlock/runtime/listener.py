@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from interlock.protocols.base import Side
+from interlock.protocols.base import SHUTTING_DOWN, Side
 from interlock.runtime.driver import DriverParts, StreamDriver
 from interlock.runtime.http2_connection import Http2Connection
 from interlock.runtime.http2_limits import Http2Limits
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 HALF_OPEN_MAX: Final = 512
 _BACKLOG: Final = 1024
-_SHUTTING_DOWN: Final = "the gateway is shutting down"
+_SHUTTING_DOWN: Final = SHUTTING_DOWN
 
 
 class HalfOpen(Protocol):

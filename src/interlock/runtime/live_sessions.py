@@ -89,6 +89,11 @@ class DrivenSession:
         return None if found is None else Backend(*found)
 
     @property
+    def can_freeze(self) -> bool:
+        """One of PostgreSQL is still logging in as long as it has no process there; one of HTTP can at any time."""
+        return self._driver.backend is not None or self.session.protocol == "http"
+
+    @property
     def state(self) -> str:
         if self._driver.frozen:
             return "frozen"

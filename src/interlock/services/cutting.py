@@ -186,7 +186,7 @@ class Cutting:
 def action_of(mode: LockMode, live: LiveSession) -> Action:
     """What a lock does to an open session. One that could still do or show what the mode forbids is cut."""
     if mode is LockMode.FREEZE:
-        return Action.CUT if live.backend is None else Action.FROZEN
+        return Action.FROZEN if live.can_freeze else Action.CUT
     if mode is LockMode.READ_ONLY:
         return Action.CUT if live.may_have_written else Action.READ_ONLY
     if mode is LockMode.MASK_ALL:

@@ -42,6 +42,10 @@ class LiveSession(Protocol):
         """None before the target has taken the session."""
 
     @property
+    def can_freeze(self) -> bool:
+        """Whether it has come so far that it can be stopped and go on later."""
+
+    @property
     def state(self) -> str:
         """``idle``, ``running``, ``held`` or ``frozen``."""
 

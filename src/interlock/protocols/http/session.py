@@ -678,8 +678,8 @@ class HttpSession:
             self._passage.stop(event.reason, effects)
         exchange = self._exchange
         if exchange is not None and not exchange.head_sent:
-            status = 503 if event.code.startswith(("58", "53", "57P01")) else 403
-            self._client.write_reply(problems.reply(status, event.reason), exchange.head, False)
+            may_come_back = event.reason == base.SHUTTING_DOWN or event.code.startswith(("53", "58"))
+            self._client.write_reply(problems.reply(503 if may_come_back else 403, event.reason), exchange.head, False)
         self._abandon(effects)
         self._close(event.reason, effects)
 
