@@ -164,6 +164,11 @@ def test_malformed_content_types_cannot_be_inspected(value: bytes) -> None:
     assert isinstance(open_inspection(((b"content-type", value),), MASKING, MAX_BYTES), str)
 
 
+def test_a_part_of_a_body_cannot_be_inspected() -> None:
+    headers = (*JSON, (b"content-range", b"bytes 5-90/900"))
+    assert isinstance(open_inspection(headers, MASKING, MAX_BYTES), str)
+
+
 def test_several_content_types_cannot_be_inspected() -> None:
     headers = ((b"content-type", b"image/png"), (b"content-type", b"application/json"))
     assert isinstance(open_inspection(headers, MASKING, MAX_BYTES), str)

@@ -7,7 +7,7 @@ cells than are seen here, the body is refused: for a stray quote, and for a reco
 import re
 from typing import Final
 
-from interlock.protocols.http.bodies.fields import FieldState, named_place
+from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.tally import Tally
@@ -92,7 +92,7 @@ class CsvMasker:
         cells = self._cells(record)
         self._names = [_read(cell) for cell in cells]
         row = self._plan.fields.root.element()
-        self._places = [named_place(row, name) for name in self._names]
+        self._places = [row.member(name.encode()) for name in self._names]
         return self._delimiter.join([self._title(cell) for cell in cells])
 
     def _title(self, cell: bytes) -> bytes:
@@ -129,7 +129,7 @@ def names_masked_column(record: bytes, delimiter: bytes, plan: Plan) -> bool:
     """Whether one of several cells in a first record is the name of a masked column."""
     cells = record.split(delimiter)
     row = plan.fields.root.element()
-    return len(cells) > 1 and any(named_place(row, _read(cell)).mask is not None for cell in cells)
+    return len(cells) > 1 and any(row.member(_read(cell).encode()).mask is not None for cell in cells)
 
 
 def _is_quoted(cell: bytes) -> bool:

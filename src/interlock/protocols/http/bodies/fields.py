@@ -17,6 +17,7 @@ from typing import Final
 from interlock.core.masking import ColumnMask
 
 ANY: Final = "*"
+_PARTS: Final = re.compile(r"[^][.]+")
 _INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _MAX_REMEMBERED: Final = 512
 
@@ -81,7 +82,7 @@ class FieldState:
         """The place of the member ``name``, in UTF-8, of an object that is here."""
         known = self._members.get(name)
         if known is None:
-            known = self._stepped(comparable(name.decode(errors="replace")), frozenset())
+            known = self._named(name.decode(errors="replace"))
             if len(self._members) < _MAX_REMEMBERED:
                 self._members[name] = known
         return known
@@ -95,6 +96,19 @@ class FieldState:
     def document(self) -> "FieldState":
         """The place of a document that is written in a text here: paths lead on, and begin anew."""
         return self._selectors.state(self._positions | self._selectors.root._positions, None)
+
+    def _named(self, name: str) -> "FieldState":
+        """The place of a name, which may be a path itself: ``a.b`` and ``a[b][0]`` mean ``b`` in ``a``, too."""
+        whole = self._stepped(comparable(name), frozenset())
+        parts = _PARTS.findall(name)
+        if whole.mask is not None or parts == [name]:
+            return whole
+        place = self
+        for part in parts:
+            place = place.element() if part.isdigit() else place._stepped(comparable(part), frozenset())
+            if place.mask is not None:
+                break
+        return self._selectors.state(whole._positions | place._positions, place.mask if parts else None)
 
     def _stepped(self, name: str, staying: frozenset[Position]) -> "FieldState":
         selectors = self._selectors
@@ -114,20 +128,3 @@ class FieldState:
 
 def _both(one: ColumnMask | None, other: ColumnMask) -> ColumnMask:
     return other if one is None else one.stronger(other)
-
-
-_PARTS: Final = re.compile(r"[^][.]+")
-
-
-def named_place(root: FieldState, name: str) -> FieldState:
-    """The place that a flat name such as a form's or a column's means: ``a[b][0]`` and ``a.b`` are paths, too."""
-    place = root.member(name.encode(errors="surrogatepass"))
-    parts = _PARTS.findall(name)
-    if place.mask is not None or len(parts) < 2:
-        return place
-    place = root
-    for part in parts:
-        place = place.element() if part.isdigit() else place.member(part.encode(errors="surrogatepass"))
-        if place.mask is not None:
-            break
-    return place

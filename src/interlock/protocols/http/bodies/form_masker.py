@@ -8,7 +8,6 @@ import re
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from interlock.protocols.http.bodies.fields import named_place
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.tally import Tally
@@ -44,7 +43,7 @@ class FormMasker:
         name, equals, value = pair.partition(b"=")
         read = _read(name)
         clean = masked_text(read.encode(), self._plan, self._tally).decode()
-        place = named_place(self._plan.fields.root, read)
+        place = self._plan.fields.root.member(read.encode())
         text = _read(value)
         masked = masked_field(text, self._plan, self._tally, place, read)
         return _written(name, read, clean) + equals + _written(value, text, masked)

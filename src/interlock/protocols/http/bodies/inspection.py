@@ -68,6 +68,8 @@ def open_inspection(headers: Headers, masking: Masking, max_bytes: int) -> Inspe
 
     The reason is a sentence without a full stop that shows nothing of the body.
     """
+    if any(name == b"content-range" for name, _ in headers):
+        return "it is only a part of a body, in which names and values may be cut"
     decoding = open_decoding(_listed(headers, b"content-encoding"), max_bytes)
     if isinstance(decoding, str):
         return decoding

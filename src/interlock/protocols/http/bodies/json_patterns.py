@@ -2,7 +2,7 @@
 
 A name or text in which there is no backslash is *plain*: it is what it looks like. A pattern for a run of members takes
 many of them in one step and stops in front of everything that it does not take for certain: names that may be masked,
-names and texts with escapes, names outside of ASCII, objects and arrays.
+names and texts with escapes, names outside of ASCII or that may be paths.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 BLANK: Final = rb"[ \t\n\r]*"
 _PLAIN: Final = rb'[^"\\\x00-\x1f]*'
-_PLAIN_ASCII_NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]*'
+_SIMPLE_NAME: Final = rb'[^"\\.\[\x00-\x1f\x7f-\xff]*'
 _WHOLE_NUMBER: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 _NUMBER: Final = _WHOLE_NUMBER + rb"(?:[eE][+-]?[0-9]+)?"
 _PLAIN_TEXT: Final = b'"%b"' % _PLAIN
@@ -70,7 +70,7 @@ def runs_without(names: Collection[str], searched: bool) -> Runs:
     avoided = b'(?! *(?i:%b) *")' % b"|".join(re.escape(name.encode()) for name in ascii_names) if ascii_names else b""
     text = _PLAIN_TEXT if searched else _UNQUOTING_TEXT
     value = b"(?:%b|%b|%b)" % (text, _WHOLE_NUMBER if searched else _NUMBER, _WORD)
-    name = b'"%b%b"%b:%b' % (avoided, _PLAIN_ASCII_NAME, BLANK, BLANK)
+    name = b'"%b%b"%b:%b' % (avoided, _SIMPLE_NAME, BLANK, BLANK)
     for _ in range(_RUN_DEPTH):
         value = b"(?:%b|%b|%b)" % (value, _listed(rb"\[", value, rb"\]"), _listed(rb"\{", name + value, rb"\}"))
     members = re.compile(b"(?:%b%b%b%b(?:,|(?=\\})))+" % (BLANK, name, value, BLANK))

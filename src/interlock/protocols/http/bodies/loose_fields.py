@@ -14,12 +14,12 @@ from interlock.protocols.http.bodies.substitutes import permitted
 
 FIELD: Final = ""
 """What stands for the detector class in a finding that is a field's value."""
-_BEGINS: Final = rb"(\\*)([\"'])[ \t]*((?i:%b))[ \t]*\1\2\s*(?::|=>?)\s*"
-_COMES: Final = rb"(\\*)([\"'])[ \t]*(?i:%b)[ \t]*(?:\1?(?:\2\s*(?:=|(?::|=>?)\s*(?:\\+)?)?)?)?\Z"
+_BEGINS: Final = rb"(?<!\\)(\\*)([\"'])[ \t]*((?i:%b))[ \t]*\1\2\s*(?::|=>?)\s*"
+_COMES: Final = rb"(?<!\\)(\\*)([\"'])[ \t]*(?i:%b)[ \t]*(?:\1?(?:\2\s*(?:=|(?::|=>?)\s*(?:\\+)?)?)?)?\Z"
 _HINT: Final = rb"'[ \t]*(?i:%b)[ \t]*'"
 _WORD: Final = re.compile(rb"[^\s,;}\])\"']*")
-_QUOTE: Final = re.compile(rb"(\\*)([\"'])")
-_BRACKET: Final = re.compile(rb"[\[{(\]})]|(\\*)([\"'])")
+_QUOTE: Final = re.compile(rb"(?<!\\)(\\*)([\"'])")
+_BRACKET: Final = re.compile(rb"[\[{(\]})]|(?<!\\)(\\*)([\"'])")
 _LONGEST_BEGINNING: Final = 512
 
 

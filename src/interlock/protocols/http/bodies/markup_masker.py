@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from interlock.core.masking import ColumnMask
-from interlock.protocols.http.bodies.fields import FieldState, named_place
+from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.markup_tokens import Kind, MarkupTokens, Token, escaped, unescaped
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import Malformed
@@ -132,7 +132,7 @@ class MarkupMasker:
         for name, value in token.attributes:
             if name.lower() in _TELLING:
                 for told in unescaped(_bare(value), self._is_html).split() or [""]:
-                    place = named_place(self._plan.fields.root, told)
+                    place = self._plan.fields.root.member(told.encode())
                     if place.mask is not None:
                         mask = place.mask if mask is None else mask.stronger(place.mask)
         return mask

@@ -17,7 +17,7 @@ from interlock.protocols.http.bodies.refusal import Malformed
 MAX_TOKEN_BYTES: Final = 1 << 20
 
 _NAME: Final = rb"[A-Za-z_:\x80-\xff][-A-Za-z0-9_:.\x80-\xff]*"
-_TAG: Final = re.compile(rb"<(/?)(%b)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>" % _NAME)
+_TAG: Final = re.compile(rb"<(/?)(%b)([^<>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^<>\"']*)*)>" % _NAME)
 _XML_ATTRIBUTE: Final = re.compile(rb"\s+(%b)\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % _NAME)
 _HTML_ATTRIBUTE: Final = re.compile(rb"[\s/]+([^\s=/>\"'<]+)(?:\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+))?")
 _END_OF_TAG: Final = re.compile(rb"\s*/?\s*")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock.protocols.http.bodies.charsets import CHARSETS, Characters
-from interlock.protocols.http.bodies.fields import named_place
 from interlock.protocols.http.bodies.masker import Masker
 from interlock.protocols.http.bodies.media_types import MediaType, media_type
 from interlock.protocols.http.bodies.plan import Plan
@@ -105,7 +104,7 @@ class MultipartMasker:
             raise BodyRefused("it has a part in a charset that cannot be inspected")
         characters = Characters(charset)
         text = characters.feed(body) + characters.finish()
-        place = named_place(self._plan.fields.root, name)
+        place = self._plan.fields.root.member(name.encode())
         if declared.name in ("", "text/plain") or place.mask is not None:
             masked = masked_field(text.decode(), self._plan, self._tally, place, name).encode()
         else:
