@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-MAX_DEFINITION_BYTES = 128 << 10
-"""The longest definition that is kept; a tool with a longer one is not shown to anybody."""
-
+MAX_NAME_LENGTH: Final = 256
+MAX_DEFINITION_BYTES: Final = 64 << 10
+"""The longest name and definition that are kept; a tool with a longer one is not shown to anybody."""
 
 _CANONICAL: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
@@ -34,13 +34,13 @@ class ToolDefinition(msgspec.Struct, frozen=True):
 
 
 def tool_definition(listed: Mapping[str, object]) -> ToolDefinition | None:
-    """The definition in one element of ``tools``; None when it has no name, is too long, or is no Unicode text."""
+    """The definition in one element of ``tools``; None when it has no name, is too long, or no Unicode text."""
     name = listed.get("name")
     try:
         text = _CANONICAL.encode(listed)
     except UnicodeEncodeError:
         return None
-    if not isinstance(name, str) or not name or len(text) > MAX_DEFINITION_BYTES:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_LENGTH or len(text) > MAX_DEFINITION_BYTES:
         return None
     return ToolDefinition(name, text)
 

@@ -23,10 +23,11 @@ from interlock.services.state import ToolPinStore
 
 log = structlog.get_logger()
 
-MAX_TOOLS: Final = 2000
+MAX_TOOLS: Final = 500
 """Tools that are known of one connection; more are not shown."""
 FIRST_USE: Final = "first use"
 _NAMED_IN_ALERTS: Final = 5
+_NAME_IN_ALERTS: Final = 80
 
 Spawn = Callable[[Coroutine[Any, Any, object], str], object]
 ModeOf = Callable[[str], ToolPins]
@@ -128,9 +129,10 @@ class PinnedTools:
             ("tools-shadowed", shadowed, "has tools with the names of others'"),
         ):
             if names:
-                some = ", ".join(names[:_NAMED_IN_ALERTS]) + (", ..." if len(names) > _NAMED_IN_ALERTS else "")
+                some = ", ".join(name[:_NAME_IN_ALERTS] for name in names[:_NAMED_IN_ALERTS])
+                more = ", ..." if len(names) > _NAMED_IN_ALERTS else ""
                 log.warning("alert", alert=alert, connection=connection, count=len(names))
-                record = AlertRaised(alert, "", f"MCP server {connection} {text}: {some}", len(names))
+                record = AlertRaised(alert, "", f"MCP server {connection} {text}: {some}{more}", len(names))
                 self._spawn(self._tell(record), "alert")
 
     async def _tell(self, alert: AlertRaised) -> None:

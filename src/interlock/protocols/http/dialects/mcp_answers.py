@@ -32,7 +32,7 @@ ASKED_OF_CLIENTS: Final = {
 
 _WANTS_ELICITATION: Final = -32042
 
-MAX_TOOLS: Final = 1000
+MAX_TOOLS: Final = 500
 """Tools in one answer; what is beyond is not shown."""
 
 _NO_TOOLS: tuple[ToolDefinition, ...] = ()

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.core.tool import MAX_NAME_LENGTH
 from interlock.protocols.http.dialects.base import Request
 from interlock.protocols.http.dialects.json_facts import BodyRejected, facts_of
 from interlock.protocols.http.dialects.mcp_messages import INVALID_PARAMS, Malformed, Message, MessageKind, canonical
 
 CALL: Final = "tools/call"
-MAX_NAME_LENGTH: Final = 256
 
 _LIST: Final = Access("mcp-list", ResourceKind.CONNECTION)
 _READ: Final = Access("mcp-read", ResourceKind.CONNECTION)
