@@ -7,6 +7,7 @@ import pytest
 
 from interlock.core.incident import ExposureReport
 from interlock.protocols.http.transcript import HttpTranscriber
+from interlock.services.incidents.answers import MAX_COLUMNS, OTHER_COLUMNS, Answer, Answers, Budget
 from interlock.services.incidents.documents import FieldMasks
 from interlock.services.incidents.leaving import SoughtSessions
 from interlock.services.incidents.reading import since_of
@@ -149,3 +150,14 @@ def test_what_was_asked_is_not_what_was_delivered(world: World) -> None:
 )
 def test_on_which_fields_a_mask_lies(selector: str, path: str, lies: bool) -> None:
     assert FieldMasks([f"{selector} redact (r, s)"]).of(path) == (frozenset({"redact"}) if lies else frozenset())
+
+
+def test_names_that_are_values_are_not_told_apart_without_end() -> None:
+    group = Answers("api", ())
+    for number in range(MAX_COLUMNS + 5):
+        answer = Answer(number, group, ())
+        answer.data(((f"/{number}/email", "a"),), lambda value: value)
+        answer.settle(Budget())
+    columns = {column.name: column.clear for column in group.exposure().columns}
+    assert len(columns) == MAX_COLUMNS + 1
+    assert columns[OTHER_COLUMNS] == 5

@@ -15,6 +15,9 @@ from interlock.core.masking import MaskKind
 from interlock.core.recording import TranscriptLine
 from interlock.services.incidents.documents import DocumentFields
 
+MAX_COLUMNS: Final = 1000
+"""Columns and fields that are told apart in answers from the same place."""
+OTHER_COLUMNS: Final = "(others, too many to tell apart)"
 MAX_FINGERPRINTS: Final = 1_000_000
 """Different values that are told apart, in all columns of a report together."""
 _HASH, _TOKENISE, _PARTIAL = MaskKind.HASH.word, MaskKind.TOKENISE.word, MaskKind.PARTIAL.word
@@ -172,7 +175,8 @@ class Answers:
         return bool(self.rows or self.unread or self._columns)
 
     def column(self, name: str) -> _Column:
-        return self._columns.setdefault(name, _Column())
+        known = name in self._columns or len(self._columns) < MAX_COLUMNS
+        return self._columns.setdefault(name if known else OTHER_COLUMNS, _Column())
 
     def exposure(self) -> RelationExposure:
         """What is known by now."""

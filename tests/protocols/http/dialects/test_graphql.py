@@ -273,3 +273,8 @@ def test_variables_that_are_too_many_are_unread() -> None:
     )
     assert _accesses(meaning) == ["graphql-query GraphqlField Query.volumes"]
     assert "values" in str(meaning.facts["unread"])
+
+
+def test_a_batch_is_bounded_as_a_whole() -> None:
+    asked = _post([{"query": f"{{ a{number} # {'x' * 3000}\n }}"} for number in range(30)])
+    assert "characters together" in str(_meaning(asked).facts["error"])

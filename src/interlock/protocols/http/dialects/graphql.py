@@ -4,7 +4,7 @@ Other paths of the connection than those of its GraphQL are plain HTTP. What doe
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,12 +16,13 @@ from interlock.core.settings.http import HttpTarget
 from interlock.protocols.http.dialects.base import AnswerFilter, Reading, Reply, Request
 from interlock.protocols.http.dialects.body_facts import body_facts, fields_of_body, header
 from interlock.protocols.http.dialects.graphql_documents import (
+    MAX_LENGTH,
     DocumentUnread,
     GraphqlOperation,
     names_of,
     read_operation,
 )
-from interlock.protocols.http.dialects.graphql_requests import questions
+from interlock.protocols.http.dialects.graphql_requests import GraphqlQuestion, questions
 from interlock.protocols.http.dialects.json_facts import NO_BODY, BodyFacts, BodyRejected
 from interlock.protocols.http.dialects.plain import (
     PlainDialect,
@@ -82,7 +83,7 @@ class GraphqlDialect:
                 return self._plain.read(request, None)
             body = body_facts(request)
             refusal = override(request.query_keys, body)
-            operations = [read_operation(question.document, question.operation) for question in asked]
+            operations = _operations(asked)
         except DocumentUnread as error:
             return Reading(_unclassified(request, body, error=str(error)))
         except BodyRejected as error:
@@ -109,6 +110,13 @@ def refusal(denial: Denial, approval: str, link: str, accept: bytes) -> Reply:
     kind = _ANSWER if _ANSWER in accept else b"application/problem+json"
     headers = ((b"content-type", kind), (b"cache-control", b"no-store"), (b"x-should-retry", b"false"))
     return Reply(problem.status, headers, msgspec.json.encode(told))
+
+
+def _operations(asked: Sequence[GraphqlQuestion]) -> list[GraphqlOperation]:
+    """What is asked for. Raises ``DocumentUnread``, also for documents that are too long together."""
+    if sum(len(question.document) for question in asked) > MAX_LENGTH:
+        raise DocumentUnread(f"The GraphQL documents have more than {MAX_LENGTH} characters together.")
+    return [read_operation(question.document, question.operation) for question in asked]
 
 
 def _comparable(path: str) -> str:

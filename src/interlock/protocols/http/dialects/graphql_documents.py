@@ -25,7 +25,7 @@ from graphql.language.ast import (
 )
 
 MAX_TOKENS: Final = 5_000
-MAX_LENGTH: Final = 256 << 10
+MAX_LENGTH: Final = 64 << 10
 MAX_SELECTIONS: Final = 5_000
 MAX_DEPTH: Final = 50
 MAX_REMEMBERED_LENGTH: Final = 8 << 10
