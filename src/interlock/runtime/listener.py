@@ -21,7 +21,6 @@ log = structlog.get_logger()
 
 HALF_OPEN_MAX: Final = 512
 _BACKLOG: Final = 1024
-_SHUTTING_DOWN: Final = SHUTTING_DOWN
 
 
 class HalfOpen(Protocol):
@@ -77,7 +76,7 @@ class StreamListener:
         for server in self._servers:
             server.close()
         for half_open in list(self._half_open):
-            half_open.kill("57P01", _SHUTTING_DOWN)
+            half_open.kill("57P01", SHUTTING_DOWN)
         for connection in list(self._connections):
             connection.go_away()
         try:
@@ -86,9 +85,9 @@ class StreamListener:
         except TimeoutError:
             log.info("sessions are ended for shutdown", sessions=len(self._sessions))
         for driver in list(self._sessions):
-            driver.kill("57P01", _SHUTTING_DOWN)
+            driver.kill("57P01", SHUTTING_DOWN)
         for connection in list(self._connections):
-            connection.kill("57P01", _SHUTTING_DOWN)
+            connection.kill("57P01", SHUTTING_DOWN)
         await self._parts.cancel_keys.settle()
 
     def _accept(self) -> asyncio.Protocol:
