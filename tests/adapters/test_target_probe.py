@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -109,8 +109,17 @@ async def test_an_http_target(certificate_authority: CertificateAuthority) -> No
 
 
 async def test_an_http_target_that_may_not_be_dialled_or_has_no_host() -> None:
-    for host in ("2130706433", "no-such-host.invalid"):
-        with pytest.raises(AdministrationRefused, match=host):
-            await probe().probe("crm", http_settings(1, host=host))
+    with pytest.raises(ValueError, match="four decimal numbers"):
+        http_settings(1, host="2130706433")
+    with pytest.raises(AdministrationRefused, match=r"no-such-host\.invalid cannot be looked up"):
+        await probe().probe("crm", http_settings(1, host="no-such-host.invalid"))
+
+    async def metadata(_host: str, _port: int) -> Sequence[str]:
+        return ["169.254.169.254"]
+
+    addresses = functools.partial(permitted_addresses, trust=Trust.WRITTEN, look_up=metadata)
+    elsewhere = ReachabilityProbe(OneCredential(available=True), OneHttpCredential(), target_tls_context, addresses)
+    with pytest.raises(AdministrationRefused, match="a cloud's metadata service"):
+        await elsewhere.probe("crm", http_settings(1, host="target.example"))
     only_tunnels = HttpTarget(tunnel=True, hosts=("*.example.com",))
     assert "tunnels only" in await probe().probe("crm", http_settings(443, host="", http=only_tunnels))

@@ -101,6 +101,7 @@ class Bench:
             return asyncio.run(self._administer_here(command))
 
     async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
+        set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         async with contextlib.AsyncExitStack() as stack:
             node = Node(self.settings, stack)
             await node.open()

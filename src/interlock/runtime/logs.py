@@ -25,5 +25,10 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.value.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_standard_error,
     )
+
+
+def _standard_error(*_: object) -> structlog.PrintLogger:
+    """Whatever it is at the moment, which matters to whoever replaces it."""
+    return structlog.PrintLogger(sys.stderr)
