@@ -1,5 +1,6 @@
 """Requests through the reverse listener, with a real client and a real server."""
 
+import asyncio
 from collections.abc import Iterator
 
 import aiohttp
@@ -69,3 +70,14 @@ async def test_without_a_token_nothing_is_reached(gateway: GatewayServer, servic
         async with client.get(f"{gateway.http_url('crm')}/hello", headers={"Authorization": "Bearer x.y.z"}) as answer:
             assert answer.status == 401
     assert len(service.received) == before
+
+
+async def test_a_client_that_is_still_sending_reads_why_it_is_refused(gateway: GatewayServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.http_port)
+    size = 64 << 20
+    writer.write(f"POST /c/crm/upload HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+    for _ in range(200):
+        writer.write(b"x" * 65_536)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    assert b"Bearer" in await reader.read()
+    writer.transport.abort()

@@ -71,6 +71,9 @@ class Socket:
     def resume(self, reason: str) -> None:
         self.pauses.discard(reason)
 
+    def linger(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self.closed = True
 

@@ -392,9 +392,14 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """End both sides after what was sent; ``reason`` goes to the ledger."""
+    """End both sides after what was sent; ``reason`` goes to the ledger.
+
+    ``lingers``: the client may still be sending. What it sends is dropped for a moment, so that it gets to read the
+    answer before it finds its connection broken.
+    """
 
     reason: str
+    lingers: bool = False
 
 
 Effect = (

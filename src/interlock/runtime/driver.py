@@ -99,6 +99,7 @@ class StreamDriver:
         self._bytes_before = (0, 0)
         """What had been received from the client and sent to it when the session opened."""
         self._is_ready = False
+        self._lingers = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s = 0.0
         self._due_s = 0.0
@@ -631,6 +632,7 @@ class StreamDriver:
         self._end(SessionStatus.KILLED if self._killed else SessionStatus.CLOSED, effect.reason)
 
     def _close(self, effect: base.Close) -> None:
+        self._lingers = effect.lingers
         self._end(SessionStatus.KILLED if self._killed else SessionStatus.CLOSED, effect.reason)
 
     # ------------------------------------------------------------ the end
@@ -645,7 +647,10 @@ class StreamDriver:
         self._rehearsed(base.Rehearsed(RehearsalOutcome(problem="the session has ended")))
         if self._cancel_key is not None:
             self._parts.cancel_keys.forget(self._cancel_key)
-        self.peer.close()
+        if self._lingers:
+            self.peer.linger()
+        else:
+            self.peer.close()
         self._link.stop_timer()
         if self._link.peer is not None:
             self._link.peer.close()

@@ -163,6 +163,10 @@ class Http2Peer:
             self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._end_stream, ErrorCodes.CANCEL)
         self._carrier.forget(self)
 
+    def linger(self) -> None:
+        """Nothing of a stream is lost by closing it."""
+        self.close()
+
     def abort(self) -> None:
         """End the stream at once."""
         self._end_stream(ErrorCodes.CANCEL)

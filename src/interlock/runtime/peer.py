@@ -16,6 +16,7 @@ from interlock.runtime.inner_tls import InnerTls
 from interlock.runtime.tls import TlsFailed, TlsPump
 
 CLOSE_TIMEOUT_S = 10.0
+LINGER_S: Final = 2.0
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, no seconds
 
@@ -78,6 +79,7 @@ class Peer(asyncio.Protocol):
         self.tls: TlsPump | None = None
         self.received_bytes = 0
         self.sent_bytes = 0
+        self._lingers = False
 
     @property
     def address(self) -> str:
@@ -143,6 +145,26 @@ class Peer(asyncio.Protocol):
             self._transport.close()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
+    def linger(self) -> None:
+        """Close after what was written has gone out, and drop for a moment what still comes.
+
+        A socket that is closed with something unread is reset, and a client that is still sending loses what it was
+        told.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self.tls is not None:
+            transport.write(self.tls.close())
+            self.tls = None
+        self._owner = _NOBODY
+        self._lingers = True
+        if self._pauses:
+            self._pauses.clear()
+            transport.resume_reading()
+        transport.write_eof()
+        self._closing = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
+
     def change_owner(self, owner: PeerOwner) -> None:
         """Somebody else is told from here on."""
         self._owner = owner
@@ -177,7 +199,7 @@ class Peer(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._owner.eof_received(self._side)
-        return True
+        return not self._lingers
 
     def pause_writing(self) -> None:
         self._owner.writing_paused(self._side, True)

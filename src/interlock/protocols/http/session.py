@@ -200,7 +200,7 @@ class HttpSession:
         stays = stays and not self._sent_ahead(head)
         self._client.write_reply(reply, head, stays)
         if not stays:
-            self._close("a request was turned away", effects)
+            self._close("a request was turned away", effects, answered=True)
 
     def _sent_ahead(self, head: RequestHead) -> bool:
         """Whether something follows a CONNECT that may not be meant for the proxy (RFC 9931)."""
@@ -550,7 +550,7 @@ class HttpSession:
     def _end_exchange(self, stays: bool, effects: list[Effect]) -> None:
         self._exchange = None
         if not stays:
-            self._close("the client's last request is answered", effects)
+            self._close("the client's last request is answered", effects, answered=True)
             return
         effects.append(base.SetTimer(self._limits.idle_timeout_s))
         self._go_on(effects)
@@ -615,7 +615,7 @@ class HttpSession:
             self._client.write_reply(reply, None, False)
         if exchange is not None:
             self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
-        self._close("what came is no request", effects)
+        self._close("what came is no request", effects, answered=True)
 
     def _eof(self, event: base.EofReceived, effects: list[Effect]) -> None:
         if self._passage is not None:
@@ -683,10 +683,11 @@ class HttpSession:
         self._abandon(effects)
         self._close(event.reason, effects)
 
-    def _close(self, reason: str, effects: list[Effect]) -> None:
+    def _close(self, reason: str, effects: list[Effect], *, answered: bool = False) -> None:
+        """End it all; when the client was ``answered`` it is given the time to read that."""
         self._client.flush(effects)
         self._closed = True
-        effects.append(base.Close(reason))
+        effects.append(base.Close(reason, answered))
 
     # ------------------------------------------------------------ what else a connection becomes
 
