@@ -47,7 +47,7 @@ _UNASKED: Final = Malformed(
 )
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
     """What the dialect remembers of a request: ``note`` of its reading."""
 
     accept: bytes
@@ -76,35 +76,35 @@ class McpDialect:
         if isinstance(version, Malformed):
             return _refused(request, accept, version)
         if message is None:
-            return Reading(meaning_without_message(request), note=Exchange(accept, version=version))
+            return Reading(meaning_without_message(request), note=Asked(accept, version=version))
         meaning = self._checked(request, message, version)
         if isinstance(meaning, Malformed):
             return _refused(request, accept, meaning)
-        exchange = Exchange(accept, message, version=version)
-        return Reading(meaning, body=self._with_fewer_capabilities(message), note=exchange, bound=bound_part(message))
+        note = Asked(accept, message, version=version)
+        return Reading(meaning, body=self._with_fewer_capabilities(message), note=note, bound=bound_part(message))
 
     def refuse(self, request: Request, reading: Reading, denial: Denial, link: str, approval: str = "") -> Reply | None:
-        exchange = _exchange(reading)
-        if exchange.problem is not None:
-            return mcp_replies.malformed(exchange.problem, exchange.accept)
-        message = exchange.message
+        asked = _asked(reading)
+        if asked.problem is not None:
+            return mcp_replies.malformed(asked.problem, asked.accept)
+        message = asked.message
         if message is None or message.kind is not MessageKind.REQUEST:
             return None
         if message.method == CALL:
             text = mcp_replies.sentence(denial, link)
-            return mcp_replies.reply(mcp_replies.tool_error(message.id, exchange.version, text), exchange.accept)
-        return mcp_replies.refused(message.id, denial, link, exchange.accept)
+            return mcp_replies.reply(mcp_replies.tool_error(message.id, asked.version, text), asked.accept)
+        return mcp_replies.refused(message.id, denial, link, asked.accept)
 
     def answer(
         self, request: Request, reading: Reading, head: ResponseHead, masking: Masking | None
     ) -> AnswerFilter | None:
-        exchange = _exchange(reading)
+        asked = _asked(reading)
         kind = _content_type(head)
         stream = kind == b"text/event-stream"
         if not stream and kind != b"application/json":
             return _NoBody() if head.status < 400 else None
-        called = exchange.message is not None and exchange.message.method == CALL
-        return McpAnswers(stream, called, exchange.version, self._let_through, self._max_bytes)
+        called = asked.message is not None and asked.message.method == CALL
+        return McpAnswers(stream, called, asked.version, self._let_through, self._max_bytes)
 
     def _checked(self, request: Request, message: Message, version: str) -> Meaning | Malformed:
         if (problem := disagreement(request.headers, message, version)) is not None:
@@ -141,8 +141,8 @@ class _NoBody:
         return b""
 
 
-def _exchange(reading: Reading) -> Exchange:
-    assert isinstance(reading.note, Exchange)
+def _asked(reading: Reading) -> Asked:
+    assert isinstance(reading.note, Asked)
     return reading.note
 
 
@@ -162,7 +162,7 @@ def _message_in(request: Request) -> Message | Malformed | None:
 
 
 def _refused(request: Request, accept: bytes, problem: Malformed) -> Reading:
-    return Reading(meaning_of_malformed(request, problem), note=Exchange(accept, problem=problem))
+    return Reading(meaning_of_malformed(request, problem), note=Asked(accept, problem=problem))
 
 
 def _without(holder: object, key: str, names: frozenset[str]) -> dict[str, object] | None:
