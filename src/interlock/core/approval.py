@@ -124,7 +124,10 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 
 class ApprovalView(msgspec.Struct, frozen=True):
-    """A request as reviewers see it: the exact statement and values, what is left out said so."""
+    """A request as reviewers see it: the exact statement and values, what is left out said so.
+
+    ``noun`` is what people call it: ``statement``, or ``request`` over HTTP.
+    """
 
     request: ApprovalRequest
     statement: str
@@ -133,6 +136,7 @@ class ApprovalView(msgspec.Struct, frozen=True):
     """What the reviewer has to know besides: what is not shown, what is hidden in the text, what is not covered."""
     rehearsal: Rehearsal | None = None
     link: str = ""
+    noun: str = "statement"
 
 
 class Question(msgspec.Struct, frozen=True):

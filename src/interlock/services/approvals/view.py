@@ -36,6 +36,7 @@ def view_of(
         remarks=(*runs, *_remarks(request, question, values, question.parameters if in_text else b"")),
         rehearsal=rehearsal,
         link=link_of(request.id),
+        noun="request" if question.protocol == "http" else "statement",
     )
 
 

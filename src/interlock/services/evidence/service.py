@@ -231,5 +231,6 @@ class _Opened(msgspec.Struct, frozen=True):
 
 def _decision_lines(at_us: int, decided: OperationDecided) -> Iterable[TranscriptLine]:
     if decided.decision != "allowed":
-        text = f"{decided.decision}: {decided.message}".removesuffix(": ")
+        said = decided.message.removeprefix(f"{decided.decision}: ")
+        text = f"{decided.decision}: {said}".removesuffix(": ")
         yield TranscriptLine(at_us, decided.number, TranscriptKind.NOTICE, text)

@@ -191,7 +191,7 @@ def _show(view: ApprovalView) -> None:
         )
         if value
     )
-    typer.echo("\nstatement:\n" + printable(view.statement))
+    typer.echo(f"\n{view.noun}:\n{printable(view.statement)}")
     for number, value in enumerate(view.parameters, 1):
         typer.echo(f"${number} = {'NULL' if value is None else one_line(value)}")
     for remark in view.remarks:
