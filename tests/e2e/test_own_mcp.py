@@ -168,6 +168,12 @@ async def test_who_may_not_query_is_not_shown_how(gateway: GatewayServer) -> Non
         assert "no-queries" in said
 
 
+async def test_it_is_a_connection_that_no_command_can_change(gateway: GatewayServer) -> None:
+    shown = json.loads(gateway.command("connections", "list", "--json").stdout)
+    assert {"hidden", "interlock", "shop"} == {one["name"] for one in shown}
+    assert gateway.command("connections", "remove", "interlock", check=False).returncode == 1
+
+
 async def test_the_server_answers_its_gateway_only(gateway: GatewayServer) -> None:
     ports = [line for line in gateway.log().splitlines() if "own MCP server" in line]
     assert len(ports) == 1

@@ -45,7 +45,7 @@ class HttpCredentialDesk:
         if settings is None:
             self._drop(connection)
             raise CredentialUnavailable(f"there is no connection {connection!r}")
-        if connection == OWN_CONNECTION and settings.http.credential_as == "caller" and self.own is not None:
+        if connection == OWN_CONNECTION and self.own is not None:
             return HttpCredential(headers=(self.own,), caller=True)
         credential = await self._vault.reveal(connection)
         found = await self._show(connection, settings, credential)

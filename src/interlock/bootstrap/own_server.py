@@ -69,7 +69,7 @@ async def start_own_server(
 
 
 def _settings(port: int) -> ConnectionSettings:
-    target = HttpTarget(api=HttpApi.MCP, credential_as="caller", tool_pins=ToolPins.OFF)
+    target = HttpTarget(api=HttpApi.MCP, credential_as="none", tool_pins=ToolPins.OFF)
     return ConnectionSettings(protocol="http", host=_LOOPBACK, port=port, tls=TlsMode.DISABLE, http=target)
 
 
