@@ -9,7 +9,7 @@ from interlock.adapters.credentials import RevealedCredential
 from interlock.adapters.http_credentials import FRESH_S, HttpCredentialDesk
 from interlock.core.errors import CredentialUnavailable
 from interlock.core.http_credential import HttpCredential
-from interlock.core.settings import ConnectionSettings, CredentialReference, HttpTarget, OAuthClient
+from interlock.core.settings import OWN_CONNECTION, ConnectionSettings, CredentialReference, HttpTarget, OAuthClient
 from tests.clocks import ManualClock
 from tests.servers.token_endpoint import CLIENT, SECRET, TokenEndpoint
 
@@ -24,7 +24,7 @@ class Shop:
         self.revealed = 0
 
     def find(self, name: str) -> ConnectionSettings | None:
-        if name != "shop":
+        if name not in ("shop", OWN_CONNECTION):
             return None
         reference = CredentialReference(sealed=True)
         return ConnectionSettings(
@@ -182,3 +182,14 @@ def test_oauth_needs_its_settings_and_its_secret() -> None:
         ConnectionSettings(protocol="http", host="h", http=HttpTarget(credential_as="oauth"))
     with pytest.raises(ValueError, match="needs a credential"):
         ConnectionSettings(protocol="http", host="h", http=HttpTarget(credential_as="oauth", oauth=oauth))
+
+
+async def test_the_callers_token_goes_to_the_gateways_own_server_only(clock: ManualClock) -> None:
+    credentials = desk(Shop("planted"), clock)
+    assert not (await credentials.get(OWN_CONNECTION)).caller
+    credentials.own = (b"interlock-own-server", b"planted")
+    clock.advance(FRESH_S)
+    own = await credentials.get(OWN_CONNECTION)
+    assert own == HttpCredential(((b"interlock-own-server", b"planted"),), caller=True)
+    assert "planted" not in repr(own)
+    assert not (await credentials.get("shop")).caller
