@@ -1,5 +1,6 @@
 """Frames that peers may not send, and any cut of those that they may."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +14,7 @@ from interlock.protocols.http.websocket.messages import MessageReader
 from interlock.protocols.http.websocket.relay import WebSocketRelay
 from interlock.protocols.http.websocket.values import Control, Deflate, Ended, Fault, Kind, Part
 from tests.protocols.http.websocket.parties import ENTROPY
+from tests.protocols.http.websocket.peers import assert_read_alike
 
 KEY = b"\x01\x02\x03\x04"
 Found = list[Part | Control | Fault]
@@ -91,6 +93,7 @@ def test_a_client_has_to_mask() -> None:
         (b"\xc9\x00", "is compressed"),
         (frame(1, b"\xff\xff\xff", b"", compressed=True), "not compressed as it says"),
         (frame(1, deflated(b"\xff", 15), b"", compressed=True), "UTF-8"),
+        (frame(1, b"\xf3\x48\xcd\xc9\xc9\x07\x00more", b"", compressed=True), "not compressed as it says"),
     ],
 )
 def test_what_a_peer_may_not_compress(stream: bytes, said: str) -> None:
@@ -105,6 +108,7 @@ def test_what_a_peer_may_not_compress(stream: bytes, said: str) -> None:
         b"\xf2\x48\xcd\xc9\xc9\x07\x00",  # RFC 7692, 7.2.3.1
         b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",  # 7.2.3.3
         b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",  # 7.2.3.4
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00",
         b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",  # 7.2.3.5
     ],
 )
@@ -133,6 +137,31 @@ def test_garbage_never_raises_and_cuts_do_not_matter(
     assert faults[0] == faults[1]
     without = [[one for one in found if not isinstance(one, Fault)] for found in (whole, pieces)]
     assert joined(without[0]) == joined(without[1])
+
+
+@given(st.integers(0), st.integers(1, 60), st.booleans(), st.booleans())
+def test_frames_are_read_as_another_implementation_reads_them(
+    seed: int, cut: int, from_client: bool, deflates: bool
+) -> None:
+    stream = mostly_frames(random.Random(seed), from_client, deflates)
+    assert_read_alike(stream, cut, from_client=from_client, deflates=deflates)
+
+
+def mostly_frames(chance: random.Random, masks: bool, deflates: bool) -> bytes:
+    """Frames in any order, of which some have a wrong bit."""
+    stream = b""
+    for _ in range(chance.randint(1, 6)):
+        payload = chance.choice([b"", "hö".encode(), b"\xff", b"\x03\xe8bye", chance.randbytes(130)])
+        compressed = deflates and chance.random() < 0.4
+        if compressed and chance.random() < 0.9:
+            payload = deflated(payload, 15)
+        key = chance.randbytes(4) if masks else b""
+        kind = chance.choice([0, 1, 2, 1, 2, 8, 9, 10])
+        one = bytearray(frame(kind, payload, key, final=chance.random() < 0.7, compressed=compressed))
+        if chance.random() < 0.1:
+            one[chance.randint(0, 1)] ^= 1 << chance.randint(0, 7)
+        stream += one
+    return stream
 
 
 @given(st.lists(st.tuples(st.sampled_from(Side), st.binary(max_size=80)), max_size=10), st.booleans())

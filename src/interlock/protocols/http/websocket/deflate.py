@@ -5,6 +5,7 @@ from typing import Final
 
 MAX_OUTPUT_BYTES: Final = 1 << 16
 _TAIL: Final = b"\x00\x00\xff\xff"
+_EMPTY: Final = b"\x00" + _TAIL
 _RAW: Final = -15
 
 
@@ -19,7 +20,8 @@ class Inflater:
         self._stream = zlib.decompressobj(_RAW)
         self._waiting = b""
         self._more = False
-        self._cut = False
+        self._behind: bytes | None = None
+        """What came behind a final block, None before there is one."""
 
     def feed(self, data: bytes, *, final: bool) -> None:
         """Take a piece of a message, after all that came before was taken."""
@@ -27,28 +29,31 @@ class Inflater:
 
     def take(self) -> bytes:
         """The next part, nothing when more has to be fed. Raises ``zlib.error`` for what is not deflated."""
-        while self._waiting or self._more:
+        while (self._waiting or self._more) and not self._is_behind():
             part = self._stream.decompress(self._waiting, MAX_OUTPUT_BYTES)
             self._waiting = self._stream.unconsumed_tail
             self._more = len(part) == MAX_OUTPUT_BYTES
             if self._stream.eof:
-                self._begin_again()
+                self._behind, self._waiting, self._more = b"", self._stream.unused_data, False
             if part:
                 return part
         return b""
 
     def end(self) -> None:
         """The message is over and all of it was taken."""
-        if self._cut or not self._takeover:
+        if self._behind is not None or not self._takeover:
             self._stream = zlib.decompressobj(_RAW)
-            self._cut = False
+            self._behind = None
 
-    def _begin_again(self) -> None:
-        """A final block ends a stream, not the message (RFC 7692, 7.2.3.4)."""
-        self._waiting = self._stream.unused_data
-        self._more = False
-        self._cut = True
-        self._stream = zlib.decompressobj(_RAW)
+    def _is_behind(self) -> bool:
+        """Whether a final block has come. An empty one is all that may follow (RFC 7692, 7.2.3.4)."""
+        if self._behind is None:
+            return False
+        self._behind += self._waiting
+        self._waiting = b""
+        if not _EMPTY.startswith(self._behind) and not _TAIL.startswith(self._behind):
+            raise zlib.error("something follows a final block")
+        return True
 
 
 def deflated(message: bytes, window_bits: int) -> bytes:
