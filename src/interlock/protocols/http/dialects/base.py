@@ -53,7 +53,7 @@ class Reading(msgspec.Struct, frozen=True):
     ``body`` goes to the target in the place of the request's, None when that goes as it came. With a ``reply`` nothing
     is forwarded: a permitted request is answered with it. ``note`` is the dialect's own state for this exchange.
     ``fields`` says under which selectors of this answer (an alias) stands what policy knows by others; see
-    ``answer_fields.masking_with``. ``units`` are the tokens that the answer may use at most, 0 when not known.
+    ``answer_fields.masking_with``.
     ``bound`` stands for the body in what a person's yes is bound to, None for the body itself: what is asked again may
     differ in a number that counts messages.
     """
@@ -63,7 +63,6 @@ class Reading(msgspec.Struct, frozen=True):
     reply: Reply | None = None
     note: object = None
     fields: Mapping[str, tuple[str, ...]] = NO_FIELDS
-    units: int = 0
     bound: bytes | None = None
 
 
