@@ -152,6 +152,8 @@ class Answer:
     def _field(self, name: bytes, value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
         if name in (b"location", b"content-location"):
             value = _relocated(value, prefix, origins)
+        elif name == b"set-cookie" and prefix:
+            value = _kept_apart(value, prefix.encode("ascii"))
         if self._masking is not None and name in _SHOWN_MASKED:
             value = mask_text(value.decode("latin-1"), self._masking).encode("latin-1", "replace")
         return value if self._echo is None else self._echo.hide(value)
@@ -217,6 +219,20 @@ def _value(headers: Headers, wanted: bytes) -> bytes:
         if name == wanted:
             return value
     return b""
+
+
+def _kept_apart(cookie: bytes, prefix: bytes) -> bytes:
+    """A cookie that clients send to this connection only, though all of them have the gateway's host name."""
+    pair, *attributes = cookie.split(b";")
+    kept = [pair]
+    for attribute in attributes:
+        name, _, value = attribute.partition(b"=")
+        name, value = name.strip().lower(), value.strip()
+        if name == b"path" and value.startswith(b"/"):
+            kept.append(b" Path=" + prefix + value)
+        elif name not in (b"domain", b"path"):
+            kept.append(attribute)
+    return b";".join(kept)
 
 
 def _relocated(value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
