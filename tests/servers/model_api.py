@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -28,6 +28,7 @@ from tests.protocols.http.dialects.streams import (
     sse,
     text_events,
 )
+from tests.servers.threaded import ThreadedServer
 
 Event = dict[str, Any]
 
@@ -95,30 +96,16 @@ class Asked:
         return json.loads(self.body)
 
 
-class ModelApi:
+class ModelApi(ThreadedServer):
     """A context manager. ``turns`` are answered in order; when they are used up, every answer is ``ok``.
 
     With a context it speaks TLS.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
+        super().__init__(tls)
         self.turns: list[Turn] = []
         self.asked: list[Asked] = []
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
     @property
     def url(self) -> str:
@@ -131,21 +118,18 @@ class ModelApi:
 
     def go_on(self, turn: Turn) -> None:
         """Let a stream that is paused go on."""
-        self._loop.call_soon_threadsafe(turn.go_on.set)
+        self.loop.call_soon_threadsafe(turn.go_on.set)
 
     def paths(self) -> list[str]:
         return [asked.path for asked in self.asked]
 
-    async def _start(self) -> None:
+    def new_runner(self) -> web.BaseRunner:
         application = web.Application(client_max_size=64 << 20)
         application.router.add_get("/v1/responses", self._messages)
         application.router.add_post("/v1/responses", self._responses)
         application.router.add_post("/v1/chat/completions", self._chat)
         application.router.add_route("*", "/{rest:.*}", self._anything)
-        self._runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
-        self.port = self._runner.addresses[0][1]
+        return web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
 
     async def _ask(self, request: web.Request) -> Event:
         body = await request.read()

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from interlock.core.settings.table import PATH, Table
+from interlock.core.settings.table import PATH, Table, addresses_of, check_tls_files
 
 OWN_CONNECTION: Final = "interlock"
 """The connection to the gateway's own MCP server, which is there without being in the settings."""
@@ -272,13 +272,12 @@ class HttpSettings(Table, frozen=True):
     ] = 64 << 10
 
     def __post_init__(self) -> None:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key are given together, or neither")
+        check_tls_files(self.tls_certificate, self.tls_key)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """``listen`` as a tuple, however it was written."""
-        return _addresses(self.listen)
+        return addresses_of(self.listen)
 
 
 class ProxySettings(Table, frozen=True):
@@ -299,8 +298,4 @@ class ProxySettings(Table, frozen=True):
     @property
     def addresses(self) -> tuple[str, ...]:
         """``listen`` as a tuple, however it was written."""
-        return _addresses(self.listen)
-
-
-def _addresses(listen: str | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(filter(None, (listen,) if isinstance(listen, str) else listen))
+        return addresses_of(self.listen)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from interlock.core.settings.table import PATH, Table
+from interlock.core.settings.table import PATH, Table, addresses_of, check_tls_files
 
 
 class PlainConnections(enum.Enum):
@@ -60,13 +60,12 @@ class PostgresSettings(Table, frozen=True):
     ] = 1 << 20
 
     def __post_init__(self) -> None:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key are given together, or neither")
+        check_tls_files(self.tls_certificate, self.tls_key)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """``listen`` as a tuple, however it was written."""
-        return (self.listen,) if isinstance(self.listen, str) else self.listen
+        return addresses_of(self.listen)
 
 
 class ApiSettings(Table, frozen=True):
@@ -94,5 +93,4 @@ class ApiSettings(Table, frozen=True):
     ] = 600
 
     def __post_init__(self) -> None:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key are given together, or neither")
+        check_tls_files(self.tls_certificate, self.tls_key)
