@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.servers.gateway import NO_DATABASE, GatewayOptions, GatewayServer, http_target
+from interlock.core.lock import LockSubject
+from tests.e2e.locking import Responder
+from tests.servers.gateway import AGENT, NO_DATABASE, GatewayOptions, GatewayServer, http_target
 from tests.servers.websocket_echo import WebSocketEcho
 
 TIMEOUT_S = 20
@@ -23,6 +26,8 @@ POLICY = """
 forbid (principal, action == Action::"reveal", resource in Tag::"pii");
 @id("no-sockets") @message("No sockets to this one.")
 forbid (principal, action == Action::"http-websocket", resource in Connection::"closed");
+@id("size") @budget("bytes=100000 per 1d")
+forbid (principal == Agent::"eater", action == Action::"http-websocket", resource);
 """
 
 
@@ -45,12 +50,14 @@ def gateway(server: WebSocketEcho) -> Iterator[GatewayServer]:
         yield running
 
 
-def open_socket(gateway: GatewayServer, connection: str, path: str, *, tls: bool = False, **options: Any) -> connect:
+def open_socket(
+    gateway: GatewayServer, connection: str, path: str, *, tls: bool = False, name: str = AGENT, **options: Any
+) -> connect:
     """A connection of ``websockets``, which compresses unless told otherwise."""
     url = gateway.http_url(connection, tls=tls).replace("http", "ws", 1) + path
     if tls:
         options["ssl"] = ssl.create_default_context(cafile=str(gateway.certificate_file))
-    headers = {"Authorization": f"Bearer {gateway.token()}"}
+    headers = {"Authorization": f"Bearer {gateway.token(name)}"}
     return connect(url, additional_headers=headers, max_size=None, open_timeout=TIMEOUT_S, proxy=None, **options)
 
 
@@ -158,6 +165,47 @@ async def test_what_cannot_be_looked_into_closes_the_socket(gateway: GatewayServ
     async with open_socket(gateway, "masked", "/echo") as socket:
         await socket.send('"' + "x" * 70_000 + '"')
         assert (await told(socket))[0] == 1009
+
+
+async def test_a_lock_closes_open_sockets(gateway: GatewayServer, server: WebSocketEcho) -> None:
+    responder = Responder(gateway)
+    async with open_socket(gateway, "open", "/echo") as socket:
+        await socket.send("hello")
+        await socket.recv()
+        while not server.closes.empty():
+            server.closes.get()
+        receipt = await asyncio.to_thread(responder.lock, LockSubject.AGENT, AGENT)
+        try:
+            code, reason = await told(socket)
+        finally:
+            await asyncio.to_thread(responder.lift, receipt)
+    assert code == 1008
+    assert "locked" in reason
+    assert server.closes.get(timeout=TIMEOUT_S) == (1008, reason)
+
+
+async def test_a_budget_that_is_spent_closes_the_socket(gateway: GatewayServer) -> None:
+    async with open_socket(gateway, "open", "/echo", name="eater") as socket:
+        for _ in range(5):
+            await socket.send(os.urandom(20_000))
+            assert len(await asyncio.wait_for(socket.recv(), TIMEOUT_S)) == 20_000
+        await socket.send("is there more?")
+        assert await told(socket) == (1008, "a budget is spent")
+
+
+async def test_a_mask_that_comes_meanwhile_counts_from_then_on(server: WebSocketEcho) -> None:
+    options = GatewayOptions(http=True, policy=POLICY, extra=http_target("open", server.port))
+    with GatewayServer(NO_DATABASE, options) as gateway:
+        async with open_socket(gateway, "open", "/secrets") as socket, asyncio.timeout(TIMEOUT_S):
+            await socket.send("before")
+            assert "ada@example.com" in str(await socket.recv())
+            hide = '@id("h") @mask("redact") forbid (principal, action == Action::"reveal", resource == Field::"{}");'
+            gateway.policy_file.write_text(POLICY + hide.format("open/email"))
+            told = "ada@example.com"
+            while "ada@example.com" in told:
+                await socket.send("after")
+                told = str(await socket.recv())
+        assert json.loads(told)["said"] == "after"
 
 
 async def test_a_client_that_breaks_the_protocol(gateway: GatewayServer) -> None:

@@ -431,6 +431,13 @@ async def test_what_is_no_request(fields: Fields, status: bytes) -> None:
     assert bytes(client.bodies[good]) == b"/good"
 
 
+async def test_a_client_that_takes_nothing_is_not_told_why() -> None:
+    client = Client(validate=False, window=5)
+    bad = client.open(get(b"no path"))
+    client.pump()
+    assert client.resets == {bad: int(ErrorCodes.PROTOCOL_ERROR)}
+
+
 async def test_a_host_that_agrees_and_one_in_the_place_of_the_authority() -> None:
     client = Client(validate=False)
     client.open(get(b"/a", b"GET", (b"host", b"Gateway.Example")))

@@ -52,7 +52,7 @@ class Http2Connection:
         self._limits = limits
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(H2Configuration(client_side=False, validate_inbound_headers=False))
+        self._h2 = H2Connection(_configuration())
         self._h2.local_settings = Settings(client=False, initial_values=_settings(limits))
         self._resets = Allowance(limits.reset_burst, limits.resets_per_s, self._loop.time)
         self._controls = Allowance(limits.control_burst, limits.controls_per_s, self._loop.time)
@@ -266,6 +266,7 @@ class Http2Connection:
         peer = None if self._going else self._peer_for(caller_key(fields))
         if peer is None:
             self.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            self._count_reset()
             return
         self._rest()
         self._streams[stream_id] = peer
@@ -287,10 +288,13 @@ class Http2Connection:
         return peer if peer.open else None
 
     def _refuse(self, stream_id: int, bad: BadMessage) -> None:
-        """Answer what cannot be given to anybody."""
+        """Answer what cannot be given to anybody, if the client takes that much."""
         fields, body = problem_answer(bad)
-        self.send_fields(stream_id, fields, last=False)
-        self.send_data(stream_id, body, last=True)
+        if self.room(stream_id) < len(body):
+            self.reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
+        else:
+            self.send_fields(stream_id, fields, last=False)
+            self.send_data(stream_id, body, last=True)
         if stream_id in self._receiving:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
         self._count_reset()
@@ -377,6 +381,16 @@ class Http2Connection:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+
+
+def _configuration() -> H2Configuration:
+    """What fields may be is looked at in ``http2_requests``, and by the parser of answers."""
+    return H2Configuration(
+        client_side=False,
+        validate_inbound_headers=False,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+    )
 
 
 def _settings(limits: Http2Limits) -> dict[SettingCodes, int]:

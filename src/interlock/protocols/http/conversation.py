@@ -158,6 +158,8 @@ class Conversation:
 
     def _carry_out(self, found: list[RelayEffect], effects: list[Effect]) -> None:
         for effect in found:
+            if self.ended:
+                return
             if type(effect) is Message:
                 self._record(effect, effects)
             elif type(effect) is Decide:
@@ -179,7 +181,8 @@ class Conversation:
         if allowance is not None:
             allowance.begin()
             if not allowance.take(0, size):
-                self._end("a budget is spent", effects)
+                self._allowance = None
+                self._carry_out(self._relay.close(_POLICY, "a budget is spent"), effects)
                 return
         self._sent_bytes += size
         effects.append(effect)
