@@ -25,7 +25,7 @@ _HOT = {
     " outstanding parameters relay requests rows scope_changes session session_names",
     "protocols/postgres/statements": "calls constants dispatch expressions findings functions nodes queries relations"
     " truth walk",
-    "runtime": "driver peer",
+    "runtime": "driver driver_parts peer session_timer",
     "services": "session_budgets",
     "services/enforcement": "guard judge wording",
 }

@@ -16,7 +16,8 @@ from interlock.protocols import base
 from interlock.protocols.base import Effect, Event, Side
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import TargetContexts
-from interlock.runtime.driver import DriverParts, StreamDriver
+from interlock.runtime.driver import StreamDriver
+from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.live_sessions import LiveRegistry
 from interlock.services.live import Backend, LiveSession
 from interlock.services.ports import TargetCredential

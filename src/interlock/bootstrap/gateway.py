@@ -40,7 +40,7 @@ from interlock.protocols.http.routing import Mode
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import TargetContexts
-from interlock.runtime.driver import DriverParts
+from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.health import HealthServer
 from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.listener import StreamListener

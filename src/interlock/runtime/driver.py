@@ -6,7 +6,6 @@ could hold data, and touches no other session.
 
 import asyncio
 import secrets
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -22,53 +21,18 @@ from interlock.core.operation import Operation
 from interlock.core.rehearsal import RehearsalOutcome, SampledTable
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
-from interlock.protocols.base import Event, ProtocolSession, Side
-from interlock.runtime.cancellation import CancelKeys, CancelRoute
+from interlock.protocols.base import Event, Side
+from interlock.runtime.cancellation import CancelRoute
 from interlock.runtime.client_peer import ClientPeer
-from interlock.runtime.dialer import TargetContexts
-from interlock.runtime.live_sessions import LiveRegistry
+from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.peer import Peer, PeerOwner
+from interlock.runtime.session_timer import SessionTimer
 from interlock.runtime.target_link import TargetLink
 from interlock.runtime.tasks import spawn
-from interlock.services.opening import Caller, NotAdmitted, OpenSession, Reception
-from interlock.services.ports import CredentialVault, HttpCredentials
+from interlock.services.opening import Caller, NotAdmitted, OpenSession
+from interlock.services.ports import HttpCredentials
 
 log = structlog.get_logger()
-
-
-class DriverParts:
-    """What all sessions of one listener share."""
-
-    def __init__(
-        self,
-        protocol: str,
-        new_session: Callable[[bytes], ProtocolSession],
-        entropy_bytes: int,
-        tls: ssl.SSLContext,
-        tls_end_point: bytes,
-        reception: Reception,
-        vault: CredentialVault,
-        cancel_keys: CancelKeys,
-        connect_timeout_s: float,
-        live: LiveRegistry,
-        contexts: TargetContexts,
-        http_credentials: HttpCredentials | None = None,
-        stand_in: Callable[[str], ssl.SSLContext] | None = None,
-    ) -> None:
-        """``stand_in`` makes the TLS context with which the gateway stands in for a host."""
-        self.protocol = protocol
-        self.new_session = new_session
-        self.entropy_bytes = entropy_bytes
-        self.tls = tls
-        self.tls_end_point = tls_end_point
-        self.reception = reception
-        self.vault = vault
-        self.cancel_keys = cancel_keys
-        self.connect_timeout_s = connect_timeout_s
-        self.live = live
-        self.contexts = contexts
-        self.http_credentials = http_credentials
-        self.stand_in = stand_in
 
 
 class StreamDriver:
@@ -100,9 +64,7 @@ class StreamDriver:
         """What had been received from the client and sent to it when the session opened."""
         self._is_ready = False
         self._lingers = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_s = 0.0
-        self._due_s = 0.0
+        self._timer = SessionTimer(self._time_passed)
         self._events: deque[Event] = deque()
         self._running = False
         self._ended = False
@@ -269,7 +231,7 @@ class StreamDriver:
     def hand_over(self, owner: PeerOwner) -> Peer:
         """Give the socket away before there is a session: this driver has nothing more to do, and leaves no record."""
         self._ended = True
-        self._stop_timer()
+        self._timer.stop()
         self.socket.change_owner(owner)
         return self.socket
 
@@ -528,14 +490,14 @@ class StreamDriver:
         credentials, opened = self._parts.http_credentials, self._opened
         assert credentials is not None
         assert opened is not None
-        name = opened.session.connection
-        known = credentials.peek(name)
+        known = credentials.peek(opened.session.connection)
         if known is not None:
             self._revealed(known)
         else:
-            self._start(self._fetch_credential(credentials, name), "reveal credential")
+            self._start(self._fetch_credential(credentials, opened), "reveal credential")
 
-    async def _fetch_credential(self, credentials: HttpCredentials, name: str) -> None:
+    async def _fetch_credential(self, credentials: HttpCredentials, opened: OpenSession) -> None:
+        name = opened.session.connection
         try:
             found = await credentials.get(name)
         except (OSError, InterlockError) as error:
@@ -543,7 +505,8 @@ class StreamDriver:
             text = f'the gateway has no credential for connection "{name}" now'
             self._feed(base.LoginFailed("28000", text, "Try again later or tell the gateway's operator."))
             return
-        self._revealed(found)
+        if self._opened is opened:  # it is for no other session's target
+            self._revealed(found)
 
     def _revealed(self, found: HttpCredential) -> None:
         headers = found.headers
@@ -558,36 +521,10 @@ class StreamDriver:
             self._on_ready(self)
 
     def _set_timer(self, effect: base.SetTimer) -> None:
-        """A timer that is already running is left to fire early, and looks again then: most are set anew in time."""
-        if not effect.after_s:
-            self._due_s = 0.0
-            return
-        loop = asyncio.get_running_loop()
-        self._due_s = loop.time() + effect.after_s
-        if self._timer is None or self._timer_at_s > self._due_s:
-            self._start_timer(loop)
-
-    def _start_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at_s = self._due_s
-        self._timer = loop.call_at(self._due_s, self._time_passed)
-
-    def _stop_timer(self) -> None:
-        self._due_s = 0.0
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.set(effect.after_s)
 
     def _time_passed(self) -> None:
-        self._timer = None
-        if not self._due_s or self._ended:
-            return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._due_s:
-            self._start_timer(loop)
-        else:
-            self._due_s = 0.0
-            self._feed(base.TimePassed())
+        self._feed(base.TimePassed())
 
     def _register_cancel_key(self, effect: base.RegisterCancelKey) -> None:
         assert self._opened is not None
@@ -641,7 +578,7 @@ class StreamDriver:
         if self._ended:
             return
         self._ended = True
-        self._stop_timer()
+        self._timer.stop()
         if self._opened is not None:
             self._opened.guard.give_up("the client has left")
         self._rehearsed(base.Rehearsed(RehearsalOutcome(problem="the session has ended")))

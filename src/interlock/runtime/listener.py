@@ -11,7 +11,8 @@ from typing import Final, Protocol
 import structlog
 
 from interlock.protocols.base import SHUTTING_DOWN, Side
-from interlock.runtime.driver import DriverParts, StreamDriver
+from interlock.runtime.driver import StreamDriver
+from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.http2_connection import Http2Connection
 from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.http2_peer import Http2Peer

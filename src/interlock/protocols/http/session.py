@@ -634,11 +634,13 @@ class HttpSession:
             self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
 
     def _target_left(self, effects: list[Effect]) -> None:
-        exchange, settings, used = self._exchange, self._settings, self._target.used
-        answers = self._target.answers
-        self._target.lose(effects)
+        exchange, settings, target = self._exchange, self._settings, self._target
+        used, answers, idle = target.used, target.answers, target.open
+        target.lose(effects)
         if exchange is None or settings is None or exchange.stage in (Stage.DECISION, Stage.BODY, Stage.ADMISSION):
             return
+        if exchange.stage is Stage.TARGET and idle:
+            return  # another stream is opened when the credential is there
         if exchange.stage is not Stage.ANSWER:
             self._answer_instead(problems.reply(502, "the target ended the connection"), effects)
             return
