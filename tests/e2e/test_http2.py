@@ -83,6 +83,14 @@ async def test_a_denial_reads_the_same_in_both_versions(gateway: GatewayServer) 
     assert "Volumes are never deleted." in problems[0]["detail"]
 
 
+async def test_an_answer_before_the_body_is_read(gateway: GatewayServer) -> None:
+    async with client_of(gateway) as client:
+        for _ in range(3):
+            answer = await client.post("/digest", json={"a": 1}, headers={"Authorization": "Bearer x.y.z"})
+            assert answer.status_code == 401
+        assert (await client.post("/digest", json={"a": 1})).json()["length"] == len('{"a":1}')
+
+
 def test_curl(gateway: GatewayServer) -> None:
     token, url = gateway.token(), gateway.http_url("crm", tls=True)
     options = f"-sS --http2 --cacert {gateway.certificate_file} -w %{{http_version}},%{{http_code}}"
