@@ -17,8 +17,8 @@ _HOT = {
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
     "protocols/http": "answering client_end conversation echo exchange forwarding requesting session target_end tunnel",
-    "protocols/http/bodies": "content fields json_long_text json_masker json_texts loose_fields plan substitutes"
-    " suspects text_masker",
+    "protocols/http/bodies": "content fields json_held json_long_text json_masker json_texts loose_fields plan"
+    " substitutes suspects text_masker",
     "protocols/http/websocket": "deflate frames messages relay sending",
     "protocols/http/wire": "fields framing received requests responses targets writing",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"

@@ -305,3 +305,11 @@ def test_fields_are_masked_in_texts_that_are_no_documents(text: str) -> None:
     assert MARKER not in out.decode()
     assert "***" in json.loads(out)["x"]
     assert "***" in json.loads(out)["y"][0]
+
+
+@pytest.mark.parametrize("rest", [b"1}", b'"x"}', b"{}}"])
+def test_blanks_in_a_token_do_not_lose_what_follows(rest: bytes) -> None:
+    masker = JsonMasker(plan_for(BY_NAME), Tally())
+    document = b'{"a":' + b" " * 3000 + rest
+    out = [masker.feed(document[:3000]), *(masker.feed(document[at : at + 1]) for at in range(3000, len(document)))]
+    assert b"".join(out) + masker.finish() == document

@@ -15,11 +15,11 @@ from typing import Final
 from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies import json_patterns
 from interlock.protocols.http.bodies.fields import FieldState
+from interlock.protocols.http.bodies.json_held import HeldToken
 from interlock.protocols.http.bodies.json_long_text import LongText
 from interlock.protocols.http.bodies.json_texts import (
     BAD_TEXT,
     closing_quote,
-    ends_odd,
     read_text,
     whole_characters,
     without_exponent,
@@ -110,11 +110,8 @@ class JsonMasker:
         self._separated = True
         self._muted: int = -1
         """How many containers are around the one that is left out, -1 when none is."""
-        self._held: list[bytes] = []
-        self._held_bytes: int = 0
+        self._held = HeldToken(MAX_HELD_BYTES)
         self._awaits_quote = False
-        self._odd = False
-        """An odd number of backslashes ends what is held."""
         self._short = False
         self._dropping = False
         self._long_text: LongText | None = None
@@ -127,7 +124,7 @@ class JsonMasker:
     @property
     def held(self) -> bytes:
         """What has come and does not go on yet, as it came."""
-        return b"".join(self._held)
+        return self._held.written()
 
     @property
     def met_names(self) -> bool:
@@ -136,38 +133,26 @@ class JsonMasker:
 
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
-        if self._held and self._awaits_quote and self._holds_on(data):
+        if self._held.takes(data):
             return b""
-        if self._held:
-            self._held.append(data)
-            data = b"".join(self._held)
-            self._held = []
+        return self._look(self._held.joined(data))
+
+    def _look(self, data: bytes) -> bytes:
         self._suspects.begin(data)
         self._copied = 0
         self._parts = []
         end = self._advance(data)
         if self._muted < 0:
             self._parts.append(data[self._copied : end])
-        if end < len(data):
-            self._held = [data[end:]]
-            self._held_bytes = len(data) - end
+        self._held.keep(data[end:], self._awaits_quote)
         return b"".join(self._parts)
 
     def finish(self) -> bytes:
         """What was held, now that nothing follows."""
-        rest = self.feed(b"\n")
-        if self._held or self._states or self._expected != _BEHIND_DOCUMENT:
+        rest = self._look(self._held.joined(b"\n"))
+        if self._held.size > 0 or self._states or self._expected != _BEHIND_DOCUMENT:
             raise Malformed("the JSON document is cut off")
         return rest[:-1]
-
-    def _holds_on(self, data: bytes) -> bool:
-        """Whether ``data`` does not end the text that is held either, nor makes it too long."""
-        if self._held_bytes + len(data) > MAX_HELD_BYTES or closing_quote(data, 0, self._odd) >= 0:
-            return False
-        self._held.append(data)
-        self._held_bytes += len(data)
-        self._odd = ends_odd(data, self._odd)
-        return True
 
     def _advance(self, data: bytes) -> int:
         """How far the data is done with."""
@@ -502,7 +487,6 @@ class JsonMasker:
         if len(data) - start > max_bytes:
             raise Malformed(f"it has a name of more than {max_bytes} bytes")
         self._awaits_quote = True
-        self._odd = ends_odd(data, False)
         return self._wait(keep)
 
     def _insist_on_blanks(self, data: bytes, position: int, keep: int) -> None:

@@ -28,7 +28,7 @@ _RAW: Final = frozenset((b"script", b"style", b"textarea", b"title", b"iframe"))
 _REFUSED: Final = frozenset((b"xmp", b"noembed", b"noframes", b"plaintext"))
 _FOREIGN: Final = frozenset((b"svg", b"math"))
 _TAG_LIKE: Final = re.compile(rb"<[A-Za-z/!?]")
-_LONG_BYTES: Final = 64 << 10
+_LONG_BYTES: Final = 4 << 10
 
 
 class Kind(enum.Enum):

@@ -22,7 +22,7 @@ _KEPT_BYTES: Final = 8 << 10
 """So much stays held of what is too long."""
 _CONTEXT_BYTES: Final = 64
 """What stands before a text tells what it is."""
-_LONG_WORD_BYTES: Final = 256
+_LITTLE_BYTES: Final = 256
 _LOOKED_BACK_BYTES: Final = 4 << 10
 _LOOKED_BACK_FOR_NAMES_BYTES: Final = 256
 
@@ -52,6 +52,8 @@ class TextMasker:
         self._tally = tally
         self._before = b""
         self._held = b""
+        self._wanted = 0
+        """How much has to be there for another look: a long text is not looked at anew for each byte of it."""
         self._swallows_word = False
         self._swallows_key = False
         self._swallows_rest = False
@@ -68,10 +70,12 @@ class TextMasker:
         data = self._held + data
         self._held = b""
         data = self._swallowed(data)
-        if _LONG_WORD_BYTES < len(data) <= MAX_HELD_BYTES and not _BLANK.search(data):
+        if len(data) < self._wanted:
             self._held = data
             return b""
-        return self._looked_at(data, held_from(data), False) if data else b""
+        passed = self._looked_at(data, held_from(data), False) if data else b""
+        self._wanted = len(self._held) * 9 // 8 if len(self._held) > _LITTLE_BYTES else 0
+        return passed
 
     def finish(self) -> bytes:
         """What was held, now that nothing follows."""

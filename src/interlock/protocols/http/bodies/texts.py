@@ -3,6 +3,8 @@
 For whoever has a text at hand that is not a body: a dialect that puts together what an answer says in many events.
 """
 
+from typing import Final
+
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.json_masker import JsonMasker
@@ -11,6 +13,9 @@ from interlock.protocols.http.bodies.refusal import Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.text_masker import TextMasker
+
+SHORTEST_BYTES: Final = 6
+"""Nothing that is detected is shorter, nor a document with a field in it."""
 
 
 def mask_text(text: str, masking: Masking, tally: Tally | None = None) -> str:
@@ -29,6 +34,8 @@ def masked_text(
 
     A mask on the place itself is not looked at; see ``masked_field``.
     """
+    if len(text) < SHORTEST_BYTES:
+        return text
     if text.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b'"'):
         counted = Tally()
         try:
