@@ -363,6 +363,24 @@ async def test_floods_of_control_frames_end_the_connection() -> None:
     assert empties.servers[0].left == 1
 
 
+async def test_dribbles_end_the_connection() -> None:
+    limits = Http2Limits(small_burst=100, small_per_s=0)
+    bodies = Client(None, limits)
+    stream = bodies.open(get(b"/", b"POST"), end=False)
+    bodies.pump()
+    bodies.servers[0].peer.pause("session")
+    for _ in range(120):
+        bodies.h2.send_data(stream, b"x")
+    bodies.pump()
+    assert bodies.went_away == int(ErrorCodes.ENHANCE_YOUR_CALM)
+    windows = Client(None, limits)
+    windows.open(get())
+    for _ in range(120):
+        windows.h2.increment_flow_control_window(1)
+    windows.pump()
+    assert windows.went_away == int(ErrorCodes.ENHANCE_YOUR_CALM)
+
+
 async def test_a_connection_without_streams_ends_after_a_while() -> None:
     client = Client(echo, Http2Limits(idle_timeout_s=0.01))
     client.open(get())

@@ -31,6 +31,8 @@ from interlock.runtime.tls import TlsPump
 log = structlog.get_logger()
 
 _MAX_CONNECTION_WINDOW: Final = 1 << 20
+_SMALL_BYTES: Final = 128
+_SMALL_WINDOW_BYTES: Final = 1024
 
 
 class Http2Connection:
@@ -56,6 +58,7 @@ class Http2Connection:
         self._h2.local_settings = Settings(client=False, initial_values=_settings(limits))
         self._resets = Allowance(limits.reset_burst, limits.resets_per_s, self._loop.time)
         self._controls = Allowance(limits.control_burst, limits.controls_per_s, self._loop.time)
+        self._small = Allowance(limits.small_burst, limits.small_per_s, self._loop.time)
         self._streams: dict[int, Http2Peer] = {}
         self._receiving: set[int] = set()
         """Streams on which the client has not said that its request is complete."""
@@ -266,7 +269,7 @@ class Http2Connection:
         peer = None if self._going else self._peer_for(caller_key(fields))
         if peer is None:
             self.reset(stream_id, ErrorCodes.REFUSED_STREAM)
-            self._count_reset()
+            self._count(self._resets)
             return
         self._rest()
         self._streams[stream_id] = peer
@@ -297,15 +300,15 @@ class Http2Connection:
             self.send_data(stream_id, body, last=True)
         if stream_id in self._receiving:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
-        self._count_reset()
+        self._count(self._resets)
 
     def _data_received(self, event: events.DataReceived) -> None:
         size = event.flow_controlled_length or 0
         self._received += size
         peer = self._streams.get(_stream_id(event))
-        if size == 0 and event.stream_ended is None and not self._controls.take():
-            self._break_off(ErrorCodes.ENHANCE_YOUR_CALM)
-        elif peer is not None and event.data:
+        if size < _SMALL_BYTES and event.stream_ended is None:
+            self._count(self._controls if size == 0 else self._small)
+        if peer is not None and event.data:
             peer.body(event.data, size)
 
     def _trailers_received(self, event: events.TrailersReceived) -> None:
@@ -327,19 +330,24 @@ class Http2Connection:
 
     def _stream_reset(self, event: events.StreamReset) -> None:
         self._lose(_stream_id(event))
-        self._count_reset()
+        self._count(self._resets)
 
-    def _count_reset(self) -> None:
-        if not self._ended and not self._resets.take():
+    def _count(self, allowance: Allowance) -> None:
+        """Break off when there is too much of something that comes to nothing."""
+        if not self._ended and not allowance.take():
             self._break_off(ErrorCodes.ENHANCE_YOUR_CALM)
 
     def _control_received(self, event: events.Event) -> None:
-        if not self._controls.take():
-            self._break_off(ErrorCodes.ENHANCE_YOUR_CALM)
-        elif type(event) is events.RemoteSettingsChanged:
+        self._count(self._controls)
+        if type(event) is events.RemoteSettingsChanged:
             self._send_waiting()
 
+    def _priority_updated(self, _: events.PriorityUpdated) -> None:
+        self._count(self._small)
+
     def _window_updated(self, event: events.WindowUpdated) -> None:
+        if (event.delta or 0) < _SMALL_WINDOW_BYTES:
+            self._count(self._small)
         peer = self._streams.get(event.stream_id or 0)
         if peer is not None:
             peer.send_more()
@@ -414,6 +422,7 @@ _HANDLERS: Final[dict[type, Callable[[Http2Connection, Any], None]]] = {
     events.StreamEnded: Http2Connection._stream_ended,
     events.StreamReset: Http2Connection._stream_reset,
     events.WindowUpdated: Http2Connection._window_updated,
+    events.PriorityUpdated: Http2Connection._priority_updated,
     events.ConnectionTerminated: Http2Connection._terminated,
     events.PingReceived: Http2Connection._control_received,
     events.RemoteSettingsChanged: Http2Connection._control_received,

@@ -10,8 +10,8 @@ _MAX_STREAMS: Final = 100  # the least that RFC 9113, 6.5.2 recommends, and what
 
 class Http2Limits(msgspec.Struct, frozen=True):
     """``window_bytes`` is what a client may send on a stream before it was taken; ``max_unsent_bytes`` what is kept of
-    an answer before its source has to wait. Of ``resets`` and other ``controls``, bursts and as many per second are let
-    pass (CVE-2023-44487, CVE-2019-9512 and their like)."""
+    an answer before its source has to wait. Of resets, other ``controls``, and frames that are ``small`` beside what
+    reading them costs, bursts and as many per second are let pass (CVE-2023-44487, CVE-2019-9511 and their like)."""
 
     max_streams: int = _MAX_STREAMS
     window_bytes: int = 128 << 10
@@ -22,6 +22,8 @@ class Http2Limits(msgspec.Struct, frozen=True):
     resets_per_s: float = 20.0
     control_burst: int = 500
     controls_per_s: float = 50.0
+    small_burst: int = 10_000
+    small_per_s: float = 2000.0
 
 
 class Allowance:

@@ -86,7 +86,9 @@ class Http2Peer:
         self._stream_id = 0
         self._chunked = False
         self._request_given = True
-        self._inbox: deque[tuple[bytes, int, bool]] = deque()
+        self._inbox = bytearray()
+        self._inbox_size = 0
+        self._inbox_final = False
         self._end_of_chunks = b""
         self._pauses: set[str] = set()
         self._unsent: deque[bytes] = deque()
@@ -143,8 +145,10 @@ class Http2Peer:
 
     def resume(self, reason: str) -> None:
         self._pauses.discard(reason)
-        while self._inbox and not self._pauses:
-            self._give(*self._inbox.popleft())
+        if not self._pauses and (self._inbox or self._inbox_final):
+            data, size, final = bytes(self._inbox), self._inbox_size, self._inbox_final
+            self._empty_inbox()
+            self._give(data, size, final)
 
     def close(self) -> None:
         """Nothing more comes of the driver: end the stream after what was written, but do not wait for ever."""
@@ -156,7 +160,7 @@ class Http2Peer:
             if rest is not None:
                 self._take_answer(rest)
             self._request_given = True
-            self._inbox.clear()
+            self._empty_inbox()
             self.send_more()
             self._look_whether_over()
         if self._stream_id:
@@ -229,8 +233,10 @@ class Http2Peer:
     # ------------------------------------------------------------ requests
 
     def _deliver(self, data: bytes, size: int, final: bool) -> None:
-        if self._pauses or self._inbox:
-            self._inbox.append((data, size, final))
+        if self._pauses:
+            self._inbox += data
+            self._inbox_size += size
+            self._inbox_final = final
         else:
             self._give(data, size, final)
 
@@ -243,6 +249,11 @@ class Http2Peer:
             self.owner.data_received(Side.CLIENT, data)
         if final:
             self._look_whether_over()
+
+    def _empty_inbox(self) -> None:
+        self._inbox.clear()
+        self._inbox_size = 0
+        self._inbox_final = False
 
     # ------------------------------------------------------------ answers
 
@@ -314,7 +325,7 @@ class Http2Peer:
 
     def _drop_stream(self) -> int:
         stream_id, self._stream_id = self._stream_id, 0
-        self._inbox.clear()
+        self._empty_inbox()
         self._unsent.clear()
         self._unsent_bytes = self._sent_of_first = 0
         self._ending = None
