@@ -12,6 +12,7 @@ from interlock.core.approval import ApprovalStatus
 from interlock.core.ledger import ApprovalRefused, ApprovalVoted
 from tests.e2e.held import POLICY, HeldStatement, requests, until
 from tests.e2e.ledger_files import records_of
+from tests.e2e.reviewer import Reviewer
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
@@ -40,24 +41,6 @@ def given(postgres: PostgresServer, since: int, text: str) -> int:
     with postgres.log_file.open("rb") as log:
         log.seek(since)
         return log.read().count(text.encode())
-
-
-class Reviewer:
-    """Answers over the API with a token of its own."""
-
-    def __init__(self, gateway: GatewayServer, name: str, *groups: str, owner: str | None = None) -> None:
-        self.name = name
-        self._api = gateway.api(gateway.token(name, groups, "user", owner=owner))
-
-    def answer(self, verb: str, approval: str, **body: str) -> tuple[int, str]:
-        """The status, and what is said: the request's own status, or what is wrong."""
-        answer = self._api.request("POST", f"/v1/approvals/{approval}/{verb}", {"reason": "ticket 7"} | body)
-        said: dict[str, Any] = answer.json
-        return answer.status, str(said.get("detail", said["status"]))
-
-    def look(self, approval: str) -> dict[str, Any]:
-        view: dict[str, Any] = self._api.get(f"/v1/approvals/{approval}").json
-        return view
 
 
 def asked_about(gateway: GatewayServer, who: Reviewer, statement: str, value: str) -> dict[str, Any]:

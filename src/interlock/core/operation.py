@@ -104,6 +104,7 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
 
     ``runs`` is what the text runs by name (``EXECUTE``, ``FETCH``), with the values that are bound to it. ``uncertain``
     says that it may be something else: a name is being given another meaning, or its values are not known.
+    ``withheld_digest`` is SHA-256 over what the text does not show because it is secret.
     """
 
     number: int
@@ -119,6 +120,7 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     parameter_types: bytes = b""
     runs: tuple[tuple[bytes, bytes], ...] = ()
     uncertain: bool = False
+    withheld_digest: bytes = b""
 
     def digest(self) -> bytes:
         """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""

@@ -4,6 +4,7 @@ What a client must not say to a target is left out: who it is to the gateway, ho
 from, and what would make a target read another method or path than was decided.
 """
 
+import hashlib
 import re
 from typing import Final
 from urllib.parse import quote, unquote_plus
@@ -26,7 +27,7 @@ _CONDITIONS: Final = frozenset(b"range if-range if-none-match if-modified-since 
 """What gives a client a part of a body, or a word about it, that was not looked into."""
 _NOT_BOUND: Final = frozenset(
     b"user-agent accept accept-encoding accept-language traceparent tracestate baggage x-request-id x-correlation-id"
-    b" content-length date priority sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
+    b" content-length date idempotency-key priority sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
 )
 """What differs between a request and the same one sent again."""
 _WITH_BODY: Final = frozenset((b"POST", b"PUT", b"PATCH"))
@@ -59,17 +60,28 @@ def forwarded_headers(
     return tuple(kept)
 
 
-def described(method: str, target: Target, host: str, headers: Headers) -> bytes:
+def described(method: str, target: Target, host: str, headers: Headers) -> tuple[bytes, bytes]:
     """The head of a request for people, for the record, and for the digest that an approval is bound to.
 
-    It shows no secrets, and leaves out what differs when the same request is sent again.
+    It shows no secrets: the second is SHA-256 over them, empty when there are none. What differs when the same request
+    is sent again is left out, and so is the order of the fields.
     """
     lines = [f"{method} {target.wire.decode('ascii')} HTTP/1.1".encode(), b"host: " + host.encode()]
-    for name, value in headers:
+    withheld = []
+    for name, value in sorted(headers, key=_name_of):
         if name in _NOT_BOUND or name.startswith(_CLIENT_LIBRARY):
             continue
-        lines.append(name + b": " + (b"(%d bytes)" % len(value) if _SECRET.search(name) else value))
-    return b"\n".join(lines) + b"\n"
+        line = name + b": " + value
+        if _SECRET.search(name):
+            withheld.append(line)
+            line = b"%b: (%d bytes)" % (name, len(value))
+        lines.append(line)
+    digest = hashlib.sha256(b"\n".join(withheld)).digest() if withheld else b""
+    return b"\n".join(lines) + b"\n", digest
+
+
+def _name_of(field: tuple[bytes, bytes]) -> bytes:
+    return field[0]
 
 
 def target_host(settings: ConnectionSettings, authority: Authority | None) -> str:

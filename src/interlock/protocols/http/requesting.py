@@ -66,15 +66,17 @@ def read_request(
 def operation_of(exchange: Exchange, number: int, reading: Reading, masking: Masking | None) -> Operation:
     """The operation to decide. A body that is not held makes it uncertain: nobody could say what they agree to."""
     body = b"" if exchange.streams else exchange.body()
+    head, withheld_digest = described(exchange.method, exchange.route.target, exchange.host, exchange.headers)
     return Operation(
         number,
         reading.meaning,
-        described(exchange.method, exchange.route.target, exchange.host, exchange.headers),
+        head,
         body if reading.bound is None else reading.bound,
         forwarded=reading.body if reading.body is not None else b"",
         masked=masked_fields(masking),
         masking=masking.version if masking is not None else "",
         uncertain=exchange.streams,
+        withheld_digest=withheld_digest,
     )
 
 
