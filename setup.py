@@ -16,7 +16,8 @@ _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder",
     "core": "budget keyed_masks merkle",
-    "protocols/http": "answering client_end conversation echo exchange forwarding requesting session target_end tunnel",
+    "protocols/http": "answering client_end conversation echo exchange forwarding relaying requesting session"
+    " target_end terms tunnel",
     "protocols/http/bodies": "content fields json_held json_long_text json_masker json_texts loose_fields plan"
     " substitutes suspects text_masker",
     "protocols/http/websocket": "deflate frames messages relay sending",

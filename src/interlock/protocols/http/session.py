@@ -14,8 +14,7 @@ import msgspec
 
 from interlock.core.decision import Decision, Permit
 from interlock.core.denial import Denial, DenialReason
-from interlock.core.masking import Masking
-from interlock.core.operation import NO_FACTS, Operation, OutcomeStatus
+from interlock.core.operation import Operation, OutcomeStatus
 from interlock.core.settings import ConnectionSettings, PlainHttp, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Activity, Effect, Event, Side
@@ -25,14 +24,15 @@ from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.client_end import ClientEnd
 from interlock.protocols.http.conversation import open_conversation
-from interlock.protocols.http.dialects.answer_fields import masking_with
 from interlock.protocols.http.dialects.base import AmendingDialect, Dialect, Reading, Reply
 from interlock.protocols.http.exchange import Exchange, Stage
 from interlock.protocols.http.limits import HttpLimits
 from interlock.protocols.http.passage import Passage
+from interlock.protocols.http.relaying import AnswerRelay, BudgetSpent
 from interlock.protocols.http.requesting import operation_of, read_request, request_of, request_to_target
 from interlock.protocols.http.routing import Mode
 from interlock.protocols.http.target_end import TargetEnd, connect_effect
+from interlock.protocols.http.terms import Terms
 from interlock.protocols.http.tunnel import BlindTunnel, tunnel_meaning
 from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, BodyKind, RequestHead, ResponseHead
 from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head
@@ -60,12 +60,11 @@ class HttpSession:
         self._entropy = entropy
         self._client = ClientEnd(limits)
         self._target = TargetEnd(limits.max_head_bytes)
+        self._relay = AnswerRelay(self._client, self._target)
         self._exchange: Exchange | None = None
         self._closed = False
         self._session_id = ""
-        self._settings: ConnectionSettings | None = None
-        self._dialect: Dialect | None = None
-        self._masking: Masking | None = None
+        self._terms: Terms | None = None
         self._number = 0
         self._settled = 0
         self._inside: Inside | None = None
@@ -135,7 +134,7 @@ class HttpSession:
         if self._client.tls:
             return True
         if self._inside is not None:
-            plain_target = self._settings is not None and self._settings.tls is TlsMode.DISABLE
+            plain_target = self._terms is not None and self._terms.settings.tls is TlsMode.DISABLE
             return plain_target or self._inside.route.authority.port == 80
         plain = self._limits.plain
         return plain is PlainHttp.ALLOW or (plain is PlainHttp.LOOPBACK and self._client.local)
@@ -213,45 +212,45 @@ class HttpSession:
         assert settings is not None
         if event.session_id != self._session_id:
             self._enter(event, settings, effects)
-        self._masking = event.masking
+        terms = self._terms
+        if terms is None:
+            detail = "the settings of this connection contradict one another"
+            self._answer_instead(problems.reply(503, detail, "Tell the gateway's operator."), effects)
+            return
+        terms.masking = event.masking
         if exchange.route.opens_tunnel:
-            self._open_tunnel(exchange, settings, effects)
+            self._open_tunnel(exchange, terms, effects)
         elif settings.http.tunnel:
             reply = problems.reply(403, "this host is reached by tunnels only", "Use CONNECT.")
             self._answer_instead(reply, effects)
-        elif self._dialect is None:
-            detail = "the settings of this connection do not allow this"
-            self._answer_instead(problems.reply(503, detail, "Tell the gateway's operator."), effects)
         else:
-            self._receive(exchange, settings, self._dialect, effects)
+            self._receive(exchange, terms, effects)
             self._go_on(effects)
 
     def _enter(self, event: base.Authenticated, settings: ConnectionSettings, effects: list[Effect]) -> None:
         """Another session than that of the last request: of it nothing is left."""
-        self._session_id, self._settings = event.session_id, settings
+        self._session_id = event.session_id
         self._number = self._settled = 0
         self._target.begin_anew()
         effects.append(base.BeReady())
         try:
-            self._dialect = self._dialect_of(event.connection, settings)
+            self._terms = Terms(settings, self._dialect_of(event.connection, settings), event.masking)
         except ValueError:
-            self._dialect = None
+            self._terms = None
 
-    def _receive(
-        self, exchange: Exchange, settings: ConnectionSettings, dialect: Dialect, effects: list[Effect]
-    ) -> None:
+    def _receive(self, exchange: Exchange, terms: Terms, effects: list[Effect]) -> None:
         """Make the request that would go on, and see whether its body has to be read first."""
-        head, http = exchange.head, settings.http
+        head, http = exchange.head, terms.settings.http
         if exchange.rejection is not None:
             self._answer_instead(exchange.rejection, effects)
             return
-        exchange.request = request_of(exchange, settings, self._masking)
+        exchange.request = request_of(exchange, terms.settings, terms.masking)
         if head.body is BodyKind.NONE:
             self._client.requests.next()  # its end
-            self._authorize(exchange, settings, dialect, effects)
+            self._authorize(exchange, terms, effects)
         elif head.length > http.max_held_bytes:
             exchange.streams = True
-            self._authorize(exchange, settings, dialect, effects)
+            self._authorize(exchange, terms, effects)
         else:
             exchange.stage = Stage.BODY
             effects.append(base.SetTimer(self._limits.body_timeout_s))
@@ -262,40 +261,37 @@ class HttpSession:
         if exchange.stage is Stage.ANSWER:
             self._stream_request(exchange, data, effects)
             return
-        settings, dialect = self._settings, self._dialect
-        assert settings is not None
-        assert dialect is not None
+        terms = self._terms
+        assert terms is not None
         exchange.hold(data)
-        if exchange.held_bytes > settings.http.max_held_bytes:
+        if exchange.held_bytes > terms.settings.http.max_held_bytes:
             exchange.streams = True
-            self._authorize(exchange, settings, dialect, effects)
+            self._authorize(exchange, terms, effects)
 
     def _request_end(self, exchange: Exchange, effects: list[Effect]) -> None:
         exchange.request_complete = True
         if exchange.stage is Stage.BODY:
-            assert self._settings is not None
-            assert self._dialect is not None
-            self._authorize(exchange, self._settings, self._dialect, effects)
+            assert self._terms is not None
+            self._authorize(exchange, self._terms, effects)
         elif exchange.head.body is BodyKind.CHUNKED:
             effects.append(base.Send(Side.TARGET, last_chunk()))
 
     # ------------------------------------------------------------ the decision
 
-    def _authorize(
-        self, exchange: Exchange, settings: ConnectionSettings, dialect: Dialect, effects: list[Effect]
-    ) -> None:
+    def _authorize(self, exchange: Exchange, terms: Terms, effects: list[Effect]) -> None:
         request = exchange.request
         assert request is not None
         effects.append(base.SetTimer(0))
         if request.has_body and not exchange.streams:
             exchange.request = msgspec.structs.replace(request, body=exchange.body())
-        self._ask(exchange, read_request(exchange, dialect, settings, self._masking), effects)
+        reading = read_request(exchange, terms.dialect, terms.settings, terms.masking)
+        self._ask(exchange, reading, terms, effects)
 
-    def _ask(self, exchange: Exchange, reading: Reading, effects: list[Effect]) -> None:
+    def _ask(self, exchange: Exchange, reading: Reading, terms: Terms, effects: list[Effect]) -> None:
         exchange.reading = reading
         exchange.number = self._next_number()
         exchange.stage = Stage.DECISION
-        effects.append(base.Authorize((operation_of(exchange, exchange.number, reading, self._masking),)))
+        effects.append(base.Authorize((operation_of(exchange, exchange.number, reading, terms.masking),)))
 
     def _next_number(self) -> int:
         self._number += 1
@@ -329,21 +325,22 @@ class HttpSession:
             return
         exchange.stage = Stage.TARGET
         if exchange.route.opens_tunnel:
-            assert self._settings is not None
-            effects.append(connect_effect(exchange.route, self._settings))
+            assert self._terms is not None
+            effects.append(connect_effect(exchange.route, self._terms.settings))
         else:
             effects.append(base.RevealCredential())
 
     def _refuse(self, exchange: Exchange, denial: Denial, effects: list[Effect]) -> None:
-        dialect, request, reading = self._dialect, exchange.request, exchange.reading
+        terms, request, reading = self._terms, exchange.request, exchange.reading
         pending = denial.reason is DenialReason.NEEDS_APPROVAL and bool(exchange.approval)
         link = exchange.link if pending else ""
         reply: Reply | None = None
-        if dialect is not None and request is not None and reading is not None:
+        if terms is not None and request is not None and reading is not None:
+            dialect = terms.dialect
             if isinstance(dialect, AmendingDialect):
-                amended = dialect.amend(request, reading, denial, self._masking)
+                amended = dialect.amend(request, reading, denial, terms.masking)
                 if amended is not None:
-                    self._ask(exchange, amended, effects)
+                    self._ask(exchange, amended, terms, effects)
                     return
             reply = dialect.refuse(request, reading, denial, link, exchange.approval)
         exchange.number = 0  # a refused operation has no outcome
@@ -352,14 +349,14 @@ class HttpSession:
     # ------------------------------------------------------------ the target's side
 
     def _credential_revealed(self, event: base.CredentialRevealed, effects: list[Effect]) -> None:
-        exchange, settings = self._exchange, self._settings
-        if exchange is None or settings is None or exchange.stage is not Stage.TARGET:
+        exchange, terms = self._exchange, self._terms
+        if exchange is None or terms is None or exchange.stage is not Stage.TARGET:
             return
         self._target.show(event)
         if self._target.open:
             self._send_request(exchange, effects)
         else:
-            effects.append(connect_effect(exchange.route, settings))
+            effects.append(connect_effect(exchange.route, terms.settings))
 
     def _target_connected(self, event: base.TargetConnected, effects: list[Effect]) -> None:
         self._target.begin_anew()
@@ -381,10 +378,10 @@ class HttpSession:
             self._send_request(exchange, effects)
 
     def _send_request(self, exchange: Exchange, effects: list[Effect]) -> None:
-        settings, target = self._settings, self._target
-        assert settings is not None
+        terms, target = self._terms, self._target
+        assert terms is not None
         try:
-            head, body = request_to_target(exchange, settings, target.credential)
+            head, body = request_to_target(exchange, terms.settings, target.credential)
         except ValueError:
             self._answer_instead(problems.reply(502, "the request to the target cannot be written"), effects)
             return
@@ -396,7 +393,7 @@ class HttpSession:
         else:
             effects.append(base.Send(Side.TARGET, head + body))
             exchange.request_complete = True
-        effects.append(base.SetTimer(settings.http.answer_timeout_s))
+        effects.append(base.SetTimer(terms.settings.http.answer_timeout_s))
 
     def _begin_stream(self, exchange: Exchange, effects: list[Effect]) -> None:
         if exchange.head.expects_continue and not exchange.held_bytes:
@@ -412,12 +409,11 @@ class HttpSession:
         effects.append(base.Send(Side.TARGET, chunk(data) if chunked else data))
 
     def _from_target(self, data: bytes, effects: list[Effect]) -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.stage is not Stage.ANSWER:
+        exchange, terms = self._exchange, self._terms
+        if exchange is None or terms is None or exchange.stage is not Stage.ANSWER:
             self._target.lose(effects)  # nobody asked it for anything
             return
-        assert self._settings is not None
-        effects.append(base.SetTimer(self._settings.http.answer_timeout_s))
+        effects.append(base.SetTimer(terms.settings.http.answer_timeout_s))
         self._target.answers.feed(data)
         while self._exchange is exchange and not self._closed:
             message = self._target.answers.next()
@@ -425,108 +421,41 @@ class HttpSession:
                 break
             if type(message) is BadMessage:
                 self._bad_answer(exchange, message.reason, effects)
+            elif type(message) is ResponseHead and message.status == 101:
+                self._switch(exchange, message, terms, effects)
             else:
-                self._take_part(exchange, message, effects)
+                self._pass_answer(exchange, message, effects)
 
-    def _take_part(
-        self, exchange: Exchange, message: ResponseHead | BodyData | BodyEnd | BadMessage, effects: list[Effect]
+    def _pass_answer(
+        self,
+        exchange: Exchange,
+        event: ResponseHead | BodyData | BodyEnd | BadMessage | base.ToolsReviewed,
+        effects: list[Effect],
     ) -> None:
+        """Let a part of the answer go on, or end what must not."""
+        terms = self._terms
+        assert terms is not None
         try:
-            if type(message) is ResponseHead:
-                self._answer_head(exchange, message, effects)
-            elif type(message) is BodyData:
-                assert exchange.answer is not None
-                self._show(exchange, exchange.answer.feed(message.data), effects)
-                self._review(exchange, exchange.answer, effects)
-            elif type(message) is BodyEnd:
-                self._answer_end(exchange, message, effects)
+            if isinstance(event, base.ToolsReviewed):
+                is_over = self._relay.reviewed(exchange, event.shown, effects)
+            else:
+                assert not isinstance(event, BadMessage)
+                is_over = self._relay.take(exchange, event, terms, effects)
+        except BudgetSpent:
+            self._cut(exchange, "a budget is spent", effects)
         except BodyRefused as refused:
-            self._withhold(
-                exchange, f"the answer may hold what is masked, and cannot be looked into: {refused}", effects
-            )
+            detail = f"the answer may hold what is masked, and cannot be looked into: {refused}"
+            self._withhold(exchange, detail, effects)
         except ValueError:
             self._bad_answer(exchange, "its head cannot be written", effects)
-
-    def _answer_head(self, exchange: Exchange, head: ResponseHead, effects: list[Effect]) -> None:
-        settings, dialect, reading = self._settings, self._dialect, exchange.reading
-        assert settings is not None
-        if head.status == 101:
-            self._switch(exchange, head, settings, effects)
-        if head.status < 200 or exchange.request is None:
-            return
-        assert dialect is not None
-        assert reading is not None
-        looked = dialect.answer(exchange.request, reading, head, self._masking)
-        masking = self._masking
-        if masking is not None and reading.fields:
-            masking = masking_with(masking, reading.fields)
-        if head.status == 401:
-            effects.append(base.ForgetCredential())
-        http = settings.http
-        keeps_challenge = http.credential_as == "none"
-        exchange.answer = answer = Answer(
-            head, looked, masking, http.uninspectable, exchange.head, keeps_challenge, self._target.secrets
-        )
-        exchange.target_stays = head.keep_alive
-        origins = exchange.origins(settings)
-        exchange.head_bytes = answer.head(exchange.route.prefix, origins, exchange.stays)
-        if not answer.is_changed or answer.streams:
-            self._show(exchange, b"", effects, whole_head=True)
-
-    def _show(self, exchange: Exchange, data: bytes, effects: list[Effect], *, whole_head: bool = False) -> None:
-        """Record a part of the answer, and send it."""
-        answer = exchange.answer
-        assert answer is not None
-        if not data and not (whole_head and not exchange.head_sent):
-            return
-        recorded, sent = data, answer.framed(data)
-        if not exchange.head_sent:
-            exchange.head_sent = True
-            recorded, sent = exchange.head_bytes + data, exchange.head_bytes + sent
-        if not exchange.may_pass(len(sent)):
-            self._cut(exchange, "a budget is spent", effects)
-            return
-        effects.append(base.RecordAnswer(exchange.number, recorded))
-        self._client.write(sent)
-
-    def _answer_end(self, exchange: Exchange, end: BodyEnd, effects: list[Effect]) -> None:
-        answer = exchange.answer
-        assert answer is not None
-        rest = answer.finish()
-        if answer.filter is not None and answer.filter.listed:
-            exchange.end = end
-            self._show(exchange, rest, effects)
-            self._review(exchange, answer, effects)
-            return
-        self._show(exchange, rest, effects, whole_head=True)
-        if self._exchange is exchange:
-            self._client.write(answer.end(end.trailers))
-            self._finished(exchange, answer, effects)
-
-    def _review(self, exchange: Exchange, answer: Answer, effects: list[Effect]) -> None:
-        """Have it said which of the tools in an answer may be shown; the answer waits for it."""
-        if answer.filter is None or exchange.reviewing or self._exchange is not exchange:
-            return
-        tools = answer.filter.listed
-        if tools:
-            exchange.reviewing = True
-            assert exchange.reading is not None
-            facts = exchange.reading.meaning.facts.get("http")
-            effects.append(base.ReviewTools(tools, facts if isinstance(facts, dict) else NO_FACTS))
+        else:
+            if is_over and exchange.answer is not None:
+                self._finished(exchange, exchange.answer, effects)
 
     def _tools_reviewed(self, event: base.ToolsReviewed, effects: list[Effect]) -> None:
         exchange = self._exchange
-        if exchange is None or exchange.answer is None or exchange.answer.filter is None:
-            return
-        exchange.reviewing = False
-        try:
-            self._show(exchange, exchange.answer.show(exchange.answer.filter.reviewed(event.shown)), effects)
-            self._review(exchange, exchange.answer, effects)
-            if exchange.end is not None and not exchange.reviewing and self._exchange is exchange:
-                end, exchange.end = exchange.end, None
-                self._answer_end(exchange, end, effects)
-        except BodyRefused as refused:
-            self._withhold(exchange, f"the answer cannot be looked into: {refused}", effects)
+        if exchange is not None and exchange.stage is Stage.ANSWER:
+            self._pass_answer(exchange, event, effects)
 
     def _finished(self, exchange: Exchange, answer: Answer, effects: list[Effect]) -> None:
         """The whole answer is with the client."""
@@ -634,10 +563,10 @@ class HttpSession:
             self._report(exchange, OutcomeStatus.INTERRUPTED, effects)
 
     def _target_left(self, effects: list[Effect]) -> None:
-        exchange, settings, target = self._exchange, self._settings, self._target
+        exchange, terms, target = self._exchange, self._terms, self._target
         used, answers, idle = target.used, target.answers, target.open
         target.lose(effects)
-        if exchange is None or settings is None or exchange.stage in (Stage.DECISION, Stage.BODY, Stage.ADMISSION):
+        if exchange is None or terms is None or exchange.stage in (Stage.DECISION, Stage.BODY, Stage.ADMISSION):
             return
         if exchange.stage is Stage.TARGET and idle:
             return  # another stream is opened when the credential is there
@@ -646,11 +575,11 @@ class HttpSession:
             return
         end = answers.eof()
         if type(end) is BodyEnd:
-            self._take_part(exchange, end, effects)
+            self._pass_answer(exchange, end, effects)
         elif used and exchange.answer is None and exchange.head.method in _SAFE and not exchange.again:
             exchange.again = True
             exchange.stage = Stage.TARGET
-            effects.append(connect_effect(exchange.route, settings))
+            effects.append(connect_effect(exchange.route, terms.settings))
         else:
             reason = end.reason if isinstance(end, BadMessage) else "the target ended the connection"
             self._bad_answer(exchange, reason, effects)
@@ -671,7 +600,8 @@ class HttpSession:
             self._answer_instead(reply, effects, OutcomeStatus.INTERRUPTED)
 
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
-        self._masking = event.masking
+        if self._terms is not None:
+            self._terms.masking = event.masking
         if self._passage is not None:
             self._passage.mask_as(event.masking)
 
@@ -693,9 +623,9 @@ class HttpSession:
 
     # ------------------------------------------------------------ what else a connection becomes
 
-    def _open_tunnel(self, exchange: Exchange, settings: ConnectionSettings, effects: list[Effect]) -> None:
+    def _open_tunnel(self, exchange: Exchange, terms: Terms, effects: list[Effect]) -> None:
         self._client.requests.next()  # the end of a message without a body
-        if settings.http.tunnel:
+        if terms.settings.http.tunnel:
             exchange.number = self._next_number()
             exchange.stage = Stage.DECISION
             operation = Operation(exchange.number, tunnel_meaning(exchange.route.authority), exchange.head.target)
@@ -713,12 +643,12 @@ class HttpSession:
         self._client.write(response_head(200, b"", ()))
         self._pass_on(b"", effects)
 
-    def _switch(
-        self, exchange: Exchange, head: ResponseHead, settings: ConnectionSettings, effects: list[Effect]
-    ) -> None:
+    def _switch(self, exchange: Exchange, head: ResponseHead, terms: Terms, effects: list[Effect]) -> None:
         """The target has switched to WebSocket: so does the client, now."""
         entropy = self._entropy[_KEY_BYTES:]
-        opened = open_conversation(exchange, head, settings, self._dialect, self._masking, self._next_number, entropy)
+        opened = open_conversation(
+            exchange, head, terms.settings, terms.dialect, terms.masking, self._next_number, entropy
+        )
         if isinstance(opened, str):
             self._bad_answer(exchange, f"it switched protocols, but {opened}", effects)
             return
