@@ -36,7 +36,7 @@ from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
 from interlock.protocols.base import ProtocolModule, ProtocolSession
 from interlock.protocols.http.module import HttpModule
-from interlock.protocols.http.routing import Mode
+from interlock.protocols.http.values import Mode
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import TargetContexts

@@ -1,45 +1,23 @@
 """What a request shows before anybody is asked about it: its way, its token, and what it says of its run.
 
-Pure, and without a look at who it is: that is found out with what comes out of here.
+Pure, and without a look at who it is: that is found out with what comes out of here. The module is plain typed
+Python that mypyc compiles where a C compiler is at hand.
 """
 
 from typing import Final
 
-import msgspec
-
 from interlock.protocols.http import problems
 from interlock.protocols.http.dialects.base import Reply
 from interlock.protocols.http.limits import HttpLimits
-from interlock.protocols.http.presented import Presented, presented_to_gateway, presented_to_proxy, said_of_run
+from interlock.protocols.http.presented import presented_to_gateway, presented_to_proxy, said_of_run
 from interlock.protocols.http.protected_resource import base_url_of, challenge, metadata_reply
-from interlock.protocols.http.routing import Misrouted, Mode, Route, route_forward, route_inside, route_reverse
+from interlock.protocols.http.routing import route_forward, route_inside, route_reverse
+from interlock.protocols.http.values import Admission, Inside, Misrouted, Mode, Presented, Route
 from interlock.protocols.http.wire.messages import RequestHead
 
 _WELL_KNOWN: Final = b"/.well-known/"
 LAST_STATUSES: Final = frozenset((400, 405, 421))
 """Of answers behind which nothing more is read."""
-
-
-class Inside(msgspec.Struct, frozen=True):
-    """The CONNECT that a client's connection is inside of, and the token that came with it."""
-
-    route: Route
-    token: str
-
-    def __repr__(self) -> str:
-        return f"Inside(route={self.route!r})"
-
-
-class Admission(msgspec.Struct, frozen=True):
-    """A request that somebody can be asked about. ``own_authorization``: Authorization is meant for the target."""
-
-    route: Route
-    token: str
-    own_authorization: bool
-    said: str
-
-    def __repr__(self) -> str:
-        return f"Admission(route={self.route!r})"
 
 
 def admission_of(

@@ -4,6 +4,7 @@ It holds, the session acts. The module is plain typed Python that mypyc compiles
 """
 
 import enum
+import functools
 from typing import Final
 
 from interlock.core.budget import Allowance
@@ -13,7 +14,7 @@ from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.http import problems
 from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.dialects.base import Reading, Reply, Request
-from interlock.protocols.http.routing import Route
+from interlock.protocols.http.values import Route
 from interlock.protocols.http.websocket.handshake import Rejection, Upgrade, new_key, read_upgrade
 from interlock.protocols.http.wire.messages import BodyEnd, BodyKind, Headers, RequestHead
 
@@ -125,10 +126,8 @@ class Exchange:
 
     def origins(self, settings: ConnectionSettings) -> tuple[bytes, ...]:
         """What absolute URIs of the target begin with."""
-        scheme = b"http" if settings.tls is TlsMode.DISABLE else b"https"
-        names = {self.host, f"{settings.host}:{settings.port}"}
-        base_path = settings.http.base_path.encode()
-        return tuple(scheme + b"://" + name.encode() + base_path for name in sorted(names))
+        scheme = "http" if settings.tls is TlsMode.DISABLE else "https"
+        return _origins(scheme, self.host, settings.host, settings.port, settings.http.base_path)
 
     def ask_for_websocket(self, entropy: bytes) -> None:
         """Take the client's handshake, and make one for the target with 16 fresh random bytes."""
@@ -150,3 +149,8 @@ class Exchange:
         masked, found = answer.masked_values, answer.found
         tag, size = str(answer.status), answer.body_bytes
         return Outcome(self.number, status, tag, code, 0, size, masked, found, tokens=answer.usage)
+
+
+@functools.lru_cache(maxsize=1024)
+def _origins(scheme: str, name: str, host: str, port: int, base_path: str) -> tuple[bytes, ...]:
+    return tuple([f"{scheme}://{known}{base_path}".encode() for known in sorted({name, f"{host}:{port}"})])

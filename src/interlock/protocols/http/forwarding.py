@@ -4,6 +4,7 @@ What a client must not say to a target is left out: who it is to the gateway, ho
 from, and what would make a target read another method or path than was decided.
 """
 
+import functools
 import hashlib
 import re
 from typing import Final
@@ -72,7 +73,7 @@ def described(method: str, target: Target, host: str, headers: Headers) -> tuple
         if name in _NOT_BOUND or name.startswith(_CLIENT_LIBRARY):
             continue
         line = name + b": " + value
-        if _SECRET.search(name):
+        if _is_secret(name):
             withheld.append(line)
             line = b"%b: (%d bytes)" % (name, len(value))
         lines.append(line)
@@ -84,16 +85,25 @@ def _name_of(field: tuple[bytes, bytes]) -> bytes:
     return field[0]
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_secret(name: bytes) -> bool:
+    """Whether a field of this name may hold one."""
+    return _SECRET.search(name) is not None
+
+
 def target_host(settings: ConnectionSettings, authority: Authority | None) -> str:
     """What the target is told it is called: as set, as the proxy's client called it, or by its own address."""
     if settings.http.host_header:
         return settings.http.host_header
     usual = 80 if settings.tls is TlsMode.DISABLE else 443
     if authority is not None:
-        named = Authority(authority.host, None if authority.port == usual else authority.port)
-    else:
-        named = Authority(settings.host, None if settings.port == usual else settings.port)
-    return named.wire.decode("ascii")
+        return _host_field(authority.host, None if authority.port == usual else authority.port)
+    return _host_field(settings.host, None if settings.port == usual else settings.port)
+
+
+@functools.lru_cache(maxsize=1024)
+def _host_field(host: str, port: int | None) -> str:
+    return Authority(host, port).wire.decode("ascii")
 
 
 def build_head(

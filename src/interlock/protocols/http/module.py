@@ -9,9 +9,9 @@ from interlock.protocols.base import ProtocolSession, Transcript
 from interlock.protocols.http.dialects.base import Dialect
 from interlock.protocols.http.dialects.registry import new_dialect
 from interlock.protocols.http.limits import HttpLimits
-from interlock.protocols.http.routing import Mode
 from interlock.protocols.http.session import HttpSession
 from interlock.protocols.http.transcript import HttpTranscriber
+from interlock.protocols.http.values import Mode
 from interlock.protocols.http.written import meaning_of_written
 
 ENTROPY_BYTES: Final = 32

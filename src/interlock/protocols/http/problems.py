@@ -7,7 +7,7 @@ import msgspec
 from interlock.core.denial import Denial, DenialReason
 from interlock.protocols.base import LoginFailed
 from interlock.protocols.http.dialects.base import Reply
-from interlock.protocols.http.routing import Misrouted
+from interlock.protocols.http.values import Misrouted
 from interlock.protocols.http.wire.messages import Headers
 
 _TITLES: Final = {

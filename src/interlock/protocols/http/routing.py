@@ -1,11 +1,12 @@
-"""Where a request is to go: which connection, and which path of it. Looks at the request only, decides nothing."""
+"""Where a request is to go: which connection, and which path of it. Looks at the request only, decides nothing.
 
-import enum
+The module is plain typed Python that mypyc compiles where a C compiler is at hand.
+"""
+
 import re
 from typing import Final
 
-import msgspec
-
+from interlock.protocols.http.values import Misrouted, Route
 from interlock.protocols.http.wire.messages import Authority, RequestHead, Target
 from interlock.protocols.http.wire.targets import (
     absolute_form,
@@ -17,38 +18,6 @@ from interlock.protocols.http.wire.targets import (
 _BY_PATH: Final = re.compile(r"/c/([A-Za-z0-9][A-Za-z0-9_.-]{0,62})(/.*)?")
 _HTTP_PORT: Final = 80
 _HTTPS_PORT: Final = 443
-
-
-class Mode(enum.Enum):
-    """How clients address targets on a listener."""
-
-    REVERSE = "http"
-    FORWARD = "proxy"
-
-
-class Route(msgspec.Struct, frozen=True):
-    """A request's way. ``connection`` is its name, or empty: then ``host``, as ``name:port``, stands for it.
-
-    ``target`` is relative to the connection; ``prefix`` is what stood before it in the client's path. ``authority`` is
-    what the client addressed. ``opens_tunnel``: it is a CONNECT, and the client wants a byte stream to ``host``.
-    """
-
-    connection: str
-    host: str
-    prefix: str
-    target: Target
-    authority: Authority
-    by_proxy: bool = False
-    opens_tunnel: bool = False
-
-
-class Misrouted(msgspec.Struct, frozen=True):
-    """A request that has no way, and what to do about it. ``closes``: nothing more is read from its client."""
-
-    status: int
-    detail: str
-    hint: str = ""
-    closes: bool = False
 
 
 _NOWHERE: Final = Target("/", "", ())

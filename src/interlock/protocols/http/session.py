@@ -19,7 +19,7 @@ from interlock.core.settings import ConnectionSettings, PlainHttp, TlsMode
 from interlock.protocols import base
 from interlock.protocols.base import Activity, Effect, Event, Side
 from interlock.protocols.http import problems
-from interlock.protocols.http.admission import LAST_STATUSES, Inside, admission_of, challenge_to
+from interlock.protocols.http.admission import LAST_STATUSES, admission_of, challenge_to
 from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.client_end import ClientEnd
@@ -30,10 +30,10 @@ from interlock.protocols.http.limits import HttpLimits
 from interlock.protocols.http.passage import Passage
 from interlock.protocols.http.relaying import AnswerRelay, BudgetSpent
 from interlock.protocols.http.requesting import operation_of, read_request, request_of, request_to_target
-from interlock.protocols.http.routing import Mode
 from interlock.protocols.http.target_end import TargetEnd, connect_effect
 from interlock.protocols.http.terms import Terms
 from interlock.protocols.http.tunnel import BlindTunnel, tunnel_meaning
+from interlock.protocols.http.values import Inside, Mode
 from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, BodyKind, RequestHead, ResponseHead
 from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head
 

@@ -10,7 +10,7 @@ from interlock.core.settings import ConnectionSettings
 from interlock.protocols import base
 from interlock.protocols.base import Effect
 from interlock.protocols.http.echo import repeatable
-from interlock.protocols.http.routing import Route
+from interlock.protocols.http.values import Route
 from interlock.protocols.http.wire.responses import ResponseParser
 
 

@@ -8,6 +8,7 @@ UTF-8, characters that become any of these when they are normalised.
 The functions give a sentence on what is wrong instead of raising, and never guess.
 """
 
+import functools
 import ipaddress
 import re
 import unicodedata
@@ -95,6 +96,7 @@ def asterisk_form(raw: bytes) -> Target | str:
     return Target("*", "", ()) if raw == b"*" else "the target is not *"
 
 
+@functools.lru_cache(maxsize=1024)
 def canonical_authority(raw: bytes) -> Authority | str:
     """The host and port of a Host field, or what is wrong with it.
 

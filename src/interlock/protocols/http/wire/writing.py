@@ -16,6 +16,9 @@ _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 # RFC 9110, section 7.6.1, and what is said between two neighbours besides.
 _HOP_BY_HOP: Final = frozenset(b"connection http2-settings keep-alive te trailer transfer-encoding upgrade".split())
 
+# Options of Connection that name no field besides these.
+_NO_FIELDS: Final = (b"keep-alive", b"close", b"Keep-Alive", b"Close")
+
 
 def request_head(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A request line, the fields and the empty line.
@@ -55,10 +58,10 @@ def last_chunk(trailers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
 
 def without_hop_by_hop(headers: Headers) -> Headers:
     """The fields that may go on to the next recipient, among them Content-Length (RFC 9110, section 7.6.1)."""
-    dropped = set(_HOP_BY_HOP)
+    dropped = _HOP_BY_HOP
     for name, value in headers:
-        if name == b"connection":
-            dropped.update(listed_tokens(value))
+        if name == b"connection" and value not in _NO_FIELDS:
+            dropped = dropped.union(listed_tokens(value))
     return tuple([field for field in headers if field[0] not in dropped and not field[0].startswith(b"proxy-")])
 
 
