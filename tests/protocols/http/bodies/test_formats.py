@@ -411,3 +411,29 @@ def test_the_type_says_utf8() -> None:
         assert isinstance(inspection, Inspection)
         name = kind.partition(";")[0].encode()
         assert inspected_headers(headers, inspection) == ((b"content-type", name + b"; charset=utf-8"),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/json", f'{{"a": {{"b": "{MARKER}"}}, "c": 1}}', '{"a": "***", "c": null}'),
+        ("application/json", f'["{MARKER}", 4711]', '["***", null]'),
+        ("application/json", f'"{MARKER}"', '"***"'),
+        ("application/json", "4711\n4712", "null\nnull"),
+        ("text/plain", f"x {MARKER}", "***"),
+        ("text/plain", "", ""),
+        ("text/yaml", f"a: {MARKER}", "***"),
+        ("text/event-stream", f'event: x\ndata: {MARKER}\n\ndata: {{"a": 1}}\n\ndata: 1\n\n', None),
+        ("text/csv", f"a,b\n{MARKER},2\n", "a,b\n***,***\n"),
+        (FORM, f"a={MARKER}&b=2", "a=***&b=***"),
+        ("text/xml", f"<r x='{MARKER}'><b>{MARKER}</b></r>", '<r x="***">***</r>'),
+        ("text/html", f"<p>{MARKER}</p><p>x</p>", "<p>***</p><p>***</p>"),
+        (MULTIPART, part('content-disposition: form-data; name="x"', MARKER) + "--b1--\r\n", None),
+    ],
+)
+def test_a_mask_on_everything_leaves_no_value(kind: str, body: str, expected: str | None) -> None:
+    everything = masking({"*": MaskKind.REDACT})
+    out = in_all_cuts(kind, body, everything)
+    assert expected is None or out == expected
+    assert "4711" not in out
+    assert ": 1" not in out

@@ -11,7 +11,7 @@ from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.texts import masked_field, masked_text
+from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_RECORD_BYTES: Final = 1 << 20
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
@@ -97,7 +97,7 @@ class CsvMasker:
 
     def _title(self, cell: bytes) -> bytes:
         name = _read(cell).encode()
-        clean = masked_text(name, self._plan, self._tally)
+        clean = self._plan.clean(name, self._tally)
         return cell if clean == name else _written(clean.decode(), self._delimiter)
 
     def _cells(self, record: bytes) -> list[bytes]:

@@ -52,7 +52,7 @@ class EventMasker:
         lines = [(line[1], line[2]) for line in _LINE.finditer(event)]
         values = [value for line, _ in lines if (value := _data(line)) is not None]
         data = b"\n".join(values)
-        masked = masked_text(data, self._plan, self._tally)
+        masked = masked_text(data, self._plan, self._tally, as_value=True)
         parts: list[bytes] = []
         for line, line_end in lines:
             if _data(line) is None:
@@ -65,7 +65,7 @@ class EventMasker:
         return b"".join(parts)
 
     def _other(self, line: bytes) -> bytes:
-        return masked_text(line, self._plan, self._tally) if line else line
+        return self._plan.clean(line, self._tally) if line else line
 
 
 def _data(line: bytes) -> bytes | None:

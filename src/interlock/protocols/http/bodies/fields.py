@@ -48,6 +48,7 @@ class FieldSelectors:
             else:
                 self.names[comparable(selector)] = _both(self.names.get(comparable(selector)), mask)
         self.everything = self.names.pop(ANY, None)
+        """The mask that is on every value of every body."""
         self.paths = list(paths.items())
         self.by_last_name = dict(self.names)
         """The strongest mask that a field of a name may have, wherever it is."""

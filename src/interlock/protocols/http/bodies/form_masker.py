@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, unquote_to_bytes
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.texts import masked_field, masked_text
+from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_PAIR_BYTES: Final = 1 << 20
 _SEPARATOR: Final = re.compile(rb"([&;])")
@@ -42,7 +42,7 @@ class FormMasker:
         self._held, self._held_bytes = [], 0
         name, equals, value = pair.partition(b"=")
         read = _read(name)
-        clean = masked_text(read.encode(), self._plan, self._tally).decode()
+        clean = self._plan.clean(read.encode(), self._tally).decode()
         place = self._plan.fields.root.member(read.encode())
         text = _read(value)
         masked = masked_field(text, self._plan, self._tally, place, read)

@@ -17,7 +17,7 @@ from interlock.protocols.http.bodies.multipart_masker import MultipartMasker, bo
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.sniffing import SniffingMasker
 from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.text_masker import TextMasker
+from interlock.protocols.http.bodies.text_masker import TextMasker, ValueMasker
 
 _JSON_SUBTYPES: Final = frozenset(
     {"json", "x-json", "x-ndjson", "ndjson", "jsonl", "x-jsonl", "x-jsonlines", "jsonlines", "json-lines", "json-seq"}
@@ -50,13 +50,19 @@ def open_masker(declared: MediaType, plan: Plan, tally: Tally) -> Masker | str:
     if subtype in _UNREAD_SUBTYPES and plan.fields.by_last_name:
         return f"fields in bodies of the type {name} cannot be masked"
     if is_text or subtype in _SCRIPT_SUBTYPES or subtype in _UNREAD_SUBTYPES:
-        return _sniffing(plan, tally, lambda: TextMasker(plan, tally))
+        return _sniffing(plan, tally, lambda: _text(plan, tally))
     return f"bodies of the type {name} cannot be inspected"
 
 
 def is_xml(declared: MediaType) -> bool:
     """Whether a type is that of a document in XML (RFC 7303)."""
     return declared.name in ("text/xml", "application/xml") or declared.name.endswith("+xml")
+
+
+def _text(plan: Plan, tally: Tally) -> Masker:
+    return (
+        TextMasker(plan, tally) if plan.fields.everything is None else ValueMasker(plan.fields.everything, plan, tally)
+    )
 
 
 def _sniffing(plan: Plan, tally: Tally, otherwise: Callable[[], Masker]) -> Masker:

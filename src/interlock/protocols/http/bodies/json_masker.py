@@ -355,6 +355,8 @@ class JsonMasker:
     def _value(self, data: bytes, kind: int, start: int, end: int, state: FieldState, name: bytes) -> int:
         """A value, or the beginning of one. ``end`` is 0 for a text that is too long to be held."""
         mask = state.mask
+        if mask is None and kind != _OPENING and not self._states:
+            mask = self._plan.fields.everything
         if self._muted >= 0:
             if kind == _ESCAPED_TEXT and end > 0:
                 read_text(data[start:end])

@@ -208,7 +208,7 @@ class MarkupMasker:
         """A declaration or instruction. It is UTF-8 now whatever an XML declaration said."""
         if written.startswith(b"<?xml ") and not self._is_html:
             return _ENCODING.sub(rb'\1"UTF-8"', written)
-        clean = masked_text(written, self._plan, self._tally)
+        clean = self._plan.clean(written, self._tally)
         return written if clean == written else b""
 
 

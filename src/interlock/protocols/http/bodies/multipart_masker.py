@@ -13,7 +13,7 @@ from interlock.protocols.http.bodies.media_types import MediaType, media_type
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.texts import masked_field, masked_text
+from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_PART_BYTES: Final = 8 << 20
 MAX_HEAD_BYTES: Final = 16 << 10
@@ -117,7 +117,7 @@ class MultipartMasker:
         return masked
 
     def _clean(self, name: bytes) -> bytes:
-        return masked_text(_text(name).encode(), self._plan, self._tally)
+        return self._plan.clean(_text(name).encode(), self._tally)
 
 
 def boundary_of(declared: MediaType) -> str | None:

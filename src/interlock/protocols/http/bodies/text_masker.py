@@ -11,9 +11,11 @@ from collections import Counter
 from typing import Final
 
 from interlock.core.detection import Finding
+from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies.content import replaced
 from interlock.protocols.http.bodies.loose_fields import FIELD
 from interlock.protocols.http.bodies.plan import Plan
+from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.tally import Tally
 
 MAX_HELD_BYTES: Final = 16 << 10
@@ -157,6 +159,27 @@ class TextMasker:
             data = data[rest.end() if rest is not None else 0 :]
             self._swallows_word = not data
         return data
+
+
+class ValueMasker:
+    """A text that is one value under ``mask``. Nothing of it goes on."""
+
+    def __init__(self, mask: ColumnMask, plan: Plan, tally: Tally) -> None:
+        self._mask = mask
+        self._plan = plan
+        self._tally = tally
+        self._came = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Nothing. Raises ``BodyRefused`` for a value that must not occur."""
+        permitted(self._mask)
+        self._came = self._came or bool(data.strip())
+        return b""
+
+    def finish(self) -> bytes:
+        """What stands for the text."""
+        self._tally.masked_values += self._came
+        return (self._plan.substitutes.structure(self._mask) or "").encode() if self._came else b""
 
 
 def held_from(text: bytes) -> int:

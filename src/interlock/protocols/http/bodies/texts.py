@@ -28,24 +28,29 @@ def mask_text(text: str, masking: Masking, tally: Tally | None = None) -> str:
 
 
 def masked_text(
-    text: bytes, plan: Plan, tally: Tally, state: FieldState | None = None, name: bytes = b"", inner: int = 0
+    text: bytes, plan: Plan, tally: Tally, state: FieldState | None = None, name: bytes = b"", as_value: bool = False
 ) -> bytes:
     """The same for UTF-8, with a plan made before, at a place in a document and under a field's name.
 
-    A mask on the place itself is not looked at; see ``masked_field``.
+    A mask on the place itself is not looked at, see ``masked_field``. What is ``as_value`` a value of a body has the
+    mask that is on all of them.
     """
-    if len(text) < SHORTEST_BYTES:
+    if len(text) < SHORTEST_BYTES and not (as_value and text):
         return text
     if text.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b'"'):
         counted = Tally()
         try:
-            masker = JsonMasker(plan, counted, state.document() if state is not None else None, True, inner)
+            masker = JsonMasker(plan, counted, state.document() if state is not None else None, many=True)
             masked = masker.feed(text) + masker.finish()
         except Malformed:
             pass
         else:
             tally.add(counted)
             return masked
+    if as_value and plan.fields.everything is not None:
+        permitted(plan.fields.everything)
+        tally.masked_values += 1
+        return (plan.substitutes.structure(plan.fields.everything) or "").encode()
     clean = plan.clean(text, tally, b'"%b": "' % name if name else b"", b'"' if name else b"")
     tally.masked_values += clean != text
     return clean
