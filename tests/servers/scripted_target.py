@@ -43,11 +43,15 @@ class Got:
 
 
 class ScriptedTarget:
-    """A context manager. ``got`` are the requests, ``connections`` how many connections there were."""
+    """A context manager. ``got`` are the requests, ``connections`` how many connections there were, ``streams`` all
+    bytes that came over each. What has no answer of its own gets ``otherwise``.
+    """
 
-    def __init__(self, answers: dict[bytes, Script]) -> None:
+    def __init__(self, answers: dict[bytes, Script], otherwise: Script | None = None) -> None:
         self.answers = answers
+        self.otherwise = otherwise
         self.got: list[Got] = []
+        self.streams: list[bytearray] = []
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -72,9 +76,12 @@ class ScriptedTarget:
 
     def _serve(self, connection: socket.socket) -> None:
         parser = RequestParser()
+        stream = bytearray()
+        self.streams.append(stream)
         with connection:
             connection.settimeout(TIMEOUT_S)
             while data := _received(connection):
+                stream += data
                 parser.feed(data)
                 while (found := parser.next()) is not None:
                     if isinstance(found, RequestHead):
@@ -91,7 +98,9 @@ class ScriptedTarget:
 
     def _answer(self, connection: socket.socket, got: Got) -> bool:
         """Whether the connection stays."""
-        for part in self.answers[got.head.target.partition(b"?")[0]]:
+        script = self.answers.get(got.head.target.partition(b"?")[0], self.otherwise)
+        assert script is not None, got.head.target
+        for part in script:
             if isinstance(part, Step):
                 part.wait()
             elif isinstance(part, str):

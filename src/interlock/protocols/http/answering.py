@@ -9,11 +9,14 @@ from typing import Final
 from interlock.core.masking import Masking
 from interlock.core.settings.http import Uninspectable
 from interlock.protocols.http.bodies.codings import Decoding, open_decoding
+from interlock.protocols.http.bodies.header_fields import masked_header
 from interlock.protocols.http.bodies.inspection import Inspection, inspected_headers, open_inspection
+from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.texts import mask_text
+from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.base import AnswerFilter, MaskingFilter
 from interlock.protocols.http.echo import EchoGuard
+from interlock.protocols.http.relocation import Place
 from interlock.protocols.http.wire.messages import BodyKind, Headers, RequestHead, ResponseHead
 from interlock.protocols.http.wire.writing import chunk, last_chunk, response_head, without_hop_by_hop
 
@@ -27,7 +30,7 @@ _OF_THE_BODY: Final = frozenset(
     b"content-encoding content-md5 content-digest repr-digest digest etag last-modified accept-ranges"
     b" content-range".split()
 )
-_SHOWN_MASKED: Final = frozenset((b"location", b"content-location", b"set-cookie", b"link", b"content-disposition"))
+_PARTIAL_CONTENT: Final = 206
 _NO_STORE: Final = (b"cache-control", b"private, no-store")
 
 
@@ -39,8 +42,7 @@ def needs_inspection(masking: Masking | None) -> bool:
 class Answer:
     """The answer of one exchange. Raises ``BodyRefused`` where the body cannot be looked into.
 
-    ``prefix`` and ``origins`` say how redirects to the target itself are rewritten: what begins with one of the
-    origins begins with the prefix then. ``secrets`` are what the target was shown, which it may repeat.
+    ``secrets`` are what the target was shown, which it may repeat.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Answer:
         self._decoding: Decoding | None = None
         self._inspection: Inspection | None = None
         self._masking = masking if needs_inspection(masking) else None
+        self._tally = Tally()
+        """Of the head."""
         self._keeps_challenge = keeps_challenge
         self._of_head = client.method == b"HEAD"
         self.body_bytes = 0
@@ -86,6 +90,8 @@ class Answer:
         self._decoding = decoding
 
     def _inspect(self, head: ResponseHead, masking: Masking, uninspectable: Uninspectable) -> None:
+        if head.status == _PARTIAL_CONTENT:
+            raise BodyRefused("it is only a part of a body, in which names and values may be cut")
         headers = head.headers if self._decoding is None else _uncoded(head.headers)
         opened = open_inspection(headers, masking, MAX_DECODED_BYTES)
         if isinstance(opened, Inspection):
@@ -96,7 +102,7 @@ class Answer:
     @property
     def masked_values(self) -> int:
         looked = self._masks or self._inspection
-        return looked.masked_values if looked is not None else 0
+        return self._tally.masked_values + (looked.masked_values if looked is not None else 0)
 
     @property
     def found(self) -> tuple[tuple[str, int], ...]:
@@ -112,15 +118,15 @@ class Answer:
     def filter(self) -> AnswerFilter | None:
         return self._filter
 
-    def head(self, prefix: str, origins: tuple[bytes, ...], keep_alive: bool) -> bytes:
-        """The head for the client."""
+    def head(self, place: Place, keep_alive: bool) -> bytes:
+        """The head for the client, who got it from there. Redirects of the target to itself stay behind the gateway."""
         kept = without_hop_by_hop(self._head.headers)
         if self._inspection is not None:
             kept = inspected_headers(kept, self._inspection)
         elif self.is_changed:
             kept = _changed(kept)
         fields = [
-            (name, self._field(name, value, prefix, origins))
+            (name, self._field(name, value, place))
             for name, value in kept
             if name not in _LEFT_OUT or (name == b"www-authenticate" and self._keeps_challenge)
         ]
@@ -149,13 +155,13 @@ class Answer:
                     return value
         return b""
 
-    def _field(self, name: bytes, value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
+    def _field(self, name: bytes, value: bytes, place: Place) -> bytes:
         if name in (b"location", b"content-location"):
-            value = _relocated(value, prefix, origins)
-        elif name == b"set-cookie" and prefix:
-            value = _kept_apart(value, prefix.encode("ascii"))
-        if self._masking is not None and name in _SHOWN_MASKED:
-            value = mask_text(value.decode("latin-1"), self._masking).encode("latin-1", "replace")
+            value = place.relocated(value)
+        elif name == b"set-cookie" and place.prefix:
+            value = _kept_apart(value, place.prefix.encode("ascii"))
+        if self._masking is not None:
+            value = masked_header(name, value, plan_for(self._masking), self._tally)
         return value if self._echo is None else self._echo.hide(value)
 
     def feed(self, data: bytes) -> bytes:
@@ -233,14 +239,3 @@ def _kept_apart(cookie: bytes, prefix: bytes) -> bytes:
         elif name not in (b"domain", b"path"):
             kept.append(attribute)
     return b";".join(kept)
-
-
-def _relocated(value: bytes, prefix: str, origins: tuple[bytes, ...]) -> bytes:
-    if not prefix:
-        return value
-    if value.startswith(b"/") and not value.startswith(b"//"):
-        return prefix.encode("ascii") + value
-    for origin in origins:
-        if value == origin or value.startswith((origin + b"/", origin + b"?")):
-            return prefix.encode("ascii") + (value[len(origin) :] or b"/")
-    return value

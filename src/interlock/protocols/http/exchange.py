@@ -4,16 +4,16 @@ It holds, the session acts. The module is plain typed Python that mypyc compiles
 """
 
 import enum
-import functools
 from typing import Final
 
 from interlock.core.budget import Allowance
 from interlock.core.decision import Permit
 from interlock.core.operation import Outcome, OutcomeStatus
-from interlock.core.settings import ConnectionSettings, TlsMode
+from interlock.core.settings import ConnectionSettings
 from interlock.protocols.http import problems
 from interlock.protocols.http.answering import Answer
 from interlock.protocols.http.dialects.base import Reading, Reply, Request
+from interlock.protocols.http.relocation import Place
 from interlock.protocols.http.values import Route
 from interlock.protocols.http.websocket.handshake import Rejection, Upgrade, new_key, read_upgrade
 from interlock.protocols.http.wire.messages import BodyEnd, BodyKind, Headers, RequestHead
@@ -124,10 +124,9 @@ class Exchange:
         if self.allowance is not None and self.answer is not None and self.answer.usage:
             self.allowance.use_tokens(self.answer.usage)
 
-    def origins(self, settings: ConnectionSettings) -> tuple[bytes, ...]:
-        """What absolute URIs of the target begin with."""
-        scheme = "http" if settings.tls is TlsMode.DISABLE else "https"
-        return _origins(scheme, self.host, settings.host, settings.port, settings.http.base_path)
+    def place(self, settings: ConnectionSettings) -> Place:
+        """Where the client gets its answer from."""
+        return Place(self.route.prefix, self.route.target.path, self.host, settings)
 
     def ask_for_websocket(self, entropy: bytes) -> None:
         """Take the client's handshake, and make one for the target with 16 fresh random bytes."""
@@ -149,8 +148,3 @@ class Exchange:
         masked, found = answer.masked_values, answer.found
         tag, size = str(answer.status), answer.body_bytes
         return Outcome(self.number, status, tag, code, 0, size, masked, found, tokens=answer.usage)
-
-
-@functools.lru_cache(maxsize=1024)
-def _origins(scheme: str, name: str, host: str, port: int, base_path: str) -> tuple[bytes, ...]:
-    return tuple([f"{scheme}://{known}{base_path}".encode() for known in sorted({name, f"{host}:{port}"})])

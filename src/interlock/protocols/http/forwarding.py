@@ -17,15 +17,24 @@ from interlock.protocols.http.wire.messages import Authority, BodyKind, Headers,
 from interlock.protocols.http.wire.writing import request_head, without_hop_by_hop
 
 _LEFT_OUT: Final = frozenset(
-    b"host content-length expect interlock-token proxy-authorization forwarded x-forwarded-for x-forwarded-host"
-    b" x-forwarded-proto x-forwarded-port x-forwarded-prefix x-forwarded-user x-forwarded-email x-forwarded-groups"
-    b" x-forwarded-preferred-username x-forwarded-access-token x-forwarded-client-cert x-real-ip x-client-ip"
-    b" x-remote-user remote-user x-authenticated-user x-user x-auth-request-user x-auth-request-email"
-    b" x-auth-request-groups x-original-url x-original-uri x-original-method x-rewrite-url x-http-method"
-    b" x-http-method-override x-method-override http2-settings alt-used via cf-connecting-ip true-client-ip".split()
+    b"host content-length expect interlock-token proxy proxy-authorization forwarded forwarded-for via alt-used"
+    b" http2-settings client-ip true-client-ip x-client-ip x-real-ip x-cluster-client-ip x-originating-ip"
+    b" x-proxyuser-ip x-custom-ip-authorization x-forward-for x-user remote-user x-authenticated-user"
+    b" x-authenticated-userid x-auth-user x-webauth-user x-consumer-id x-consumer-username x-consumer-custom-id"
+    b" x-credential-identifier client-cert client-cert-chain x-client-cert x-host x-http-host-override x-http-method"
+    b" x-http-method-override x-method-override".split()
 )
+_LEFT_OUT_BEGINNINGS: Final = (
+    b"x-interlock-", b"x-forwarded", b"x-original-", b"x-rewrite-", b"x-remote-", b"x-auth-request-", b"x-envoy-",
+    b"x-ssl-client", b"ssl-client", b"x-goog-authenticated-", b"x-goog-iap-", b"x-ms-client-principal",
+    b"x-ms-token-", b"x-amzn-oidc-", b"x-amzn-mtls-", b"cf-connecting-", b"cf-access-authenticated-", b"cf-access-jwt-",
+    b"fastly-client",
+)  # fmt: skip
+"""What proxies and identity-aware gateways tell the servers behind them: who asks, from where, and for what."""
 _CONDITIONS: Final = frozenset(b"range if-range if-none-match if-modified-since if-match if-unmodified-since".split())
 """What gives a client a part of a body, or a word about it, that was not looked into."""
+_READING: Final = frozenset((b"GET", b"HEAD"))
+_TAGS: Final = frozenset((b"if-match", b"if-none-match", b"if-range"))
 _NOT_BOUND: Final = frozenset(
     b"user-agent accept accept-encoding accept-language traceparent tracestate baggage x-request-id x-correlation-id"
     b" content-length date idempotency-key priority sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
@@ -48,8 +57,9 @@ def forwarded_headers(
     """
     kept: list[tuple[bytes, bytes]] = []
     shown = token.encode()
+    drops_conditions = inspected and head.method in _READING
     for name, value in without_hop_by_hop(head.headers):
-        if name in _LEFT_OUT or name.startswith(b"x-interlock-") or (inspected and name in _CONDITIONS):
+        if name in _LEFT_OUT or name.startswith(_LEFT_OUT_BEGINNINGS) or (drops_conditions and name in _CONDITIONS):
             continue
         if shown in value or (name == b"authorization" and (not own_authorization or shows_token(value, token))):
             continue
@@ -59,6 +69,17 @@ def forwarded_headers(
     if uncoded:
         kept.append((b"accept-encoding", b"identity"))
     return tuple(kept)
+
+
+def guesses_tag(head: RequestHead) -> bool:
+    """Whether something is to happen only if a body is one that the client may not know as it is.
+
+    A tag is as good as a hash of the body. Taken out, as it is of requests that only read, it would let a change happen
+    that the client did not want. ``*`` says nothing of the body.
+    """
+    if head.method in _READING:
+        return False
+    return any(name in _TAGS and value != b"*" for name, value in head.headers)
 
 
 def described(method: str, target: Target, host: str, headers: Headers) -> tuple[bytes, bytes]:

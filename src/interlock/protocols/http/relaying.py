@@ -75,8 +75,7 @@ class AnswerRelay:
             head, looked, masking, http.uninspectable, exchange.head, keeps_challenge, self._target.secrets
         )
         exchange.target_stays = head.keep_alive
-        origins = exchange.origins(terms.settings)
-        exchange.head_bytes = answer.head(exchange.route.prefix, origins, exchange.stays)
+        exchange.head_bytes = answer.head(exchange.place(terms.settings), exchange.stays)
         if not answer.is_changed or answer.streams:
             self._show(exchange, answer, b"", effects, head_too=True)
 

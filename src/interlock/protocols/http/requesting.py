@@ -20,7 +20,7 @@ from interlock.protocols.http.dialects.answer_fields import masked_fields
 from interlock.protocols.http.dialects.base import Dialect, Reading, Request
 from interlock.protocols.http.dialects.openai import is_model_request
 from interlock.protocols.http.exchange import Exchange
-from interlock.protocols.http.forwarding import build_head, described, forwarded_headers, target_host
+from interlock.protocols.http.forwarding import build_head, described, forwarded_headers, guesses_tag, target_host
 from interlock.protocols.http.websocket.handshake import target_headers
 from interlock.protocols.http.wire.messages import BodyKind, Headers
 
@@ -58,6 +58,8 @@ def read_request(
     """What the request means, with the body that would go on where that is not the one that came."""
     assert exchange.request is not None
     reading = dialect.read(exchange.request, masking)
+    if needs_inspection(masking) and guesses_tag(exchange.head):
+        return refused_reading(reading, "what it depends on is a tag of a body in which something is masked for you")
     if settings.http.outside and masking is not None and needs_inspection(masking):
         return _masked_for_outside(exchange, reading, settings, masking)
     return reading

@@ -105,6 +105,8 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "version 01.1": (400, request(b"GET /a HTTP/01.1")),
     "version 1": (505, request(b"GET /a HTTP/1")),
     "other protocol": (400, request(b"GET /a RTSP/1.1")),
+    "method in small letters": (400, request(b"delete /a HTTP/1.1")),
+    "method with a small letter": (400, request(b"DELETe /a HTTP/1.1")),
     "two blanks": (400, request(b"GET  /a HTTP/1.1")),
     "two blanks behind": (400, request(b"GET /a  HTTP/1.1")),
     "tab between": (400, request(b"GET\t/a HTTP/1.1")),

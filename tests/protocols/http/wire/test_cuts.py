@@ -19,7 +19,7 @@ NAMES = st.text(string.ascii_lowercase + string.digits + "-!#$%&'*+.^`|~", min_s
 )
 VALUES = st.binary(max_size=30).map(lambda value: value.translate(None, CONTROLS).strip(b" \t"))
 FIELDS: st.SearchStrategy[Headers] = st.lists(st.tuples(NAMES, VALUES), max_size=12).map(tuple)
-METHODS = st.sampled_from([b"POST", b"PUT", b"DELETE", b"PATCH", b"frob!"])
+METHODS = st.sampled_from([b"POST", b"PUT", b"DELETE", b"PATCH", b"FROB!"])
 TARGETS = st.text(string.ascii_letters + "/%?&=~;:@[]|", max_size=30).map(lambda text: b"/" + text.encode())
 
 

@@ -23,7 +23,8 @@ from interlock.protocols.http.wire.targets import ABSOLUTE_FORM, AUTHORITY, AUTH
 _MAX_REQUEST_LINE_BYTES: Final = 16 << 10
 _MAX_METHOD_BYTES: Final = 32
 
-_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
+# No small letters in methods: to some servers "delete" is DELETE.
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]{1,32}) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
 _ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?\r\n")
 
 _BODILESS_METHODS: Final = frozenset({b"GET", b"HEAD", b"CONNECT", b"TRACE"})
@@ -122,6 +123,8 @@ def _line_problem(line: bytes) -> Malformed:
         return Malformed(505, "the versions spoken here are HTTP/1.1 and HTTP/1.0")
     if method.end() > _MAX_METHOD_BYTES:
         return Malformed(501, f"the method is longer than {_MAX_METHOD_BYTES} bytes")
+    if _REQUEST_LINE.fullmatch(method[0].upper() + line[method.end() :]) is not None:
+        return Malformed(400, "the method has small letters, in which some servers see another one: use capitals")
     return Malformed(400, "the request line is not a method, a target of visible ASCII and HTTP/1.1, one blank between")
 
 
