@@ -20,6 +20,7 @@ ANY: Final = "*"
 _PARTS: Final = re.compile(r"[^][.]+")
 _INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _MAX_REMEMBERED: Final = 512
+_MAX_REMEMBERED_BYTES: Final = 64
 
 Position = tuple[int, int]
 """A path by its number, and how many of its names have been met."""
@@ -84,7 +85,7 @@ class FieldState:
         known = self._members.get(name)
         if known is None:
             known = self._named(name.decode(errors="replace"))
-            if len(self._members) < _MAX_REMEMBERED:
+            if len(self._members) < _MAX_REMEMBERED and len(name) <= _MAX_REMEMBERED_BYTES:
                 self._members[name] = known
         return known
 

@@ -1,7 +1,4 @@
-"""Masks single texts, such as header values, reason phrases and error messages, and texts that come in pieces.
-
-For whoever has a text at hand that is not a body: a dialect that puts together what an answer says in many events.
-"""
+"""Masks whole texts, such as header values, error messages, and the values of fields in formats that have only texts."""
 
 from typing import Final
 
@@ -12,7 +9,6 @@ from interlock.protocols.http.bodies.plan import Plan, plan_for
 from interlock.protocols.http.bodies.refusal import Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.text_masker import TextMasker
 
 SHORTEST_BYTES: Final = 6
 """Nothing that is detected is shorter, nor a document with a field in it."""
@@ -69,41 +65,3 @@ def masked_field(value: str, plan: Plan, tally: Tally, state: FieldState, name: 
         return value
     tally.masked_values += 1
     return plan.substitutes.text(state.mask, value) or ""
-
-
-class StreamedText:
-    """A text that comes in pieces, such as what a model says in deltas. ``tally`` counts what was done.
-
-    What is held back comes with a later piece or with ``finish``, which must be called at the end of the text.
-    """
-
-    def __init__(self, masking: Masking, tally: Tally | None = None) -> None:
-        self.tally = tally if tally is not None else Tally()
-        self._masker = TextMasker(plan_for(masking), self.tally)
-
-    def feed(self, piece: str) -> str:
-        """What of the text may go on now, which may be nothing."""
-        return self._masker.feed(piece.encode(errors="surrogatepass")).decode(errors="surrogatepass")
-
-    def finish(self) -> str:
-        """The rest."""
-        return self._masker.finish().decode(errors="surrogatepass")
-
-
-class StreamedJson:
-    """The same for a JSON document that comes in pieces, such as the arguments of a call.
-
-    ``feed`` and ``finish`` raise ``Malformed`` when it is not JSON, and ``BodyRefused``.
-    """
-
-    def __init__(self, masking: Masking, tally: Tally | None = None) -> None:
-        self.tally = tally if tally is not None else Tally()
-        self._masker = JsonMasker(plan_for(masking), self.tally, many=True)
-
-    def feed(self, piece: str) -> str:
-        """What of the document may go on now, which may be nothing."""
-        return self._masker.feed(piece.encode(errors="surrogatepass")).decode(errors="surrogatepass")
-
-    def finish(self) -> str:
-        """The rest."""
-        return self._masker.finish().decode(errors="surrogatepass")
