@@ -1,4 +1,4 @@
-"""Masks whole texts, such as header values, error messages, and the values of fields in formats that have only texts."""
+"""Masks whole texts, such as header values, error messages, and fields in formats that have nothing but texts."""
 
 from typing import Final
 
