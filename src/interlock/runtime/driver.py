@@ -60,6 +60,8 @@ class StreamDriver:
         self._link = TargetLink(self, parts.vault, parts.contexts, parts.connect_timeout_s)
         self._opened: OpenSession | None = None
         self._caller: Caller | None = None
+        self._asked: base.Authenticate | None = None
+        """What the session that is open was asked for with."""
         self._bytes_before = (0, 0)
         """What had been received from the client and sent to it when the session opened."""
         self._is_ready = False
@@ -395,6 +397,13 @@ class StreamDriver:
         self._feed(base.LoginDescribed(self._parts.reception.scram_verifier(effect.user)))
 
     def _authenticate(self, effect: base.Authenticate) -> None:
+        opened = self._opened
+        if opened is not None and effect == self._asked and self._parts.reception.still_admits(opened):
+            self._admitted(opened)
+            return
+        if opened is not None:
+            self._leave(opened)
+        self._asked = effect
         self._wanted_target = effect.target or effect.host
         caller = Caller(
             protocol=self._parts.protocol,
@@ -406,12 +415,6 @@ class StreamDriver:
             host=effect.host,
             by_proxy=effect.by_proxy,
         )
-        opened = self._opened
-        if opened is not None and caller == self._caller and self._parts.reception.still_admits(opened):
-            self._admitted(opened)
-            return
-        if opened is not None:
-            self._leave(opened)
         self._start(self._open(caller), "open session")
 
     def _leave(self, opened: OpenSession) -> None:

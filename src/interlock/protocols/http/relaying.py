@@ -31,14 +31,25 @@ class AnswerRelay:
         self._target: Final = target
 
     def take(
-        self, exchange: Exchange, message: ResponseHead | BodyData | BodyEnd, terms: Terms, effects: list[Effect]
+        self,
+        exchange: Exchange,
+        message: ResponseHead | BodyData | BodyEnd | None,
+        terms: Terms,
+        effects: list[Effect],
     ) -> bool:
-        """Take one part; whether the answer is over."""
+        """Take one part, None when for now there is no more; whether the answer is over.
+
+        A head goes out with what has come behind it; that of an answer that is changed, with the first of its body.
+        """
         if type(message) is ResponseHead:
             if message.status >= 200:
                 self._head(exchange, message, terms, effects)
             return False
         answer = exchange.answer
+        if message is None:
+            if answer is not None and (answer.streams or not answer.is_changed):
+                self._show(exchange, answer, b"", effects, head_too=True)
+            return False
         assert answer is not None
         if type(message) is BodyData:
             self._show(exchange, answer, answer.feed(message.data), effects)
@@ -76,8 +87,6 @@ class AnswerRelay:
         )
         exchange.target_stays = head.keep_alive
         exchange.head_bytes = answer.head(exchange.place(terms.settings), exchange.stays)
-        if not answer.is_changed or answer.streams:
-            self._show(exchange, answer, b"", effects, head_too=True)
 
     def _show(
         self, exchange: Exchange, answer: Answer, data: bytes, effects: list[Effect], *, head_too: bool = False
@@ -88,7 +97,8 @@ class AnswerRelay:
         recorded, sent = data, answer.framed(data)
         if not exchange.head_sent:
             exchange.head_sent = True
-            recorded, sent = exchange.head_bytes + data, exchange.head_bytes + sent
+            recorded = exchange.head_bytes + data
+            sent = recorded if sent is data else exchange.head_bytes + sent
         if not exchange.may_pass(len(sent)):
             raise BudgetSpent
         effects.append(base.RecordAnswer(exchange.number, recorded))

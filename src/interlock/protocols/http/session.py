@@ -118,10 +118,11 @@ class HttpSession:
             if not self._may_be_plain():
                 self._reject(problems.reply(400, "this listener takes TLS only", "Use https."), effects)
                 return
-        if self._exchange is None and not client.requests.buffered:
-            effects.append(base.SetTimer(self._limits.head_timeout_s))
+        begins = self._exchange is None and not client.requests.buffered
         client.requests.feed(data)
         self._go_on(effects)
+        if begins and self._exchange is None and not self._closed:
+            effects.append(base.SetTimer(self._limits.head_timeout_s))
 
     def _begin_tls(self, data: bytes, effects: list[Effect]) -> None:
         if self._client.tls:
@@ -281,7 +282,8 @@ class HttpSession:
     def _authorize(self, exchange: Exchange, terms: Terms, effects: list[Effect]) -> None:
         request = exchange.request
         assert request is not None
-        effects.append(base.SetTimer(0))
+        if exchange.stage is Stage.BODY:
+            effects.append(base.SetTimer(0))
         if request.has_body and not exchange.streams:
             exchange.request = msgspec.structs.replace(request, body=exchange.body())
         reading = read_request(exchange, terms.dialect, terms.settings, terms.masking)
@@ -413,23 +415,23 @@ class HttpSession:
         if exchange is None or terms is None or exchange.stage is not Stage.ANSWER:
             self._target.lose(effects)  # nobody asked it for anything
             return
-        effects.append(base.SetTimer(terms.settings.http.answer_timeout_s))
         self._target.answers.feed(data)
         while self._exchange is exchange and not self._closed:
             message = self._target.answers.next()
-            if message is None:
-                break
             if type(message) is BadMessage:
                 self._bad_answer(exchange, message.reason, effects)
             elif type(message) is ResponseHead and message.status == 101:
                 self._switch(exchange, message, terms, effects)
             else:
                 self._pass_answer(exchange, message, effects)
+            if message is None:
+                effects.append(base.SetTimer(terms.settings.http.answer_timeout_s))
+                break
 
     def _pass_answer(
         self,
         exchange: Exchange,
-        event: ResponseHead | BodyData | BodyEnd | BadMessage | base.ToolsReviewed,
+        event: ResponseHead | BodyData | BodyEnd | BadMessage | base.ToolsReviewed | None,
         effects: list[Effect],
     ) -> None:
         """Let a part of the answer go on, or end what must not."""
