@@ -73,10 +73,11 @@ class Answer:
         if has_body and looked is not None:
             self._decode(head)
         if has_body and self._masking is not None and self._masks is None:
-            self._inspect(head, self._masking, uninspectable)
+            self._inspection = self._inspected(head, self._masking, uninspectable)
         self.streams = media == b"text/event-stream"
         """Whether the client is to see the head before there is anything of the body."""
-        self.is_changed = self._masking is not None or looked is not None
+        hides_length = self._masking is not None and not has_body
+        self.is_changed = self._inspection is not None or looked is not None or hides_length
         self._plain_length = head.length if head.body is BodyKind.LENGTH and not self.is_changed else -1
         self._chunked = has_body and self._plain_length < 0 and client.minor > 0
         self.ends_with_connection = has_body and self._plain_length < 0 and client.minor == 0
@@ -89,15 +90,16 @@ class Answer:
             raise BodyRefused(decoding)
         self._decoding = decoding
 
-    def _inspect(self, head: ResponseHead, masking: Masking, uninspectable: Uninspectable) -> None:
+    def _inspected(self, head: ResponseHead, masking: Masking, uninspectable: Uninspectable) -> Inspection | None:
         if head.status == _PARTIAL_CONTENT:
             raise BodyRefused("it is only a part of a body, in which names and values may be cut")
         headers = head.headers if self._decoding is None else _uncoded(head.headers)
         opened = open_inspection(headers, masking, MAX_DECODED_BYTES)
         if isinstance(opened, Inspection):
-            self._inspection = opened
-        elif uninspectable is Uninspectable.REFUSE:
+            return opened
+        if uninspectable is Uninspectable.REFUSE:
             raise BodyRefused(opened)
+        return None
 
     @property
     def masked_values(self) -> int:
