@@ -39,6 +39,7 @@ class Call:
 
     name: str
     pieces: Sequence[str]
+    call_id: str = "call_1"
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Turn:
     def response_events(self) -> list[Event]:
         parts = [list(text_events(self.pieces))] if self.pieces else []
         for number, call in enumerate(self.calls, len(parts)):
-            parts.append(list(call_events(call.pieces, number, call.name)))
+            parts.append(list(call_events(call.pieces, number, call.name, call.call_id)))
         return response_stream(*parts, output=self.output)
 
     def chat_events(self) -> list[Event]:
@@ -73,7 +74,11 @@ class Turn:
     @property
     def output(self) -> list[Event]:
         texts = [message("".join(self.pieces))] if self.pieces else []
-        return [*texts, *(function_call("".join(call.pieces), call.name) for call in self.calls), *self.items]
+        return [
+            *texts,
+            *(function_call("".join(call.pieces), call.name, call.call_id) for call in self.calls),
+            *self.items,
+        ]
 
     def response(self) -> Event:
         return response(*self.output, usage=USAGE)

@@ -42,7 +42,7 @@ class SessionSummary(msgspec.Struct, frozen=True):
 
 
 class SearchHit(msgspec.Struct, frozen=True):
-    """One operation that was found."""
+    """One operation that was found; ``trace`` is the run that its client said it is part of."""
 
     session: str
     number: int
@@ -55,6 +55,7 @@ class SearchHit(msgspec.Struct, frozen=True):
     message: str
     rules: tuple[str, ...]
     text: str
+    trace: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -22,5 +22,10 @@ def run_of(name: str) -> str:
     return _first(_BARE.fullmatch(name)) or run_in(name)
 
 
+def is_run(trace: str, name: str) -> bool:
+    """Whether a trace id is that of the run with this name; every run has no name."""
+    return not name or trace == (run_of(name) or name)
+
+
 def _first(found: re.Match[str] | None) -> str:
     return found[1] if found is not None and found[1] != _NONE else ""

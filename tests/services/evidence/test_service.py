@@ -83,6 +83,7 @@ def test_sessions_are_filtered_and_limited(service: EvidenceService) -> None:
     assert found(SessionFilter(since_ns=int((START_S + 0.5) * 1e9))) == [session_id(2)]
     assert found(SessionFilter(until_ns=int((START_S + 0.5) * 1e9))) == [session_id(1)]
     assert found(SessionFilter(), 1) == [session_id(2)]
+    assert found(SessionFilter(run="f" * 32)) == []
 
 
 def test_a_session_is_named_by_enough_of_its_id(service: EvidenceService) -> None:
@@ -139,7 +140,7 @@ def test_operations_are_found(service: EvidenceService) -> None:
         (session_id(1), 2),
         (session_id(2), 1),
     ]
-    assert found(text="nowhere") == found(connection="other") == []
+    assert found(text="nowhere") == found(connection="other") == found(run="f" * 32) == []
 
 
 def test_entries_are_found_without_opening_requests(service: EvidenceService) -> None:

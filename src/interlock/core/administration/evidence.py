@@ -19,6 +19,7 @@ READING_S: Final = 300.0
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Number = Annotated[str, Meta(pattern=r"^[0-9]{0,18}$")]
+Run = Annotated[str, Meta(max_length=200)]
 Seconds = Annotated[float, Meta(ge=0, le=9_000_000_000)]
 END_OF_TIME_S: Final = 9_000_000_000.0
 
@@ -107,7 +108,7 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class ListSessions(Command[SessionPage], frozen=True, tag="sessions.list"):
-    """Sessions that were recorded, of one principal, connection or status, or all; open ones among them."""
+    """Sessions that were recorded, of one principal, connection, status or run, or all; open ones among them."""
 
     route: ClassVar = Route("GET", "/v1/sessions", _READERS)
     answer_timeout_s: ClassVar[float] = READING_S
@@ -119,6 +120,7 @@ class ListSessions(Command[SessionPage], frozen=True, tag="sessions.list"):
     until_s: Seconds = END_OF_TIME_S
     limit: Limit = 50
     after: Number = ""
+    run: Run = ""
 
 
 class ShowSession(Command[SessionSummary], frozen=True, tag="sessions.show"):
@@ -168,6 +170,7 @@ class SearchOperations(Command[SearchPage], frozen=True, tag="operations.search"
     until_s: Seconds = END_OF_TIME_S
     limit: Limit = 100
     after: Number = ""
+    run: Run = ""
 
 
 class SearchLedger(Command[LedgerPage], frozen=True, tag="ledger.search"):

@@ -78,6 +78,7 @@ class EvidenceCommands:
             _ns(command.since_s),
             _ns(command.until_s),
             int(command.after) if command.after else 1 << 63,
+            command.run,
         )
         found = await self._aside(lambda: self._evidence.sessions(wanted, command.limit + 1))
         items = tuple(reversed(found))[: command.limit]
@@ -123,6 +124,7 @@ class EvidenceCommands:
                 _ns(command.since_s),
                 _ns(command.until_s),
                 int(command.after or -1),
+                command.run,
             )
             hits = self._evidence.search(query)
             return SearchPage(*_page(hits, command.limit, lambda hit: hit.sequence, _hit_bytes))

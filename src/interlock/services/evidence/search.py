@@ -7,6 +7,7 @@ import msgspec
 from interlock.core.chain import Entry
 from interlock.core.evidence import SearchHit
 from interlock.core.ledger import OperationDecided, SessionClosed, SessionOpened
+from interlock.core.run import is_run
 from interlock.services.evidence.archive import SessionKeys, SessionOpener
 
 
@@ -14,7 +15,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     """Which operations are wanted; an empty field wants all.
 
     ``text`` is looked for in the request's text and parameters, whatever its case; the others are compared whole.
-    ``after`` is an entry that what is wanted must come after.
+    ``run`` is what clients say that they are part of. ``after`` is an entry that what is wanted must come after.
     """
 
     text: str = ""
@@ -26,6 +27,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     since_ns: int = 0
     until_ns: int = 1 << 63
     after: int = -1
+    run: str = ""
 
     def wants_session(self, opened: SessionOpened) -> bool:
         """Whether operations of this session can be wanted."""
@@ -33,6 +35,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
             self.principal in ("", opened.principal)
             and self.connection in ("", opened.connection)
             and self.session in ("", opened.session)
+            and is_run(opened.trace, self.run)
         )
 
     def wants_decision(self, decided: OperationDecided, entry: Entry) -> bool:
@@ -118,4 +121,5 @@ def _hit(entry: Entry, decided: OperationDecided, known: _Known, query: SearchQu
         message=decided.message,
         rules=decided.rules,
         text=text,
+        trace=known.opened.trace,
     )

@@ -15,6 +15,7 @@ from interlock.core.ledger import (
     SessionClosed,
     SessionOpened,
 )
+from interlock.core.run import is_run
 from interlock.core.session import SessionStatus
 
 _MAX_CANDIDATES = 100_000
@@ -23,7 +24,8 @@ _MAX_CANDIDATES = 100_000
 class SessionFilter(msgspec.Struct, frozen=True):
     """Which sessions are wanted; an empty field wants all.
 
-    Names are compared whole, times are those of the start. ``before`` is an entry that the session must begin before.
+    Names are compared whole, times are those of the start. ``before`` is an entry that the session must begin before,
+    ``run`` what its client says that it is part of.
     """
 
     principal: str = ""
@@ -32,6 +34,7 @@ class SessionFilter(msgspec.Struct, frozen=True):
     since_ns: int = 0
     until_ns: int = 1 << 63
     before: int = 1 << 63
+    run: str = ""
 
     def wants(self, opened: SessionOpened, entry: Entry) -> bool:
         """Whether a session that starts like this is wanted, as far as its start can tell."""
@@ -40,6 +43,7 @@ class SessionFilter(msgspec.Struct, frozen=True):
             and self.connection in ("", opened.connection)
             and self.since_ns <= entry.time_ns < self.until_ns
             and entry.sequence < self.before
+            and is_run(opened.trace, self.run)
         )
 
 

@@ -63,7 +63,14 @@ class RemoteEvidence:
 
         def page(after: str, size: int) -> Page[SessionSummary]:
             command = ListSessions(
-                wanted.principal, wanted.connection, wanted.status, since_s, until_s, limit=size, after=after
+                wanted.principal,
+                wanted.connection,
+                wanted.status,
+                since_s,
+                until_s,
+                limit=size,
+                after=after,
+                run=wanted.run,
             )
             return self._ask(command)
 
@@ -100,6 +107,7 @@ class RemoteEvidence:
             query.session,
             _seconds(query.since_ns),
             _seconds(query.until_ns),
+            run=query.run,
         )
         return _pages(
             lambda after, size: self._ask(msgspec.structs.replace(command, limit=size, after=after)), first=100

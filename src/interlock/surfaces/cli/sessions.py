@@ -33,6 +33,8 @@ from interlock.surfaces.cli.workbench import EvidenceReader, Workbench
 app = typer.Typer(name="sessions", help="List, show, replay, search and export sessions.", no_args_is_help=True)
 
 _END_OF_TIME_NS = 1 << 63
+_ASSERTED = ("application", "trace")
+"""What a client says of itself, and nobody has checked."""
 _MARKS = {
     TranscriptKind.REQUEST: ">",
     TranscriptKind.COLUMNS: " ",
@@ -44,6 +46,7 @@ _MARKS = {
     TranscriptKind.GAP: "~",
 }
 
+RunOption = Annotated[str, typer.Option(help="Only of the run with this trace id, as clients say.")]
 SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="A session's id, or enough of its start.")]
 
 
@@ -53,6 +56,7 @@ def list_sessions(
     principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
     connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
     status: Annotated[str, typer.Option(help="Only open, closed, killed or interrupted.")] = "",
+    run: RunOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
@@ -60,9 +64,8 @@ def list_sessions(
 ) -> None:
     """Show the newest sessions."""
     with telling_errors():
-        wanted = SessionFilter(
-            principal, connection, status, parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
-        )
+        start, end = parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
+        wanted = SessionFilter(principal, connection, status, start, end, run=run)
         found = _reading(context).sessions(wanted, limit)
     if as_json:
         for summary in found:
@@ -123,6 +126,7 @@ def search_sessions(
     verb: Annotated[str, typer.Option(help="Only this verb, such as SELECT.")] = "",
     decision: Annotated[str, typer.Option(help="Only allowed, denied or held.")] = "",
     session: Annotated[str, typer.Option(help="Only in this session.")] = "",
+    run: RunOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
     limit: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 100,
@@ -133,7 +137,7 @@ def search_sessions(
         evidence = _reading(context)
         start, end = parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
         session = evidence.resolve(session) if session else ""
-        query = SearchQuery(text, principal, connection, verb, decision, session, start, end)
+        query = SearchQuery(text, principal, connection, verb, decision, session, start, end, run=run)
         hits = [hit for _, hit in zip(range(limit), evidence.search(query), strict=False)]
     if as_json:
         for hit in hits:
@@ -212,7 +216,8 @@ def _summary_fields(summary: SessionSummary) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(summary)
     ended = timestamp(summary.ended_ns) if summary.ended_ns is not None else None
     times = {"opened": timestamp(summary.opened_ns), "ended": ended}
-    return {name: value for name, value in fields.items() if name not in ("opened_ns", "ended_ns")} | times
+    shown = {name: value for name, value in fields.items() if name not in ("opened_ns", "ended_ns")}
+    return shown | times | {"asserted": [name for name in _ASSERTED if fields[name]]}
 
 
 def _summary_row(summary: SessionSummary) -> tuple[object, ...]:

@@ -43,8 +43,8 @@ def message(text: str) -> dict[str, Any]:
     return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
 
 
-def function_call(arguments: str, name: str = "run_sql") -> dict[str, Any]:
-    return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": arguments}
+def function_call(arguments: str, name: str = "run_sql", call_id: str = "call_1") -> dict[str, Any]:
+    return {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": name, "arguments": arguments}
 
 
 CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -66,10 +66,12 @@ def text_events(pieces: Sequence[str], output_index: int = 0) -> Iterator[dict[s
     yield {"type": "response.output_item.done", "output_index": output_index, "item": item}
 
 
-def call_events(pieces: Sequence[str], output_index: int = 0, name: str = "run_sql") -> Iterator[dict[str, Any]]:
+def call_events(
+    pieces: Sequence[str], output_index: int = 0, name: str = "run_sql", call_id: str = "call_1"
+) -> Iterator[dict[str, Any]]:
     """What Responses streams for one call of a function."""
     place = {"item_id": "fc_1", "output_index": output_index}
-    item = function_call("".join(pieces), name)
+    item = function_call("".join(pieces), name, call_id)
     yield {"type": "response.output_item.added", "output_index": output_index, "item": {**item, "arguments": ""}}
     for piece in pieces:
         yield {"type": "response.function_call_arguments.delta", **place, "delta": piece}
