@@ -21,6 +21,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARK_BEGINNINGS: Final = frozenset((b"", *(mark[:1] for mark, _ in _MARKS)))
 
 CHARSETS: Final[Mapping[str, str]] = {
     "utf-8": "utf-8",
@@ -65,6 +66,8 @@ class Characters:
         """Whole characters in UTF-8. Raises ``Malformed``."""
         if self._start is not None:
             self._start += data
+            if self._start[:1] not in _MARK_BEGINNINGS and not self._is_xml:
+                return self._read(self._began(), False)
             if any(len(self._start) < len(mark) and mark.startswith(self._start) for mark, _ in _MARKS):
                 return b""
             if self._is_xml and _may_declare(self._start):
@@ -80,7 +83,7 @@ class Characters:
     def _began(self) -> bytes:
         """Chooses the charset, and gives what is behind the mark."""
         start, self._start = self._start or b"", None
-        mark, marked = next(((mark, name) for mark, name in _MARKS if start.startswith(mark)), (b"", ""))
+        mark, marked = _mark_of(start)
         if mark and self._declared and not marked.startswith(self._declared):
             raise Malformed("its byte order mark is not that of the charset that it declares")
         charset = marked or self._declared or (_declared_by_xml(start) if self._is_xml else "utf-8")
@@ -100,6 +103,15 @@ class Characters:
             return decoder.decode(data, final).encode()
         except UnicodeError:
             raise Malformed("it has bytes that are no characters of its charset") from None
+
+
+def _mark_of(start: bytes) -> tuple[bytes, str]:
+    """The mark that this begins with, and the charset that has it; both empty for none."""
+    if start[:1] in _MARK_BEGINNINGS:
+        for mark, name in _MARKS:
+            if start.startswith(mark):
+                return mark, name
+    return b"", ""
 
 
 def _may_declare(start: bytes) -> bool:

@@ -5,7 +5,7 @@ Nothing here knows what the decoded bytes mean.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 import brotli
@@ -169,8 +169,11 @@ class Decoding:
         self._gave = [0] * len(decoders)
         self._total = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterable[bytes]:
         """Decoded pieces; they must all be taken. Raises ``BodyRefused``."""
+        return self._decoded(data) if self._decoders else (self._counted(data),)
+
+    def _decoded(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), _STEP_BYTES):
             step = data[start : start + _STEP_BYTES]
             self._came += len(step)
@@ -181,12 +184,15 @@ class Decoding:
         for decoder in self._decoders:
             decoder.finish()
 
+    def _counted(self, data: bytes) -> bytes:
+        self._total += len(data)
+        if self._total > self._max_bytes:
+            raise BodyRefused(f"it is longer than {self._max_bytes} bytes when it is decoded")
+        return data
+
     def _through(self, layer: int, data: bytes) -> Iterator[bytes]:
         if layer == len(self._decoders):
-            self._total += len(data)
-            if self._total > self._max_bytes:
-                raise BodyRefused(f"it is longer than {self._max_bytes} bytes when it is decoded")
-            yield data
+            yield self._counted(data)
             return
         for piece in self._decoders[layer].feed(data):
             self._gave[layer] += len(piece)

@@ -1,11 +1,13 @@
 """Reads Content-Type (RFC 9110 section 8.3), strictly: what could be read in two ways is an error."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REMEMBERED: Final = 256
 _TYPE: Final = re.compile(rf"({TCHARS}/{TCHARS})[ \t]*")
 _QUOTED: Final = r'"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"'
 _PARAMETER: Final = re.compile(rf";[ \t]*(?:({TCHARS})=(?:({TCHARS})|{_QUOTED})[ \t]*)?")
@@ -32,9 +34,14 @@ def media_type(values: list[bytes]) -> MediaType | str:
     """The type that header fields declare. Or what is wrong with them."""
     if not values:
         return MediaType()
-    if len(set(values)) > 1:
+    if len(values) > 1 and len(set(values)) > 1:
         return "it has several content types"
-    text = values[0].decode("latin-1").strip(" \t")
+    return _read(values[0])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read(value: bytes) -> MediaType | str:
+    text = value.decode("latin-1").strip(" \t")
     if not text:
         return MediaType()
     beginning = _TYPE.match(text)
