@@ -150,3 +150,15 @@ async def test_a_held_request_that_nobody_answers_is_sent_again(
     assert (await _delete(client, f"{volumes}/2"))[0] == 200
     assert (await _delete(client, f"{volumes}/2"))[0] == 403
     assert len(service.received) == before + 1
+
+
+async def test_a_body_that_is_too_long_to_be_approved_is_refused(
+    client: aiohttp.ClientSession, gateway: GatewayServer, service: HttpService
+) -> None:
+    before = len(service.received)
+    url = f"{gateway.http_url('crm')}/volumes/9"
+    async with client.delete(url, data=b"x" * (5 << 20), headers={"Expect": "100-continue"}) as answer:
+        problem = await answer.json(content_type=None)
+    assert answer.status == 403
+    assert "its body is longer than what can be shown" in problem["detail"]
+    assert len(service.received) == before

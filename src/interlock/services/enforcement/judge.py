@@ -133,7 +133,7 @@ class SessionJudge:
         if type(refusal) is Hold and operation.phase is Phase.PREPARE:
             refusal = None  # Preparing runs nothing. Running it will be asked about.
         if type(refusal) is Hold and operation.uncertain:
-            return uncertain(refusal)
+            return uncertain(refusal, operation.meaning.noun)
         if type(refusal) is not Denial and not self._masked_as_is_due(operation):
             return MASKED_OTHERWISE
         if refusal is not None:

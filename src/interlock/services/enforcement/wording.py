@@ -29,6 +29,16 @@ MASKED_OTHERWISE: Final = Denial(
     "denied: what is masked for you has just changed",
     "Send it again.",
 )
+_UNCERTAIN: Final = {
+    "statement": (
+        "what a name in it stands for is not certain now",
+        "Send it again once what was sent before it is answered, or send the statement itself.",
+    ),
+    "request": (
+        "its body is longer than what can be shown to them",
+        "Send less at once, or ask the gateway's operator to raise max_held_bytes of the connection.",
+    ),
+}
 _NOT_ASKED = "nobody was asked, because what is sent together with it is refused"
 
 
@@ -76,13 +86,14 @@ def not_asked(hold: Hold) -> Denial:
     )
 
 
-def uncertain(hold: Hold) -> Denial:
-    """What becomes of a hold when the operation may be one of several things, which nobody can approve."""
+def uncertain(hold: Hold, noun: str) -> Denial:
+    """What becomes of a hold when nobody can be shown what it is about: several things, or more than is held."""
     groups = ", ".join(sorted({demand.group for demand in hold.demands}))
+    why, hint = _UNCERTAIN.get(noun, _UNCERTAIN["statement"])
     return Denial(
         DenialReason.NEEDS_APPROVAL,
-        f"denied: needs approval by {groups}, but what a name in it stands for is not certain now. {hold.message}",
-        "Send it again once what was sent before it is answered, or send the statement itself.",
+        f"denied: needs approval by {groups}, but {why}. {hold.message}",
+        hint,
         hold.access,
         hold.rules,
         hold.policy,
