@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -157,7 +158,7 @@ async def test_a_body_that_is_too_long_to_be_approved_is_refused(
 ) -> None:
     before = len(service.received)
     url = f"{gateway.http_url('crm')}/volumes/9"
-    async with client.delete(url, data=b"x" * (5 << 20), headers={"Expect": "100-continue"}) as answer:
+    async with client.delete(url, data=io.BytesIO(b"x" * (5 << 20)), headers={"Expect": "100-continue"}) as answer:
         problem = await answer.json(content_type=None)
     assert answer.status == 403
     assert "its body is longer than what can be shown" in problem["detail"]
