@@ -90,7 +90,9 @@ def values(draw: st.DrawFn, depth: int = 4, masked: bool = False, inner: int = 1
     if kind == "document" and inner and not masked:
         document = draw(objects(depth - 1, False, inner - 1))
         before = draw(quoted(document.before))
-        return Written(before, before if document.after == document.before else json.dumps(document.after))
+        return Written(
+            before, before if document.after == document.before else json.dumps(document.after).replace("<", "\\u003c")
+        )
     if masked and draw(st.booleans()):
         before = draw(quoted(draw(texts) + MARKER + draw(texts)))
         return Written(before, '"***"')
