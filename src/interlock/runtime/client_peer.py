@@ -1,9 +1,28 @@
-"""What a driver needs of whoever its client is: a socket (``peer.Peer``), or a stream within one (``http2_peer``)."""
+"""What a driver needs of its client, a socket (``peer.Peer``) or a stream (``http2_peer``), and they of it."""
 
 import ssl
 from typing import Protocol
 
+from interlock.protocols.base import Side
 from interlock.runtime.tls import TlsPump
+
+
+class PeerOwner(Protocol):
+    """Who is told what happens on a socket."""
+
+    def connected(self, side: Side) -> None: ...
+
+    def data_received(self, side: Side, data: bytes) -> None: ...
+
+    def eof_received(self, side: Side) -> None: ...
+
+    def tls_established(self, side: Side) -> None: ...
+
+    def tls_refused(self, side: Side, reason: str) -> None: ...
+
+    def writing_paused(self, side: Side, paused: bool) -> None: ...
+
+    def connection_lost(self, side: Side) -> None: ...
 
 
 class ClientPeer(Protocol):

@@ -11,7 +11,8 @@ from interlock.core.errors import ConfigurationError
 from interlock.core.settings import ConnectionSettings, TlsMode
 from interlock.protocols.base import Side
 from interlock.runtime.addresses import LookUp, Trust, look_up, permitted_addresses
-from interlock.runtime.peer import Peer, PeerOwner
+from interlock.runtime.client_peer import PeerOwner
+from interlock.runtime.peer import Peer
 from interlock.services.ports import TargetCredential
 
 

@@ -23,9 +23,9 @@ from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.base import Event, Side
 from interlock.runtime.cancellation import CancelRoute
-from interlock.runtime.client_peer import ClientPeer
+from interlock.runtime.client_peer import ClientPeer, PeerOwner
 from interlock.runtime.driver_parts import DriverParts
-from interlock.runtime.peer import Peer, PeerOwner
+from interlock.runtime.peer import Peer
 from interlock.runtime.session_timer import SessionTimer
 from interlock.runtime.target_link import TargetLink
 from interlock.runtime.tasks import spawn

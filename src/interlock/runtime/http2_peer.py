@@ -16,10 +16,11 @@ from h2.errors import ErrorCodes
 from interlock.protocols.base import Side
 from interlock.protocols.http.wire.messages import Headers
 from interlock.protocols.http.wire.writing import chunk, last_chunk
+from interlock.runtime.client_peer import PeerOwner
 from interlock.runtime.http2_answers import AnswerCut, AnswerData, AnswerEnd, AnswerHead, AnswerPart, AnswerReader
 from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.http2_requests import Http1Request
-from interlock.runtime.peer import CLOSE_TIMEOUT_S, PeerOwner
+from interlock.runtime.peer import CLOSE_TIMEOUT_S
 from interlock.runtime.tls import TlsPump
 
 GONE: Final = -1

@@ -9,9 +9,10 @@ import select
 import socket
 import ssl
 import struct
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from interlock.protocols.base import Side
+from interlock.runtime.client_peer import PeerOwner
 from interlock.runtime.inner_tls import InnerTls
 from interlock.runtime.tls import TlsFailed, TlsPump
 
@@ -19,24 +20,6 @@ CLOSE_TIMEOUT_S = 10.0
 LINGER_S: Final = 2.0
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, no seconds
-
-
-class PeerOwner(Protocol):
-    """Who is told what happens on a socket."""
-
-    def connected(self, side: Side) -> None: ...
-
-    def data_received(self, side: Side, data: bytes) -> None: ...
-
-    def eof_received(self, side: Side) -> None: ...
-
-    def tls_established(self, side: Side) -> None: ...
-
-    def tls_refused(self, side: Side, reason: str) -> None: ...
-
-    def writing_paused(self, side: Side, paused: bool) -> None: ...
-
-    def connection_lost(self, side: Side) -> None: ...
 
 
 class _Nobody:

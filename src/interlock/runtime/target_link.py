@@ -8,8 +8,9 @@ from interlock.core.session import Session
 from interlock.core.settings import ConnectionSettings
 from interlock.protocols import base
 from interlock.runtime.addresses import Trust
+from interlock.runtime.client_peer import PeerOwner
 from interlock.runtime.dialer import TargetContexts, dial, dial_checked
-from interlock.runtime.peer import Peer, PeerOwner
+from interlock.runtime.peer import Peer
 from interlock.services.ports import CredentialVault
 
 
