@@ -316,7 +316,9 @@ class Gateway:
             tls = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s(), http2=offered is not None)
             new_session = functools.partial(module.new_session_in, mode, self.settings)
             parts = self._driver_parts(module, new_session, reception, tls, b"", http.connect_timeout_s)
-            listener = await self._open_listener(parts, addresses, http.max_connections, http.head_timeout_s, offered)
+            # TLS and the first head have it each. Sessions keep to that, and say so: this is for what they miss.
+            startup_s = 2 * http.head_timeout_s
+            listener = await self._open_listener(parts, addresses, http.max_connections, startup_s, offered)
             self.http_addresses[mode.value] = listener.addresses[0]
 
     async def _start_own_server(self, authenticator: TokenAuthenticator) -> None:
