@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.servers import sample
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.fault_proxy import FaultProxy, Faults
 from tests.servers.postgres import PostgresServer, ServerTls
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("interlock", deadline=None)
+hypothesis.settings.load_profile("interlock")
 
 
 @pytest.fixture(scope="session")
