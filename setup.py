@@ -13,13 +13,15 @@ from setuptools import Extension, setup
 
 # What runs for each message or statement. Modules that define msgspec structs cannot be compiled.
 _HOT = {
+    "adapters": "clock",
     "adapters/ledger": "journal ledger standard strict",
-    "adapters/recordings": "recorder",
+    "adapters/recordings": "recorder sealing",
     "core": "budget keyed_masks merkle",
     "protocols/http": "admission answering client_end conversation echo exchange forwarding presented relaying"
     " requesting routing session target_end terms tunnel",
     "protocols/http/bodies": "charsets codings content fields inspection json_held json_long_text json_masker"
     " json_texts loose_fields plan sniffing substitutes suspects tally text_masker",
+    "protocols/http/dialects": "endpoints plain readings",
     "protocols/http/websocket": "deflate frames messages relay sending",
     "protocols/http/wire": "fields framing received requests responses targets writing",
     "protocols/postgres": "answer_masks answers copy_guard forwarding frames groups held masks metering names"
