@@ -184,6 +184,8 @@ class RunningCancelled(msgspec.Struct, frozen=True):
 
 SHUTTING_DOWN = "the gateway is shutting down"
 """The reason of a ``Killed`` that a client may come back after."""
+TOO_SLOW = "57014"
+"""The code of a ``Killed`` for a client that has not logged in, or asked for anything, in time."""
 
 
 class Killed(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from interlock.protocols.base import SHUTTING_DOWN, Side
+from interlock.protocols.base import SHUTTING_DOWN, TOO_SLOW, Side
 from interlock.runtime.driver import StreamDriver
 from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.http2_connection import Http2Connection
@@ -117,7 +117,7 @@ class StreamListener:
         oldest.abort()
 
     def _too_slow(self, half_open: HalfOpen) -> None:
-        half_open.kill("57014", f"login took longer than {self._startup_timeout_s:g} s")
+        half_open.kill(TOO_SLOW, f"login took longer than {self._startup_timeout_s:g} s")
 
     def _ready(self, driver: StreamDriver) -> None:
         self._settle(driver)

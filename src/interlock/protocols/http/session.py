@@ -40,6 +40,7 @@ from interlock.protocols.http.wire.writing import chunk, last_chunk, response_he
 _TLS_HANDSHAKE: Final = b"\x16"
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _UNCERTAIN: Final = "Look before you send it again: the gateway does not know whether the target carried it out."
+_NOT_IN_TIME: Final = problems.reply(408, "the request did not come in time")
 _WEBSOCKET: Final = b"websocket"
 _KEY_BYTES: Final = 16
 
@@ -406,7 +407,9 @@ class HttpSession:
         self._go_on(effects)
 
     def _stream_request(self, exchange: Exchange, data: bytes, effects: list[Effect]) -> None:
+        assert self._terms is not None
         chunked = exchange.head.body is BodyKind.CHUNKED
+        effects.append(base.SetTimer(self._terms.settings.http.answer_timeout_s))
         effects.append(base.RecordRequest(exchange.number, data))
         effects.append(base.Send(Side.TARGET, chunk(data) if chunked else data))
 
@@ -591,7 +594,7 @@ class HttpSession:
         if exchange is None and not self._client.requests.buffered:
             self._close("idle for too long", effects)
         elif exchange is None or exchange.stage is Stage.BODY:
-            self._reject(problems.reply(408, "the request did not come in time"), effects)
+            self._reject(_NOT_IN_TIME, effects)
         elif exchange.head_sent:
             self._target.lose(effects)
             self._cut(exchange, "the target stopped in the middle of its answer", effects)
@@ -611,9 +614,11 @@ class HttpSession:
         if self._passage is not None:
             self._passage.stop(event.reason, effects)
         exchange = self._exchange
-        if exchange is not None and not exchange.head_sent:
-            may_come_back = event.reason == base.SHUTTING_DOWN or event.code.startswith(("53", "58"))
-            self._client.write_reply(problems.reply(503 if may_come_back else 403, event.reason), exchange.head, False)
+        if exchange is None and self._client.requests.buffered:
+            too_slow = event.code == base.TOO_SLOW
+            self._client.write_reply(_NOT_IN_TIME if too_slow else _reply_to_killed(event), None, False)
+        elif exchange is not None and not exchange.head_sent:
+            self._client.write_reply(_reply_to_killed(event), exchange.head, False)
         self._abandon(effects)
         self._close(event.reason, effects)
 
@@ -672,6 +677,12 @@ class HttpSession:
     def _look_at(self, passage: Passage, effects: list[Effect]) -> None:
         if passage.ended:
             self._close(passage.ended, effects)
+
+
+def _reply_to_killed(event: base.Killed) -> Reply:
+    """What a request is answered with when its session is ended."""
+    may_come_back = event.reason == base.SHUTTING_DOWN or event.code.startswith(("53", "58", base.TOO_SLOW))
+    return problems.reply(503 if may_come_back else 403, event.reason)
 
 
 def _ignore(session: HttpSession, event: Event, effects: list[Effect]) -> None:

@@ -14,6 +14,8 @@ from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_RECORD_BYTES: Final = 1 << 20
+MAX_CELLS: Final = 4096
+"""Of a record."""
 DELIMITERS: Final = (b",", b";", b"\t", b"|")
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r(?=[^\n])")
@@ -101,10 +103,11 @@ class CsvMasker:
         return cell if clean == name else _written(clean.decode(), self._delimiter)
 
     def _cells(self, record: bytes) -> list[bytes]:
+        parts = _parted(record, self._delimiter)
         if b'"' not in record:
-            return record.split(self._delimiter)
+            return parts
         cells: list[bytes] = []
-        for part in record.split(self._delimiter):
+        for part in parts:
             if cells and cells[-1].count(b'"') % 2:
                 cells[-1] += self._delimiter + part
             else:
@@ -127,9 +130,16 @@ def likely_delimiter(record: bytes, plan: Plan) -> bytes:
 
 def names_masked_column(record: bytes, delimiter: bytes, plan: Plan) -> bool:
     """Whether one of several cells in a first record is the name of a masked column."""
-    cells = record.split(delimiter)
+    cells = _parted(record, delimiter)
     row = plan.fields.root.element()
     return len(cells) > 1 and any(row.member(_read(cell).encode()).mask is not None for cell in cells)
+
+
+def _parted(record: bytes, delimiter: bytes) -> list[bytes]:
+    parts = record.split(delimiter, MAX_CELLS)
+    if len(parts) > MAX_CELLS:
+        raise BodyRefused(f"it has a record of more than {MAX_CELLS} cells")
+    return parts
 
 
 def _is_quoted(cell: bytes) -> bool:

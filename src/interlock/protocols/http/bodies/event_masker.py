@@ -14,6 +14,9 @@ from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_text
 
 MAX_EVENT_BYTES: Final = 8 << 20
+MAX_DATA_LINES: Final = 100_000
+MAX_OTHER_LINES: Final = 1000
+"""Of one event."""
 
 _LINE_END: Final = rb"(?:\r\n|\n|\r(?!\n))"
 _LINE: Final = re.compile(rb"([^\r\n]*)(%b|\Z)" % _LINE_END)
@@ -51,6 +54,8 @@ class EventMasker:
             raise Malformed("it has a NUL character")
         lines = [(line[1], line[2]) for line in _LINE.finditer(event)]
         values = [value for line, _ in lines if (value := _data(line)) is not None]
+        if len(values) > MAX_DATA_LINES or len(lines) - len(values) > MAX_OTHER_LINES:
+            raise BodyRefused("it has an event of very many lines")
         data = b"\n".join(values)
         masked = masked_text(data, self._plan, self._tally, as_value=True)
         parts: list[bytes] = []

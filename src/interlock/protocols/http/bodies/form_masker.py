@@ -40,6 +40,8 @@ class FormMasker:
         """The last pair. Raises ``BodyRefused``."""
         pair = b"".join(self._held)
         self._held, self._held_bytes = [], 0
+        if not pair:
+            return b""
         name, equals, value = pair.partition(b"=")
         read = _read(name)
         clean = self._plan.clean(read.encode(), self._tally).decode()

@@ -13,7 +13,7 @@ from interlock.protocols.http.bodies.tally import Tally
 
 _PREFIX: Final = (
     rb"\)\]\}'?,?|(?:while|for)\s*\([^)\n]{1,16}\)\s*;?|throw [^;\n]{1,32};|\{\}\s*&&|&&&[A-Z]{1,16}&&&"
-    rb"|(?:/\*\*/)?\s*(?:typeof [\w$.]{1,64}\s*===?\s*'function'\s*&&\s*)?(?P<call>[A-Za-z_$][\w$.\[\]'\"]{0,128}\()"
+    rb"|(?:/\*\*/\s*)?(?:typeof [\w$.]{1,64}\s*===?\s*'function'\s*&&\s*)?(?P<call>[A-Za-z_$][\w$.\[\]'\"]{0,128}\()"
 )
 WRAPPING: Final = re.compile(rb"\s*(?:" + _PREFIX + rb")")
 """What comes before the document. Behind a call there is its end."""

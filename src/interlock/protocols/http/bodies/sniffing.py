@@ -114,7 +114,7 @@ class SniffingMasker:
 
     def _choose(self, beginning: bytes) -> bytes:
         came, self._came = self._came, b""
-        wrapping = WRAPPING.match(came)
+        wrapping = WRAPPING.match(came, 0, BEGINNING_BYTES)
         if wrapping is not None and came[wrapping.end() :].lstrip(_BLANKS)[:1] in _JSON_BEGINNINGS:
             self._chosen = TentativeMasker(ScriptMasker(self._plan, self._tally, wrapping), self._otherwise)
         elif beginning[:1] in _JSON_BEGINNINGS:
@@ -122,7 +122,7 @@ class SniffingMasker:
         elif _MARKUP.match(beginning):
             is_html = not beginning.startswith(b"<?xml")
             self._chosen = MarkupMasker(self._plan, self._tally, is_html)
-        elif self._is_table(beginning.splitlines()[:1]):
+        elif self._is_table(beginning[:BEGINNING_BYTES].splitlines()[:1]):
             self._chosen = CsvMasker(self._plan, self._tally)
         else:
             self._chosen = self._otherwise()
