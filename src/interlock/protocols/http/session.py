@@ -486,7 +486,8 @@ class HttpSession:
         if not stays:
             self._close("the client's last request is answered", effects, answered=True)
             return
-        effects.append(base.SetTimer(self._limits.idle_timeout_s))
+        limits, begun = self._limits, self._client.requests.buffered
+        effects.append(base.SetTimer(limits.head_timeout_s if begun else limits.idle_timeout_s))
         self._go_on(effects)
 
     # ------------------------------------------------------------ what goes wrong

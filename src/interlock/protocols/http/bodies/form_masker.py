@@ -28,6 +28,8 @@ class FormMasker:
 
     def feed(self, data: bytes) -> bytes:
         """The pairs that are whole by now. Raises ``BodyRefused``."""
+        if b"\0" in data:
+            raise Malformed("it has a NUL character")
         first, *others = _SEPARATOR.split(data)
         self._hold(first)
         parts: list[bytes] = []

@@ -24,6 +24,7 @@ _KEPT: Final = _TELLING | {b"type", b"rel", b"style"}
 _KEPT_PREFIXES: Final = (b"xmlns", b"xsi:", b"xml:")
 _VOID: Final = frozenset(b"area base br col embed hr img input link meta param source track wbr".split())
 _OPTIONAL_END: Final = frozenset(b"td th tr li p dt dd option".split())
+_TARGET: Final = re.compile(rb"<\?([^\s?>]+)")
 _ENCODING: Final = re.compile(rb"(\sencoding\s*=\s*)(\"[^\"]*\"|'[^']*')")
 
 
@@ -208,6 +209,9 @@ class MarkupMasker:
         """A declaration or instruction. It is UTF-8 now whatever an XML declaration said."""
         if written.startswith(b"<?xml ") and not self._is_html:
             return _ENCODING.sub(rb'\1"UTF-8"', written)
+        target = _TARGET.match(written)
+        if target is not None and self._plan.fields.root.member(target[1]).mask is not None:
+            return b""
         clean = self._plan.clean(written, self._tally)
         return written if clean == written else b""
 

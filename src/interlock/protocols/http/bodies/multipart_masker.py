@@ -84,8 +84,9 @@ class MultipartMasker:
             raise Malformed("it has a part without a head")
         fields = _head_fields(head[2:] + b"\r\n")
         disposition = fields.get(b"content-disposition", b"")
-        names = dict(_NAME.findall(disposition))
-        if not _PARAMETERS.fullmatch(disposition) or b"name" not in names:
+        parameters = _NAME.findall(disposition)
+        names = dict(parameters)
+        if not _PARAMETERS.fullmatch(disposition) or b"name" not in names or len(names) < len(parameters):
             raise Malformed("it has a part without a name, or with a malformed one")
         name = _text(names[b"name"])
         declared = media_type([fields[b"content-type"]] if b"content-type" in fields else [])
@@ -104,6 +105,8 @@ class MultipartMasker:
             raise BodyRefused("it has a part in a charset that cannot be inspected")
         characters = Characters(charset)
         text = characters.feed(body) + characters.finish()
+        if b"\0" in text:
+            raise Malformed("it has a NUL character")
         place = self._plan.fields.root.member(name.encode())
         if declared.name in ("", "text/plain") or place.mask is not None:
             masked = masked_field(text.decode(), self._plan, self._tally, place, name).encode()
