@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
 from structlog.typing import Processor
@@ -29,6 +30,20 @@ def set_up_logs(log_format: LogFormat, level: LogLevel) -> None:
     )
 
 
-def _standard_error(*_: object) -> structlog.PrintLogger:
+class StandardError(structlog.PrintLogger):
+    """A line that cannot be written, as on a full disk, is lost: what is evidence is on the ledger.
+
+    An error here would be one of whoever has something to say, and keep a client from its answer.
+    """
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+def _standard_error(*_: object) -> StandardError:
     """Whatever it is at the moment, which matters to whoever replaces it."""
-    return structlog.PrintLogger(sys.stderr)
+    return StandardError(sys.stderr)

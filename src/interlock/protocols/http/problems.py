@@ -97,10 +97,11 @@ def denied(denial: Denial, approval: str, link: str) -> Reply:
 def denial_problem(denial: Denial, approval: str, link: str) -> Problem:
     """What ``denied`` says."""
     pending = denial.reason is DenialReason.NEEDS_APPROVAL and bool(approval or link)
+    status = 503 if denial.reason is DenialReason.UNRECORDED else 403
     return Problem(
         type=f"urn:interlock:problem:{'approval-pending' if pending else 'denied'}",
-        title="Approval pending" if pending else _title(403),
-        status=403,
+        title="Approval pending" if pending else _title(status),
+        status=status,
         detail=denial.message,
         hint=denial.hint,
         reason=denial.reason.value,
