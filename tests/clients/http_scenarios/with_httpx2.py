@@ -1,0 +1,9 @@
+"""httpx2, of which the openai SDK is made."""
+
+import httpx2
+
+from tests.clients.http_scenarios.httpx_kin import visit_with
+
+
+def visit(base: str, headers: dict[str, str]) -> list[object]:
+    return visit_with(httpx2, base, headers)
