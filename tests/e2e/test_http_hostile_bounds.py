@@ -294,10 +294,9 @@ def test_a_second_head_that_does_not_come(gateway: GatewayServer) -> None:
         assert statuses(read_all(client)) == (200, 408)
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
-def test_a_body_that_does_not_come(gateway: GatewayServer, target: ScriptedTarget, framing: str) -> None:
+def test_a_body_that_does_not_come(gateway: GatewayServer, target: ScriptedTarget) -> None:
     with connect(gateway) as client:
-        client.sendall(request(gateway, "/half", framing, method="POST") + b"1\r\n")
+        client.sendall(request(gateway, "/half", "Content-Length: 100", method="POST") + b"1")
         assert statuses(read_all(client)) == (408,)
     assert b"/half" not in {got.head.target for got in target.got}
 

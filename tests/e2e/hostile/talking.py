@@ -1,5 +1,6 @@
 """A client that sends bytes and reads bytes, and knows of HTTP only what it takes to tell answers apart."""
 
+import functools
 import re
 import socket
 from typing import Final
@@ -14,9 +15,14 @@ CANARY: Final = b"GET @P/canary HTTP/1.1\r\n@T\r\nConnection: close\r\n\r\n"
 
 def written(request: bytes, gateway: GatewayServer, connection: str) -> bytes:
     """A request of the corpus as it is sent."""
-    token = gateway.token().encode()
+    token = _token(gateway)
     path = f"/c/{connection}".encode()
     return request.replace(b"@P", path).replace(b"@T", b"Host: gateway\r\nAuthorization: Bearer " + token)
+
+
+@functools.cache
+def _token(gateway: GatewayServer) -> bytes:
+    return gateway.token().encode()
 
 
 def talk(gateway: GatewayServer, data: bytes) -> bytes:

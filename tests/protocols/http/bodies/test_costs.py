@@ -18,7 +18,7 @@ REPEATED = (
     b"cb(", b"while(1);", b"/**/", b"typeof a", b"Bearer ", b"password=", b"QUJD", b"eyJ.", b"4111 ", b'{"a":',
     b"ada@example.com",
 )  # fmt: skip
-BODY_BYTES = 128 << 10
+BODY_BYTES = 96 << 10
 PIECE_BYTES = 64 << 10
 CPU_S = 5.0
 """Many times what any of them takes. What it is about grows with the square of the length, and took minutes."""
