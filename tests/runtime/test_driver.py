@@ -19,6 +19,8 @@ from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.driver import StreamDriver
 from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.live_sessions import LiveRegistry
+from interlock.runtime.peer import Peer
+from interlock.runtime.target_link import TargetLink
 from interlock.services.live import Backend, LiveSession
 from interlock.services.ports import TargetCredential
 from tests.services.policy.examples import source
@@ -33,13 +35,15 @@ MEGABYTE = b"x" * (1 << 20)
 
 
 ASK = b"ask\n"
+DROP = b"drop\n"
+AGAIN = b"again\n"
 ASKED = Operation(1, Meaning("SELECT", (Access("select", ResourceKind.TABLE, ("public", "users")),)), b"SELECT 1")
 
 
 class Pipe:
     """A protocol without any grammar: one login, then bytes go through. ``busy`` is what it says of the target.
 
-    ``ASK`` asks for a decision, which the client is told.
+    ``ASK`` asks for a decision, which the client is told; ``DROP`` lets go of the target, ``AGAIN`` connects it anew.
     """
 
     busy = True
@@ -54,6 +58,8 @@ class Pipe:
     def handle(self, event: Event) -> Sequence[Effect]:
         if isinstance(event, base.DataReceived) and event.data == ASK:
             return [base.Authorize((ASKED,))]
+        if isinstance(event, base.DataReceived) and event.data in (DROP, AGAIN):
+            return [base.DisconnectTarget(), *([base.ConnectTarget()] if event.data == AGAIN else [])]
         if isinstance(event, base.Decided):
             return [base.Send(Side.CLIENT, f"{type(event.decisions[0]).__name__}\n".encode())]
         if isinstance(event, base.DataReceived):
@@ -336,3 +342,55 @@ async def test_many_cancel_requests_are_on_their_way_few_at_a_time(gateway: Gate
     gateway.target.is_quick.set()
     for _ in range(22):
         await gateway.target.cancels.acquire()
+
+
+async def test_a_client_does_not_wait_for_a_target_that_is_gone(gateway: Gateway) -> None:
+    client = await gateway.connect()
+    driver = driver_of(client)
+    driver.writing_paused(Side.TARGET, True)
+    client.target_writer.write(DROP)
+    client.writer.write(ASK)
+    assert await client.reader.readline() == b"Permit\n"
+
+
+async def test_a_target_waits_for_a_client_that_does_not_read(gateway: Gateway) -> None:
+    client = await gateway.connect()
+    driver = driver_of(client)
+    driver.writing_paused(Side.CLIENT, True)
+    client.writer.write(AGAIN)
+    assert await client.reader.readline() == READY
+    target = driver._link.peer
+    assert target is not None
+    assert target._transport is not None
+    assert not target._transport.is_reading()
+    driver.writing_paused(Side.CLIENT, False)
+    assert target._transport.is_reading()
+
+
+async def test_a_stream_that_comes_too_late_is_let_go(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await gateway.connect()
+    dial, dialled = TargetLink._dial, asyncio.Queue[tuple[Peer, asyncio.Event]]()
+
+    async def slow_dial(link: TargetLink, settings: ConnectionSettings, asked: base.ConnectTarget) -> Peer:
+        peer, release = await dial(link, settings, asked), asyncio.Event()
+        await dialled.put((peer, release))
+        await release.wait()
+        return peer
+
+    monkeypatch.setattr(TargetLink, "_dial", slow_dial)
+    client.writer.write(AGAIN)
+    late, release_late = await dialled.get()
+    client.writer.write(AGAIN)
+    timely, release_timely = await dialled.get()
+    release_timely.set()
+    assert await client.reader.readline() == READY
+    release_late.set()
+    client.writer.write(ASK)
+    assert await client.reader.readline() == b"Permit\n"
+    assert driver_of(client)._link.peer is timely
+    assert late._transport is None or late._transport.is_closing()
+
+
+def driver_of(client: Client) -> StreamDriver:
+    driver: StreamDriver = client.live._driver  # type: ignore[attr-defined]
+    return driver

@@ -64,6 +64,8 @@ class StreamDriver:
         """What the session that is open was asked for with."""
         self._bytes_before = (0, 0)
         """What had been received from the client and sent to it when the session opened."""
+        self._client_is_full = False
+        """Whether whoever sends to the client has to wait, which a target that comes later has to be told."""
         self._is_ready = False
         self._lingers = False
         self._timer = SessionTimer(self._time_passed)
@@ -242,6 +244,8 @@ class StreamDriver:
 
     def writing_paused(self, side: Side, paused: bool) -> None:
         """A side takes data more slowly than the other gives it."""
+        if side is Side.CLIENT:
+            self._client_is_full = paused
         other = self._link.peer if side is Side.CLIENT else self.peer
         if other is not None:
             other.pause("write") if paused else other.resume("write")
@@ -420,7 +424,7 @@ class StreamDriver:
     def _leave(self, opened: OpenSession) -> None:
         """The client goes on as another caller, or with another target."""
         opened.guard.give_up("the client has gone on to something else")
-        self._link.disconnect()
+        self._disconnect_target(base.DisconnectTarget())
         self._parts.live.ended(self)
         self._close_record(SessionStatus.CLOSED, "the client went on with another caller or target")
         self._opened = self._caller = None
@@ -465,12 +469,17 @@ class StreamDriver:
         except (OSError, InterlockError) as error:
             self._target_unreachable(str(error) or type(error).__name__)
             return
-        if self._ended or self._opened is not opened:
-            self._link.disconnect()
+        target = self._link.peer
+        if connected is None or target is None:
             return
+        if self._client_is_full:
+            target.pause("write")
+        if self.frozen:
+            target.pause("frozen")
         self._feed(connected)
 
     def _target_too_slow(self) -> None:
+        self._link.disconnect()
         self._target_unreachable("it did not answer in time")
 
     def _target_unreachable(self, why: str, code: str = "08001", text: str = "cannot be reached") -> None:
@@ -484,6 +493,7 @@ class StreamDriver:
 
     def _disconnect_target(self, _: base.DisconnectTarget) -> None:
         self._link.disconnect()
+        self.peer.resume("write")  # nobody else will say that the target takes data again
 
     def _forget_credential(self, _: base.ForgetCredential) -> None:
         if self._parts.http_credentials is not None and self._opened is not None:
@@ -504,6 +514,8 @@ class StreamDriver:
         try:
             found = await credentials.get(name)
         except (OSError, InterlockError) as error:
+            if self._opened is not opened:
+                return
             log.warning("credential not revealed", connection=name, error=str(error) or type(error).__name__)
             text = f'the gateway has no credential for connection "{name}" now'
             self._feed(base.LoginFailed("28000", text, "Try again later or tell the gateway's operator."))
@@ -591,9 +603,7 @@ class StreamDriver:
             self.peer.linger()
         else:
             self.peer.close()
-        self._link.stop_timer()
-        if self._link.peer is not None:
-            self._link.peer.close()
+        self._link.disconnect()
         if self._opened is not None:
             self._parts.live.ended(self)
             self._close_record(status, reason)

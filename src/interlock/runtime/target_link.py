@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
+from interlock.core.errors import InterlockError
 from interlock.core.session import Session
 from interlock.core.settings import ConnectionSettings
 from interlock.protocols import base
@@ -24,6 +25,7 @@ class TargetLink:
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
         self._host = ""
+        self._attempt = 0
         self.peer: Peer | None = None
         self.tls: ssl.SSLContext | None = None
 
@@ -39,12 +41,25 @@ class TargetLink:
 
     async def connect(
         self, session: Session, settings: ConnectionSettings, asked: base.ConnectTarget
-    ) -> base.TargetConnected:
-        """Dial the connection's target, or the host that is asked for. Raises ``OSError``, ``InterlockError``."""
-        credential = await self._vault.reveal(session.connection)
-        self.tls = self._contexts.find(settings, credential)
-        self._host = asked.host or settings.host
-        self.peer = await self._dial(settings, asked)
+    ) -> base.TargetConnected | None:
+        """Dial the connection's target, or the host that is asked for. Raises ``OSError``, ``InterlockError``.
+
+        None when nobody waits for it any more: ``disconnect`` came in between, and whatever became of it is let go.
+        """
+        self._attempt += 1
+        attempt = self._attempt
+        try:
+            credential = await self._vault.reveal(session.connection)
+            tls = self._contexts.find(settings, credential)
+            peer = await self._dial(settings, asked)
+        except (OSError, InterlockError):
+            if attempt != self._attempt:
+                return None
+            raise
+        if attempt != self._attempt:
+            peer.abandon()
+            return None
+        self.peer, self.tls, self._host = peer, tls, asked.host or settings.host
         return base.TargetConnected(credential.user, credential.password, session.database, settings.tls.value)
 
     async def _dial(self, settings: ConnectionSettings, asked: base.ConnectTarget) -> Peer:
@@ -62,7 +77,8 @@ class TargetLink:
             self.peer.start_tls(self.tls, received, server_side=False, host=self._host)
 
     def disconnect(self) -> None:
-        """Close the stream, if there is one; the owner hears nothing more of it."""
+        """Close the stream, also one that is still being opened; the owner hears nothing more of it."""
+        self._attempt += 1
         self.stop_timer()
         peer, self.peer = self.peer, None
         if peer is not None:
