@@ -67,7 +67,6 @@ class Conversation:
         agreement: Agreement,
         entropy: bytes,
     ) -> None:
-        self._opened_by: Final = number
         self._number = number
         self._next_number = next_number
         self._request = request

@@ -13,7 +13,7 @@ from interlock.core.settings import ConnectionSettings
 from interlock.core.settings.http import HttpApi, Uninspectable
 from interlock.protocols.base import CredentialRevealed
 from interlock.protocols.http.answering import MAX_DECODED_BYTES, needs_inspection
-from interlock.protocols.http.bodies.inspection import Inspection, open_inspection
+from interlock.protocols.http.bodies.inspection import Inspection, inspected_headers, open_inspection
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.texts import mask_text
 from interlock.protocols.http.dialects.answer_fields import masked_fields
@@ -25,7 +25,6 @@ from interlock.protocols.http.websocket.handshake import target_headers
 from interlock.protocols.http.wire.messages import BodyKind, Headers
 
 _UPGRADE: Final[Headers] = ((b"upgrade", b"websocket"),)
-_CODED: Final = (b"content-encoding", b"content-length")
 
 
 def request_of(exchange: Exchange, settings: ConnectionSettings, masking: Masking | None) -> Request:
@@ -124,8 +123,10 @@ def _masked_for_outside(
         masked = opened.feed(body) + opened.finish()
     except BodyRefused as refused:
         return _unlooked(reading, settings, str(refused))
-    exchange.headers = tuple(field for field in exchange.headers if field[0] not in _CODED)
-    return reading if masked == body else msgspec.structs.replace(reading, body=masked)
+    if masked == body:
+        return reading
+    exchange.headers = inspected_headers(exchange.headers, opened)
+    return msgspec.structs.replace(reading, body=masked)
 
 
 def _unlooked(reading: Reading, settings: ConnectionSettings, why: str) -> Reading:
