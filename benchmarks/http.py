@@ -8,8 +8,6 @@ error.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -21,6 +19,7 @@ from benchmarks import http_bodies, http_idle, http_load, http_streams
 from benchmarks.http_origin import big_document
 from benchmarks.http_report import Samples, print_table, summary
 from benchmarks.http_ways import MITMPROXY, NAMES, HttpWay, open_http_ways
+from benchmarks.machine import print_machine
 from interlock.protocols.http.wire import requests
 
 CONNECTIONS: Final = (1, 32)
@@ -28,9 +27,7 @@ CONNECTIONS: Final = (1, 32)
 
 def main() -> None:
     options = _options()
-    compiled = "interpreted" if str(requests.__file__).endswith(".py") else "compiled"
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, hot modules {compiled}")
-    print(f"{vars(options)}")
+    print_machine(requests, options)
     samples = Samples()
     _measure_speed(options, samples)
     _measure_memory(options, samples)

@@ -6,8 +6,6 @@ machine meets all of them alike. Standard output ends with one line of JSON; pro
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from pathlib import Path
 from tests.servers.endpoint import Endpoint
 
 from benchmarks import limits, locks, masking, measures, ways
+from benchmarks.machine import print_machine
 from benchmarks.report import Figures, print_table, summary
 from interlock.protocols.postgres import frames
 
@@ -28,9 +27,7 @@ Measure = Callable[[Endpoint], float]
 
 def main() -> None:
     options = _options()
-    compiled = "interpreted" if str(frames.__file__).endswith(".py") else "compiled"
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, hot modules {compiled}")
-    print(f"{vars(options)}")
+    print_machine(frames, options)
     figures = Figures()
     _measure_memory(options, figures)
     _measure_speed(options, figures)
