@@ -15,6 +15,7 @@ from interlock.services.cutting import Cutting
 from interlock.services.kinship import Kinship
 from interlock.services.live import Backend, BackendState, LiveSession
 from interlock.services.lock_exemptions import Exemptions
+from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.ports import Clock, Ledger
@@ -186,9 +187,9 @@ class LocksBench:
         clock = clock or self.clock
         cutting = Cutting(self.target, self.ledger, clock, "node-1")
         kinship = Kinship(self.identities, self.known, self.sessions)
-        parts = self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock
-        self.locks = Locks(*parts)
-        self.exemptions = Exemptions(self.locks, *parts)
+        parts = LockParts(self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock)
+        self.locks = Locks(parts)
+        self.exemptions = Exemptions(self.locks, parts)
         self.cascade = Cascade(self.locks, self.sessions, cutting, self.approvals, clock)
         self.room = LockRoom(self.locks, self.exemptions, self.sessions, self.cascade, self.ledger, clock)
         if not self.store.broken:

@@ -53,6 +53,7 @@ from interlock.services.interception_room import InterceptionRoom
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
 from interlock.services.lock_exemptions import Exemptions
+from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.policy.store import PolicyStore
@@ -127,10 +128,10 @@ class Node:
         """Locks, loaded, and what belongs to them. Raises ``StateUnavailable``."""
         cutting = Cutting(PostgresActivity(self.targets), self.ledger, self.clock, self.settings.gateway.node)
         kinship = Kinship(self.identities, self.sessions, live)
-        parts = LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock
-        locks = Locks(*parts)
+        parts = LockParts(LockTable(self.database), live, cutting, kinship, self.approvals, self.ledger, self.clock)
+        locks = Locks(parts)
         locks.load()
-        exemptions = Exemptions(locks, *parts)
+        exemptions = Exemptions(locks, parts)
         exemptions.expire()
         self.approvals.bar_on = locks.bar_on
         cascade = Cascade(locks, live, cutting, self.approvals, self.clock)

@@ -26,12 +26,9 @@ from interlock.core.lock import (
     sentence,
 )
 from interlock.services.approvals.steady_time import SteadyTime
-from interlock.services.cutting import Cases, Cutting, Order
-from interlock.services.kinship import Kinship
-from interlock.services.live import ApprovalVoider, LiveSessions
+from interlock.services.cutting import Cases, Order
+from interlock.services.lock_parts import LockParts
 from interlock.services.locks import GATEWAY, Locks, void
-from interlock.services.ports import Clock, Ledger
-from interlock.services.state import LockStore
 
 EXPIRED: Final = "expired"
 NO_TIME: Final = "the gateway cannot tell the time"
@@ -56,26 +53,16 @@ class _Ended(msgspec.Struct, frozen=True):
 class Exemptions:
     """Gives and ends them. ``expire`` and ``settle`` are to be called again and again."""
 
-    def __init__(
-        self,
-        locks: Locks,
-        store: LockStore,
-        live: LiveSessions,
-        cutting: Cutting,
-        kinship: Kinship,
-        approvals: ApprovalVoider,
-        ledger: Ledger,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, locks: Locks, parts: LockParts) -> None:
         self._locks = locks
-        self._store = store
-        self._live = live
-        self._cutting = cutting
-        self._kinship = kinship
-        self._approvals = approvals
-        self._ledger = ledger
-        self._clock = clock
-        self._time = SteadyTime(clock)
+        self._store = parts.store
+        self._live = parts.live
+        self._cutting = parts.cutting
+        self._kinship = parts.kinship
+        self._approvals = parts.approvals
+        self._ledger = parts.ledger
+        self._clock = parts.clock
+        self._time = SteadyTime(parts.clock)
         self._ended: list[_Ended] = []
         self._unforgotten: list[tuple[str, Exemption]] = []
 

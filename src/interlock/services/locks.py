@@ -27,12 +27,10 @@ from interlock.core.lock import (
 )
 from interlock.core.run import run_of
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
-from interlock.services.cutting import Cutting, Order
-from interlock.services.kinship import Kinship
-from interlock.services.live import ApprovalVoider, LiveSession, LiveSessions
+from interlock.services.cutting import Order
+from interlock.services.live import ApprovalVoider, LiveSession
 from interlock.services.lock_index import LockIndex
-from interlock.services.ports import Clock, Ledger
-from interlock.services.state import LockStore
+from interlock.services.lock_parts import LockParts
 
 TICK_S: Final = 0.25
 """How often ``expire`` is to be called."""
@@ -57,23 +55,14 @@ class LockListener(Protocol):
 class Locks:
     """The locks in force and what they do. ``load`` comes first."""
 
-    def __init__(
-        self,
-        store: LockStore,
-        live: LiveSessions,
-        cutting: Cutting,
-        kinship: Kinship,
-        approvals: ApprovalVoider,
-        ledger: Ledger,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._live = live
-        self._cutting = cutting
-        self._kinship = kinship
-        self._approvals = approvals
-        self._ledger = ledger
-        self._clock = clock
+    def __init__(self, parts: LockParts) -> None:
+        self._store = parts.store
+        self._live = parts.live
+        self._cutting = parts.cutting
+        self._kinship = parts.kinship
+        self._approvals = parts.approvals
+        self._ledger = parts.ledger
+        self._clock = parts.clock
         self._index: LockIndex | None = None
         self._next_end_s: float | None = None
         self.listeners: list[LockListener] = []
