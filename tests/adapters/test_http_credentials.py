@@ -1,5 +1,6 @@
 """What HTTP targets are shown, and that it is found in no error and no ``repr``."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -193,3 +194,30 @@ async def test_the_callers_token_goes_to_the_gateways_own_server_only(clock: Man
     assert own == HttpCredential(((b"interlock-own-server", b"planted"),), caller=True)
     assert "planted" not in repr(own)
     assert not (await credentials.get("shop")).caller
+
+
+class SlowShop(Shop):
+    """Reads its credential, and gives it only when it is told to."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__(secret)
+        self.read, self.give = asyncio.Event(), asyncio.Event()
+
+    async def reveal(self, connection: str) -> RevealedCredential:
+        found = await super().reveal(connection)
+        self.read.set()
+        await self.give.wait()
+        return found
+
+
+async def test_what_was_read_before_it_was_renewed_is_not_used_again(clock: ManualClock) -> None:
+    shop = SlowShop("planted")
+    kept = desk(shop, clock)
+    reading = asyncio.ensure_future(kept.get("shop"))
+    await shop.read.wait()
+    shop.secret = "another"
+    kept.renew("shop")
+    shop.give.set()
+    await reading
+    assert kept.peek("shop") is None
+    assert (await kept.get("shop")).headers == ((b"authorization", b"Bearer another"),)

@@ -5,6 +5,7 @@ Only ``reveal`` gives one out, for the dialler. ``repr`` shows nothing of it, an
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ class Vault:
         self._connections = connections
         self._sealed = sealed
         self._sealer = sealer
+        self.listeners: list[Callable[[str], None]] = []
+        """Told the connection of every credential that was sealed."""
 
     async def reveal(self, connection: str) -> RevealedCredential:
         """The credential of a connection. Raises CredentialUnavailable, StateUnavailable."""
@@ -53,6 +56,8 @@ class Vault:
     async def seal(self, connection: str, password: str) -> None:
         """Keep a connection's password, encrypted. Raises StateUnavailable."""
         await self._sealed.save(connection, self._sealer.seal(password.encode(), _context(connection)))
+        for listener in self.listeners:
+            listener(connection)
 
     def has(self, connection: str) -> bool:
         """Whether a sealed credential is kept for the connection. Raises StateUnavailable."""

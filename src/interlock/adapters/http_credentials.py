@@ -1,7 +1,7 @@
 """Turns the credentials of HTTP targets into what is sent with each request.
 
-What was found out is used again for a moment, so that a request costs nothing; a changed credential, setting or file
-counts after that. Nothing in here logs, and no error quotes a secret.
+What was found out is used again for a moment, so that a request costs nothing; a changed setting, variable or file
+counts after that, a credential that was sealed at once. Nothing in here logs, and no error quotes a secret.
 """
 
 import base64
@@ -31,6 +31,7 @@ class HttpCredentialDesk:
         self._clock = clock
         self._found: dict[str, tuple[float, HttpCredential]] = {}
         self._sources: dict[str, TokenSource] = {}
+        self._renewals = 0
         self.own: tuple[bytes, bytes] | None = None
         """The header that the gateway's own server wants to see; None while there is no such server."""
 
@@ -47,10 +48,17 @@ class HttpCredentialDesk:
             raise CredentialUnavailable(f"there is no connection {connection!r}")
         if connection == OWN_CONNECTION and self.own is not None:
             return HttpCredential(headers=(self.own,), caller=True)
+        renewals = self._renewals
         credential = await self._vault.reveal(connection)
         found = await self._show(connection, settings, credential)
-        self._found[connection] = self._clock.monotonic_s() + FRESH_S, found
+        if renewals == self._renewals:
+            self._found[connection] = self._clock.monotonic_s() + FRESH_S, found
         return found
+
+    def renew(self, connection: str) -> None:
+        """The connection has another credential: what was found out, or is being found out now, is not used again."""
+        self._renewals += 1
+        self._found.pop(connection, None)
 
     def forget(self, connection: str) -> None:
         """See ``HttpCredentials``."""

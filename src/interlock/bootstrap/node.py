@@ -89,6 +89,7 @@ class Node:
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
         self.http_credentials = HttpCredentialDesk(self.connections, self.vault, self.clock)
+        self.vault.listeners.append(self.http_credentials.renew)
         self.targets = PostgresConnections(self.connections, self.vault, target_tls_context)
         self.approvals = Approvals(
             ApprovalTable(self.database),
