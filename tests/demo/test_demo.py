@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -75,40 +76,51 @@ def check_shown(shown: str) -> None:
     assert shown.endswith("Everything was as expected.\n")
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
-def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path, signal_number: signal.Signals) -> None:
+@contextmanager
+def kept_demo(directory: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The demo as it is run to look around; what it starts must be gone when it is."""
     environment = os.environ | {"DEMO_DIR": str(directory), "DEMO_KEEP": "1", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
         try:
-            assert demo.stdout is not None
-            connect = shown = ""
-            for line in demo.stdout:
-                shown += line
-                if line.startswith("  psql "):
-                    connect = line.split('"')[1]
-                if line.startswith("  edit "):
-                    break
-            words: list[str | Path] = [
-                *COMMAND[:-1],
-                "--config",
-                directory / "interlock.toml",
-                "token",
-                "x",
-                "--group",
-                "ci-bots",
-            ]
-            token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-            with psycopg.connect(connect, password=token) as connection:
-                remaining = script.TABLES["orders"] - APPROVED_DELETES["orders"]
-                assert connection.execute("SELECT count(*) FROM orders").fetchone() == (remaining,)
-            assert processes_of(directory)
+            yield demo
         finally:
-            demo.send_signal(signal_number)
-        shown += demo.stdout.read()
-    if signal_number == signal.SIGINT:
-        check_shown(shown)
-    assert demo.returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 0)
+            demo.kill()
     wait_until_gone(directory)
+
+
+def read_until(demo: "subprocess.Popen[str]", beginning: str) -> str:
+    """What the demo shows, up to a line that begins like this."""
+    assert demo.stdout is not None
+    shown = ""
+    for line in demo.stdout:
+        shown += line
+        if line.startswith(beginning):
+            return shown
+    pytest.fail(f"it ended without {beginning!r}:\n{shown}")
+
+
+def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path) -> None:
+    with kept_demo(directory) as demo:
+        shown = read_until(demo, "  edit ")
+        connect = next(line for line in shown.splitlines() if line.startswith("  psql ")).split('"')[1]
+        words = [*COMMAND[:-1], "--config", str(directory / "interlock.toml"), "token", "x", "--group", "ci-bots"]
+        token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        with psycopg.connect(connect, password=token) as connection:
+            remaining = script.TABLES["orders"] - APPROVED_DELETES["orders"]
+            assert connection.execute("SELECT count(*) FROM orders").fetchone() == (remaining,)
+        assert processes_of(directory)
+        demo.send_signal(signal.SIGINT)
+        assert demo.stdout is not None
+        check_shown(shown + demo.stdout.read())
+        assert demo.wait() == 0
+
+
+def test_nothing_is_left_of_a_demo_that_is_killed(directory: Path) -> None:
+    with kept_demo(directory) as demo:
+        read_until(demo, "  services ")
+        assert processes_of(directory)
+        demo.kill()
+        assert demo.wait() == -signal.SIGKILL
 
 
 def test_a_directory_with_something_in_it_is_refused(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -249,7 +249,8 @@ def test_scenario_21_responder_drill(gateway: GatewayServer, service: HttpServic
     minute_ago = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     seen = lines(gateway, "sessions", "search", "--principal", "ops-agent", "--since", minute_ago)
     assert {hit["verb"] for hit in seen} == {"GET"}
-    assert "secret of the house" in gateway.command("sessions", "replay", seen[-1]["session"], "--no-wait").stdout
+    replay = ("sessions", "replay", seen[-1]["session"], "--no-wait")
+    wait_for(lambda: "secret of the house" in gateway.command(*replay).stdout, "what it saw can be replayed")
 
     opened = told(gateway, "incident", "open", "--agent", "ops-agent", "--reason", "exfiltrates")
     assert {one["action"] for one in opened["receipt"]["sessions"]} == {"cut"}
