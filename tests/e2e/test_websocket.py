@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from interlock.core.lock import LockSubject
-from tests.e2e.locking import Responder
+from tests.e2e.locking import Responder, wait_for
 from tests.servers.gateway import AGENT, NO_DATABASE, GatewayOptions, GatewayServer, http_target
 from tests.servers.websocket_echo import WebSocketEcho
 
@@ -238,7 +238,12 @@ async def test_messages_are_on_record(gateway: GatewayServer) -> None:
         await socket.send("a question that is on record")
         await socket.recv()
     newest = json.loads(gateway.command("sessions", "list", "--json", "--connection", "masked", "--limit", "1").stdout)
-    replay = gateway.command("sessions", "replay", newest["session"]).stdout
-    assert "a question that is on record" in replay
-    assert "said" in replay
-    assert "example.com" not in replay
+    replays: list[str] = []
+
+    def said() -> bool:
+        replays.append(gateway.command("sessions", "replay", newest["session"]).stdout)
+        return "said" in replays[-1]
+
+    await asyncio.to_thread(wait_for, said, "what the target said is on record")
+    assert "a question that is on record" in replays[-1]
+    assert "example.com" not in replays[-1]
