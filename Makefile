@@ -1,7 +1,7 @@
 # Everything that is done to this project; `make` lists it. Nothing but Python 3.11 or newer is needed to begin.
 
 PY := .venv/bin/python
-WORKERS ?= 2
+WORKERS ?= 3
 FUZZ_SECONDS ?= 20
 BENCH ?= postgres http
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
