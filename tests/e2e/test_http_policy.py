@@ -1,7 +1,10 @@
 """What policy says of HTTP, on the wire: endpoints, tags, fields, paths, budgets, and changes under an open client."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -26,6 +29,8 @@ when { context has http && context.http.path like "*/export*" };
 @id("pii") @mask("redact") forbid (principal, action == Action::"reveal", resource in Tag::"pii");
 @id("never") forbid (principal, action == Action::"reveal", resource == Field::"crm/password");
 @id("size") @budget("bytes=100000 per 1d") forbid (principal == Agent::"eater", action in Action::"read", resource);
+@id("shared") @budget("bytes=100000 per 1d")
+forbid (principal == Agent::"sharer", action in Action::"read", resource);
 @id("few") @budget("requests=3 per 1d") forbid (principal == Agent::"frequent", action in Action::"read", resource);
 """
 SETTINGS = """
@@ -49,9 +54,18 @@ async def _large(request: web.Request, body: bytes) -> web.StreamResponse:
     return web.Response(body=b"x" * 1_000_000, content_type="application/octet-stream")
 
 
+ASKED, ANSWER = threading.Event(), threading.Event()
+
+
+async def _late(request: web.Request, body: bytes) -> web.StreamResponse:
+    ASKED.set()
+    await asyncio.to_thread(ANSWER.wait, 30)
+    return web.Response(text="what nobody may have any more")
+
+
 @pytest.fixture(scope="module")
 def service() -> Iterator[HttpService]:
-    with HttpService(customer=_customer, secret=_secret, large=_large) as running:
+    with HttpService(customer=_customer, secret=_secret, large=_large, late=_late) as running:
         yield running
 
 
@@ -120,6 +134,21 @@ def test_bytes_have_a_budget(gateway: GatewayServer) -> None:
         refused = eater.get("/hello")
         assert refused.status_code == 403
         assert "bytes per 1d" in refused.json()["detail"]
+
+
+def test_a_budget_that_is_spent_before_an_answer_comes(gateway: GatewayServer) -> None:
+    with client_of(gateway, "sharer", "raw") as late, client_of(gateway, "sharer", "raw") as other:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(late.get, "/late")
+            assert ASKED.wait(30)
+            with pytest.raises(httpx2.RemoteProtocolError):
+                other.get("/large")
+            ANSWER.set()
+            refused = waiting.result(30)
+        assert refused.status_code == 403
+        assert "bytes per 1d" in refused.json()["detail"]
+        assert refused.json()["reason"] == "a budget is spent"
+        assert "nobody" not in refused.text
 
 
 def test_requests_have_a_budget(gateway: GatewayServer) -> None:

@@ -96,11 +96,11 @@ class AnswerRelay:
             return
         recorded, sent = data, answer.framed(data)
         if not exchange.head_sent:
-            exchange.head_sent = True
             recorded = exchange.head_bytes + data
             sent = recorded if sent is data else exchange.head_bytes + sent
         if not exchange.may_pass(len(sent)):
             raise BudgetSpent
+        exchange.head_sent = True
         effects.append(base.RecordAnswer(exchange.number, recorded))
         self._client.write(sent)
 

@@ -447,10 +447,13 @@ class HttpSession:
                 assert not isinstance(event, BadMessage)
                 is_over = self._relay.take(exchange, event, terms, effects)
         except BudgetSpent:
-            self._cut(exchange, "a budget is spent", effects)
+            assert exchange.allowance is not None
+            reply = problems.denied(exchange.allowance.refusal(), "", "")
+            self._withhold(exchange, reply, "a budget is spent", effects)
         except BodyRefused as refused:
             detail = f"the answer may hold what is masked, and cannot be looked into: {refused}"
-            self._withhold(exchange, detail, effects)
+            reply = problems.reply(403, detail, "Ask for another format of it.")
+            self._withhold(exchange, reply, detail, effects)
         except ValueError:
             self._bad_answer(exchange, "its head cannot be written", effects)
         else:
@@ -515,13 +518,13 @@ class HttpSession:
         reply = problems.reply(502, f"the target's answer cannot be passed on: {reason}", hint)
         self._answer_instead(reply, effects, OutcomeStatus.INTERRUPTED)
 
-    def _withhold(self, exchange: Exchange, detail: str, effects: list[Effect]) -> None:
-        """The target has answered, but the client may not have it."""
+    def _withhold(self, exchange: Exchange, reply: Reply, reason: str, effects: list[Effect]) -> None:
+        """The target has answered, but the client may not have it, or no more of it."""
         self._target.lose(effects)
         if exchange.head_sent:
-            self._cut(exchange, detail, effects)
-            return
-        self._answer_instead(problems.reply(403, detail, "Ask for another format of it."), effects)
+            self._cut(exchange, reason, effects)
+        else:
+            self._answer_instead(reply, effects)
 
     def _cut(self, exchange: Exchange, reason: str, effects: list[Effect]) -> None:
         """The client has a part of the answer and gets no more: the connection ends so that it can tell."""
