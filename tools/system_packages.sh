@@ -15,6 +15,10 @@ has_nginx() {
     PATH="$PATH:/usr/sbin" command -v nginx >/dev/null 2>&1
 }
 
+has_sshd() {
+    PATH="$PATH:/usr/sbin" command -v sshd >/dev/null 2>&1
+}
+
 has_browser() {
     command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
         command -v google-chrome >/dev/null 2>&1
@@ -25,10 +29,14 @@ has_postgres || missing="postgresql"
 if [ "$1" = test ]; then
     command -v curl >/dev/null 2>&1 || missing="$missing curl"
     command -v certutil >/dev/null 2>&1 || missing="$missing libnss3-tools"
+    has_sshd || missing="$missing openssh-server"
+    command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
+    command -v rsync >/dev/null 2>&1 || missing="$missing rsync"
     has_browser || missing="$missing chromium"
 fi
 if [ "$1" = bench ]; then
     has_pgbouncer || missing="$missing pgbouncer"
+    has_sshd || missing="$missing openssh-server"
     has_nginx || missing="$missing nginx-light"
     command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
     command -v curl >/dev/null 2>&1 || missing="$missing curl"

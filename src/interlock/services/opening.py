@@ -42,6 +42,7 @@ _CONNECT = Meaning("CONNECT", ())
 _HOW_TO_NAME_IT: Final = {
     "postgres": "The database name of the connection string is CONNECTION or CONNECTION/DATABASE",
     "http": "The path begins with /c/CONNECTION",
+    "ssh": "The user name is CONNECTION or LOGIN+CONNECTION",
     "proxy": "The proxy reaches the hosts of connections only",
 }
 
@@ -172,9 +173,8 @@ class Reception:
         settings = self._find_connection(name)
         if settings is None or settings.protocol != caller.protocol:
             raise self._no_such(caller, principal, "no such connection")
-        databases = settings.databases or ("",)
-        database = database or databases[0]
-        if database not in databases:
+        database = database or settings.places[0]
+        if database not in settings.places:
             raise self._no_such(caller, principal, "no such database on this connection")
         run = run_in(caller.application)
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)

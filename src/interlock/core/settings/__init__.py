@@ -56,6 +56,7 @@ from interlock.core.settings.references import (
     KeyReference,
     SecretReference,
 )
+from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 
 __all__ = [
@@ -100,6 +101,9 @@ __all__ = [
     "SecretsSettings",
     "ServerRequest",
     "Settings",
+    "SshAuthentication",
+    "SshSettings",
+    "SshTarget",
     "Table",
     "TlsMode",
     "ToolPins",
@@ -114,6 +118,7 @@ class Settings(Table, frozen=True):
     postgres: Annotated[PostgresSettings, Meta(description="The PostgreSQL listener.")] = PostgresSettings()
     http: Annotated[HttpSettings, Meta(description="The HTTP listener.")] = HttpSettings()
     proxy: Annotated[ProxySettings, Meta(description="The forward proxy.")] = ProxySettings()
+    ssh: Annotated[SshSettings, Meta(description="The SSH listener.")] = SshSettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(

@@ -9,6 +9,7 @@ from msgspec import Meta
 from interlock.core.addresses import host_problem
 from interlock.core.settings.http import HttpTarget
 from interlock.core.settings.references import CredentialReference
+from interlock.core.settings.ssh import SshAuthentication, SshTarget
 from interlock.core.settings.table import PATH, Table
 
 RoutineName = Annotated[str, Meta(pattern=r"^[^.]+\.[^.]+$")]
@@ -95,13 +96,13 @@ class MaskingSettings(Table, frozen=True):
 class ConnectionSettings(Table, frozen=True, kw_only=True):
     """A target that clients reach by this table's name."""
 
-    protocol: Annotated[str, Meta(description="The target's protocol: `postgres` or `http`.")]
+    protocol: Annotated[str, Meta(description="The target's protocol: `postgres`, `http` or `ssh`.")]
     host: Annotated[
         str, Meta(max_length=255, description="Host name or address of the target. Only tunnels go without one.")
     ] = ""
     port: Annotated[
         int,
-        Meta(ge=0, le=65_535, description="Port of the target. Absent: 5432, or for HTTP 443, without TLS 80."),
+        Meta(ge=0, le=65_535, description="Port of the target. Absent: 5432; HTTP 443, without TLS 80; SSH 22."),
     ] = 0
     databases: Annotated[
         tuple[str, ...],
@@ -110,7 +111,7 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
     user: Annotated[str, Meta(max_length=255, description="Who the gateway logs in as at the target.")] = ""
     credential: Annotated[
         CredentialReference | None,
-        Meta(description="Where the password is. Absent: the gateway logs in without one (client certificate, trust)."),
+        Meta(description="Where the password or key is. Absent: the gateway logs in without one (certificate, trust)."),
     ] = None
     tls: Annotated[
         TlsMode,
@@ -135,6 +136,7 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
     tags: Annotated[tuple[str, ...], Meta(description="Words that policy can refer to (`production`, `pii`).")] = ()
     masking: Annotated[MaskingSettings, Meta(description="How masking works on this target.")] = MaskingSettings()
     http: Annotated[HttpTarget, Meta(description="What is particular about an HTTP target.")] = HttpTarget()
+    ssh: Annotated[SshTarget, Meta(description="What is particular about an SSH host.")] = SshTarget()
 
     def __post_init__(self) -> None:
         if not self.port:
@@ -147,6 +149,8 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
             raise ValueError(f"host {self.host!r}: {problem}")
         if self.protocol == "http" and self.databases:
             raise ValueError("an HTTP connection has no databases")
+        if self.protocol == "ssh":
+            self._check_ssh()
         if self.http.tunnel and not self.http.hosts:
             raise ValueError("http.tunnel needs http.hosts")
         if (self.http.credential_as == "oauth") != (self.http.oauth is not None):
@@ -156,7 +160,22 @@ class ConnectionSettings(Table, frozen=True, kw_only=True):
         if (self.client_certificate is None) != (self.client_key is None):
             raise ValueError("client_certificate and client_key are given together, or neither")
 
+    def _check_ssh(self) -> None:
+        if not self.user or self.databases:
+            raise ValueError("an SSH connection needs user, the login at the host, and has no databases")
+        if (self.ssh.authenticate is SshAuthentication.CERTIFICATE) != (self.credential is None):
+            raise ValueError('an SSH connection needs a credential, except with ssh.authenticate = "certificate"')
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What clients may ask for within the target, the usual one first: databases, or logins at an SSH host."""
+        if self.protocol == "ssh":
+            return (self.user, *self.ssh.logins)
+        return self.databases or ("",)
+
     def _usual_port(self) -> int:
+        if self.protocol == "ssh":
+            return 22
         if self.protocol != "http":
             return 5432
         return 80 if self.tls is TlsMode.DISABLE else 443
