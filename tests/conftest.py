@@ -10,6 +10,7 @@ import pytest
 from tests.servers import sample
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.fault_proxy import FaultProxy, Faults
+from tests.servers.openssh import OpenSshServer
 from tests.servers.postgres import PostgresServer, ServerTls
 
 # How long an example takes depends on what else the machine does.
@@ -42,6 +43,13 @@ def postgres_tls(certificate_authority: CertificateAuthority) -> Iterator[Postgr
     ]
     with PostgresServer(tls=tls, hba_lines=hba_lines, log_statements=True) as server:
         sample.fill(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def openssh() -> Iterator[OpenSshServer]:
+    """An OpenSSH server that lets in who runs the tests."""
+    with OpenSshServer() as server:
         yield server
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from interlock.core.administration import SOCKET_FILE
 from tests.servers.api import ApiClient
@@ -49,6 +49,9 @@ class GatewayOptions:
     http: bool = False
     """Whether it listens for HTTP clients and as a forward proxy. ``extra`` has connections: see ``http_target``."""
     http_extra: str = ""
+    ssh: bool = False
+    """Whether it listens for SSH clients. ``extra`` has connections: see ``ssh_target``."""
+    ssh_extra: str = ""
 
 
 def http_target(name: str, port: int, http: str = "", connection: str = "", host: str = "127.0.0.1") -> str:
@@ -70,6 +73,50 @@ port = {port}
 """
 
 
+class SshHost(Protocol):
+    """A host that the gateway can log in to."""
+
+    port: int
+    login: str
+
+    @property
+    def authenticate(self) -> str:
+        """A value of ``ssh.authenticate``."""
+
+    @property
+    def credential_file(self) -> Path:
+        """The password or private key."""
+
+    @property
+    def host_key(self) -> str:
+        """Its public key."""
+
+
+def ssh_target(
+    name: str, host: SshHost, ssh: str = "", connection: str = "", *, port: int = 0, certificate: bool = False
+) -> str:
+    """Settings of a connection to an SSH host: ``ssh`` are keys of its own table of that name.
+
+    ``port`` is that of something else in the host's place, or before it; with ``certificate`` the gateway logs in by
+    certificates of its own authority. Unless ``ssh`` says what vouches for the host, its key is pinned.
+    """
+    authenticate = "certificate" if certificate else host.authenticate
+    credential = "" if certificate else f'credential = {{ file = "{host.credential_file}" }}'
+    return f"""
+[connections.{name}]
+protocol = "ssh"
+host = "127.0.0.1"
+port = {port or host.port}
+user = "{host.login}"
+{credential}
+{connection}
+[connections.{name}.ssh]
+authenticate = "{authenticate}"
+{"" if "host_" in ssh else f'host_keys = ["{host.host_key}"]'}
+{ssh}
+"""
+
+
 class GatewayServer:
     """One gateway in front of ``target``. Use it as a context manager."""
 
@@ -83,7 +130,7 @@ class GatewayServer:
         self.target = target
         self.options = options
         self.port, self.admin_port, self.issuer_port, self.api_port = (free_port() for _ in range(4))
-        self.http_port, self.proxy_port = free_port(), free_port()
+        self.http_port, self.proxy_port, self.ssh_port = (free_port() for _ in range(3))
         self._process: ServerProcess | None = None
         (self.directory / "target-password").write_text(target.password)
         self.policy_file.write_text(options.policy)
@@ -231,6 +278,7 @@ listen = "127.0.0.1:{self.api_port}"
 {options.api_extra}
 
 {self._http() if options.http else ""}
+{self._ssh() if options.ssh else ""}
 
 [policy]
 files = ["policy.cedar"]
@@ -264,6 +312,13 @@ listen = "127.0.0.1:{self.http_port}"
 
 [proxy]
 listen = "127.0.0.1:{self.proxy_port}"
+"""
+
+    def _ssh(self) -> str:
+        return f"""
+[ssh]
+listen = "127.0.0.1:{self.ssh_port}"
+{self.options.ssh_extra}
 """
 
 
