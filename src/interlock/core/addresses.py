@@ -107,6 +107,16 @@ def read_address(host: str) -> IpAddress | None:
         return None
 
 
+def one_source(host: str) -> str:
+    """What counts as one source of clients: of IPv6 the /64, which one host has; an IPv4 address however written."""
+    address = read_address(host.partition("%")[0])
+    if address is None:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
+
+
 MAX_HOST_LENGTH: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")

@@ -32,6 +32,7 @@ from interlock.services.ports import (
     Recordings,
     SessionIndex,
     SessionRecorder,
+    SshLogins,
 )
 
 log = structlog.get_logger()
@@ -48,7 +49,11 @@ _HOW_TO_NAME_IT: Final = {
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """What a client has shown of itself. ``repr`` leaves the token out."""
+    """What a client has shown of itself: exactly one of ``token``, ``scram_user``, ``ssh_key``, ``ssh_certificate``.
+
+    That it holds the secret, or the private key, has been proved by the protocol's driver. ``ssh_key`` is a fingerprint
+    (``SHA256:…``), ``ssh_certificate`` a line as in a ``-cert.pub`` file. ``repr`` leaves the token out.
+    """
 
     protocol: str
     target: str
@@ -59,6 +64,8 @@ class Caller(msgspec.Struct, frozen=True):
     host: str = ""
     by_proxy: bool = False
     """``host``, as ``name:port``, stands for a connection where there is no ``target``; see ``services.hosts``."""
+    ssh_key: str = ""
+    ssh_certificate: str = ""
 
     def __repr__(self) -> str:
         return f"Caller(protocol={self.protocol!r}, target={self.target!r}, client_address={self.client_address!r})"
@@ -103,6 +110,7 @@ class Reception:
         maskings: Maskings | None = None,
         locks: LocksInForce | None = None,
         hosts: Hosts | None = None,
+        ssh_logins: SshLogins | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._find_connection = find_connection
@@ -115,10 +123,18 @@ class Reception:
         self._maskings = maskings
         self._locks = locks
         self._hosts = hosts
+        self._ssh_logins = ssh_logins
 
     def scram_verifier(self, user: str) -> str | None:
         """See ``ports.Authenticator``."""
         return self._authenticator.scram_verifier(user)
+
+    def accepts_ssh_key(self, fingerprint: str) -> bool:
+        """Whether it is worth asking a client to prove that it holds this key. Never raises."""
+        try:
+            return self._ssh_logins is not None and bool(self._ssh_logins.key_principal(fingerprint))
+        except Exception:  # noqa: BLE001 - whatever breaks, the key is not asked for
+            return False
 
     async def open(self, caller: Caller) -> OpenSession:
         """Authenticate, decide, record. Raises ``NotAdmitted``, which is on record by then."""
@@ -250,12 +266,24 @@ class Reception:
             ) from error
 
     async def _authenticate(self, caller: Caller) -> Principal:
+        proofs = (caller.token, caller.scram_user, caller.ssh_key, caller.ssh_certificate)
         try:
+            if sum(map(bool, proofs)) > 1:
+                raise LoginRefused("log in with one proof, not with several", "several proofs")
             if caller.scram_user:
                 return self._authenticator.scram_principal(caller.scram_user)
+            if caller.ssh_key or caller.ssh_certificate:
+                return self._ssh_principal(caller)
             return await self._authenticator.authenticate(caller.token, caller.client_address)
         except LoginRefused as refused:
             raise NotAdmitted(str(refused), refused.reason, code="28P01") from refused
+
+    def _ssh_principal(self, caller: Caller) -> Principal:
+        if self._ssh_logins is None:
+            raise LoginRefused("this gateway takes no SSH keys", "no SSH logins")
+        if caller.ssh_key:
+            return self._ssh_logins.key_principal(caller.ssh_key)
+        return self._ssh_logins.certificate_principal(caller.ssh_certificate, caller.client_address)
 
     def _no_such(self, caller: Caller, principal: Principal, reason: str) -> NotAdmitted:
         """The same, whether it is not there or may not be used."""

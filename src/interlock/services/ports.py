@@ -126,6 +126,31 @@ class Authenticator(Protocol):
         """The principal behind a SCRAM user that has just proved its secret. Raises ``LoginRefused``."""
 
 
+class SshLogins(Protocol):
+    """Turns what an SSH client has proved to hold into a principal, as it is at this moment."""
+
+    def key_principal(self, fingerprint: str) -> Principal:
+        """Who has registered the key with this fingerprint (``SHA256:…``). Raises ``LoginRefused``."""
+
+    def certificate_principal(self, certificate: str, client_address: str) -> Principal:
+        """Whom a user certificate of this gateway is for; one line, as in a ``-cert.pub`` file.
+
+        Raises ``LoginRefused``. ``client_address`` is ``host:port``.
+        """
+
+
+class SshTargetCertificates(Protocol):
+    """Makes what the gateway logs in with at hosts that trust its authority."""
+
+    def mint_for_target(
+        self, session_id: str, principal_name: str, login: str, lifetime_s: int, *, forwarding: bool = False
+    ) -> tuple[bytes, bytes]:
+        """A new private key and its certificate, both as OpenSSH writes them, for one login.
+
+        ``forwarding`` has the host take forwardings. Raises ``CredentialUnavailable``.
+        """
+
+
 class TargetCredential(Protocol):
     """What the gateway itself logs in with. ``repr`` shows nothing of it."""
 

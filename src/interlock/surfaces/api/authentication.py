@@ -3,16 +3,16 @@
 A token is in no log and no answer. Addresses that bring bad tokens over and over are turned away unheard for a while.
 """
 
-import ipaddress
 from typing import Final
 
 from starlette.requests import Request
 
+from interlock.core.addresses import one_source
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Actor
 from interlock.services.callers import Callers
 from interlock.services.ports import Clock
-from interlock.surfaces.api.limits import RateLimit
+from interlock.services.rate_limit import RateLimit
 from interlock.surfaces.api.problems import RequestProblem, unauthenticated
 
 FAILURES_PER_MINUTE: Final = 60
@@ -40,7 +40,7 @@ class Authentication:
         return actor
 
     async def _by_token(self, token: str, address: str) -> Actor:
-        origin = _network(address)
+        origin = one_source(address)
         _refuse_when(self._failures.wait_s(origin), "tokens that were not accepted")
         try:
             return await self._callers.by_token(token, address)
@@ -63,12 +63,3 @@ def _bearer_token(request: Request) -> str | None:
 def _refuse_when(wait_s: int, what: str) -> None:
     if wait_s:
         raise RequestProblem(429, f"too many {what}; try again in {wait_s} s", {"Retry-After": str(wait_s)})
-
-
-def _network(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, which one host has."""
-    try:
-        host = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return address if host.version == 4 else str(ipaddress.ip_network((host, 64), strict=False))

@@ -1,6 +1,6 @@
 """Token buckets: how many at once, how many later, and in how much memory."""
 
-from interlock.surfaces.api.limits import RateLimit
+from interlock.services.rate_limit import RateLimit
 from tests.clocks import ManualClock
 
 
