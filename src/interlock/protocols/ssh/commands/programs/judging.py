@@ -1,0 +1,32 @@
+"""What one program does with its arguments. Nothing is run, looked up or guessed: what is not known is opaque."""
+
+import posixpath
+
+from interlock.protocols.ssh.commands.invocation import Invocation, Verdict
+from interlock.protocols.ssh.commands.programs import readers
+from interlock.protocols.ssh.commands.programs.plain import Programs
+from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque
+
+_SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
+
+PROGRAMS: Programs = {**readers.PROGRAMS}
+
+
+def judge(invocation: Invocation) -> Verdict:
+    """What the invocation does by itself, and what it starts in turn (which the caller judges)."""
+    if not invocation.words:
+        return NOTHING
+    program = invocation.program
+    if not program.literal or program.glob:
+        return opaque("which program runs is not known")
+    name = base_name(program.text)
+    if name is None:
+        return opaque(f"{program.text} is a program of its own, what it does is not known")
+    known = PROGRAMS.get(name)
+    return known(invocation) if known else opaque(f"{name} is not a program that is known")
+
+
+def base_name(program: str) -> str | None:
+    """``rm`` for ``rm`` and ``/bin/rm``; None for a program that is not in a directory of the system."""
+    directory, name = posixpath.split(program)
+    return name if not directory or directory in _SYSTEM_DIRECTORIES else None
