@@ -58,7 +58,7 @@ _SYSTEM_PLACES: tuple[tuple[frozenset[CommandClass], str], ...] = (
         """/etc/sudoers /etc/sudoers.d /etc/passwd /etc/passwd- /etc/shadow /etc/shadow- /etc/group /etc/gshadow
         /etc/pam.d /etc/pam.conf /etc/security /etc/polkit-1 /usr/share/polkit-1 /etc/doas.conf /etc/doas.d /etc/subuid
         /etc/subgid /etc/hosts.equiv /etc/nsswitch.conf /etc/login.defs /etc/krb5.keytab /etc/selinux /etc/apparmor.d
-        /etc/ssh /root/.ssh /etc/shells""",
+        /etc/ssh /etc/shells""",
     ),
     (
         _PERSISTS,
@@ -76,7 +76,7 @@ _SYSTEM_PLACES: tuple[tuple[frozenset[CommandClass], str], ...] = (
         /etc/kubernetes /etc/ca-certificates* /usr/local/share/ca-certificates /etc/pki /etc/ssl/certs /etc/alternatives
         /etc/iptables /etc/nftables.conf /etc/ufw /etc/docker /etc/containerd /etc/aliases /etc/rsyslog* /etc/audit
         /bin /sbin /lib /lib32 /lib64 /libexec /usr/bin /usr/sbin /usr/lib /usr/lib32 /usr/lib64 /usr/libexec
-        /usr/local/bin /usr/local/sbin /usr/local/lib /usr/games /root/bin /proc/sys/kernel/core_pattern
+        /usr/local/bin /usr/local/sbin /usr/local/lib /usr/games /proc/sys/kernel/core_pattern
         /proc/sys/kernel/modprobe /proc/sys/fs/binfmt_misc /var/run/docker.sock /run/docker.sock""",
     ),
     (_REMOVE, "/boot /efi /dev /proc/sysrq-trigger /proc/kcore"),
@@ -124,7 +124,7 @@ def _device(below: tuple[str, ...], use: PathUse) -> frozenset[CommandClass]:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The names of a path; ``/`` first when it is absolute. Detours through ``/proc/…/root`` are taken out."""
+    """The names of a path; ``/`` first when it is absolute. A detour through a root of ``/proc`` is taken out."""
     while (shorter := re.sub(r"^/+proc/(?:self|thread-self|\d+)/(?:task/\d+/)?root(?=/|$)", "/", path)) != path:
         path = shorter
     normal = posixpath.normpath(path) if path else ""
@@ -151,8 +151,8 @@ def _below(parts: tuple[str, ...], directory: tuple[str, ...]) -> bool:
 def _system(parts: tuple[str, ...]) -> frozenset[CommandClass]:
     if parts[:1] != ("/",):
         return frozenset()
-    for classes, names in _PLACES:
-        if any(_begins(parts[1:], name) for name in names):
+    for classes, places in _PLACES:
+        if any(_begins(parts[1:], name) for name in places):
             return classes
     return frozenset()
 

@@ -62,7 +62,7 @@ lzcat:
 zstdcat:
 lz4cat:
 gzcat:
-diff: -U:C:x:X<I:F:W:L: unified: context: exclude: exclude-from< label: width: ignore-matching-lines: from-file< to-file<
+diff: -U:C:x:X<I:F:W:L: unified: context: exclude: exclude-from< label: width: from-file< to-file<
 diff3: L:
 colordiff: -U:
 cmp: -i:n: bytes: ignore-initial:
