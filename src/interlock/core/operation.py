@@ -36,6 +36,10 @@ class ResourceKind(enum.Enum):
     MODEL = "Model"
     HOSTED_TOOL = "HostedTool"
     """A tool that the model's provider runs itself."""
+    PROGRAM = "Program"
+    """A program that a command on a host runs, by its base name."""
+    FILE = "File"
+    """A file or directory of a host; its path is one of ``core.file_paths``."""
     GATEWAY = "Gateway"
     """The gateway itself; it is in no connection."""
 
@@ -58,18 +62,21 @@ Facts = Mapping[str, object]
 NO_FACTS: Facts = MappingProxyType({})
 HTTP_PARTS = frozenset({"http", "graphql", "mcp", "model"})
 """Keys of facts that are mappings of their own: what is known of an operation that came over HTTP."""
+PARTS = HTTP_PARTS | {"ssh"}
+"""All keys of facts that are mappings of their own."""
+_COMMANDS = frozenset({"exec", "shell"})
 
 
 class Meaning(msgspec.Struct, frozen=True, eq=False):
     """The parsed meaning of one request; compared by identity so that it can key a cache cheaply.
 
     ``verb`` is shown to people (``SELECT``, ``DROP TABLE``, ``SELECT; DELETE``). ``facts`` become the protocol's part
-    of the Cedar context: flat ones ``sql``, those under ``http``, ``graphql``, ``mcp`` and ``model`` the parts of these
-    names. ``error`` among them says why it could not be understood, and ``unread`` why nobody knows what is in its
-    body: it is refused where a rule asks for that. ``refusal`` is set when the gateway itself cannot carry the request
-    safely, whatever policy says; it is a sentence for the client. With a ``refusal_code``, the protocol's own, it is
-    given only to whom policy does not deny the request anyway; ``refusal_position`` is then the character, from 1, that
-    it is about (0: none).
+    of the Cedar context: flat ones ``sql``, those under ``http``, ``graphql``, ``mcp``, ``model`` and ``ssh`` the parts
+    of these names. ``error`` among them says why it could not be understood, and ``unread`` why nobody knows what is in
+    its body: it is refused where a rule asks for that. ``refusal`` is set when the gateway itself cannot carry the
+    request safely, whatever policy says; it is a sentence for the client. With a ``refusal_code``, the protocol's own,
+    it is given only to whom policy does not deny the request anyway; ``refusal_position`` is then the character, from
+    1, that it is about (0: none).
     """
 
     verb: str
@@ -82,6 +89,9 @@ class Meaning(msgspec.Struct, frozen=True, eq=False):
     @property
     def noun(self) -> str:
         """What sentences call the operation."""
+        ssh = self.facts.get("ssh")
+        if isinstance(ssh, Mapping):
+            return "command" if ssh.get("kind") in _COMMANDS else "request"
         return "statement" if HTTP_PARTS.isdisjoint(self.facts) else "request"
 
 

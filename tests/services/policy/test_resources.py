@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from interlock.core.operation import Access, ResourceKind
 from interlock.services.policy.resources import (
+    Resource,
+    UnresolvedName,
     entities,
     escape,
     id_problem,
@@ -65,3 +67,40 @@ def test_ids_over_http(kind: str, entity_id: str) -> None:
 @given(st.text())
 def test_escaping_loses_nothing(name: str) -> None:
     assert unescape(escape(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"),
+    [
+        (("/", "srv", "data"), ["web/srv/data", "web/srv", "web/", "web"]),
+        (("/",), ["web/", "web"]),
+        (("~", "notes"), ["web/~/notes", "web/~", "web/", "web"]),
+        (("~ada",), ["web/~ada", "web/", "web"]),
+        (("/", "~", "what?", "50%"), ["web/%7E/what%3F/50%25", "web/%7E/what%3F", "web/%7E", "web/", "web"]),
+        (("/", "srv", ""), ["web/srv/?", "web/srv", "web/", "web"]),
+        (("/", ""), ["web/?", "web/", "web"]),
+    ],
+)
+def test_a_file_is_in_every_directory_above_it(path: tuple[str, ...], ids: list[str]) -> None:
+    resource: Resource | None = resolve(Access("file-read", ResourceKind.FILE, path), "web", "deploy")
+    found = []
+    while resource is not None:
+        found.append(resource.id)
+        assert id_problem(resource.type, resource.id) is None
+        resource = resource.parent
+    assert found == ids
+
+
+@pytest.mark.parametrize("path", [(), ("/", "", "x"), ("", "x")])
+def test_a_file_that_is_none(path: tuple[str, ...]) -> None:
+    with pytest.raises(UnresolvedName):
+        resolve(Access("file-read", ResourceKind.FILE, path), "web", "deploy")
+
+
+@pytest.mark.parametrize(
+    "bad", ["web", "web/srv/", "web//srv", "web/srv/../x", "web/.", "web/a?", "web/?/x", "web/~+/x", "web/50%", "/srv"]
+)
+def test_ids_that_no_file_has(bad: str) -> None:
+    problem = id_problem("File", bad)
+    assert problem is not None
+    assert bad in problem

@@ -6,7 +6,7 @@ of these. Exact in one direction: meanings that are not alike may still be decid
 
 from collections.abc import Hashable, Iterable, Mapping
 
-from interlock.core.operation import HTTP_PARTS, Access, Meaning
+from interlock.core.operation import PARTS, Access, Meaning
 from interlock.services.policy.resources import Resource, UnresolvedName, resolve
 from interlock.services.policy.rules import Rule
 from interlock.services.policy.scopes import actions_of, fits_principal, may_fit
@@ -36,7 +36,7 @@ class Alikeness:
         facts = meaning.facts
         if meaning.refusal is not None or "error" in facts or ("unread" in facts and self.reads_body(accesses)):
             return None
-        given = {part: facts[part] for part in HTTP_PARTS & facts.keys()} or ({"sql": facts} if facts else {})
+        given = {part: facts[part] for part in PARTS & facts.keys()} or ({"sql": facts} if facts else {})
         said = tuple(_said(given, part, name) for part, name in self._read_about(accesses))
         return accesses, frozenset(given), said
 

@@ -1,7 +1,9 @@
 """Resources as Cedar entities: ids, and the way up to the connection.
 
 An id is a slash path that begins with the connection (``prod-pg/app/public/users``); ``/`` and ``%`` within a component
-are percent-escaped, so two resources never share an id.
+are percent-escaped, so two resources never share an id. A file has a component for each directory above it: ``web/`` is
+the root of a host, ``web/~`` the login's home, and ``?`` in the last place something below a directory that is not
+known; ``?`` in a name, and ``~`` at the beginning of one in the root, are escaped, too.
 """
 
 import re
@@ -10,10 +12,19 @@ from typing import Any, Protocol
 
 import msgspec
 
+from interlock.core.file_paths import ROOT, UNKNOWN, FilePath
 from interlock.core.masking import DETECTOR_CLASSES
 from interlock.core.operation import Access, ResourceKind
 
 _BAD_ESCAPE = re.compile(r"%(?!25|2F)")
+_BAD_FILE_ESCAPE = re.compile(r"%(?!25|2F|3F|7E)")
+_FILE_NAME = r"(?!\.\.?(?:/|$))[^/?]+"
+_FILE_ID = re.compile(
+    rf"(?:(?:~(?:[A-Za-z_][A-Za-z0-9_.-]*)?|(?!~){_FILE_NAME})(?:/{_FILE_NAME})*(?:/\?)?|\?)?", re.DOTALL
+)
+FILE = "File"
+UNKNOWN_FILE = "?"
+"""The last component of the id of something in a directory of which nobody knows what."""
 _CATALOGUE = ("Connection", "Database", "Schema")
 COLUMN = (*_CATALOGUE, "Table", "Column")
 """Entity types from the connection down to a column."""
@@ -35,9 +46,14 @@ LINEAGE: Mapping[ResourceKind, tuple[str, ...]] = {
     ResourceKind.TOOL: ("Connection", "Tool"),
     ResourceKind.MODEL: ("Connection", "Model"),
     ResourceKind.HOSTED_TOOL: ("Connection", "HostedTool"),
+    ResourceKind.PROGRAM: ("Connection", "Program"),
+    ResourceKind.FILE: ("Connection", "File"),
     ResourceKind.GATEWAY: ("Gateway",),
 }
-"""Entity types from the connection down to a resource of each kind; a path has one component for each."""
+"""Entity types from the connection down to a resource of each kind; a path has one component for each.
+
+Only a file may have more, all of them files.
+"""
 
 LINEAGE_BY_TYPE: Mapping[str, tuple[str, ...]] = {types[-1]: types for types in (*LINEAGE.values(), COLUMN, FIELD)}
 
@@ -79,6 +95,8 @@ class Resource(msgspec.Struct, frozen=True):
 
     @property
     def parent(self) -> "Resource | None":
+        if len(self.components) == 2 and self.type == FILE and self.components[1]:
+            return Resource((self.components[0], ""), self.types)
         return Resource(self.components[:-1], self.types[:-1]) if len(self.types) > 1 else None
 
 
@@ -89,6 +107,8 @@ def id_problem(entity_type: str, entity_id: str) -> str | None:
     types = LINEAGE_BY_TYPE.get(entity_type)
     if types is None:
         return None
+    if entity_type == FILE:
+        return _file_problem(entity_id)
     components = entity_id.split("/")
     if len(components) != len(types) or not all(components):
         return f'{entity_type}::"{entity_id}" is no resource: its id must be {"/".join(map(str.lower, types))}'
@@ -98,6 +118,17 @@ def id_problem(entity_type: str, entity_id: str) -> str | None:
     if not pattern.fullmatch(unescape(components[-1])):
         return f'{entity_type}::"{entity_id}" is no resource: behind the connection its id must be {form}'
     return None
+
+
+def _file_problem(entity_id: str) -> str | None:
+    connection, slash, path = entity_id.partition("/")
+    if not (connection and slash and _FILE_ID.fullmatch(path)):
+        form = "connection/ and the path from the root, or from ~, without . and .. and without / at its end"
+    elif _BAD_FILE_ESCAPE.search(path) or _BAD_ESCAPE.search(connection):
+        form = "written with %25 for % and, within a name, %2F for / and %3F for ?"
+    else:
+        return None
+    return f'{FILE}::"{entity_id}" is no resource: its id must be {form}'
 
 
 def escape(component: str) -> str:
@@ -115,6 +146,8 @@ def resolve(access: Access, connection: str, database: str) -> Resource:
 
     Raises ``UnresolvedName`` when a component is missing or empty.
     """
+    if access.kind is ResourceKind.FILE:
+        return _file(connection, access.path)
     types = LINEAGE[access.kind]
     if "Database" in types and not (access.kind is ResourceKind.DATABASE and access.path):
         names = (connection, database, *access.path)
@@ -123,6 +156,18 @@ def resolve(access: Access, connection: str, database: str) -> Resource:
     if len(names) != len(types) or not all(names):
         raise UnresolvedName(access.kind.value)
     return Resource(tuple(map(escape, names)), types)
+
+
+def _file(connection: str, path: FilePath) -> Resource:
+    if not connection or not path or UNKNOWN in path[:-1]:
+        raise UnresolvedName(FILE)
+    names = [UNKNOWN_FILE if name == UNKNOWN else escape(name).replace("?", "%3F") for name in path[1:]]
+    if path[0] != ROOT:
+        names.insert(0, path[0])
+    elif names and names[0].startswith("~"):
+        names[0] = "%7E" + names[0][1:]
+    components = (escape(connection), *(names or [""]))
+    return Resource(components, ("Connection", *(FILE,) * (len(components) - 1)))
 
 
 class TagSource(Protocol):

@@ -2,8 +2,8 @@
 
 A pattern is a slash path with one to five components (connection, database, schema, table, column), or ``schema.table``
 or ``schema.table.column``, which stand for ``*/*/schema/table`` and so on. With an entity type in front
-(``Tool::crm-mcp/*``) it is about resources of this type. ``*`` matches any run of characters within one component, but
-for the selector of a field: there it is the selector's own.
+(``Tool::crm-mcp/*``) it is about resources of this type; one of files has as many components as they lie deep. ``*``
+matches any run of characters within one component, but for the selector of a field: there it is the selector's own.
 """
 
 import re
@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from interlock.services.policy.resources import COLUMN, FIELD, LINEAGE_BY_TYPE, Resource, id_problem
+from interlock.services.policy.resources import COLUMN, FIELD, FILE, LINEAGE_BY_TYPE, Resource, id_problem
 from interlock.services.policy.sources import Tags
 
 OF_HTTP = ("Endpoint", FIELD[-1], "Host", "GraphqlField", "Tool", "Model", "HostedTool")
-"""Entity types that only HTTP connections have something of."""
-TAGGED = (*COLUMN, *OF_HTTP)
+"""Entity types that only HTTP connections have something of. Hosts are contacted by hosts, too."""
+OF_SSH = ("Program", FILE, "Host")
+"""Entity types that only SSH connections have something of."""
+TAGGED = (*COLUMN, *OF_HTTP, "Program", FILE)
 """Entity types that patterns can be about."""
 
 
@@ -46,13 +48,24 @@ class _Pattern(msgspec.Struct, frozen=True):
             return "has too many components; it may have " + _form(COLUMN) + " or schema.table.column"
         if self.type not in TAGGED:
             return f"begins with {self.type}::, which is none of the types that have tags: {', '.join(TAGGED)}"
+        if self.type == FILE:
+            return _file_problem("/".join(self.parts)) or _names_problem(names)
         if len(self.parts) != len(LINEAGE_BY_TYPE[self.type]):
             return f"must be {self.type}::{_form(LINEAGE_BY_TYPE[self.type])}"
         if self.type == FIELD[-1] and (wrong := id_problem(self.type, f"x/{self.parts[1]}")):
             return "names no field: " + wrong.partition("is no resource: ")[2]
-        if isinstance(names, str) or not isinstance(names, Sequence):
-            return "must have a list of tag names"
-        return None if all(isinstance(name, str) and name for name in names) else "must have a list of tag names"
+        return _names_problem(names)
+
+
+def _file_problem(path: str) -> str | None:
+    problem = id_problem(FILE, path.replace("*", "x"))
+    return problem and "names no file: " + problem.partition("is no resource: ")[2]
+
+
+def _names_problem(names: object) -> str | None:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        return "must have a list of tag names"
+    return None if all(isinstance(name, str) and name for name in names) else "must have a list of tag names"
 
 
 def _form(types: Sequence[str]) -> str:

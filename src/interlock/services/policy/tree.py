@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from cedarpy import pst
 
-from interlock.core.operation import HTTP_PARTS
+from interlock.core.operation import PARTS
 
 TIME = frozenset({"now", "hour", "weekday"})
-OPERATION = HTTP_PARTS | {"sql"}
+OPERATION = PARTS | {"sql"}
 CLIENT = frozenset({"client", "trace"})
 """Attributes of the context, by what they depend on."""
 

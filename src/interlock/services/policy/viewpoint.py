@@ -15,7 +15,7 @@ from interlock.services.policy.resources import Resource, TagSource, entities
 from interlock.services.policy.schema import action_entities
 
 _SQL_FACTS: Facts = {"verb": "", "has_where": False, "tables": (), "functions": (), "statements": 1}
-_HTTP_FACTS: Mapping[str, Facts] = {
+_PART_FACTS: Mapping[str, Facts] = {
     "http": {"method": "", "path": "", "host": "", "content_type": "", "query": (), "fields": (), "body": ()},
     "graphql": {"operation": "", "fields": ()},
     "mcp": {"method": "", "tool": "", "arguments": ()},
@@ -27,6 +27,18 @@ _HTTP_FACTS: Mapping[str, Facts] = {
         "stream": False,
         "background": False,
         "continued": False,
+    },
+    "ssh": {
+        "kind": "",
+        "login": "",
+        "command": "",
+        "programs": (),
+        "paths": (),
+        "paths_unknown": False,
+        "hosts": (),
+        "classes": (),
+        "environment": (),
+        "pty": False,
     },
 }
 """What a rule reads of an operation about which a protocol says less, for each part of the context."""
@@ -84,10 +96,10 @@ class Viewpoint:
 
 def _parts(facts: Facts) -> dict[str, object]:
     """The parts of the context that say what is asked for; none for a question without facts."""
-    given = {part: facts[part] for part in _HTTP_FACTS if part in facts}
+    given = {part: facts[part] for part in _PART_FACTS if part in facts}
     if not given:
         return {"sql": _filled(facts, _SQL_FACTS)} if facts else {}
-    return {part: _filled(said, _HTTP_FACTS[part]) for part, said in given.items() if isinstance(said, Mapping)}
+    return {part: _filled(said, _PART_FACTS[part]) for part, said in given.items() if isinstance(said, Mapping)}
 
 
 def _filled(said: Facts, defaults: Facts) -> dict[str, object]:

@@ -31,6 +31,8 @@ _NOUNS = {
     ResourceKind.TOOL: "tool",
     ResourceKind.MODEL: "model",
     ResourceKind.HOSTED_TOOL: "hosted tool",
+    ResourceKind.PROGRAM: "program",
+    ResourceKind.FILE: "file",
     ResourceKind.GATEWAY: "gateway",
 }
 
