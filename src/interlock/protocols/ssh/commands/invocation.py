@@ -5,6 +5,7 @@ Values only. ``shell`` text is read elsewhere; what programs do is judged elsewh
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 
 class CommandClass(enum.Enum):
@@ -78,12 +79,20 @@ class Invocation:
         return self.words[1:]
 
 
+UNKNOWN_PATH: Final = "?"
+"""In the place of a path that is touched, but not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class TouchedPath:
-    """A path as it was written (``/srv/x``, ``~/x``, ``x``: relative to the directory the command runs in)."""
+    """A path as it was written (``/srv/x``, ``~/x``, ``x``: relative to the directory the command runs in).
+
+    ``deep``: of a directory, what is below it is touched as well (``rm -r``, ``grep -r``, not ``ls``).
+    """
 
     path: str
     use: PathUse
+    deep: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +113,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class CommandReading:
-    """What a whole command line does. ``programs`` are base names (``rm``), in the order of first use."""
+    """What a whole command line does. ``programs`` are base names (``rm``), in the order of first use.
+
+    ``by_program`` says which program contributes which classes; what none of them does, such as a redirection, is in
+    ``classes`` alone. It is empty when nobody has told them apart: then all of ``classes`` count for every program.
+    """
 
     classes: frozenset[CommandClass]
     programs: tuple[str, ...] = ()
     paths: tuple[TouchedPath, ...] = ()
     hosts: tuple[str, ...] = ()
     why_opaque: tuple[str, ...] = ()
+    by_program: tuple[tuple[str, frozenset[CommandClass]], ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from interlock.protocols.ssh.commands.invocation import (
+    UNKNOWN_PATH,
     CommandClass,
     Input,
     Invocation,
@@ -51,11 +52,11 @@ def _all(groups: Iterable[tuple[_Value, ...]]) -> tuple[_Value, ...]:
 
 
 def touching(words: Iterable[Word], use: PathUse) -> Verdict:
-    """Files that are read, written or removed. What is known of a path decides its place; whole ones are reported."""
+    """Files that are read, written or removed. What is known of a path decides its place; whole ones have names."""
     touched = [word for word in words if word.text != "-"]
     return Verdict(
         classes=frozenset().union(*(path_classes(word.text, use) for word in touched)),
-        paths=tuple(TouchedPath(word.text, use) for word in touched if word.literal and word.text),
+        paths=tuple(TouchedPath(word.text if word.literal and word.text else UNKNOWN_PATH, use) for word in touched),
     )
 
 
