@@ -21,6 +21,15 @@ class Stream(enum.Enum):
     """The exit status in decimal, or the name of the signal that ended it."""
 
 
+class Kind(enum.Enum):
+    """What an operation is, as its request has it in ``parameter_types``. Its text is the command, the path, ..."""
+
+    EXEC = b"exec"
+    SHELL = b"shell"
+    SFTP = b"sftp"
+    FORWARD = b"forward"
+
+
 class Recorded(NamedTuple):
     """What a frame says."""
 
@@ -36,3 +45,11 @@ def encode(stream: Stream, data: bytes) -> bytes:
 def decode(frame: bytes) -> Recorded:
     """What a frame says. Raises ``ValueError`` for one that this module has not made."""
     return Recorded(Stream(frame[:1]), frame[1:])
+
+
+def terminal_size(data: bytes) -> tuple[int, int]:
+    """Columns and rows of ``RESIZED``; 80 and 24 stand for what is not a size."""
+    columns, _, rows = data.partition(b"x")
+    if not (columns.isdigit() and rows.isdigit() and len(data) < 20):
+        return 80, 24
+    return int(columns), int(rows)
