@@ -25,8 +25,10 @@ _PATTERN = re.compile(r"[*?\[]")
 def file_path(text: str) -> FilePath:
     """The components of a path as a file system reads it, without ``.`` and ``..``; a relative one is in the home.
 
-    ``~`` counts at the beginning only. What climbs out of a home, or is no path, is anywhere.
+    ``~`` counts at the beginning only. What climbs out of a home, or is no path, is anywhere. Bytes that are no text
+    (lone surrogates) are shown as escapes.
     """
+    text = text.encode(errors="backslashreplace").decode()
     if not text or "\0" in text:
         return ANYWHERE
     first, _, rest = text.partition("/")
