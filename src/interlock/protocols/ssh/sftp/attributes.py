@@ -17,7 +17,7 @@ _TYPE_BITS: Final = 0o170000
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is there of them. ``times`` are of access and modification, in Unix seconds; ``encoded`` is how they came."""
+    """What is there of them. ``times`` are those of access and modification, ``encoded`` is how they came."""
 
     encoded: bytes
     size: int | None = None

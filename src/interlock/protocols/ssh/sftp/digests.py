@@ -33,6 +33,11 @@ class RangeDigest:
         self._ranges: list[list[int]] = []
         self._scattered = False
 
+    def expect(self, offset: int) -> None:
+        """What comes first by its offset, which may not be what comes first in time."""
+        if self._start < 0:
+            self._start = self._position = offset
+
     def add(self, offset: int, data: Data) -> None:
         """``data`` is at ``offset``."""
         size = len(data)
@@ -42,7 +47,8 @@ class RangeDigest:
         self._cover(offset, offset + size)
         if not self._in_order:
             return
-        if offset == self._position or self._start < 0:
+        self.expect(offset)
+        if offset == self._position:
             self._hash(offset, data)
         elif offset > self._position and self._stashed + size <= MAX_STASHED_BYTES and offset not in self._stash:
             self._stash[offset] = bytes(data)
@@ -52,7 +58,7 @@ class RangeDigest:
 
     def append(self, data: Data) -> None:
         """``data`` is behind what came before, wherever that is."""
-        self.add(max(self._position, 0), data)
+        self.add(self._position, data)
 
     def give_up(self) -> None:
         """There will be no digest."""
@@ -68,8 +74,6 @@ class RangeDigest:
         return f"{count}{begins} sha256:{self._hasher.hexdigest()}"
 
     def _hash(self, offset: int, data: Data) -> None:
-        if self._start < 0:
-            self._start = offset
         self._hasher.update(data)
         self._position = offset + len(data)
         while self._stash and (stashed := self._stash.pop(self._position, None)) is not None:

@@ -1,4 +1,4 @@
-"""Bytes of a channel in any cut to whole packets. Believes no length that is too large, and holds one packet at most."""
+"""Bytes of a channel in any cut to whole packets. Believes no length that is too large, holds one packet at most."""
 
 from typing import Final
 

@@ -24,7 +24,7 @@ class Names:
 
     def read(self, written: bytes) -> str:
         """The absolute, normal name. Raises ``UnclearName``."""
-        text = _text(written)
+        text = text_of(written)
         if text.startswith("/"):
             return normal(text)
         if self.home is None:
@@ -43,7 +43,7 @@ class Names:
 
 def told(path: bytes) -> str:
     """A name that the host has told. Raises ``UnclearName`` when it is not an absolute one."""
-    text = _text(path)
+    text = text_of(path)
     if not text.startswith("/"):
         raise UnclearName("The host tells a name that does not begin at the root.")
     return normal(text)
@@ -64,7 +64,8 @@ def joined(directory: str, last: str) -> str:
     return normal(f"{directory}/{last}")
 
 
-def _text(written: bytes) -> str:
+def text_of(written: bytes) -> str:
+    """What a client or the host has written as a name. Raises ``UnclearName``."""
     if not written:
         raise UnclearName("The name is empty.")
     if len(written) > MAX_NAME_BYTES:

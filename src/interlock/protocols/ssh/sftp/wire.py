@@ -67,6 +67,9 @@ class StatusCode(enum.IntEnum):
     OP_UNSUPPORTED = 8
 
 
+STATUS_WORDS: Final = {code.value: code.name for code in StatusCode}
+
+
 class OpenFlag(enum.IntFlag):
     """``pflags`` of section 6.3."""
 
@@ -149,7 +152,7 @@ def u64(value: int) -> bytes:
     return _U64.pack(value)
 
 
-def packet(kind: PacketType, identifier: int, *fields: bytes) -> bytes:
+def packet(kind: int, identifier: int, *fields: bytes) -> bytes:
     """A packet with an id."""
     body = b"".join(fields)
     return _HEAD.pack(5 + len(body), kind, identifier) + body
@@ -160,9 +163,9 @@ def greeting(kind: PacketType, *fields: bytes) -> bytes:
     return packet(kind, VERSION, *fields)
 
 
-def status(identifier: int, code: StatusCode, message: str = "") -> bytes:
-    """Section 7. The text is in UTF-8 and English."""
-    text = (message or code.name.replace("_", " ").lower()).encode(errors="replace")
+def status(identifier: int, code: int, message: str = "") -> bytes:
+    """Section 7. The text is in UTF-8 and English; without a message it is the code's name."""
+    text = (message or STATUS_WORDS.get(code, "").replace("_", " ").lower()).encode(errors="replace")
     return packet(PacketType.STATUS, identifier, u32(code), string(text), string(b"en"))
 
 
