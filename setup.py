@@ -17,10 +17,11 @@ _HOT = {
     "adapters/ledger": "journal ledger standard strict",
     "adapters/recordings": "recorder sealing",
     "core": "budget keyed_masks merkle",
+    "core/content": "content tally text_masker",
     "protocols/http": "admission answering client_end conversation echo exchange forwarding presented relaying"
     " requesting routing session target_end terms tunnel",
-    "protocols/http/bodies": "charsets codings content fields inspection json_held json_long_text json_masker"
-    " json_texts loose_fields plan sniffing substitutes suspects tally text_masker",
+    "protocols/http/bodies": "charsets codings fields inspection json_held json_long_text json_masker"
+    " json_texts loose_fields plan sniffing substitutes suspects value_masker",
     "protocols/http/dialects": "endpoints plain readings",
     "protocols/http/websocket": "deflate frames messages relay sending",
     "protocols/http/wire": "fields framing received requests responses targets writing",

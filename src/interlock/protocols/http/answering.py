@@ -6,6 +6,7 @@ Python that mypyc compiles where a C compiler is at hand.
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import Masking
 from interlock.core.settings.http import Uninspectable
 from interlock.protocols.http.bodies.codings import Decoding, open_decoding
@@ -13,7 +14,6 @@ from interlock.protocols.http.bodies.header_fields import masked_header
 from interlock.protocols.http.bodies.inspection import Inspection, inspected_headers, open_inspection
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.base import AnswerFilter, MaskingFilter
 from interlock.protocols.http.echo import EchoGuard
 from interlock.protocols.http.relocation import Place

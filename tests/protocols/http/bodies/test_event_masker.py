@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import MaskKind
 from interlock.protocols.http.bodies import event_masker
 from interlock.protocols.http.bodies.event_masker import EventMasker
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from tests.protocols.http.bodies.maskings import masking
 
 MASKING = masking({"email": MaskKind.REDACT}, "ssn")

@@ -2,11 +2,11 @@
 
 import pytest
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import MaskKind
 from interlock.protocols.http.bodies.header_fields import masked_header
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from tests.protocols.http.bodies.maskings import masking
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import DetectorMask, Masking, MaskKind
 from interlock.protocols.http.bodies import json_masker
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
-from interlock.protocols.http.bodies.tally import Tally
 from tests.protocols.http.bodies.maskings import CATALOGUE, masking
 from tests.protocols.http.bodies.random_json import MARKER, Written, documents, in_pieces
 

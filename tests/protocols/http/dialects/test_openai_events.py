@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.core.catalogue import Catalogue
+from interlock.core.content.text_masker import MAX_HELD_BYTES
 from interlock.core.masking import ColumnMask, DetectorMask, Masking, MaskKind
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.text_masker import MAX_HELD_BYTES
 from interlock.protocols.http.dialects.openai_answers import answer_filter
 from interlock.protocols.http.dialects.openai_events import MAX_TEXTS
 from interlock.protocols.http.dialects.openai_usage import Usage

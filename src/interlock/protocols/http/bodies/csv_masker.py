@@ -7,10 +7,10 @@ cells than are seen here, the body is refused: for a stray quote, and for a reco
 import re
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_RECORD_BYTES: Final = 1 << 20

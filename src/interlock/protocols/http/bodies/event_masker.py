@@ -8,9 +8,9 @@ several events for is not seen here: that takes a dialect that knows the events.
 import re
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_text
 
 MAX_EVENT_BYTES: Final = 8 << 20

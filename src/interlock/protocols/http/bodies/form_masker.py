@@ -8,9 +8,9 @@ import re
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_PAIR_BYTES: Final = 1 << 20

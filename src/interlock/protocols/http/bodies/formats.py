@@ -6,6 +6,7 @@ What is no text, or may be anything, cannot be inspected: there is no type for w
 from collections.abc import Callable
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.csv_masker import CsvMasker
 from interlock.protocols.http.bodies.event_masker import EventMasker
 from interlock.protocols.http.bodies.form_masker import FormMasker
@@ -16,8 +17,7 @@ from interlock.protocols.http.bodies.media_types import MediaType
 from interlock.protocols.http.bodies.multipart_masker import MultipartMasker, boundary_of
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.sniffing import SniffingMasker
-from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.text_masker import TextMasker, ValueMasker
+from interlock.protocols.http.bodies.value_masker import ValueMasker
 
 _JSON_SUBTYPES: Final = frozenset(
     {"json", "x-json", "x-ndjson", "ndjson", "jsonl", "x-jsonl", "x-jsonlines", "jsonlines", "json-lines", "json-seq"}
@@ -61,7 +61,7 @@ def is_xml(declared: MediaType) -> bool:
 
 def _text(plan: Plan, tally: Tally) -> Masker:
     return (
-        TextMasker(plan, tally) if plan.fields.everything is None else ValueMasker(plan.fields.everything, plan, tally)
+        plan.text_masker(tally) if plan.fields.everything is None else ValueMasker(plan.fields.everything, plan, tally)
     )
 
 

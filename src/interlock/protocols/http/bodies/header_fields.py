@@ -8,8 +8,8 @@ import re
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.plan import Plan
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field, masked_text
 
 _OF_HTTP: Final = frozenset(

@@ -7,6 +7,7 @@ not looked at, and nothing is held without a bound. The names of header fields a
 import re
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.charsets import CHARSETS, Characters
 from interlock.protocols.http.bodies.codings import Decoding, open_decoding
@@ -14,7 +15,6 @@ from interlock.protocols.http.bodies.formats import is_xml, open_masker
 from interlock.protocols.http.bodies.masker import Masker
 from interlock.protocols.http.bodies.media_types import TCHARS, MediaType, media_type
 from interlock.protocols.http.bodies.plan import plan_for
-from interlock.protocols.http.bodies.tally import Tally
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

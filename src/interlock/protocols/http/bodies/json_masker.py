@@ -12,6 +12,7 @@ The module is plain typed Python that mypyc compiles where a C compiler is at ha
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies import json_patterns
 from interlock.protocols.http.bodies.fields import FieldState
@@ -29,8 +30,6 @@ from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
 from interlock.protocols.http.bodies.suspects import Suspects
-from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.text_masker import TextMasker
 
 MAX_HELD_BYTES: Final = 1 << 20
 """The longest text that is looked at as a whole."""
@@ -458,7 +457,7 @@ class JsonMasker:
             document = None
             if data[start + 1] in b"{[\\ " and self._inner < MAX_INNER_DOCUMENTS:
                 document = JsonMasker(self._plan, self._tally, state.document(), True, self._inner + 1)
-            self._long_text = LongText(TextMasker(self._plan, self._tally), document)
+            self._long_text = LongText(self._plan.text_masker(self._tally), document)
         self._expected = _TEXT_PIECES
         return start + 1
 

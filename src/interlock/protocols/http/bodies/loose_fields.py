@@ -8,12 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from interlock.core.content.text_masker import FIELD
 from interlock.core.detection import Finding
 from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies.substitutes import permitted
 
-FIELD: Final = ""
-"""What stands for the detector class in a finding that is a field's value."""
 _BEGINS: Final = rb"(?<!\\)(\\*)([\"'])[ \t]*((?i:%b))[ \t]*\1\2\s*(?::|=>?)\s*"
 _COMES: Final = rb"(?<!\\)(\\*)([\"'])[ \t]*(?i:%b)[ \t]*(?:\1?(?:\2\s*(?:=|(?::|=>?)\s*(?:\\+)?)?)?)?\Z"
 _HINT: Final = rb"'[ \t]*(?i:%b)[ \t]*'"

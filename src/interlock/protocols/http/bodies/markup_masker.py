@@ -8,13 +8,13 @@ often stands there.
 import re
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import ColumnMask
 from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.markup_tokens import Kind, MarkupTokens, Token, escaped, unescaped
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field, masked_text
 
 MAX_DEPTH: Final = 512

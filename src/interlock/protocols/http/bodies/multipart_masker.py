@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.charsets import CHARSETS, Characters
 from interlock.protocols.http.bodies.masker import Masker
 from interlock.protocols.http.bodies.media_types import MediaType, media_type
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused, Malformed
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.bodies.texts import masked_field
 
 MAX_PART_BYTES: Final = 8 << 20

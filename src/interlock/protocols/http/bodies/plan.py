@@ -6,13 +6,14 @@ It is made once for each masking and shared by all bodies.
 from functools import lru_cache
 from typing import Final
 
+from interlock.core.content.content import Content, replaced
+from interlock.core.content.tally import Tally
+from interlock.core.content.text_masker import TextMasker
 from interlock.core.masking import Masking
-from interlock.protocols.http.bodies.content import Content, replaced
 from interlock.protocols.http.bodies.fields import ANY, FieldSelectors
 from interlock.protocols.http.bodies.json_patterns import Runs, runs_without
 from interlock.protocols.http.bodies.loose_fields import LooseFields
 from interlock.protocols.http.bodies.substitutes import Substitutes
-from interlock.protocols.http.bodies.tally import Tally
 
 _PLANS: Final = 64
 
@@ -35,6 +36,10 @@ class Plan:
         if not self.fields.masks_anything:
             self.runs = runs_without(self.fields.by_last_name, searched=self.content is not None)
         self.looks_into_texts = self.content is not None or self.loose is not None
+
+    def text_masker(self, tally: Tally) -> TextMasker:
+        """What masks one text that comes in pieces and is no document."""
+        return TextMasker(self.content, tally, None if self.loose is None else self.loose.find)
 
     def candidates(self, block: bytes) -> list[int]:
         """Starts and ends, in turn, ascending and apart, of the places in ``block`` that need a closer look.

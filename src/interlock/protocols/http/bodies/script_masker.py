@@ -6,10 +6,10 @@ The wrapping goes on as it is; the document in it is masked as JSON and has to b
 import re
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import Malformed
-from interlock.protocols.http.bodies.tally import Tally
 
 _PREFIX: Final = (
     rb"\)\]\}'?,?|(?:while|for)\s*\([^)\n]{1,16}\)\s*;?|throw [^;\n]{1,32};|\{\}\s*&&|&&&[A-Z]{1,16}&&&"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.csv_masker import DELIMITERS, CsvMasker, names_masked_column
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.markup_masker import MarkupMasker
@@ -15,7 +16,6 @@ from interlock.protocols.http.bodies.masker import Masker
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import Malformed
 from interlock.protocols.http.bodies.script_masker import BEFORE_WRAPPED, WRAPPING, ScriptMasker
-from interlock.protocols.http.bodies.tally import Tally
 
 BEGINNING_BYTES: Final = 4 << 10
 """So much tells what a text is, when its first line does not end before."""

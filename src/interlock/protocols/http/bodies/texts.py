@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan, plan_for
 from interlock.protocols.http.bodies.refusal import Malformed
 from interlock.protocols.http.bodies.substitutes import permitted
-from interlock.protocols.http.bodies.tally import Tally
 
 SHORTEST_BYTES: Final = 6
 """Nothing that is detected is shorter, nor a document with a field in it."""

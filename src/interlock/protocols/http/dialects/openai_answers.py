@@ -7,11 +7,11 @@ Without a mask every byte goes on at once, and only what it used is read. With o
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan, plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.base import AnswerFilter, NoTools
 from interlock.protocols.http.dialects.event_stream import EventStream, StreamEvent
 from interlock.protocols.http.dialects.openai_chat_events import ChatEvents

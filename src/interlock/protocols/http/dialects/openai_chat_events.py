@@ -6,10 +6,10 @@ more chunk like the last one.
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.fields import FieldState
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_events import Event, Path, Said, StreamMasking, read_event, write_value
 
 _PIECES: Final = frozenset(

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused
 from interlock.protocols.http.bodies.substitutes import STARS, permitted
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_texts import StreamedText
 
 Event = dict[str, object]

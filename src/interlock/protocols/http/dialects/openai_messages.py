@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
+from interlock.core.content.tally import Tally
 from interlock.core.denial import Denial
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.json_facts import BodyRejected
 from interlock.protocols.http.dialects.openai_requests import ModelRequest, read_model_request
 from interlock.protocols.http.dialects.openai_response_events import ResponseEvents

@@ -4,11 +4,11 @@ A request is masked as the JSON that it is, texts that are JSON themselves, as o
 is about stays byte for byte.
 """
 
+from interlock.core.content.tally import Tally
 from interlock.core.masking import Masking
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import plan_for
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.json_facts import BodyRejected
 
 

@@ -5,9 +5,9 @@ An event with a piece is held until the next one of the same text, or its end, s
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import BodyRefused
-from interlock.protocols.http.bodies.tally import Tally
 from interlock.protocols.http.dialects.openai_events import Event, Path, Said, StreamMasking, read_event, write_value
 
 _PLACE: Final = ("output_index", "item_id", "content_index", "summary_index", "command_index", "stream_id")

@@ -6,11 +6,10 @@ text that is JSON, such as the arguments of a tool or a structured answer, is ma
 
 from typing import Final
 
+from interlock.core.content.tally import Tally
 from interlock.protocols.http.bodies.json_masker import JsonMasker
 from interlock.protocols.http.bodies.plan import Plan
 from interlock.protocols.http.bodies.refusal import Malformed
-from interlock.protocols.http.bodies.tally import Tally
-from interlock.protocols.http.bodies.text_masker import TextMasker
 
 _BLANKS: Final = b" \t\r\n"
 
@@ -19,7 +18,7 @@ class StreamedText:
     """One text. ``feed`` and ``finish`` raise ``BodyRefused`` for a field that must not be there, even masked."""
 
     def __init__(self, plan: Plan, tally: Tally) -> None:
-        self._words = TextMasker(plan, tally)
+        self._words = plan.text_masker(tally)
         self._json: JsonMasker | None = JsonMasker(plan, tally, many=True, inner=1)
         self._begun = False
         self._uncertain = b""

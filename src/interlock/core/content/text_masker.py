@@ -8,16 +8,18 @@ It knows no format. The input is UTF-8 without half characters.
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
+from interlock.core.content.content import Content, replaced
+from interlock.core.content.tally import Tally
 from interlock.core.detection import Finding
-from interlock.core.masking import ColumnMask
-from interlock.protocols.http.bodies.content import replaced
-from interlock.protocols.http.bodies.loose_fields import FIELD
-from interlock.protocols.http.bodies.plan import Plan
-from interlock.protocols.http.bodies.substitutes import permitted
-from interlock.protocols.http.bodies.tally import Tally
 
+FIELD: Final = ""
+"""What stands for the detector class in a finding that is a field's value."""
+FindFields = Callable[[bytes, bool], list[Finding]]
+"""Finds the values of masked fields in a text, ascending and apart. The second argument is whether it is all there:
+unless it is, the last finding may be a field of which the value is not there yet."""
 MAX_HELD_BYTES: Final = 16 << 10
 """What is found is known by then, or is so long that all that follows without a blank is left out, too."""
 _KEPT_BYTES: Final = 8 << 10
@@ -46,11 +48,14 @@ _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 class TextMasker:
-    """One text. Call ``feed`` with each piece and ``finish`` at the end; the object must not be used after that."""
+    """One text. Call ``feed`` with each piece and ``finish`` at the end; the object must not be used after that.
 
-    def __init__(self, plan: Plan, tally: Tally) -> None:
-        self._content = plan.content
-        self._loose = plan.loose
+    Without ``content`` nothing is detected, and without ``find_fields`` there are no fields.
+    """
+
+    def __init__(self, content: Content | None, tally: Tally, find_fields: FindFields | None = None) -> None:
+        self._content = content
+        self._find_fields = find_fields
         self._tally = tally
         self._before = b""
         self._held = b""
@@ -67,7 +72,7 @@ class TextMasker:
 
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
-        if self._content is None and self._loose is None:
+        if self._content is None and self._find_fields is None:
             return data
         data = self._held + data
         self._held = b""
@@ -112,7 +117,7 @@ class TextMasker:
     def _findings(self, text: bytes, final: bool) -> list[Finding]:
         """Ascending and apart: what is detected in a masked field's value is a part of that."""
         detected = self._content.findings(text) if self._content is not None else []
-        fields = self._loose.find(text, final) if self._loose is not None else []
+        fields = self._find_fields(text, final) if self._find_fields is not None else []
         if not fields:
             return detected
         apart: list[Finding] = []
@@ -159,27 +164,6 @@ class TextMasker:
             data = data[rest.end() if rest is not None else 0 :]
             self._swallows_word = not data
         return data
-
-
-class ValueMasker:
-    """A text that is one value under ``mask``. Nothing of it goes on."""
-
-    def __init__(self, mask: ColumnMask, plan: Plan, tally: Tally) -> None:
-        self._mask = mask
-        self._plan = plan
-        self._tally = tally
-        self._came = False
-
-    def feed(self, data: bytes) -> bytes:
-        """Nothing. Raises ``BodyRefused`` for a value that must not occur."""
-        permitted(self._mask)
-        self._came = self._came or bool(data.strip())
-        return b""
-
-    def finish(self) -> bytes:
-        """What stands for the text."""
-        self._tally.masked_values += self._came
-        return (self._plan.substitutes.structure(self._mask) or "").encode() if self._came else b""
 
 
 def held_from(text: bytes) -> int:

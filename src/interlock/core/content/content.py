@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from interlock.core.content.tally import Tally
 from interlock.core.detection import PLACEHOLDER, Finding, Scanner, scanner
 from interlock.core.masking import DetectorMask
-from interlock.protocols.http.bodies.tally import Tally
 
 
 class Content:
