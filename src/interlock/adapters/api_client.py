@@ -36,12 +36,13 @@ class _Problem(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def send_command(directory: Path, command: Command[AnswerT]) -> AnswerT:
-    """The answer of the gateway that runs with this data directory.
+def send_command(directory: Path, command: Command[AnswerT], token: str = "") -> AnswerT:
+    """The answer of the gateway that runs with this data directory, to the token's holder or else to this account.
 
     Raises GatewayNotRunning when there is none, AdministrationRefused when it says no or breaks off.
     """
-    return _exchange(_SocketConnection(directory, command.answer_timeout_s), command, {})
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return _exchange(_SocketConnection(directory, command.answer_timeout_s), command, headers)
 
 
 def send_remote_command(gateway: RemoteGateway, command: Command[AnswerT]) -> AnswerT:

@@ -92,12 +92,14 @@ class Bench:
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         uvloop.run(serve(self.settings, ready))
 
-    def administer(self, command: Command[AnswerT]) -> AnswerT:
+    def administer(self, command: Command[AnswerT], token: str = "") -> AnswerT:
         if self._remote is not None:
             return send_remote_command(self._remote, command)
         try:
-            return send_command(Path(self.settings.gateway.data_dir), command)
+            return send_command(Path(self.settings.gateway.data_dir), command, token)
         except GatewayNotRunning:
+            if token:
+                raise ConfigurationError("a token takes a running gateway, and none is running here") from None
             return asyncio.run(self._administer_here(command))
 
     async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:

@@ -17,6 +17,7 @@ from interlock.adapters.certificate import api_tls, http_tls, listener_tls
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
+from interlock.adapters.identity.ssh_logins import SshLogins
 from interlock.adapters.ledger.follower import FollowedLedger
 from interlock.adapters.ledger.reader import PacedArchive
 from interlock.adapters.policy_files import PolicyFiles, PolicyWatch
@@ -265,7 +266,14 @@ class Gateway:
             self.maskings,
             self.stopping.locks,
             Hosts(lambda: node.connections.all().items()),
+            self._ssh_logins(authenticator),
         )
+
+    def _ssh_logins(self, authenticator: TokenAuthenticator) -> SshLogins | None:
+        node = self._node
+        if not self.settings.ssh.addresses:
+            return None
+        return SshLogins(node.ssh_authority, node.ssh_keys, node.identities, authenticator.trusts, node.clock)
 
     def _rehearsals(self) -> Rehearsals:
         node = self._node

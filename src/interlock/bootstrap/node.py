@@ -22,12 +22,14 @@ from interlock.adapters.private_file import make_private_directory
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.sealing import open_sealer
 from interlock.adapters.signing import open_signer
+from interlock.adapters.ssh_authority import SshAuthority, open_ssh_authority
 from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.sessions import SessionTable
+from interlock.adapters.store.ssh_keys import SshKeyTable
 from interlock.adapters.store.tools import ToolTable
 from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.catalogue import Catalogue
@@ -57,6 +59,7 @@ from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.policy.store import PolicyStore
+from interlock.services.ssh_room import SshRoom
 from interlock.services.state import TokenIssuer
 from interlock.services.tool_pins import PinnedTools
 from interlock.services.tool_room import ToolRoom
@@ -74,6 +77,7 @@ class Node:
         self.settings = settings
         self.clock = SystemClock()
         self.data_dir = Path(settings.gateway.data_dir)
+        self.ssh_port = settings.ssh.port
         self._stack = stack
 
     async def open(self) -> None:
@@ -85,6 +89,7 @@ class Node:
         self._stack.callback(self.database.close)
         self.connections = ConnectionTable(self.database, self.settings.connections)
         self.identities = IdentityTable(self.database)
+        self.ssh_keys = SshKeyTable(self.database)
         self.sessions = SessionTable(self.database)
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
@@ -111,6 +116,23 @@ class Node:
     def interception_authority(self) -> InterceptionAuthority:
         """Made when there is none. Raises ``ConfigurationError``."""
         return open_interception_authority(self.data_dir, self.settings.gateway.node, self.clock)
+
+    @functools.cached_property
+    def ssh_authority(self) -> SshAuthority:
+        """Its keys are made when there are none. Raises ``ConfigurationError``."""
+        return open_ssh_authority(self.data_dir, self.settings.ssh, self.clock)
+
+    def _ssh_room(self, cascade: Cascade) -> SshRoom:
+        return SshRoom(
+            lambda: self.ssh_authority,
+            self.ssh_keys,
+            self.identities,
+            cascade,
+            self.ledger,
+            self.clock,
+            self.settings.ssh,
+            lambda: self.ssh_port,
+        )
 
     def _open_ledger(self) -> FileLedger:
         gateway = self.settings.gateway
@@ -166,7 +188,13 @@ class Node:
             protocols=tuple(PROTOCOLS),
             token_issuer=token_issuer,
             authority=authority,
-            rooms=(stopping.room, ToolRoom(self.tools), InterceptionRoom(lambda: self.interception_authority), *rooms),
+            rooms=(
+                stopping.room,
+                ToolRoom(self.tools),
+                InterceptionRoom(lambda: self.interception_authority),
+                self._ssh_room(stopping.cascade),
+                *rooms,
+            ),
             policies=policies,
         )
 

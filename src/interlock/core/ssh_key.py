@@ -105,3 +105,18 @@ def _check_blob(algorithm: str, blob: str) -> None:
             f"an RSA key must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, and this one has {key.key_size}: "
             "make another one with ssh-keygen -t ed25519"
         )
+
+
+class RegisteredSshKey(msgspec.Struct, frozen=True):
+    """A key that was registered for an identity, by whom and when. Times are Unix seconds."""
+
+    identity: str
+    key: SshPublicKey
+    by: str
+    added_at_s: float
+    expires_at_s: float | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the key."""
+        return self.key.fingerprint

@@ -93,6 +93,11 @@ class Cascade:
             cause=TOKEN_REVOKED,
         )
 
+    async def ssh_key_removed(self, fingerprint: str, actor: Actor) -> Done:
+        """Cut the sessions that were opened with the key."""
+        lock = self._transient(LockSubject.TOKEN, fingerprint, "the SSH key is removed", actor)
+        return await self._cut(lock, lambda session: session.principal.token_id == fingerprint)
+
     def find(self, session_id: str) -> LiveSession:
         """Raises ``NotFound`` when no open session has this id."""
         live = self._live.find(session_id)

@@ -15,6 +15,7 @@ from interlock.core.ledger import AnyRecord
 from interlock.core.lock import Restriction
 from interlock.core.operation import Operation
 from interlock.core.session import Session
+from interlock.core.ssh_key import SignedKey, SshPublicKey
 from interlock.core.tool import ToolDefinition
 
 
@@ -136,6 +137,30 @@ class SshLogins(Protocol):
         """Whom a user certificate of this gateway is for; one line, as in a ``-cert.pub`` file.
 
         Raises ``LoginRefused``. ``client_address`` is ``host:port``.
+        """
+
+
+class SshSigning(Protocol):
+    """The gateway's authorities for SSH, as far as clients have to do with them. No private key is shown."""
+
+    def host_key_public(self) -> str:
+        """``ssh-ed25519 AAAA…``, as all of these."""
+
+    def user_authority_public(self) -> str:
+        """Whose certificates let clients in at this gateway."""
+
+    def target_authority_public(self) -> str:
+        """Whose certificates let sessions of this gateway in at targets."""
+
+    def known_hosts_line(self, names: Sequence[str], port: int) -> str:
+        """The lines for ``known_hosts``."""
+
+    def sign_user(
+        self, key: SshPublicKey, principal: Principal, lifetime_s: int, addresses: Sequence[str] = ()
+    ) -> SignedKey:
+        """A certificate by which the holder of the key is the principal, at most while the principal's proof counts.
+
+        Raises ``ValueError`` for what cannot be signed, ``OSError`` when there is no time.
         """
 
 

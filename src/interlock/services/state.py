@@ -7,6 +7,7 @@ from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.identity import Principal, RegisteredIdentity
 from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.settings import ConnectionSettings
+from interlock.core.ssh_key import RegisteredSshKey
 from interlock.core.tool import ToolPin
 
 
@@ -23,7 +24,23 @@ class IdentityStore(Protocol):
         """Add the identity, or put it in the place of the one of its name."""
 
     async def remove(self, name: str) -> None:
-        """Forget the identity and its secret."""
+        """Forget the identity, its secret and its SSH keys."""
+
+
+class SshKeyStore(Protocol):
+    """SSH keys registered for identities; a key belongs to one."""
+
+    def find(self, fingerprint: str) -> RegisteredSshKey | None:
+        """The key with this fingerprint, None when there is none."""
+
+    def all(self, identity: str = "") -> list[RegisteredSshKey]:
+        """The keys of an identity, or all of them, by identity and age."""
+
+    async def add(self, registered: RegisteredSshKey) -> None:
+        """Keep a key. Raises ``AdministrationRefused`` when it is kept already or there is no such identity."""
+
+    async def remove(self, fingerprint: str) -> None:
+        """Forget a key; one that is not there is none to forget."""
 
 
 class ConnectionStore(Protocol):

@@ -28,7 +28,7 @@ class BenchWorkbench:
         self._bench = bench
         self.error: Exception | None = None
 
-    def administer(self, command: Command[AnswerT]) -> AnswerT:
+    def administer(self, command: Command[AnswerT], token: str = "") -> AnswerT:
         if self.error is not None:
             raise self.error
         return asyncio.run(self._bench.administration.execute(command, local_actor("ada")))

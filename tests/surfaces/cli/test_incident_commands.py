@@ -46,7 +46,7 @@ class Answering:
         self.answers: dict[type, Any] = {}
         self.asked: list[Command[Any]] = []
 
-    def administer(self, command: Command[AnswerT]) -> Any:
+    def administer(self, command: Command[AnswerT], token: str = "") -> Any:
         self.asked.append(command)
         answer = self.answers[type(command)]
         if callable(answer):

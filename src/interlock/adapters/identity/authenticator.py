@@ -90,6 +90,10 @@ class TokenAuthenticator:
             subject=identity.name,
         )
 
+    def trusts(self, issuer: str) -> bool:
+        """Whether tokens of this issuer are looked at."""
+        return issuer in self._issuers
+
     async def close(self) -> None:
         """Release the connections to the issuers."""
         await asyncio.gather(*(issuer.close() for issuer in self._issuers.values()))

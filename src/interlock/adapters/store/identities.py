@@ -38,9 +38,13 @@ class IdentityTable:
         await self._database.write(lambda connection: connection.execute(sql, values))
 
     async def remove(self, name: str) -> None:
-        """Forget the identity and its secret. Raises StateUnavailable."""
-        sql = "DELETE FROM identities WHERE name = ?"
-        await self._database.write(lambda connection: connection.execute(sql, (name,)))
+        """Forget the identity, its secret and its SSH keys. Raises StateUnavailable."""
+        await self._database.write(lambda connection: _remove(connection, name))
+
+
+def _remove(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM ssh_keys WHERE identity = ?", (name,))
+    connection.execute("DELETE FROM identities WHERE name = ?", (name,))
 
 
 def _identity(row: sqlite3.Row) -> RegisteredIdentity:

@@ -131,4 +131,19 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE ssh_keys (
+            fingerprint TEXT PRIMARY KEY,
+            identity TEXT NOT NULL,
+            algorithm TEXT NOT NULL,
+            blob TEXT NOT NULL,
+            comment TEXT NOT NULL,
+            by TEXT NOT NULL,
+            added_at_s REAL NOT NULL,
+            expires_at_s REAL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX ssh_keys_by_identity ON ssh_keys (identity, added_at_s)",
+    ),
 )

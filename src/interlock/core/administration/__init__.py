@@ -1,8 +1,8 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy, interception
-              one noun a file
+connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy, interception,
+ssh           one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
 
@@ -80,6 +80,16 @@ from interlock.core.administration.locks import (
 from interlock.core.administration.notifications import ChannelView, ListChannels, TestChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
+from interlock.core.administration.ssh import (
+    AddSshKey,
+    IssuedCertificate,
+    IssueSshCertificate,
+    ListSshKeys,
+    RemoveSshKey,
+    ShowSshGateway,
+    SshGatewayView,
+    SshKeyView,
+)
 from interlock.core.administration.tokens import IssuedToken, IssueToken
 from interlock.core.administration.tools import ApproveTool, ListTools, ShowTool, ToolDetail, ToolView, WithdrawTool
 
@@ -140,6 +150,11 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ExplainPolicy,
     WhoAmI,
     ShowInterceptionAuthority,
+    ShowSshGateway,
+    IssueSshCertificate,
+    ListSshKeys,
+    AddSshKey,
+    RemoveSshKey,
 )
 
 __all__ = [
@@ -148,6 +163,7 @@ __all__ = [
     "AddConnection",
     "AddIdentity",
     "AddLock",
+    "AddSshKey",
     "AnswerT",
     "Approve",
     "ApproveTool",
@@ -170,7 +186,9 @@ __all__ = [
     "HardeningPlan",
     "IdentityView",
     "InterceptionAuthorityView",
+    "IssueSshCertificate",
     "IssueToken",
+    "IssuedCertificate",
     "IssuedToken",
     "KillSession",
     "ListApprovals",
@@ -181,6 +199,7 @@ __all__ = [
     "ListLocks",
     "ListOperations",
     "ListSessions",
+    "ListSshKeys",
     "ListTools",
     "LiveSession",
     "LiveSessionPage",
@@ -192,6 +211,7 @@ __all__ = [
     "RemoveConnection",
     "RemoveIdentity",
     "RemoveLock",
+    "RemoveSshKey",
     "RevokeToken",
     "Route",
     "ScanConnection",
@@ -205,7 +225,10 @@ __all__ = [
     "ShowInterceptionAuthority",
     "ShowPolicy",
     "ShowSession",
+    "ShowSshGateway",
     "ShowTool",
+    "SshGatewayView",
+    "SshKeyView",
     "TagProposal",
     "TestChannel",
     "TestConnection",

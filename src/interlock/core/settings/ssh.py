@@ -111,3 +111,9 @@ class SshSettings(Table, frozen=True):
     def addresses(self) -> tuple[str, ...]:
         """``listen`` as a tuple, however it was written."""
         return addresses_of(self.listen)
+
+    @property
+    def port(self) -> int:
+        """The port of the first address, 0 when there is none or any free one."""
+        port = self.addresses[0].rpartition(":")[2] if self.addresses else ""
+        return int(port) if port.isdecimal() else 0

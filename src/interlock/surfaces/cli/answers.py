@@ -28,11 +28,11 @@ _UNBROKEN = ("ID", "SESSION")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
-def ask(context: typer.Context, command: Command[AnswerT]) -> AnswerT:
-    """Have a command executed; an error is shown and ends the program."""
+def ask(context: typer.Context, command: Command[AnswerT], token: str = "") -> AnswerT:
+    """Have a command executed, for the holder of ``token`` if given; an error is shown and ends the program."""
     workbench: Workbench = context.obj
     try:
-        return workbench.administer(command)
+        return workbench.administer(command, token)
     except AdministrationRefused as error:
         stop(str(error), REFUSED)
     except InterlockError as error:
@@ -89,11 +89,11 @@ def read_secret(prompt: str, file: Path | None, *, twice: bool = True) -> str:
 
 
 def read_token(file: Path | None) -> str:
-    """The token for another gateway's API: from the environment, or from a file, read anew each time."""
+    """The token for the API: from the environment, or from a file, read anew each time."""
     if token := os.environ.get("INTERLOCK_TOKEN", ""):
         return token.strip()
     if file is None:
-        stop("--api needs a token: put it into INTERLOCK_TOKEN, or name a file with --token-file", UNAVAILABLE)
+        stop("a token is needed: put it into INTERLOCK_TOKEN, or name a file with --token-file", UNAVAILABLE)
     return read_secret("Token", file).strip()
 
 

@@ -22,6 +22,8 @@ from interlock.surfaces.cli import (
     notifications,
     policy,
     sessions,
+    ssh,
+    ssh_cert,
     token,
     tokens,
     tools,
@@ -59,7 +61,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             ),
         ] = "",
         token_file: Annotated[
-            Path | None, typer.Option(envvar="INTERLOCK_TOKEN_FILE", help="File with the token for --api.")
+            Path | None, typer.Option(envvar="INTERLOCK_TOKEN_FILE", help="File with the token for --api or ssh-cert.")
         ] = None,
         api_ca: Annotated[
             str,
@@ -82,10 +84,24 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
 
     app.command()(serve)
     app.command()(demo)
-    for noun in (connections, identities, sessions, approvals, lock, notifications, tokens, tools, incident, audit, ca):
+    for noun in (
+        connections,
+        identities,
+        sessions,
+        approvals,
+        lock,
+        notifications,
+        tokens,
+        tools,
+        incident,
+        audit,
+        ca,
+        ssh,
+    ):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
     app.command("token")(token.issue_token)
+    app.command("ssh-cert")(ssh_cert.issue_certificate)
     return app
 
 

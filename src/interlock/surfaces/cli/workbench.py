@@ -66,9 +66,10 @@ class Workbench(Protocol):
     def verifier(self) -> EvidenceVerifier:
         """Checks evidence by its path; needs no configuration."""
 
-    def administer(self, command: Command[AnswerT]) -> AnswerT:
+    def administer(self, command: Command[AnswerT], token: str = "") -> AnswerT:
         """Have the running gateway execute a command, or execute it here when none is running.
 
+        ``token`` says on whose behalf, in the place of this machine's account; that takes a running gateway.
         Raises ``AdministrationRefused``, ``ConfigurationError``, ``LedgerUnavailable`` or ``StateUnavailable``.
         """
 

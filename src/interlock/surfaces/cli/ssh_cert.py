@@ -1,0 +1,101 @@
+"""``interlock ssh-cert``: a user certificate for SSH clients, and what ``ssh`` has to be told.
+
+A key that is made here is written to its file and goes nowhere else; the gateway sees the public key only.
+"""
+
+import datetime
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from interlock.core.administration import IssuedCertificate, IssueSshCertificate
+from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, read_token, show_json, stop
+from interlock.surfaces.cli.duration import seconds
+from interlock.surfaces.cli.ssh import read_public_key
+
+_KEY: Final = "id_interlock"
+_CERTIFICATE: Final = "id_interlock-cert.pub"
+_DIRECTORY: Final = Path("~/.ssh/interlock")
+
+
+def issue_certificate(
+    context: typer.Context,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Your public key (.pub). Without it, a new key pair is made.")
+    ] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the files are written.")] = _DIRECTORY,
+    duration: Annotated[str, typer.Option("--for", help="How long it counts: 5m. Else as the gateway says.")] = "",
+    source: Annotated[
+        list[str] | None, typer.Option("--from", help="A network that it counts from; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Get a certificate of minutes for SSH with your token, and print what goes into the configuration of ssh.
+
+    The token is in INTERLOCK_TOKEN or in --token-file.
+    """
+    lifetime_s = seconds(duration) if duration else None
+    made, public = _new_key() if key is None else (b"", read_public_key(str(key)))
+    command = IssueSshCertificate(public, lifetime_s, tuple(source or ()))
+    issued = ask(context, command, _token(context))
+    directory = directory.expanduser().absolute()
+    identity_file = directory / _KEY if key is None else key.expanduser().absolute().with_suffix("")
+    fragment = _fragment(issued, identity_file, directory)
+    files = {_CERTIFICATE: issued.certificate.encode() + b"\n", "config": fragment.encode()}
+    files |= {"known_hosts": issued.gateway.known_hosts.encode()} | ({_KEY: made} if made else {})
+    _write(directory, files)
+    if as_json:
+        show_json(issued)
+    else:
+        typer.echo(fragment, nl=False)
+
+
+def _token(context: typer.Context) -> str:
+    """Whose certificate it is to be; empty when the gateway elsewhere (``--api``) is given the token anyway."""
+    options = context.find_root().params
+    return "" if options["api"] else read_token(options["token_file"])
+
+
+def _new_key() -> tuple[bytes, str]:
+    """A private key as OpenSSH writes it, and its public key."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), public
+
+
+def _fragment(issued: IssuedCertificate, identity_file: Path, directory: Path) -> str:
+    """What ``ssh_config(5)`` takes."""
+    end = datetime.datetime.fromtimestamp(issued.ends_at_s, datetime.UTC).isoformat(timespec="seconds")
+    gateway = issued.gateway
+    port = f"    Port {gateway.port}\n" if gateway.port else ""
+    return (
+        f"# {issued.identity} until {end}. Use it: ssh -F {directory / 'config'} CONNECTION@interlock\n"
+        "# The user is CONNECTION or LOGIN+CONNECTION.\n"
+        "Host interlock\n"
+        f"    HostName {gateway.host_names[0] if gateway.host_names else 'localhost'}\n"
+        f"{port}"
+        f'    IdentityFile "{identity_file}"\n'
+        f'    CertificateFile "{directory / _CERTIFICATE}"\n'
+        "    IdentitiesOnly yes\n"
+        f'    UserKnownHostsFile "{directory / "known_hosts"}"\n'
+    )
+
+
+def _write(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write files that only their owner may read, each as a whole or not at all."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, content in files.items():
+            unfinished = directory / f".{name}.new"
+            unfinished.unlink(missing_ok=True)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+            unfinished.rename(directory / name)
+    except OSError as error:
+        stop(f"{directory}: {error.strerror}", UNAVAILABLE)
