@@ -10,7 +10,7 @@ import msgspec
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from interlock.core.administration import AddConnection, Command, Permission
+from interlock.core.administration import AddConnection, AddSshKey, Command, IssueSshCertificate, Permission
 from interlock.core.administration.requests import CommandRequest, request_of
 from tests.servers.api import ApiClient
 from tests.servers.gateway import GatewayServer
@@ -32,6 +32,9 @@ POLICY = "".join(
     for role, permissions in ROLES.items()
     for permission in permissions
 )
+
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmQ2Dr8JxCGGx0vHCvpmUCThZWVr/0y3g/NFfJ2hlwV"
 
 
 def person(gateway: GatewayServer, *roles: str, name: str = "", **token: Any) -> ApiClient:
@@ -70,6 +73,8 @@ def example_command(kind: type[Command[Any]]) -> Command[Any]:
     fields.pop("command")
     if kind is AddConnection:  # what it needs depends on the protocol
         fields["settings"] = {"protocol": "postgres", "host": "db.invalid", "databases": ["app"], "user": "app"}
+    if kind in (AddSshKey, IssueSshCertificate):
+        fields["key"] = PUBLIC_KEY
     command: Command[Any] = msgspec.convert(fields, kind)
     return command
 

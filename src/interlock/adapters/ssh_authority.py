@@ -168,11 +168,11 @@ class SshAuthority:
             raise LoginRefused("the certificate does not count from this address", "source-address")
 
     def _check_signature(self, certificate: SSHCertificate) -> None:
-        if public_line(certificate.signature_key()) != self.user_authority_public():
-            raise LoginRefused(_NOT_ACCEPTED, "another authority signed it")
         try:
+            if public_line(certificate.signature_key()) != self.user_authority_public():
+                raise LoginRefused(_NOT_ACCEPTED, "another authority signed it")
             certificate.verify_cert_signature()
-        except InvalidSignature:
+        except (InvalidSignature, ValueError, UnsupportedAlgorithm):
             raise LoginRefused(_NOT_ACCEPTED, "the signature does not hold") from None
 
     # ------------------------------------------------------------ the gateway as a client of targets

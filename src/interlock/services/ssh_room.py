@@ -110,17 +110,15 @@ class SshRoom:
         return tuple(map(_key_view, self._keys.all(command.identity)))
 
     async def _add_key(self, command: AddSshKey, actor: Actor) -> SshKeyView:
-        if self._identities.find(command.identity) is None:
-            raise NotFound(
-                f"there is no registered identity {command.identity!r}; add it with interlock identities add"
-            )
+        if self._identities.find(command.name) is None:
+            raise NotFound(f"there is no registered identity {command.name!r}; add it with interlock identities add")
         key, now_s = _key(command.key), self._now_s()
         if (known := self._keys.find(key.fingerprint)) is not None:
             raise AdministrationRefused(f"this key belongs to {known.identity!r} already; remove it there first")
         expires_at_s = None if command.expires_in_s is None else now_s + command.expires_in_s
-        registered = RegisteredSshKey(command.identity, key, actor.name, now_s, expires_at_s)
+        registered = RegisteredSshKey(command.name, key, actor.name, now_s, expires_at_s)
         until = "no end" if expires_at_s is None else f"until {_moment(expires_at_s)}"
-        await self._record(actor, "ssh-keys.add", command.identity, f"{key.algorithm} {key.fingerprint}, {until}")
+        await self._record(actor, "ssh-keys.add", command.name, f"{key.algorithm} {key.fingerprint}, {until}")
         await self._keys.add(registered)
         return _key_view(registered)
 

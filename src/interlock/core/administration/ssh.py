@@ -80,9 +80,9 @@ class ListSshKeys(Command[tuple[SshKeyView, ...]], frozen=True, tag="ssh-keys.li
 class AddSshKey(Command[SshKeyView], frozen=True, tag="ssh-keys.add"):
     """Register a key for an identity, for a while or until it is removed."""
 
-    route: ClassVar = Route("POST", "/v1/identities/{identity}/ssh-keys", (Permission.ADMINISTER,))
+    route: ClassVar = Route("POST", "/v1/identities/{name}/ssh-keys", (Permission.ADMINISTER,))
 
-    identity: str
+    name: str
     key: PublicKeyText
     expires_in_s: Annotated[int, Meta(ge=60, le=315_360_000)] | None = None
 
