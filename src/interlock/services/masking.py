@@ -23,8 +23,8 @@ log = structlog.get_logger()
 
 OptionsOf = Callable[[str], MaskingOptions]
 _NOTHING_KNOWN = Catalogue("")
-_OF_BODIES = frozenset({"http"})
-"""Protocols in which fields of bodies are masked, so that no catalogue is needed."""
+_OF_BODIES = frozenset({"http", "ssh"})
+"""Protocols in which fields of bodies, or nothing but content, is masked, so that no catalogue is needed."""
 
 
 class Maskings:

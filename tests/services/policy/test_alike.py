@@ -38,6 +38,18 @@ CHANGES: Mapping[str, Mapping[str, tuple[str, object, object]]] = {
         "background": ("", True, False),
         "continued": ("", True, False),
     },
+    "ssh": {
+        "kind": ('== "exec"', "exec", "sftp"),
+        "login": ('== "a"', "a", "b"),
+        "command": ('like "rm *"', "rm x", "ls x"),
+        "programs": ('.contains("a")', ("a",), ("b",)),
+        "paths": ('.contains("/a")', ("/a",), ()),
+        "paths_unknown": ("", True, False),
+        "hosts": ('.contains("a")', ("a",), ()),
+        "classes": ('.contains("a")', ("a",), ()),
+        "environment": ('.contains("a")', ("a",), ()),
+        "pty": ("", True, False),
+    },
 }
 
 
@@ -245,3 +257,15 @@ def test_what_was_decided_about_a_request_without_a_body_does_not_hold_for_one_t
     without = Meaning("POST", (POST,), {"http": UNREAD["http"]})
     assert policy.decide(without, MONDAY_NOON_S).denial is None
     assert policy.decide(Meaning("POST", (POST,), UNREAD), MONDAY_NOON_S).denial is not None
+
+
+def test_why_a_command_is_opaque_is_told_of_the_command_that_is() -> None:
+    of = engine('@id("p") permit (principal, action in Action::"read", resource);').for_session(agent(), "web", "root")
+    opaque = (Access("ssh-opaque", ResourceKind.CONNECTION),)
+    for why in ("an eval", "a variable is the program"):
+        facts: Facts = {"ssh": {"kind": "exec"}, "opaque": why}
+        denial = of.decide(Meaning("EXEC", opaque, facts), MONDAY_NOON_S).denial
+        assert denial is not None
+        assert denial.reason is DenialReason.NO_PERMIT
+        assert denial.message.endswith(f"no rule permits it. Nobody can say what the command does: {why}.")
+        assert "Write out what is to be run" in denial.hint

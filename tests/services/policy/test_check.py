@@ -54,8 +54,8 @@ def test_unknown_names(rule: str, missing: str) -> None:
 
 
 HTTP = KnownNames(
-    connections=frozenset({"crm", "pg"}),
-    protocols={"crm": "http", "pg": "postgres"},
+    connections=frozenset({"crm", "pg", "web"}),
+    protocols={"crm": "http", "pg": "postgres", "web": "ssh"},
     endpoints=frozenset({"crm/volumes"}),
 )
 
@@ -70,6 +70,13 @@ HTTP = KnownNames(
         ('in Connection::"crm"', None),
         ('in Table::"pg/app/public/users"', None),
         ('== Tool::"crm/anything"', None),
+        ('== Tool::"web/lookup"', "but connections of protocol ssh have nothing of that kind"),
+        ('in Table::"web/app/public/users"', "but connections of protocol ssh have nothing of that kind"),
+        ('in File::"crm/srv"', "but connections of protocol http have nothing of that kind"),
+        ('== Program::"pg/rm"', "but connections of protocol postgres have nothing of that kind"),
+        ('in File::"web/srv"', None),
+        ('== Program::"web/rm"', None),
+        ('== Host::"web/db.internal"', None),
     ],
 )
 def test_resources_that_a_connection_cannot_have(resource: str, said: str | None) -> None:
@@ -219,6 +226,14 @@ FORBID_ALL = 'forbid (principal, action in Action::"write", resource in Connecti
             'permit (principal, action == Action::"introspect", resource);',
             'forbid (principal, action in Action::"connect", resource);',
         ),
+        (
+            'permit (principal, action, resource in File::"web/srv/x");',
+            'forbid (principal, action, resource in File::"web/srv");',
+        ),
+        (
+            'permit (principal, action, resource == File::"web/~/x");',
+            'forbid (principal, action, resource in File::"web/");',
+        ),
     ],
 )
 def test_permits_that_grant_nothing(permit: str, forbid: str) -> None:
@@ -234,6 +249,10 @@ def test_permits_that_grant_nothing(permit: str, forbid: str) -> None:
         ('permit (principal, action in Action::"write", resource in Tag::"pg");', FORBID_ALL + ";"),
         ('permit (principal, action in Action::"write", resource in Connection::"pg2");', FORBID_ALL + ";"),
         ('permit (principal, action in Action::"write", resource in Schema::"pg2/pg/x");', FORBID_ALL + ";"),
+        (
+            'permit (principal, action, resource in File::"web/srv2");',
+            'forbid (principal, action, resource in File::"web/srv");',
+        ),
         (
             'permit (principal, action in Action::"write", resource in Connection::"pg");',
             FORBID_ALL + " when { context.hour < 5 };",

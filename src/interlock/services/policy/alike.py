@@ -18,6 +18,8 @@ Likeness = Hashable
 _Accesses = tuple[Access, ...]
 _Read = tuple[tuple[str, str], ...]
 _KEPT = 256
+_EXPLAINED = frozenset({"error", "opaque"})
+"""Facts that a denial tells, so that those of one meaning hold for no other."""
 _BODY = frozenset({("http", "fields"), ("http", "body"), ("http", WHOLE)})
 
 
@@ -34,7 +36,11 @@ class Alikeness:
     def of(self, meaning: Meaning, accesses: _Accesses) -> Likeness | None:
         """Equal for meanings that are alike; None when this one is to be decided by itself. May raise."""
         facts = meaning.facts
-        if meaning.refusal is not None or "error" in facts or ("unread" in facts and self.reads_body(accesses)):
+        if (
+            meaning.refusal is not None
+            or not _EXPLAINED.isdisjoint(facts)
+            or ("unread" in facts and self.reads_body(accesses))
+        ):
             return None
         given = {part: facts[part] for part in PARTS & facts.keys()} or ({"sql": facts} if facts else {})
         said = tuple(_said(given, part, name) for part, name in self._read_about(accesses))

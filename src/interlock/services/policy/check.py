@@ -13,18 +13,20 @@ from cedarpy import pst
 
 from interlock.core.settings import OWN_CONNECTION, ConnectionSettings
 from interlock.services.policy import permissions
-from interlock.services.policy.resources import LINEAGE_BY_TYPE
+from interlock.services.policy.resources import FILE, LINEAGE_BY_TYPE
 from interlock.services.policy.reveal import REVEAL, REVEALED, Bearing, bearing, is_about_reveal_only
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.scopes import actions_of
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags
-from interlock.services.policy.tags import OF_HTTP, tag_problems, tag_types
+from interlock.services.policy.tags import OF_HTTP, OF_SSH, tag_problems, tag_types
 from interlock.services.policy.tree import reads_action, tags_named
 
 GATEWAY = "Gateway"
 CONNECTION = "Connection"
 ENDPOINT = "Endpoint"
 AGENT = pst.EntityType("Agent")
+_OF_PROTOCOLS: Mapping[str, Sequence[str]] = {"http": OF_HTTP, "ssh": OF_SSH}
+_OF_ANY = frozenset({*OF_HTTP, *OF_SSH})
 
 
 class Severity(enum.Enum):
@@ -106,7 +108,7 @@ def _impossible(kind: str, name: str, names: KnownNames) -> str | None:
     protocol = names.protocols.get(connection)
     if protocol is None or kind == CONNECTION or kind not in LINEAGE_BY_TYPE:
         return None
-    if (kind in OF_HTTP) is not (protocol == "http"):
+    if kind not in _OF_PROTOCOLS[protocol] if protocol in _OF_PROTOCOLS else kind in _OF_ANY:
         return f'names {kind}::"{name}", but connections of protocol {protocol} have nothing of that kind'
     if kind == ENDPOINT and name not in names.endpoints:
         return f'names the endpoint "{name}", which the settings of its connection do not have'
@@ -221,6 +223,8 @@ def _is_within(inner: pst.EntityUid, outer: pst.EntityUid) -> bool:
     if inner == outer:
         return True
     types = LINEAGE_BY_TYPE.get(str(inner.type), ())
+    if str(inner.type) == str(outer.type) == FILE:
+        return inner.id.startswith(outer.id.rstrip("/") + "/")
     if str(outer.type) not in types[:-1]:
         return False
     depth = types.index(str(outer.type)) + 1

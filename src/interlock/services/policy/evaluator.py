@@ -15,6 +15,7 @@ from cedarpy import pst
 from interlock.core.decision import BudgetDemand, BudgetKind
 from interlock.services.policy.faults import engine_faults
 from interlock.services.policy.listing import rules_for_listing
+from interlock.services.policy.named_files import NamedFiles
 from interlock.services.policy.resources import FIELD
 from interlock.services.policy.reveal import Bearing, bearing
 from interlock.services.policy.rules import Rule
@@ -57,6 +58,7 @@ class Evaluator:
         self._permits = _policy_set([rule for rule in rules if rule.permits])
         self.on_reveal = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.ASKED)
         self.on_tagged_columns = tuple(rule for rule in rules if bearing(rule.policy) is Bearing.BY_TAG)
+        self.named_files = NamedFiles(rules, tags)
         self._on_reveal = _policy_set(self.on_reveal)
         named = (uid for rule in self.on_reveal for uid in pst.entity_uids(rule.policy))
         self._fields = {uid.id.partition("/") for uid in named if str(uid.type) == FIELD[-1]}

@@ -100,7 +100,7 @@ class SessionPolicy:
 
     def examine(self, meaning: Meaning, now_s: float) -> tuple[Finding, ...]:
         """What policy says about each different access, in order. May raise: decisions come from ``decide``."""
-        accesses = distinct_accesses(meaning)
+        accesses = self._accesses(meaning)
         context = self._viewpoint.circumstances(now_s, meaning.facts)
         found = {finding.access: finding for finding in self._ask([(one, context) for one in accesses], meaning.noun)}
         return tuple(found.get(access) or self._unresolved(access, meaning.noun) for access in accesses)
@@ -161,7 +161,7 @@ class SessionPolicy:
     def _decide_anew(self, meaning: Meaning, now_s: float) -> Verdict:
         """The verdict on a meaning like this one, if there is one that may be kept, or what the rules say."""
         try:
-            likeness = self._alikeness.of(meaning, tuple(distinct_accesses(meaning))) if 0 <= now_s < _NEVER_S else None
+            likeness = self._alikeness.of(meaning, tuple(self._accesses(meaning))) if 0 <= now_s < _NEVER_S else None
             verdict = self._of_alike.get(likeness) if likeness is not None else None
         except Exception:  # noqa: BLE001 - what cannot be compared is like nothing else
             likeness = verdict = None
@@ -178,7 +178,7 @@ class SessionPolicy:
         try:
             if meaning.refusal is not None and not meaning.refusal_code:
                 return self._denied(wording.unsupported(meaning.refusal, self.version))
-            count = len(distinct_accesses(meaning))
+            count = len(self._accesses(meaning))
             if count > MAX_ACCESSES:
                 return self._denied(wording.too_many(count, MAX_ACCESSES, self.version, meaning.noun))
             verdict = self._strictest(self.examine(meaning, now_s), meaning.noun)
@@ -189,12 +189,19 @@ class SessionPolicy:
                 return self._denied(wording.unread(str(meaning.facts["unread"]), self.version))
             if verdict.denial is not None and "error" in meaning.facts:
                 return self._denied(wording.not_understood(verdict.denial, str(meaning.facts["error"]), meaning.noun))
+            if verdict.denial is not None and "opaque" in meaning.facts:
+                return self._denied(wording.opaque(verdict.denial, str(meaning.facts["opaque"])))
             return verdict
         except Exception:  # noqa: BLE001 - fail closed: whatever broke, the answer is no
             return self._denied(wording.broken("this request", (), self.version))
 
     def _asks_about_body(self, meaning: Meaning) -> bool:
-        return self._alikeness.reads_body(tuple(distinct_accesses(meaning)))
+        return self._alikeness.reads_body(tuple(self._accesses(meaning)))
+
+    def _accesses(self, meaning: Meaning) -> list[Access]:
+        """What is to be decided: the meaning's accesses, and what they may reach of files that rules name."""
+        view = self._viewpoint
+        return self._evaluator.named_files.with_reached(distinct_accesses(meaning), view.connection, view.database)
 
     def _ask(
         self, questions: Sequence[tuple[Access, str]], noun: str, evaluator: Evaluator | None = None

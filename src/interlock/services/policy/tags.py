@@ -7,7 +7,7 @@ matches any run of characters within one component, but for the selector of a fi
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
@@ -78,8 +78,11 @@ class TagRules:
     def __init__(self, tags: Tags) -> None:
         self._by_type: dict[str, list[tuple[re.Pattern[str], tuple[str, ...]]]] = {}
         self._fields: list[tuple[re.Pattern[str], str]] = []
+        self._files: list[tuple[str, frozenset[str]]] = []
         for text, names in tags.items():
             pattern = _Pattern.read(text)
+            if pattern.type == FILE:
+                self._files.append(("/".join(pattern.parts), frozenset(names)))
             self._by_type.setdefault(pattern.type, []).append((pattern.expression(), tuple(names)))
             if pattern.type == FIELD[-1]:
                 self._fields.append((_Pattern("Connection", pattern.parts[:1]).expression(), pattern.parts[1]))
@@ -92,6 +95,10 @@ class TagRules:
     def fields(self, connection: str) -> set[str]:
         """The fields of a connection that patterns name; both as components of ids."""
         return {selector for expression, selector in self._fields if expression.fullmatch(connection)}
+
+    def files(self, tags: Set[str]) -> list[str]:
+        """The patterns of files that give one of these tags."""
+        return [pattern for pattern, given in self._files if not given.isdisjoint(tags)]
 
 
 def tag_types(tags: Tags) -> Mapping[str, frozenset[str]]:

@@ -114,6 +114,18 @@ def not_understood(denial: Denial, error: str, noun: str) -> Denial:
     )
 
 
+def opaque(denial: Denial, why: str) -> Denial:
+    """The denial of a command of which nobody can say what it does."""
+    if not denial.access.startswith("ssh-opaque "):
+        return denial
+    return msgspec.structs.replace(
+        denial,
+        message=f"{denial.message} Nobody can say what the command does: {printable(why)}.",
+        hint="Write out what is to be run: programs that are known, with their arguments, and nothing that only shows "
+        "when it runs. " + denial.hint,
+    )
+
+
 def too_many(count: int, limit: int, policy: str, noun: str) -> Denial:
     return Denial(
         DenialReason.UNSUPPORTED,
