@@ -126,7 +126,7 @@ class Rehearsal(msgspec.Struct, frozen=True):
 class ApprovalView(msgspec.Struct, frozen=True):
     """A request as reviewers see it: the exact statement and values, what is left out said so.
 
-    ``noun`` is what people call it: ``statement``, or ``request`` over HTTP.
+    ``noun`` is what people call it: ``statement``, ``request``, or ``command`` on a host.
     """
 
     request: ApprovalRequest
@@ -152,6 +152,10 @@ class Question(msgspec.Struct, frozen=True):
     runs: tuple[tuple[bytes, bytes], ...] = ()
     """What the text runs by name, with the values that are bound to it."""
     runs_left_out: int = 0
+    noun: str = ""
+    """What the operation is called; empty for what was asked before there was more than one word for a protocol."""
+    unknown: str = ""
+    """Why nobody can say what it does."""
 
 
 OPEN_STATUSES = frozenset({ApprovalStatus.PENDING, ApprovalStatus.APPROVED})

@@ -6,6 +6,7 @@ import pytest
 from interlock.bootstrap.interpretation import new_transcript
 from interlock.core.approval import ApprovalView, Question, Rehearsal
 from interlock.core.errors import EvidenceError
+from interlock.protocols.ssh.transcript import SshTranscript
 from interlock.services.approvals.view import view_of
 from tests.services.approvals.bench import DBA, QUESTION, draft
 
@@ -64,6 +65,31 @@ def test_a_rehearsal_is_shown_as_it_is() -> None:
 def test_a_protocol_that_nobody_can_read_is_not_shown() -> None:
     with pytest.raises(EvidenceError, match="does not know"):
         view(protocol="telepathy")
+
+
+def view_of_command(database: str = "deploy", **changes: object) -> ApprovalView:
+    request = msgspec.structs.replace(draft("d" * 64, (DBA,), id="r1"), database=database)
+    asked = Question("ssh", b"rm -rf /srv/old", b"", 15, 0, parameter_types=b"exec", noun="command")
+    return view_of(request, msgspec.structs.replace(asked, **changes), lambda _: SshTranscript(), str)
+
+
+def test_a_command_on_a_host_is_shown_with_its_login_and_variables() -> None:
+    seen = view_of_command(parameters=b"LANG=C\0pty", parameter_bytes=10)
+    assert (seen.noun, seen.statement, seen.parameters) == ("command", "$ rm -rf /srv/old", ("LANG=C",))
+    assert seen.remarks == ("It is done as deploy on the host.",)
+
+
+def test_a_command_on_a_terminal_is_shown_as_any_other() -> None:
+    assert view_of_command(parameters=b"pty", parameter_bytes=3).statement == "$ rm -rf /srv/old"
+
+
+def test_a_shell_is_shown_in_words() -> None:
+    seen = view_of_command(text=b"", text_bytes=0, parameters=b"pty", parameter_bytes=3, parameter_types=b"shell")
+    assert seen.statement == "shell on a terminal"
+
+
+def test_why_a_command_is_opaque_is_said() -> None:
+    assert "Nobody can say what it does: an eval\\n." in view_of_command(unknown="an eval\n").remarks
 
 
 def test_questions_of_before_can_be_read() -> None:

@@ -252,6 +252,8 @@ class Wait:
             parameter_types=operation.parameter_types,
             runs=runs,
             runs_left_out=len(operation.runs) - len(runs),
+            noun=operation.meaning.noun,
+            unknown=str(operation.meaning.facts.get("opaque", "")),
         )
 
 

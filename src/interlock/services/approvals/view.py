@@ -6,9 +6,12 @@ Never shortens anything without saying so, and never guesses what a statement wo
 from collections.abc import Callable, Iterator
 
 from interlock.core.approval import ApprovalRequest, ApprovalView, Question, Rehearsal
-from interlock.core.printable import printable
+from interlock.core.printable import one_line, printable
 from interlock.core.recording import SealedRequest, TranscriptKind
 from interlock.services.evidence.archive import Transcriber
+
+_ON_HOSTS = "ssh"
+"""The protocol whose requests have a login, and are told in words: a command's line behind ``$``, a shell."""
 
 
 def view_of(
@@ -27,16 +30,19 @@ def view_of(
         parameter_types=question.parameter_types,
     )
     values = _values(transcriber, question.protocol, asked)
-    in_text = bool(question.parameters) and not values
+    on_host = question.protocol == _ON_HOSTS
+    in_text = bool(question.parameters) and not values and not on_host
     runs = [_run(transcriber, question.protocol, *run) for run in question.runs]
     return ApprovalView(
         request=request,
-        statement=_text(transcriber, question.protocol, asked) if in_text else question.text.decode(errors="replace"),
+        statement=_text(transcriber, question.protocol, asked)
+        if in_text or on_host
+        else question.text.decode(errors="replace"),
         parameters=values,
         remarks=(*runs, *_remarks(request, question, values, question.parameters if in_text else b"")),
         rehearsal=rehearsal,
         link=link_of(request.id),
-        noun="request" if question.protocol == "http" else "statement",
+        noun=question.noun or ("request" if question.protocol == "http" else "statement"),
     )
 
 
@@ -66,6 +72,10 @@ def _remarks(
     request: ApprovalRequest, question: Question, values: tuple[str | None, ...], in_text: bytes
 ) -> Iterator[str]:
     text = (question.text + in_text).decode(errors="replace")
+    if question.protocol == _ON_HOSTS and request.database:
+        yield f"It is done as {one_line(request.database)} on the host."
+    if question.unknown:
+        yield f"Nobody can say what it does: {one_line(question.unknown)}."
     if question.text_bytes > len(question.text):
         yield f"Only the first {len(question.text)} of {question.text_bytes} bytes of the statement are shown."
     if question.parameter_bytes > len(question.parameters):

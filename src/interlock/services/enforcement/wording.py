@@ -5,8 +5,9 @@ from typing import Final
 
 from interlock.core.decision import Hold
 from interlock.core.denial import Denial, DenialReason
+from interlock.core.file_paths import shown
 from interlock.core.masking import MaskedColumn
-from interlock.core.operation import Access, Meaning
+from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.approvals.holding import Granted
 
 UNRECORDED: Final = Denial(
@@ -44,6 +45,8 @@ _NOT_ASKED = "nobody was asked, because what is sent together with it is refused
 
 def access_line(access: Access) -> str:
     """One access, as in "delete on Table public.orders"."""
+    if access.kind is ResourceKind.FILE and access.path:
+        return f"{access.action} on {access.kind.value} {shown(access.path)}"
     return f"{access.action} on {access.kind.value} {'.'.join(access.path)}".rstrip()
 
 
