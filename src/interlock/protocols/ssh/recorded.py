@@ -48,8 +48,8 @@ def decode(frame: bytes) -> Recorded:
 
 
 def terminal_size(data: bytes) -> tuple[int, int]:
-    """Columns and rows of ``RESIZED``; 80 and 24 stand for what is not a size."""
+    """Columns and rows of ``RESIZED``, from 1 to 1000; 80 and 24 stand for what is not a size."""
     columns, _, rows = data.partition(b"x")
-    if not (columns.isdigit() and rows.isdigit() and len(data) < 20):
+    if not (columns.isdigit() and rows.isdigit() and len(data) < 24):
         return 80, 24
-    return int(columns), int(rows)
+    return min(max(int(columns), 1), 1000), min(max(int(rows), 1), 1000)

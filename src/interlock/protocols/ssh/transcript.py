@@ -15,6 +15,7 @@ from interlock.core.terminal import TerminalText
 from interlock.protocols.ssh.asked import Asked
 from interlock.protocols.ssh.recorded import Recorded, Stream, decode, terminal_size
 from interlock.protocols.ssh.screen import Screen
+from interlock.protocols.ssh.terminal_events import SshTerminalEvents
 
 MAX_OPERATIONS: Final = 1000
 """Operations that are read at a time; the one that began first is over when there are more."""
@@ -31,7 +32,7 @@ _KINDS: Final = {
 
 
 class SshTranscript:
-    """Implements ``protocols.base.Transcript`` for one session."""
+    """Implements ``protocols.base.Transcript``, and ``services.evidence.archive.TerminalTranscriber``."""
 
     def __init__(self) -> None:
         self._operations: dict[int, _Operation] = {}
@@ -68,6 +69,10 @@ class SshTranscript:
         for operation in self._operations.values():
             yield from operation.finish()
         self._operations.clear()
+
+    def new_terminal(self) -> SshTerminalEvents:
+        """A reader of the same session's recording as what happened at terminals."""
+        return SshTerminalEvents()
 
     def _make_room(self) -> Iterator[TranscriptLine]:
         if len(self._operations) >= MAX_OPERATIONS:

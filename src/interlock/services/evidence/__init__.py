@@ -2,8 +2,9 @@
 
 from interlock.core.evidence import Finding, SearchHit, SessionSummary, VerificationReport
 from interlock.services.evidence.search import AuditQuery, SearchQuery
-from interlock.services.evidence.service import EvidenceService, EvidenceVerifier, OperationView
+from interlock.services.evidence.service import EvidenceService, EvidenceVerifier
 from interlock.services.evidence.sessions import SessionFilter
+from interlock.services.evidence.telling import OperationView
 
 __all__ = [
     "AuditQuery",

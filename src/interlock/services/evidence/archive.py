@@ -13,6 +13,7 @@ import msgspec
 from interlock.core.checkpoint import Checkpoint, VerifierKey
 from interlock.core.exchange import RecordedExchange
 from interlock.core.recording import Frame, SealedRequest, TranscriptLine
+from interlock.core.terminal_event import TerminalEvent
 
 
 class SignedCheckpoint(msgspec.Struct, frozen=True):
@@ -175,6 +176,24 @@ class ExchangeTranscriber(SessionTranscriber, Protocol):
     """A transcriber of a protocol that is made of exchanges."""
 
     def new_exchanges(self) -> ExchangeReader:
+        """A reader for the same session."""
+
+
+class TerminalReader(Protocol):
+    """Turns what one session said into events of terminals; requests and frames come in order, frames cut anywhere."""
+
+    def request(self, at_us: int, number: int, request: SealedRequest) -> Iterable[TerminalEvent]:
+        """What was asked for."""
+
+    def frame(self, frame: Frame) -> Iterable[TerminalEvent]:
+        """What this frame says."""
+
+
+@runtime_checkable
+class TerminalTranscriber(SessionTranscriber, Protocol):
+    """A transcriber of a protocol whose sessions are looked at on a terminal."""
+
+    def new_terminal(self) -> TerminalReader:
         """A reader for the same session."""
 
 

@@ -38,8 +38,9 @@ from interlock.core.recording import TranscriptLine
 from interlock.core.session import is_session_id
 from interlock.services.administration import Handler
 from interlock.services.evidence.search import AuditQuery, SearchQuery, kind_of
-from interlock.services.evidence.service import EvidenceService, OperationView
+from interlock.services.evidence.service import EvidenceService
 from interlock.services.evidence.sessions import SessionFilter
+from interlock.services.evidence.telling import OperationView
 from interlock.services.ports import Ledger
 
 READERS: Final = 2

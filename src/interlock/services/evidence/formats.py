@@ -13,7 +13,8 @@ from interlock.core.errors import EvidenceError
 from interlock.core.merkle import leaf_hash
 from interlock.core.printable import one_line, printable
 from interlock.services.evidence.search import kind_of
-from interlock.services.evidence.service import EvidenceService, OperationView
+from interlock.services.evidence.service import EvidenceService
+from interlock.services.evidence.telling import OperationView
 
 
 def timestamp(time_ns: int) -> str:
@@ -79,6 +80,8 @@ def session_sql(evidence: EvidenceService, session: str) -> Iterator[str]:
     """
     if evidence.has_exchanges(session):
         raise EvidenceError("this session is made of HTTP exchanges: export it as har")
+    if evidence.has_terminal(session):
+        raise EvidenceError("this session is made of commands, not of SQL: export it as asciicast")
     summary = evidence.summary(session)
     yield f"-- session {session}: {one_line(summary.principal)} on {one_line(summary.connection)}\n"
     yield f"-- {timestamp(summary.opened_ns)}, {summary.status}\n"

@@ -5,7 +5,7 @@ sealing key; lists and counts do not need it.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,8 @@ from interlock.core.errors import EvidenceError, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.exchange import RecordedExchange
 from interlock.core.ledger import OperationCompleted, OperationDecided, RecordingGap, RecordingStored, SessionOpened
-from interlock.core.recording import DocumentLine, Frame, SealedRequest, TranscriptKind, TranscriptLine
+from interlock.core.recording import DocumentLine, Frame, TranscriptLine
+from interlock.core.terminal_event import TerminalEvent
 from interlock.services.evidence.archive import (
     EvidenceArchive,
     EvidenceStore,
@@ -24,23 +25,15 @@ from interlock.services.evidence.archive import (
     ExchangeTranscriber,
     SessionKeys,
     SessionOpener,
+    TerminalTranscriber,
     Transcriber,
 )
 from interlock.services.evidence.bundle import is_bundle, verify_bundle
 from interlock.services.evidence.package import verify_package, write_package
 from interlock.services.evidence.search import AuditQuery, SearchQuery, search_operations
 from interlock.services.evidence.sessions import SessionFilter, SessionTally, session_of, summarize
+from interlock.services.evidence.telling import OperationView, Said, TerminalTeller, TranscriptTeller, tell
 from interlock.services.evidence.verification import verify_ledger
-
-
-class OperationView(msgspec.Struct, frozen=True):
-    """One decision on an operation with what was asked, and what came of it (None while nothing has)."""
-
-    at_ns: int
-    sequence: int
-    decided: OperationDecided
-    request: SealedRequest
-    completed: OperationCompleted | None = None
 
 
 class EvidenceService:
@@ -125,6 +118,20 @@ class EvidenceService:
         """Whether the session's protocol is made of exchanges, and not of statements."""
         return self._exchange_reader(session) is not None
 
+    def has_terminal(self, session: str) -> bool:
+        """Whether the session's protocol is looked at on a terminal."""
+        return isinstance(self._transcriber(self._opened(session).record.protocol), TerminalTranscriber)
+
+    def terminal(self, session: str) -> Iterator[TerminalEvent]:
+        """What happened at the session's terminals, in the order of its times.
+
+        Raises ``EvidenceError`` when its protocol has none.
+        """
+        transcriber = self._transcriber(self._opened(session).record.protocol)
+        if not isinstance(transcriber, TerminalTranscriber):
+            raise EvidenceError("this session was on no terminal")
+        return tell(self._said(session), TerminalTeller(transcriber.new_terminal()))
+
     def _exchange_reader(self, session: str) -> ExchangeReader | None:
         transcriber = self._transcriber(self._opened(session).record.protocol)
         return transcriber.new_exchanges() if isinstance(transcriber, ExchangeTranscriber) else None
@@ -138,19 +145,9 @@ class EvidenceService:
         yield from reader.finish()
 
     def _told(self, session: str) -> Iterator[TranscriptLine]:
-        transcriber = self._transcriber(self._opened(session).record.protocol)
-        for at_us, item in self._said(session):
-            if isinstance(item, Frame):
-                yield from transcriber.frame(item)
-            elif isinstance(item, OperationView):
-                yield from transcriber.request(at_us, item.decided.number, item.request)
-                yield from _decision_lines(at_us, item.decided)
-            else:
-                text = f"{item.size_bytes} bytes were not kept: {item.reason}"
-                yield TranscriptLine(at_us, 0, TranscriptKind.GAP, text)
-        yield from transcriber.finish()
+        return tell(self._said(session), TranscriptTeller(self._transcriber(self._opened(session).record.protocol)))
 
-    def _said(self, session: str) -> Iterator[tuple[int, OperationView | RecordingGap | Frame]]:
+    def _said(self, session: str) -> Iterator[tuple[int, Said]]:
         """Decisions, frames and gaps with their times since the session's start, in order."""
         frames = ((frame.at_us, 1, frame) for frame in self.frames(session))
         for at_us, _, item in heapq.merge(self._asked(session), frames, key=lambda timed: timed[:2]):
@@ -227,10 +224,3 @@ class _Opened(msgspec.Struct, frozen=True):
 
     time_ns: int
     record: SessionOpened
-
-
-def _decision_lines(at_us: int, decided: OperationDecided) -> Iterable[TranscriptLine]:
-    if decided.decision != "allowed":
-        said = decided.message.removeprefix(f"{decided.decision}: ")
-        text = f"{decided.decision}: {said}".removesuffix(": ")
-        yield TranscriptLine(at_us, decided.number, TranscriptKind.NOTICE, text)

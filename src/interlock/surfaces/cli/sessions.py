@@ -17,6 +17,7 @@ from interlock.core.printable import one_line, printable
 from interlock.core.recording import TranscriptKind, TranscriptLine
 from interlock.core.session import place
 from interlock.services.evidence import EvidenceService, OperationView, SearchQuery, SessionFilter, SessionSummary
+from interlock.services.evidence.asciicast import session_asciicast
 from interlock.services.evidence.formats import operation_fields, session_json_lines, session_sql, timestamp
 from interlock.services.evidence.har import session_har
 from interlock.surfaces.cli.evidence_output import (
@@ -160,7 +161,12 @@ def export_session(
     context: typer.Context,
     session: SessionArgument,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to; standard output when not given.")] = None,
-    form: Annotated[str, typer.Option("--format", help="evidence, jsonl, sql, or har for HTTP.")] = "evidence",
+    form: Annotated[
+        str, typer.Option("--format", help="evidence, jsonl, sql, har for HTTP, asciicast (2) or asciicast-v3 for SSH.")
+    ] = "evidence",
+    operation: Annotated[
+        int, typer.Option(min=0, help="Only this operation of the session; for asciicast.", show_default=False)
+    ] = 0,
     with_key: Annotated[
         bool, typer.Option("--with-key", help="Put the session's clear key in: whoever has it can read everything.")
     ] = False,
@@ -168,7 +174,7 @@ def export_session(
         list[Path] | None, typer.Option("--extends", help="An older checkpoint to prove extended; may be repeated.")
     ] = None,
 ) -> None:
-    """Write a session as evidence package (a directory, or a .tar), JSON Lines, SQL script or HTTP Archive."""
+    """Write a session as evidence package (a directory, or a .tar), JSON Lines, SQL, HTTP Archive or asciicast."""
     with telling_errors():
         evidence = _evidence(context)
         session = evidence.resolve(session)
@@ -177,10 +183,14 @@ def export_session(
                 raise ConfigurationError("an evidence package needs --out: a new directory, or a file ending in .tar")
             older = [path.read_text(encoding="utf-8") for path in extends or ()]
             evidence.export(session, out, older=older, with_key=with_key)
+        elif form in _CASTS:
+            _write(session_asciicast(evidence, session, operation, _CASTS[form]), out)
+        elif operation:
+            raise ConfigurationError(f"--operation is for {', '.join(_CASTS)}")
         elif form in _FORMATS:
             _write(_FORMATS[form](evidence, session), out)
         else:
-            raise ConfigurationError(f"--format is evidence, {', '.join(_FORMATS)}; not {form!r}")
+            raise ConfigurationError(f"--format is evidence, {', '.join((*_FORMATS, *_CASTS))}; not {form!r}")
 
 
 def _sql_script(evidence: EvidenceService, session: str) -> Iterator[bytes]:
@@ -192,6 +202,8 @@ _FORMATS: Mapping[str, Callable[[EvidenceService, str], Iterator[bytes]]] = {
     "sql": _sql_script,
     "har": session_har,
 }
+_CASTS: Mapping[str, int] = {"asciicast": 2, "asciicast-v3": 3}
+"""Versions of the format by their names."""
 
 
 def _write(pieces: Iterator[bytes], out: Path | None) -> None:
