@@ -140,6 +140,24 @@ class SshLogins(Protocol):
         """
 
 
+class DeviceLogin(Protocol):
+    """A login that somebody completes elsewhere, with a browser."""
+
+    @property
+    def instruction(self) -> str:
+        """What to show: the link and the code."""
+
+    def poll(self) -> Awaitable[str]:
+        """The token, once the person has signed in; takes minutes. Raises ``LoginRefused``; may be cancelled."""
+
+
+class DeviceLogins(Protocol):
+    """Where people sign in who have no token at hand (RFC 8628)."""
+
+    async def begin(self) -> DeviceLogin:
+        """A new login. Raises ``LoginRefused``."""
+
+
 class SshSigning(Protocol):
     """The gateway's authorities for SSH, as far as clients have to do with them. No private key is shown."""
 

@@ -8,7 +8,8 @@ from aiohttp import web
 from joserfc.jwk import OctKey
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
-from interlock.adapters.identity.issuer import COOLDOWN_S, MAX_DOCUMENT_BYTES, Issuer
+from interlock.adapters.identity.issuer import COOLDOWN_S, Issuer
+from interlock.adapters.identity.issuer_client import MAX_DOCUMENT_BYTES
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IssuerSettings
 from tests.adapters.identity.issuer_server import IssuerServer

@@ -2,9 +2,12 @@
 
 token           takes a compact token apart and refuses what cannot be one, before any key is looked at
 keys            an issuer's published keys, and which of them may verify what
+issuer_client   asks an issuer over HTTP
 issuer          fetches and keeps those keys: discovery, rotation, outages
 claims          what a verified token must say of time, audience and purpose
 rules           from claims to a named identity
 authenticator   all of it together, behind ``services.ports.Authenticator``
+ssh_logins      registered SSH keys and certificates of this gateway, behind ``services.ports.SshLogins``
+device_login    a token for a person who signs in elsewhere, with a browser
 development     an issuer for trying things out, on loopback only
 """

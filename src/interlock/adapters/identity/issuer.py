@@ -2,31 +2,24 @@
 
 Keys are fetched again when they are older than their time to live, and when a token names a key that is not there,
 in both cases at most once in ``COOLDOWN_S`` and by one login at a time. While the issuer cannot be reached the old
-keys stay in use, up to the configured bound; after that nobody gets in. Redirects are not followed.
+keys stay in use, up to the configured bound; after that nobody gets in.
 """
 
 import asyncio
-import ssl
 from typing import Final
 
-import aiohttp
 import structlog
 
+from interlock.adapters.identity.issuer_client import FetchFailed, IssuerClient
 from interlock.adapters.identity.keys import IssuerKeys, PublishedKey, read_keys
-from interlock.adapters.identity.token import NOT_ACCEPTED, load_strict_json
+from interlock.adapters.identity.token import NOT_ACCEPTED
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IssuerSettings
 from interlock.services.ports import Clock
 
 COOLDOWN_S: Final = 10.0
-FETCH_TIMEOUT_S: Final = 5.0
-MAX_DOCUMENT_BYTES: Final = 262_144
 
 log = structlog.get_logger(__name__)
-
-
-class FetchFailed(Exception):
-    """The issuer's keys could not be fetched; the text says why, for the log."""
 
 
 class Issuer:
@@ -41,7 +34,7 @@ class Issuer:
         self._attempted_at_s: float | None = None
         self._attempts = 0
         self._fetching = asyncio.Lock()
-        self._session: aiohttp.ClientSession | None = None
+        self._client = IssuerClient(settings)
 
     async def refresh_when_old(self) -> None:
         """See to it that the keys may be used now. Raises LoginRefused when there are none that may."""
@@ -63,9 +56,7 @@ class Issuer:
 
     async def close(self) -> None:
         """Release the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._client.close()
 
     def _find(self, key_id: str | None, algorithm: str) -> PublishedKey | None:
         return self._keys.find(key_id, algorithm) if self._keys is not None else None
@@ -101,51 +92,8 @@ class Issuer:
         self._fetched_at_s = self._clock.monotonic_s()
 
     async def _fetch_keys(self) -> IssuerKeys:
-        url = self.settings.jwks_url or await self._discover()
+        url = self.settings.jwks_url or self._client.endpoint(await self._client.discover(), "jwks_uri")
         try:
-            return read_keys(await self._fetch(url))
+            return read_keys(await self._client.get(url))
         except ValueError as error:
             raise FetchFailed(f"{url}: {error}") from None
-
-    async def _discover(self) -> str:
-        """OpenID Connect Discovery 1.0, section 4: the document must name the issuer it was asked of."""
-        url = f"{self.settings.url.rstrip('/')}/.well-known/openid-configuration"
-        document = await self._fetch(url)
-        if not isinstance(document, dict) or document.get("issuer") != self.settings.url:
-            raise FetchFailed(f"{url}: does not speak for this issuer")
-        jwks_url = document.get("jwks_uri")
-        if not isinstance(jwks_url, str) or not self.settings.may_fetch(jwks_url):
-            raise FetchFailed(f"{url}: jwks_uri is not an https URL")
-        return jwks_url
-
-    async def _fetch(self, url: str) -> object:
-        try:
-            async with self._open_session().get(url, allow_redirects=False) as response:
-                if response.status != 200:
-                    raise FetchFailed(f"{url}: status {response.status}")
-                return load_strict_json(await _read_bounded(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise FetchFailed(f"{url}: {type(error).__name__}") from None
-        except ValueError as error:
-            raise FetchFailed(f"{url}: {error}") from None
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            context = ssl.create_default_context(cafile=self.settings.ca_file)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=2),
-                timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S),
-                headers={"Accept": "application/json"},
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > MAX_DOCUMENT_BYTES:
-            raise ValueError(f"larger than {MAX_DOCUMENT_BYTES} bytes")
-    return bytes(content)

@@ -60,6 +60,18 @@ class IssuerSettings(Table, frozen=True):
             description="How long keys stay in use, counted from their fetch, while the issuer cannot be reached.",
         ),
     ] = 14_400
+    device_client_id: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            max_length=256,
+            description="The gateway's public client at this issuer for logins with a browser elsewhere (RFC 8628): "
+            "SSH clients are shown a link. Absent: they are asked for a token.",
+        ),
+    ] = None
+    device_scope: Annotated[str, Meta(max_length=1024, description="The `scope` that such a login asks for.")] = (
+        "openid"
+    )
     allow_http_loopback: Annotated[
         bool, Meta(description="Accept `http` URLs on loopback addresses. For development only.")
     ] = False
@@ -85,6 +97,11 @@ class IssuerSettings(Table, frozen=True):
         if self.allow_http_loopback and _LOOPBACK_URL.fullmatch(url):
             return True
         return re.fullmatch(r"https://[^/]+(/.*)?", url) is not None
+
+    def may_show(self, url: str) -> bool:
+        """Whether people may be shown this URL to open it: as for ``may_fetch``, but it may have a query."""
+        address = url.partition("?")[0]
+        return len(url) <= 2048 and self.may_fetch(address) and all("!" <= letter <= "~" for letter in url)
 
 
 class IdentityRule(Table, frozen=True):
