@@ -222,6 +222,10 @@ class ToClient(msgspec.Struct, frozen=True):
     output: Output = Output.STDOUT
 
 
+class ClientEnds(msgspec.Struct, frozen=True):
+    """Tell the client that nothing more will be sent."""
+
+
 class CloseTarget(msgspec.Struct, frozen=True):
     """End what runs at the target: ``signal`` first, when there is one, then its channel."""
 
@@ -246,6 +250,7 @@ Effect = (
     | SignalTarget
     | ResizeTarget
     | ToClient
+    | ClientEnds
     | CloseTarget
     | Exit
     | RecordAnswer
@@ -262,6 +267,11 @@ class Numbers:
 
     def __init__(self) -> None:
         self._last = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether there has been any operation."""
+        return self._last > 0
 
     def next(self) -> int:
         """The number of one more operation, from 1."""

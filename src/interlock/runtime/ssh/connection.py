@@ -1,0 +1,80 @@
+"""A client's connection as the library has it, with bounds of our own where the library has none."""
+
+from typing import Any, Final, Protocol
+
+import asyncssh
+from asyncssh.channel import SSHServerChannel
+from asyncssh.constants import MSG_CHANNEL_CLOSE
+from asyncssh.packet import SSHPacket
+
+from interlock.runtime.ssh.library import MAX_PACKET_BYTES, WINDOW_BYTES
+
+MAX_VARIABLES: Final = 64
+MAX_VARIABLE_BYTES: Final = 16 << 10
+
+
+class ClientServer(Protocol):
+    """What the connection tells its owner besides what the library does."""
+
+    async def prove_key(self, username: str, key_data: bytes) -> bool:
+        """A client has proved that it has this key, or the key of this certificate: whether that lets it in."""
+
+    def writing_paused(self, paused: bool) -> None:
+        """The client takes data more slowly than it comes, or takes it again."""
+
+
+class BoundedChannel(SSHServerChannel[bytes]):
+    """A session channel that keeps a bounded environment, and says at once when its client closes it."""
+
+    def _process_env_request(self, packet: SSHPacket) -> bool:
+        key, value = packet.get_string(), packet.get_string()
+        packet.check_end()
+        size = sum(len(name) + len(text) for name, text in self._env.items()) + len(key) + len(value)
+        if len(self._env) >= MAX_VARIABLES or size > MAX_VARIABLE_BYTES:
+            return False
+        self._env[key] = value
+        return True
+
+    def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """The library keeps this to itself for as long as reading is paused."""
+        session = self._session
+        super()._process_close(pkttype, pktid, packet)
+        closing = getattr(session, "client_closing", None)
+        if closing is not None:
+            closing()
+
+    _packet_handlers: Final = {**SSHServerChannel._packet_handlers, MSG_CHANNEL_CLOSE: _process_close}  # type: ignore[misc]
+
+
+class ClientConnection(asyncssh.SSHServerConnection):
+    """``server`` is told what the library does not tell."""
+
+    async def reload_config(self) -> None:
+        """There is no configuration file whose sections could depend on the user."""
+
+    def create_server_channel(self, *_: Any, **__: Any) -> BoundedChannel:
+        return BoundedChannel(
+            self, self._loop, True, False, False, 0, 0, None, "strict", WINDOW_BYTES, MAX_PACKET_BYTES
+        )
+
+    async def validate_public_key(self, username: str, key_data: bytes, msg: bytes, signature: bytes) -> bool:
+        """A key counts once it has signed; whom it lets in is looked up only then."""
+        if not await super().validate_public_key(username, key_data, msg, signature):
+            return False
+        return not msg or await self._server.prove_key(username, key_data)
+
+    def pause_writing(self) -> None:
+        self._server.writing_paused(True)
+
+    def resume_writing(self) -> None:
+        self._server.writing_paused(False)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What has not left to the client."""
+        transport = self._transport
+        return transport.get_write_buffer_size() if transport is not None else 0
+
+    @property
+    def _server(self) -> Any:
+        return self._owner

@@ -1,0 +1,63 @@
+"""How the SSH library is used, on both sides: nothing of the machine's own configuration, no logs, no compression.
+
+Its log lines hold command lines and variables, which are nobody's business but the recording's.
+"""
+
+import logging
+from typing import Any, Final
+
+import asyncssh
+
+WINDOW_BYTES: Final = 2 << 20
+"""The receive window of each channel, which is how much waits in memory for a side that does not take it."""
+MAX_PACKET_BYTES: Final = 32 << 10
+
+logging.getLogger("asyncssh").setLevel(logging.CRITICAL + 1)
+
+_COMMON: Final[dict[str, Any]] = {
+    "config": None,
+    "gss_host": None,
+    "host_based_auth": False,
+    "compression_algs": ["none"],
+    "x509_trusted_certs": None,
+    "keepalive_count_max": 3,
+}
+
+
+def server_options(
+    server: type[asyncssh.SSHServer] | Any, keys: list[Any], login_timeout_s: float, keepalive_s: float
+) -> asyncssh.SSHServerConnectionOptions:
+    """Options for connections from clients. ``keys`` are the host's key pairs, with their certificates."""
+    return asyncssh.SSHServerConnectionOptions(
+        server_factory=server,
+        server_host_keys=keys,
+        server_version="Interlock",
+        login_timeout=login_timeout_s,
+        keepalive_interval=keepalive_s,
+        line_editor=False,
+        x11_forwarding=False,
+        agent_forwarding=False,
+        encoding=None,
+        window=WINDOW_BYTES,
+        max_pktsize=MAX_PACKET_BYTES,
+        **_COMMON,
+    )
+
+
+def target_options(client: Any, **given: Any) -> dict[str, Any]:
+    """Options for a connection to a host, for ``asyncssh.connect``; ``given`` is how to log in and whom to expect."""
+    options = {
+        "client_factory": client,
+        "client_version": "Interlock",
+        "agent_path": None,
+        "agent_forwarding": False,
+        "client_host_keys": None,
+        "proxy_command": None,
+        "ignore_encrypted": False,
+        "login_timeout": 0,
+        **_COMMON,
+        **given,
+    }
+    del options["x509_trusted_certs"]
+    options["x509_trusted_certs"] = None
+    return options

@@ -1,0 +1,134 @@
+"""How a client of the SSH listener proves who it is, and how it asks for channels (RFC 4252, RFC 4254).
+
+Whether a proof counts is not decided in here.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import asyncssh
+
+from interlock.core.printable import printable
+from interlock.protocols.ssh import events
+from interlock.protocols.ssh.events import ForwardKind
+from interlock.runtime.ssh.channels import ChannelDriver
+from interlock.runtime.ssh.connection import ClientConnection
+from interlock.runtime.ssh.driver import SshDriver
+from interlock.runtime.ssh.wires import ClientSession, ForwardSide
+from interlock.services.opening import NotAdmitted
+
+CUT_PASSWORD_BYTES: Final = 1023
+"""What the command ``ssh`` leaves of a longer password that it asks for."""
+MAX_TRIES: Final = 8
+
+Admits = Callable[[str], bool]
+
+
+class ClientServer(asyncssh.SSHServer):
+    """Implements the library's server for one connection. ``begin`` makes its driver once the address is known."""
+
+    def __init__(self, begin: Callable[[str], SshDriver], may_try: Admits, failed: Callable[[str], None]) -> None:
+        self._begin = begin
+        self._may_try = may_try
+        self._failed = failed
+        self._source = ""
+        self._tries = 0
+        self._connection: Any = None
+        self._driver: SshDriver | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        host, port = conn.get_extra_info("peername")[:2]
+        self._source = host
+        self._driver = self._begin(f"{host}:{port}")
+        assert isinstance(conn, ClientConnection)
+        self._driver.connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.driver.left()
+
+    @property
+    def driver(self) -> SshDriver:
+        assert self._driver is not None
+        return self._driver
+
+    def writing_paused(self, paused: bool) -> None:
+        self.driver.writing_paused(paused)
+
+    # ------------------------------------------------------------ who it is
+
+    def begin_auth(self, username: str) -> bool:
+        self.driver.application = printable(str(self._connection.get_extra_info("client_version", "")))[:128]
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def kbdint_auth_supported(self) -> bool:
+        return True
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        if len(password.encode()) == CUT_PASSWORD_BYTES:
+            self._say(
+                "Your SSH client has cut the token: it passes on 1023 bytes of a password. "
+                "Get a certificate instead (interlock ssh-cert), or paste the token where it is asked for."
+            )
+            return False
+        return await self._admit(username, token=password)
+
+    async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        return "", "", "", [("Token as password:", False)]
+
+    async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
+        return len(responses) == 1 and await self.validate_password(username, responses[0])
+
+    async def _admit(self, username: str, **proof: str) -> bool:
+        self._tries += 1
+        if self._tries > MAX_TRIES or not self._may_try(self._source):
+            self._say("Too many failed logins from your address: wait a minute.")
+            return False
+        driver = self.driver
+        if driver.opened is not None:
+            return False
+        try:
+            await driver.open(driver.caller(username, **proof))
+        except NotAdmitted as refused:
+            self._failed(self._source)
+            self._say(f"{refused}\n{refused.hint}" if refused.hint else str(refused))
+            return False
+        return True
+
+    def _say(self, text: str) -> None:
+        lines = [f"interlock: {printable(line)}\r\n" for line in text.splitlines()]
+        self._connection.send_auth_banner("".join(lines))
+
+    # ------------------------------------------------------------ what it asks for
+
+    def session_requested(self) -> Any:
+        self._refuse_too_many()
+        return self._connection.create_server_channel(), ClientSession(self._start_session)
+
+    def _start_session(self, session: ClientSession, request: events.Request) -> ChannelDriver:
+        return self.driver.start(request, lambda channel: channel.attach_client(session.channel))
+
+    def _refuse_too_many(self) -> None:
+        if self.driver.full:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, "interlock: this connection has as many channels as it may have"
+            )
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Awaitable[Any]:
+        self._refuse_too_many()
+        return self._forward(events.Forward(ForwardKind.LOCAL, dest_host, dest_port))
+
+    def unix_connection_requested(self, dest_path: str) -> Any:
+        self._refuse_too_many()
+        return self._forward(events.Forward(ForwardKind.UNIX, dest_path))
+
+    async def _forward(self, request: events.Forward) -> ForwardSide:
+        sides: list[ForwardSide] = []
+        channel = self.driver.start(request, lambda channel: sides.append(ForwardSide(channel, True)))
+        refused = await channel.settled
+        if refused is not None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refused)
+        return sides[0]
