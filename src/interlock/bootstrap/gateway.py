@@ -26,18 +26,20 @@ from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.store.budgets import BudgetTable
+from interlock.bootstrap.addresses import split_address
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node, Stopping
 from interlock.bootstrap.notifying import Notifying
 from interlock.core.administration import SOCKET_FILE
-from interlock.core.errors import ConfigurationError, MaskingUnavailable
+from interlock.core.errors import MaskingUnavailable
 from interlock.core.ledger import GatewayStarted, GatewayStopped
 from interlock.core.masking import DETECTOR_CLASSES, DetectorMask, MaskingOptions
 from interlock.core.session import Session
 from interlock.core.settings import Detection, Notifications, Settings
-from interlock.protocols.base import ProtocolModule, ProtocolSession
+from interlock.protocols.base import ByteProtocolModule, ProtocolSession
 from interlock.protocols.http.module import HttpModule
 from interlock.protocols.http.values import Mode
+from interlock.protocols.postgres.module import PostgresModule
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
 from interlock.runtime.dialer import TargetContexts
@@ -118,6 +120,7 @@ class Gateway:
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | None = None
         self.api_address: tuple[str, int] | None = None
+        self.ssh_address: tuple[str, int] | None = None
         self.http_addresses: dict[str, tuple[str, int]] = {}
         self._contexts = TargetContexts()
 
@@ -139,12 +142,16 @@ class Gateway:
         reception = self._reception(authenticator)
         self.listener = await self._listen(reception)
         await self._listen_http(reception)
+        await self._listen_ssh(reception)
         await self._start_own_server(authenticator)
         self._serve_api(issuer, authenticator)
         await self._start_health()
         addresses = [f"{host}:{port}" for host, port in self.listener.addresses]
         http = {mode: f"{host}:{port}" for mode, (host, port) in self.http_addresses.items()}
-        log.info("gateway is ready", postgres=addresses, http=http, durability=settings.gateway.durability.value)
+        ssh = ":".join(map(str, self.ssh_address)) if self.ssh_address is not None else ""
+        log.info(
+            "gateway is ready", postgres=addresses, http=http, ssh=ssh, durability=settings.gateway.durability.value
+        )
 
     async def _record_start(self) -> None:
         node, gateway = self._node, self.settings.gateway
@@ -292,7 +299,7 @@ class Gateway:
     async def _listen(self, reception: Reception) -> StreamListener:
         node, settings = self._node, self.settings
         tls, certificate = listener_tls(settings.postgres, node.data_dir, node.clock.now_s())
-        module = PROTOCOLS["postgres"]
+        module = PostgresModule()
         parts = self._driver_parts(
             module,
             functools.partial(module.new_session, settings),
@@ -329,6 +336,12 @@ class Gateway:
             listener = await self._open_listener(parts, addresses, http.max_connections, startup_s, offered)
             self.http_addresses[mode.value] = listener.addresses[0]
 
+    async def _listen_ssh(self, reception: Reception) -> None:
+        if self.settings.ssh.addresses:
+            from interlock.bootstrap.ssh_server import start_ssh_server
+
+            self.ssh_address = await start_ssh_server(self._node, reception, self.live, self.metrics, self._stack)
+
     async def _start_own_server(self, authenticator: TokenAuthenticator) -> None:
         """What agents can do about themselves, where there are HTTP clients."""
         if not self.settings.http.addresses:
@@ -343,7 +356,7 @@ class Gateway:
 
     def _driver_parts(
         self,
-        module: ProtocolModule,
+        module: ByteProtocolModule,
         new_session: Callable[[bytes], ProtocolSession],
         reception: Reception,
         tls: ssl.SSLContext,
@@ -376,7 +389,7 @@ class Gateway:
     ) -> StreamListener:
         listener = StreamListener(parts, self.metrics, max_connections, startup_timeout_s, http2)
         for address in addresses:
-            await listener.listen(*_split_address(address))
+            await listener.listen(*split_address(address))
         self._stack.push_async_callback(listener.close, self.settings.gateway.drain_timeout_s)
         return listener
 
@@ -424,7 +437,7 @@ class Gateway:
         self._stack.callback((node.data_dir / SOCKET_FILE).unlink, missing_ok=True)
         server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
         if api.listen:
-            listener = socket.create_server(_split_address(api.listen), backlog=128)
+            listener = socket.create_server(split_address(api.listen), backlog=128)
             self.api_address = listener.getsockname()[:2]
             server.listen(listener, api_tls(api, self.settings.postgres, node.data_dir, node.clock.now_s()))
 
@@ -436,7 +449,7 @@ class Gateway:
         self.metrics.ledger_failing.set_function(lambda: bool(ledger.fault))
         self.metrics.policy_refused.set_function(lambda: bool(policies.problems))
         health = HealthServer(self.metrics, self._not_ready)
-        self.admin_address = await health.listen(*_split_address(address))
+        self.admin_address = await health.listen(*split_address(address))
         self._stack.push_async_callback(health.close)
 
     def _not_ready(self) -> list[str]:
@@ -468,11 +481,3 @@ async def _keep_expiring(locks: Locks) -> None:
     while True:
         await asyncio.sleep(LOCKS_TICK_S)
         await locks.expire()
-
-
-def _split_address(address: str) -> tuple[str, int]:
-    """``host:port`` (IPv6 in brackets). Raises ``ConfigurationError``."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigurationError(f"{address!r} is not an address: write host:port")
-    return host.strip("[]"), int(port)

@@ -406,6 +406,18 @@ class NotificationFailed(Record, frozen=True, tag="notification.failed"):
     reason: str
 
 
+class HostKeyRefused(Record, frozen=True, tag="host-key.refused"):
+    """An SSH host has shown a key that is not the one it is known by; nothing was sent to it.
+
+    ``fingerprint`` is that of the key it has shown, as OpenSSH writes it.
+    """
+
+    session: str
+    connection: str
+    host: str
+    fingerprint: str
+
+
 class AccessRefused(Record, frozen=True, tag="access.refused"):
     """Someone asked for what policy does not let them do on the gateway itself. ``action`` is the command's name."""
 
@@ -450,5 +462,6 @@ AnyRecord = (
     | IncidentBundled
     | IncidentClosed
     | NotificationFailed
+    | HostKeyRefused
     | AccessRefused
 )

@@ -467,14 +467,9 @@ class Transcript(Protocol):
 
 
 class ProtocolModule(Protocol):
-    """What the gateway needs of a protocol; the registry has one of each."""
+    """What readers need of a protocol: of requests, of recordings. The registry has one of each."""
 
     name: str
-    entropy_bytes: int
-    """How many random bytes a session is given at its start."""
-
-    def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
-        """A session for a client that has just connected."""
 
     def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
         """What a request that somebody has written would mean on a connection, for the tools around policy.
@@ -488,3 +483,13 @@ class ProtocolModule(Protocol):
 
     def new_transcript(self) -> Transcript:
         """A reader for one session's recording."""
+
+
+class ByteProtocolModule(ProtocolModule, Protocol):
+    """A protocol that is spoken behind this seam."""
+
+    entropy_bytes: int
+    """How many random bytes a session is given at its start."""
+
+    def new_session(self, settings: Settings, entropy: bytes) -> ProtocolSession:
+        """A session for a client that has just connected."""

@@ -6,7 +6,8 @@ from types import MappingProxyType
 from interlock.protocols.base import ProtocolModule
 from interlock.protocols.http.module import HttpModule
 from interlock.protocols.postgres.module import PostgresModule
+from interlock.protocols.ssh.module import SshModule
 
-_MODULES: tuple[ProtocolModule, ...] = (PostgresModule(), HttpModule())
+_MODULES: tuple[ProtocolModule, ...] = (PostgresModule(), HttpModule(), SshModule())
 
 PROTOCOLS: Mapping[str, ProtocolModule] = MappingProxyType({module.name: module for module in _MODULES})

@@ -118,6 +118,11 @@ class StreamDriver:
         """Clear bytes for the client since the session opened."""
         return self.peer.sent_bytes - self._bytes_before[1]
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Clear bytes that have not left to the client."""
+        return self.peer.unsent_bytes
+
     def activity(self) -> base.Activity:
         """What the session is at."""
         return self._session.activity()

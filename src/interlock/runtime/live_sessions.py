@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from interlock.core.session import Session, session_id_time_ms
 from interlock.protocols.base import Activity
-from interlock.runtime.client_peer import ClientPeer
 from interlock.services.live import Backend, LiveSession
 from interlock.services.opening import OpenSession
 
@@ -17,10 +16,10 @@ TICK_S: Final = 0.25
 
 
 class Driven(Protocol):
-    """``runtime.driver.StreamDriver``: what has sockets."""
+    """``runtime.driver.StreamDriver`` or ``runtime.ssh.driver.SshDriver``: what has sockets."""
 
     @property
-    def peer(self) -> ClientPeer: ...
+    def unsent_bytes(self) -> int: ...
 
     @property
     def opened(self) -> OpenSession | None: ...
@@ -90,8 +89,8 @@ class DrivenSession:
 
     @property
     def can_freeze(self) -> bool:
-        """One of PostgreSQL is still logging in as long as it has no process there; one of HTTP can at any time."""
-        return self._driver.backend is not None or self.session.protocol == "http"
+        """One of PostgreSQL is still logging in as long as it has no process there; others can at any time."""
+        return self._driver.backend is not None or self.session.protocol != "postgres"
 
     @property
     def state(self) -> str:
@@ -138,7 +137,7 @@ class DrivenSession:
 
     @property
     def unsent_bytes(self) -> int:
-        return self._driver.peer.unsent_bytes
+        return self._driver.unsent_bytes
 
     def cut(self, code: str, reason: str) -> None:
         """End it at once."""

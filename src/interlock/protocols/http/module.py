@@ -34,7 +34,7 @@ class Dialects:
 
 
 class HttpModule:
-    """Implements ``ProtocolModule``."""
+    """Implements ``ByteProtocolModule``."""
 
     name = "http"
     entropy_bytes = ENTROPY_BYTES

@@ -16,7 +16,7 @@ _PLAIN = {PlainConnections.REFUSE: PlainText.REFUSE, PlainConnections.SCRAM_ONLY
 
 
 class PostgresModule:
-    """Implements ``ProtocolModule``."""
+    """Implements ``ByteProtocolModule``."""
 
     name = "postgres"
     entropy_bytes = ENTROPY_BYTES

@@ -10,8 +10,8 @@ from typing import Final
 
 from interlock.core.budget import Allowance
 from interlock.core.decision import Decision, Permit
-from interlock.core.masking import Masking
 from interlock.core.operation import Meaning, Operation, Outcome, OutcomeStatus
+from interlock.protocols import base
 from interlock.protocols.base import Activity, Side
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ChannelContext, Effect, Event, Exec, Numbers, Output, Pty, Shell
@@ -82,7 +82,7 @@ class CommandChannel:
         self._state = State.DECIDING
         text = request.command if isinstance(request, Exec) else b""
         operation = Operation(self._number, self._read(request, self._context), text, parameters_of(request))
-        effects += (events.Pause(Side.CLIENT), events.Authorize((operation,)))
+        effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:
         if self._state is State.RUNNING:
@@ -112,24 +112,22 @@ class CommandChannel:
 
     def _signalled(self, event: events.Signalled, effects: list[Effect]) -> None:
         if self._state is State.RUNNING and event.name in SIGNALS:
-            effects.append(
-                events.RecordRequest(self._number, encode(Stream.SIGNAL, event.name.encode()))
-            )
+            effects.append(base.RecordRequest(self._number, encode(Stream.SIGNAL, event.name.encode())))
             effects.append(events.SignalTarget(event.name))
 
     def _to_target(self, data: bytes, effects: list[Effect]) -> None:
         assert self._input is not None
         kept = self._input.input(data)
         if kept:
-            effects.append(events.RecordRequest(self._number, encode(Stream.INPUT, kept)))
+            effects.append(base.RecordRequest(self._number, encode(Stream.INPUT, kept)))
         effects.append(events.ToTarget(data))
 
     # ------------------------------------------------------------ what is decided
 
-    def _held(self, event: events.Held, effects: list[Effect]) -> None:
+    def _held(self, event: base.Held, effects: list[Effect]) -> None:
         effects.append(events.ToClient(notice(event.message, event.hint, self._terminal), Output.STDERR))
 
-    def _decided(self, event: events.Decided, effects: list[Effect]) -> None:
+    def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
         if self._state is not State.DECIDING:
             return
         decision: Decision = event.decisions[0]
@@ -158,7 +156,7 @@ class CommandChannel:
         self._waiting.clear()
         if self._client_ended:
             effects.append(events.TargetEnds())
-        effects.append(events.Resume(Side.CLIENT))
+        effects.append(base.Resume(Side.CLIENT))
 
     def _target_failed(self, event: events.TargetFailed, effects: list[Effect]) -> None:
         self._report(OutcomeStatus.FAILED, event.reason, effects)
@@ -174,9 +172,9 @@ class CommandChannel:
             self._input.output(event.data)
         self._to_client(event.output, mask.feed(event.data), effects)
         if mask.held:
-            effects.append(events.SetTimer(FLUSH_AFTER_S))
+            effects.append(base.SetTimer(FLUSH_AFTER_S))
 
-    def _time_passed(self, _: events.TimePassed, effects: list[Effect]) -> None:
+    def _time_passed(self, _: base.TimePassed, effects: list[Effect]) -> None:
         for output, mask in self._masks.items():
             self._to_client(output, mask.flush(), effects)
 
@@ -217,7 +215,7 @@ class CommandChannel:
 
     # ------------------------------------------------------------ masks
 
-    def _masking_changed(self, event: events.MaskingChanged, effects: list[Effect]) -> None:
+    def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
         if self._state is State.RUNNING:
             self._finish_masks(effects)
@@ -234,7 +232,7 @@ class CommandChannel:
 
     # ------------------------------------------------------------ the end
 
-    def _killed(self, event: events.Killed, effects: list[Effect]) -> None:
+    def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
         """What is still held back of the output is dropped; the reason comes before the end."""
         self._stop(notice(event.reason, terminal=self._terminal), event.reason, effects)
 
@@ -251,7 +249,7 @@ class CommandChannel:
             for name, count in mask.found.items():
                 found[name] = found.get(name, 0) + count
         effects.append(
-            events.Report(
+            base.Report(
                 Outcome(
                     self._number,
                     status,
@@ -267,10 +265,10 @@ class CommandChannel:
         self._state = State.ENDED
         self._waiting.clear()
         self._masks.clear()
-        effects.append(events.SetTimer(0))
+        effects.append(base.SetTimer(0))
 
     def _record(self, stream: Stream, data: bytes, effects: list[Effect]) -> None:
-        effects.append(events.RecordAnswer(self._number, encode(stream, data)))
+        effects.append(base.RecordAnswer(self._number, encode(stream, data)))
 
     @property
     def _terminal(self) -> bool:
@@ -296,14 +294,14 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     events.ClientClosed: CommandChannel._client_closed,
     events.Resized: CommandChannel._resized,
     events.Signalled: CommandChannel._signalled,
-    events.Held: CommandChannel._held,
-    events.Decided: CommandChannel._decided,
+    base.Held: CommandChannel._held,
+    base.Decided: CommandChannel._decided,
     events.TargetOpened: CommandChannel._target_opened,
     events.TargetFailed: CommandChannel._target_failed,
     events.TargetData: CommandChannel._target_data,
     events.TargetEof: CommandChannel._target_eof,
     events.TargetClosed: CommandChannel._target_closed,
-    events.TimePassed: CommandChannel._time_passed,
-    events.MaskingChanged: CommandChannel._masking_changed,
-    events.Killed: CommandChannel._killed,
+    base.TimePassed: CommandChannel._time_passed,
+    base.MaskingChanged: CommandChannel._masking_changed,
+    base.Killed: CommandChannel._killed,
 }

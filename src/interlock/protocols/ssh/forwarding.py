@@ -6,6 +6,7 @@ from typing import Final
 from interlock.core.budget import Allowance
 from interlock.core.decision import Permit
 from interlock.core.operation import Meaning, Operation, Outcome, OutcomeStatus
+from interlock.protocols import base
 from interlock.protocols.base import Activity, Side
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.channel import State
@@ -50,9 +51,9 @@ class ForwardChannel:
         self._state = State.DECIDING
         text = f"{request.kind.value} {request.host}:{request.port}" if request.port else request.host
         operation = Operation(self._number, self._read(request, self._context), text.encode())
-        effects += (events.Pause(Side.CLIENT), events.Authorize((operation,)))
+        effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
-    def _decided(self, event: events.Decided, effects: list[Effect]) -> None:
+    def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
         decision = event.decisions[0]
         if not isinstance(decision, Permit):
             effects.append(events.Exit(77))
@@ -65,7 +66,7 @@ class ForwardChannel:
 
     def _target_opened(self, _: events.TargetOpened, effects: list[Effect]) -> None:
         self._state = State.RUNNING
-        effects.append(events.Resume(Side.CLIENT))
+        effects.append(base.Resume(Side.CLIENT))
 
     def _target_failed(self, event: events.TargetFailed, effects: list[Effect]) -> None:
         self._end(OutcomeStatus.FAILED, event.reason, effects)
@@ -97,7 +98,7 @@ class ForwardChannel:
         side = Side.CLIENT if isinstance(event, events.ClientClosed) else Side.TARGET
         self._end(OutcomeStatus.COMPLETED, f"the {side.value} has left", effects)
 
-    def _killed(self, event: events.Killed, effects: list[Effect]) -> None:
+    def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
         self._end(OutcomeStatus.INTERRUPTED, event.reason, effects)
 
     def _end(self, status: OutcomeStatus, reason: str, effects: list[Effect]) -> None:
@@ -106,7 +107,7 @@ class ForwardChannel:
             tag = f"{reason}, {self._up_bytes} bytes up"
             effects += (
                 events.CloseTarget(),
-                events.Report(Outcome(self._number, status, tag, bytes_sent=self._down_bytes)),
+                base.Report(Outcome(self._number, status, tag, bytes_sent=self._down_bytes)),
             )
         self._state = State.ENDED
         effects.append(events.Exit())
@@ -114,7 +115,7 @@ class ForwardChannel:
 
 _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     events.Requested: ForwardChannel._requested,
-    events.Decided: ForwardChannel._decided,
+    base.Decided: ForwardChannel._decided,
     events.TargetOpened: ForwardChannel._target_opened,
     events.TargetFailed: ForwardChannel._target_failed,
     events.ClientData: ForwardChannel._client_data,
@@ -123,5 +124,5 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     events.TargetEof: ForwardChannel._target_eof,
     events.ClientClosed: ForwardChannel._closed,
     events.TargetClosed: ForwardChannel._closed,
-    events.Killed: ForwardChannel._killed,
+    base.Killed: ForwardChannel._killed,
 }

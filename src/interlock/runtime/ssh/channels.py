@@ -14,8 +14,20 @@ import structlog
 from interlock.core.decision import Decision
 from interlock.core.errors import InterlockError
 from interlock.core.operation import Operation
-from interlock.protocols.base import Activity, Authorize, Decided, Killed, Pause, RecordAnswer, RecordRequest
-from interlock.protocols.base import Report, Resume, SetTimer, Side, TimePassed
+from interlock.protocols.base import (
+    Activity,
+    Authorize,
+    Decided,
+    Killed,
+    Pause,
+    RecordAnswer,
+    RecordRequest,
+    Report,
+    Resume,
+    SetTimer,
+    Side,
+    TimePassed,
+)
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ChannelSession, Event, Output, Request
 from interlock.protocols.ssh.notices import DENIED_STATUS, notice
@@ -27,6 +39,7 @@ from interlock.services.ports import SessionRecorder
 log = structlog.get_logger()
 
 STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
+
 
 class Wire(Protocol):
     """A side's channel, as the library has it."""
@@ -353,4 +366,3 @@ _CARRY_OUT: Final[dict[type, Callable[[ChannelDriver, Any], None]]] = {
     Pause: ChannelDriver._pause,
     Resume: ChannelDriver._resume,
 }
-

@@ -1,6 +1,6 @@
 """A client's connection as the library has it, with bounds of our own where the library has none."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import asyncssh
 from asyncssh.channel import SSHServerChannel
@@ -61,13 +61,13 @@ class ClientConnection(asyncssh.SSHServerConnection):
         """A key counts once it has signed; whom it lets in is looked up only then."""
         if not await super().validate_public_key(username, key_data, msg, signature):
             return False
-        return not msg or await self._server.prove_key(username, key_data)
+        return not msg or await self._client_server.prove_key(username, key_data)
 
     def pause_writing(self) -> None:
-        self._server.writing_paused(True)
+        self._client_server.writing_paused(True)
 
     def resume_writing(self) -> None:
-        self._server.writing_paused(False)
+        self._client_server.writing_paused(False)
 
     @property
     def unsent_bytes(self) -> int:
@@ -76,5 +76,5 @@ class ClientConnection(asyncssh.SSHServerConnection):
         return transport.get_write_buffer_size() if transport is not None else 0
 
     @property
-    def _server(self) -> Any:
-        return self._owner
+    def _client_server(self) -> ClientServer:
+        return cast(ClientServer, self._owner)

@@ -125,11 +125,22 @@ class SshDriver:
             return
         self._parts.live.opened(self)
 
-    def caller(self, username: str, **proof: str) -> Caller:
+    def accepts_key(self, fingerprint: str) -> bool:
+        """Whether it is worth asking a client to prove that it has this key."""
+        return self._parts.reception.accepts_ssh_key(fingerprint)
+
+    def caller(self, username: str, token: str = "", ssh_key: str = "", ssh_certificate: str = "") -> Caller:
         """Whoever the client says it is, with its proof. User names are ``CONNECTION`` or ``LOGIN+CONNECTION``."""
         login, _, connection = username.rpartition("+")
-        target = f"{connection}/{login}" if login else connection
-        return Caller("ssh", target, self._address, application=self.application, **proof)
+        return Caller(
+            protocol="ssh",
+            target=f"{connection}/{login}" if login else connection,
+            client_address=self._address,
+            application=self.application,
+            token=token,
+            ssh_key=ssh_key,
+            ssh_certificate=ssh_certificate,
+        )
 
     # ------------------------------------------------------------ channels
 

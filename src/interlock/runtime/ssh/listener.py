@@ -1,13 +1,13 @@
 """Accepts SSH clients, keeps their number within bounds, and ends them in good order."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 from interlock.protocols.base import SHUTTING_DOWN
 from interlock.runtime.metrics import Metrics
+from interlock.runtime.ssh.attempts import LoginAttempts
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
 from interlock.runtime.ssh.library import server_options
@@ -25,13 +25,11 @@ class SshListener:
         parts: SshParts,
         metrics: Metrics,
         keys: list[Any],
-        may_try: Callable[[str], bool],
-        failed: Callable[[str], None],
+        attempts: LoginAttempts,
     ) -> None:
         self._parts = parts
         self._metrics = metrics
-        self._may_try = may_try
-        self._failed = failed
+        self._attempts = attempts
         settings = parts.settings
         self._options = server_options(self._serve, keys, settings.login_timeout_s, settings.keepalive_s)
         self._servers: list[asyncio.Server] = []
@@ -66,7 +64,7 @@ class SshListener:
         return ClientConnection(asyncio.get_running_loop(), self._options)
 
     def _serve(self) -> ClientServer:
-        return ClientServer(self._begin, self._may_try, self._failed)
+        return ClientServer(self._begin, self._attempts)
 
     def _begin(self, address: str) -> SshDriver:
         driver = SshDriver(self._parts, address, self._ended)

@@ -3,6 +3,7 @@
 Whether a proof counts is not decided in here.
 """
 
+import base64
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import asyncssh
 from interlock.core.printable import printable
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ForwardKind
+from interlock.runtime.ssh.attempts import LoginAttempts
 from interlock.runtime.ssh.channels import ChannelDriver
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
@@ -21,16 +23,13 @@ CUT_PASSWORD_BYTES: Final = 1023
 """What the command ``ssh`` leaves of a longer password that it asks for."""
 MAX_TRIES: Final = 8
 
-Admits = Callable[[str], bool]
-
 
 class ClientServer(asyncssh.SSHServer):
     """Implements the library's server for one connection. ``begin`` makes its driver once the address is known."""
 
-    def __init__(self, begin: Callable[[str], SshDriver], may_try: Admits, failed: Callable[[str], None]) -> None:
+    def __init__(self, begin: Callable[[str], SshDriver], attempts: LoginAttempts) -> None:
         self._begin = begin
-        self._may_try = may_try
-        self._failed = failed
+        self._attempts = attempts
         self._source = ""
         self._tries = 0
         self._connection: Any = None
@@ -82,18 +81,37 @@ class ClientServer(asyncssh.SSHServer):
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
         return len(responses) == 1 and await self.validate_password(username, responses[0])
 
-    async def _admit(self, username: str, **proof: str) -> bool:
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whether the client is to prove that it has the key: of certificates and of registered keys."""
+        return self.driver.accepts_key(key.get_fingerprint())
+
+    def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whose certificates are looked at; whether one counts is found out when its key has signed."""
+        return True
+
+    async def prove_key(self, username: str, key_data: bytes) -> bool:
+        try:
+            certificate = asyncssh.import_certificate(_line(key_data))
+        except (asyncssh.KeyImportError, ValueError):
+            key = asyncssh.import_public_key(_line(key_data))
+            return await self._admit(username, ssh_key=key.get_fingerprint())
+        return await self._admit(username, ssh_certificate=certificate.export_certificate().decode().strip())
+
+    async def _admit(self, username: str, token: str = "", ssh_key: str = "", ssh_certificate: str = "") -> bool:
         self._tries += 1
-        if self._tries > MAX_TRIES or not self._may_try(self._source):
+        if self._tries > MAX_TRIES or not self._attempts.may_try(self._source):
             self._say("Too many failed logins from your address: wait a minute.")
             return False
         driver = self.driver
         if driver.opened is not None:
             return False
         try:
-            await driver.open(driver.caller(username, **proof))
+            await driver.open(driver.caller(username, token, ssh_key, ssh_certificate))
         except NotAdmitted as refused:
-            self._failed(self._source)
+            self._attempts.failed(self._source)
             self._say(f"{refused}\n{refused.hint}" if refused.hint else str(refused))
             return False
         return True
@@ -132,3 +150,9 @@ class ClientServer(asyncssh.SSHServer):
         if refused is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refused)
         return sides[0]
+
+
+def _line(key_data: bytes) -> bytes:
+    """A key or certificate as it comes over the wire, as a line of a file (RFC 4253, 6.6)."""
+    size = int.from_bytes(key_data[:4], "big")
+    return key_data[4 : 4 + size] + b" " + base64.b64encode(key_data)

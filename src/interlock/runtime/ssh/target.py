@@ -181,12 +181,11 @@ async def _open(connection: asyncssh.SSHClientConnection, request: Request, driv
 
 async def _forward(connection: asyncssh.SSHClientConnection, request: events.Forward, driver: ChannelDriver) -> Wire:
     channel: Wire
+    side: Any = lambda: ForwardSide(driver, is_client=False)  # noqa: E731 - the same for both kinds of channels
     if request.kind is ForwardKind.UNIX:
-        channel, _ = await connection.create_unix_connection(lambda: ForwardSide(driver, False), request.host)
+        channel, _ = await connection.create_unix_connection(side, request.host)
     else:
-        channel, _ = await connection.create_connection(
-            lambda: ForwardSide(driver, False), request.host, request.port
-        )
+        channel, _ = await connection.create_connection(side, request.host, request.port)
     return channel
 
 

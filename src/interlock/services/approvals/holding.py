@@ -4,7 +4,7 @@ Releases nothing by itself: enforcement decides again with what it is given.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import structlog
@@ -54,7 +54,7 @@ Answer = Granted | Denial
 
 
 class Holding:
-    """The operations of one session that wait. ``link_of`` says where a request can be answered."""
+    """The operations of one session that wait, in any number of groups. ``link_of`` says where a request can be answered."""
 
     def __init__(self, session: Session, approvals: Approvals, wait_s: float, link_of: Callable[[str], str]) -> None:
         self.session = session
@@ -71,11 +71,15 @@ class Holding:
         """Whether an operation waits for people."""
         return bool(self._waits)
 
-    def give_up(self, reason: str) -> bool:
-        """The client has gone or has cancelled: what waits is withdrawn. Whether anything was waiting."""
-        for wait in self._waits:
+    def give_up(self, reason: str, numbers: Collection[int] | None = None) -> bool:
+        """The client has gone or has cancelled: what waits is withdrawn. Whether anything was waiting.
+
+        ``numbers`` are the operations that it is about, all without them.
+        """
+        withdrawn = [wait for wait in self._waits if numbers is None or wait.number in numbers]
+        for wait in withdrawn:
             wait.give_up(reason)
-        return bool(self._waits)
+        return bool(withdrawn)
 
     async def ask(self, held: Sequence[HeldOperation], tell: Tell) -> list[Answer]:
         """Ask about operations of one group at once; their answers, in order.
@@ -84,11 +88,11 @@ class Holding:
         what goes wrong is a denial.
         """
         waits = [Wait(self, one, tell) for one in held]
-        self._waits = waits
+        self._waits += waits
         try:
             return await asyncio.gather(*(self._answer(waits, index) for index in range(len(waits))))
         finally:
-            self._waits = []
+            self._waits = [wait for wait in self._waits if wait not in waits]
 
     async def _answer(self, waits: "list[Wait]", index: int) -> Answer:
         answer = await waits[index].answer()
@@ -111,6 +115,10 @@ class Wait:
         self.woken = asyncio.Event()
         self._told: set[str] = set()
         self._until_s = asyncio.get_running_loop().time() + holding.wait_s
+
+    @property
+    def number(self) -> int:
+        return self.held.operation.number
 
     def give_up(self, reason: str) -> None:
         self._given_up = self._given_up or reason

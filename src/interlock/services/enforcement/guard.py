@@ -5,7 +5,7 @@ Nothing is handed out before it is on the ledger. The decision itself is the jud
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 
 import structlog
 
@@ -104,9 +104,12 @@ class SessionGuard:
         """What of this session waits for people; None when nobody can be asked."""
         return self._holding
 
-    def give_up(self, reason: str) -> bool:
-        """The client has gone or has cancelled: what waits for people is withdrawn. Whether anything was waiting."""
-        return self._holding is not None and self._holding.give_up(reason)
+    def give_up(self, reason: str, numbers: Collection[int] | None = None) -> bool:
+        """The client has gone or has cancelled: what waits for people is withdrawn. Whether anything was waiting.
+
+        ``numbers`` are the operations that it is about, all without them.
+        """
+        return self._holding is not None and self._holding.give_up(reason, numbers)
 
     @property
     def masking(self) -> Masking | None:
@@ -138,7 +141,7 @@ class SessionGuard:
 
         Awaitable only when the ledger or people make us wait. Never raises: what goes wrong is a denial.
         """
-        if self._budgets is not None:
+        if self._budgets is not None and not self.holds:
             self._budgets.begin()
         waits: list[asyncio.Future[None]] = []
         decisions: list[Decision] = []
