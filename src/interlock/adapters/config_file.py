@@ -29,7 +29,7 @@ Place = tuple[str | int, ...]
 TableT = TypeVar("TableT", bound=Table)
 
 
-def load_settings(file: Path, protocols: tuple[str, ...] = ("postgres", "http")) -> Settings:
+def load_settings(file: Path, protocols: tuple[str, ...] = ("postgres", "http", "ssh")) -> Settings:
     """The settings in ``file``, with absolute paths. Raises ConfigurationError, one line for each problem."""
     text = _read(file)
     try:

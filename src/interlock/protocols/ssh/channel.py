@@ -5,6 +5,7 @@ paused. Output is masked before it is recorded and sent, and every part of it is
 """
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -57,7 +58,8 @@ class CommandChannel:
         self._client_ended = False
         self._allowance: Allowance | None = None
         self._masks: dict[Output, OutputMask] = {}
-        self._retired: list[OutputMask] = []
+        self._found: Counter[str] = Counter()
+        self._masked_values = 0
         self._input: InputWatch | None = None
         self._sent_bytes = 0
 
@@ -227,8 +229,14 @@ class CommandChannel:
     def _finish_masks(self, effects: list[Effect]) -> None:
         for output, mask in self._masks.items():
             self._to_client(output, mask.finish(), effects)
-        self._retired += self._masks.values()
+        self._count_masks()
         self._new_masks()
+
+    def _count_masks(self) -> None:
+        for mask in self._masks.values():
+            self._found.update(mask.found)
+            self._masked_values += mask.masked_values
+        self._masks.clear()
 
     # ------------------------------------------------------------ the end
 
@@ -243,23 +251,16 @@ class CommandChannel:
         self._refuse(text, effects)
 
     def _report(self, status: OutcomeStatus, tag: str, effects: list[Effect]) -> None:
-        masks = [*self._retired, *self._masks.values()]
-        found: dict[str, int] = {}
-        for mask in masks:
-            for name, count in mask.found.items():
-                found[name] = found.get(name, 0) + count
-        effects.append(
-            base.Report(
-                Outcome(
-                    self._number,
-                    status,
-                    tag,
-                    bytes_sent=self._sent_bytes,
-                    masked_values=sum(mask.masked_values for mask in masks),
-                    found=tuple(sorted(found.items())),
-                )
-            )
+        self._count_masks()
+        outcome = Outcome(
+            self._number,
+            status,
+            tag,
+            bytes_sent=self._sent_bytes,
+            masked_values=self._masked_values,
+            found=tuple(sorted(self._found.items())),
         )
+        effects.append(base.Report(outcome))
 
     def _end(self, effects: list[Effect]) -> None:
         self._state = State.ENDED

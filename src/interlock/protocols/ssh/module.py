@@ -2,7 +2,7 @@
 
 from interlock.core.catalogue import Catalogue
 from interlock.core.operation import Meaning
-from interlock.core.settings import ConnectionSettings
+from interlock.core.settings import ConnectionSettings, SshTarget
 from interlock.protocols.base import Transcript
 from interlock.protocols.ssh.channel import CommandChannel
 from interlock.protocols.ssh.commands.reading import read_command
@@ -18,9 +18,7 @@ from interlock.protocols.ssh.events import (
 )
 from interlock.protocols.ssh.forwarding import ForwardChannel
 from interlock.protocols.ssh.meaning import meaning_of_exec, meaning_of_forward, meaning_of_shell
-from interlock.protocols.ssh.sftp.session import SftpSession
 from interlock.protocols.ssh.transcript import SshTranscript
-from interlock.protocols.ssh.written import meaning_of_written
 
 
 class SshModule:
@@ -29,7 +27,8 @@ class SshModule:
     name = "ssh"
 
     def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
-        return meaning_of_written(text, connection)
+        reading = read_command(text, SshTarget().max_command_bytes)
+        return meaning_of_exec(Exec(text.encode()), reading, connection.user if connection is not None else "")
 
     def trace(self, catalogue: Catalogue) -> Catalogue:
         return catalogue
@@ -45,8 +44,6 @@ def new_channel(request: Request, context: ChannelContext, numbers: Numbers) -> 
             return CommandChannel(context, numbers, _meaning_of)
         case Forward():
             return ForwardChannel(context, numbers, lambda asked, within: meaning_of_forward(asked, within.login))
-        case Subsystem(name="sftp"):
-            return SftpSession(context, numbers)
         case Subsystem():
             raise ValueError("the gateway carries no subsystem but sftp")
 

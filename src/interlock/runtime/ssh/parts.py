@@ -14,8 +14,10 @@ from interlock.services.ports import CredentialVault
 class TargetCertificates(Protocol):
     """Makes what the gateway shows a host that trusts its authority."""
 
-    def mint_for_target(self, session: str, principal: str, login: str, lifetime_s: float) -> tuple[bytes, bytes]:
-        """A private key and the certificate for it, both as OpenSSH writes them."""
+    def mint_for_target(
+        self, session_id: str, principal_name: str, login: str, lifetime_s: int, *, forwarding: bool = False
+    ) -> tuple[bytes, bytes]:
+        """A private key and the certificate for it, both as OpenSSH writes them. Raises ``CredentialUnavailable``."""
 
 
 NewChannel = Callable[[Request, ChannelContext, Numbers], ChannelSession]

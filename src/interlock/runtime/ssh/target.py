@@ -24,7 +24,7 @@ from interlock.services.ports import TargetCredential
 
 log = structlog.get_logger()
 
-_CERTIFICATE_LIFETIME_S: Final = 300.0
+_CERTIFICATE_LIFETIME_S: Final = 300
 _SWEEP_TIMEOUT_S: Final = 5.0
 _SWEEP: Final = (
     "for p in $(ps -e -o pid= -o ppid= 2>/dev/null | while read -r p q; do"
@@ -141,7 +141,7 @@ class TargetConnection:
             key = asyncssh.import_private_key(credential.password or "")
             return {**nothing, "client_keys": [key], "preferred_auth": "publickey"}
         private, certificate = self._parts.certificates.mint_for_target(
-            self._session.id, self._session.principal.name, login, _CERTIFICATE_LIFETIME_S
+            self._session.id, self._session.principal.name, login, _CERTIFICATE_LIFETIME_S, forwarding=True
         )
         pair = (asyncssh.import_private_key(private), asyncssh.import_certificate(certificate))
         return {**nothing, "client_keys": [pair], "preferred_auth": "publickey"}

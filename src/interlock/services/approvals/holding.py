@@ -54,7 +54,7 @@ Answer = Granted | Denial
 
 
 class Holding:
-    """The operations of one session that wait, in any number of groups. ``link_of`` says where a request can be answered."""
+    """The operations of one session that wait. ``link_of`` says where a request can be answered."""
 
     def __init__(self, session: Session, approvals: Approvals, wait_s: float, link_of: Callable[[str], str]) -> None:
         self.session = session
