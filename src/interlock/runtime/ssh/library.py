@@ -4,6 +4,7 @@ Its log lines hold command lines and variables, which are nobody's business but 
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncssh
@@ -17,6 +18,7 @@ logging.getLogger("asyncssh").setLevel(logging.CRITICAL + 1)
 _COMMON: Final[dict[str, Any]] = {
     "config": None,
     "gss_host": None,
+    "login_timeout": 0,
     "host_based_auth": False,
     "compression_algs": ["none"],
     "x509_trusted_certs": None,
@@ -25,14 +27,16 @@ _COMMON: Final[dict[str, Any]] = {
 
 
 def server_options(
-    server: type[asyncssh.SSHServer] | Any, keys: list[Any], login_timeout_s: float, keepalive_s: float
+    server: Callable[[], asyncssh.SSHServer], keys: list[Any], keepalive_s: float
 ) -> asyncssh.SSHServerConnectionOptions:
-    """Options for connections from clients. ``keys`` are the host's key pairs, with their certificates."""
+    """Options for connections from clients. ``keys`` are the host's key pairs, with their certificates.
+
+    How long a client may take to log in is watched by whoever accepts it.
+    """
     return asyncssh.SSHServerConnectionOptions(
         server_factory=server,
         server_host_keys=keys,
         server_version="Interlock",
-        login_timeout=login_timeout_s,
         keepalive_interval=keepalive_s,
         line_editor=False,
         x11_forwarding=False,
@@ -46,7 +50,7 @@ def server_options(
 
 def target_options(client: Any, **given: Any) -> dict[str, Any]:
     """Options for a connection to a host, for ``asyncssh.connect``; ``given`` is how to log in and whom to expect."""
-    options = {
+    return {
         "client_factory": client,
         "client_version": "Interlock",
         "agent_path": None,
@@ -54,10 +58,6 @@ def target_options(client: Any, **given: Any) -> dict[str, Any]:
         "client_host_keys": None,
         "proxy_command": None,
         "ignore_encrypted": False,
-        "login_timeout": 0,
         **_COMMON,
         **given,
     }
-    del options["x509_trusted_certs"]
-    options["x509_trusted_certs"] = None
-    return options

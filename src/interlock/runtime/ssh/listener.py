@@ -1,13 +1,12 @@
 """Accepts SSH clients, keeps their number within bounds, and ends them in good order."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
-from interlock.protocols.base import SHUTTING_DOWN
+from interlock.protocols.base import SHUTTING_DOWN, TOO_SLOW
 from interlock.runtime.metrics import Metrics
-from interlock.runtime.ssh.attempts import LoginAttempts
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
 from interlock.runtime.ssh.library import server_options
@@ -15,6 +14,8 @@ from interlock.runtime.ssh.login import ClientServer
 from interlock.runtime.ssh.parts import SshParts
 
 log = structlog.get_logger()
+
+HALF_OPEN_MAX: Final = 512
 
 
 class SshListener:
@@ -25,14 +26,13 @@ class SshListener:
         parts: SshParts,
         metrics: Metrics,
         keys: list[Any],
-        attempts: LoginAttempts,
     ) -> None:
         self._parts = parts
         self._metrics = metrics
-        self._attempts = attempts
         settings = parts.settings
-        self._options = server_options(self._serve, keys, settings.login_timeout_s, settings.keepalive_s)
+        self._options = server_options(self._serve, keys, settings.keepalive_s)
         self._servers: list[asyncio.Server] = []
+        self._half_open: dict[SshDriver, asyncio.TimerHandle] = {}
         self._sessions: set[SshDriver] = set()
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -64,19 +64,34 @@ class SshListener:
         return ClientConnection(asyncio.get_running_loop(), self._options)
 
     def _serve(self) -> ClientServer:
-        return ClientServer(self._begin, self._attempts)
+        return ClientServer(self._begin, self._parts, self._allow_s)
 
     def _begin(self, address: str) -> SshDriver:
         driver = SshDriver(self._parts, address, self._ended)
+        if len(self._half_open) >= HALF_OPEN_MAX:
+            self._metrics.reaped.inc()
+            next(iter(self._half_open)).kill("53300", "too many connections are waiting to log in")
         self._sessions.add(driver)
         self._emptied.clear()
+        self._allow_s(driver, self._parts.settings.login_timeout_s)
         if len(self._sessions) > self._parts.settings.max_connections:
             asyncio.get_running_loop().call_soon(
                 driver.kill, "53300", "the gateway has as many SSH connections as it is allowed"
             )
         return driver
 
+    def _allow_s(self, driver: SshDriver, timeout_s: float) -> None:
+        """Give a client so much time to log in, from now on; 0: it has."""
+        timer = self._half_open.pop(driver, None)
+        if timer is not None:
+            timer.cancel()
+        if timeout_s:
+            reason = f"login took longer than {timeout_s:g} s"
+            loop = asyncio.get_running_loop()
+            self._half_open[driver] = loop.call_later(timeout_s, driver.kill, TOO_SLOW, reason)
+
     def _ended(self, driver: SshDriver) -> None:
+        self._allow_s(driver, 0)
         self._sessions.discard(driver)
         if not self._sessions:
             self._emptied.set()

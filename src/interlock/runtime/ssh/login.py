@@ -9,27 +9,39 @@ from typing import Any, Final
 
 import asyncssh
 
+from interlock.core.errors import LoginRefused
 from interlock.core.printable import printable
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ForwardKind
-from interlock.runtime.ssh.attempts import LoginAttempts
 from interlock.runtime.ssh.channels import ChannelDriver
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
+from interlock.runtime.ssh.parts import DeviceLogin, SshParts
 from interlock.runtime.ssh.wires import ClientSession, ForwardSide
 from interlock.services.opening import NotAdmitted
 
 CUT_PASSWORD_BYTES: Final = 1023
 """What the command ``ssh`` leaves of a longer password that it asks for."""
 MAX_TRIES: Final = 8
+DEVICE_LOGIN_S: Final = 600.0
+"""How long a client may take once a person has been told to sign in elsewhere."""
+
+
+AllowSeconds = Callable[[SshDriver, float], None]
+"""Gives a client so many seconds from now on to log in; 0: it has."""
 
 
 class ClientServer(asyncssh.SSHServer):
     """Implements the library's server for one connection. ``begin`` makes its driver once the address is known."""
 
-    def __init__(self, begin: Callable[[str], SshDriver], attempts: LoginAttempts) -> None:
+    def __init__(
+        self, begin: Callable[[str], SshDriver], parts: SshParts, allow_s: Callable[[SshDriver, float], None]
+    ) -> None:
         self._begin = begin
-        self._attempts = attempts
+        self._attempts = parts.attempts
+        self._device_logins = parts.device_logins
+        self._device_login: DeviceLogin | None = None
+        self._allow_s = allow_s
         self._source = ""
         self._tries = 0
         self._connection: Any = None
@@ -76,10 +88,30 @@ class ClientServer(asyncssh.SSHServer):
         return await self._admit(username, token=password)
 
     async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        return "", "", "", [("Token as password:", False)]
+        """A token is asked for; whoever has none signs in elsewhere, where there is an issuer for that."""
+        if self._device_logins is None or not self._attempts.may_try(self._source):
+            return "", "", "", [("Token as password:", False)]
+        try:
+            self._device_login = await self._device_logins.begin()
+        except LoginRefused as refused:
+            return "", str(refused), "", [("Token as password:", False)]
+        self._allow_s(self.driver, DEVICE_LOGIN_S)
+        prompt = "Press Enter once you have signed in, or paste a token as password:"
+        return "", self._device_login.instruction, "", [(prompt, False)]
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
-        return len(responses) == 1 and await self.validate_password(username, responses[0])
+        if len(responses) != 1:
+            return False
+        token = responses[0].strip()
+        login, self._device_login = self._device_login, None
+        if not token and login is not None:
+            try:
+                token = await login.poll()
+            except LoginRefused as refused:
+                self._attempts.failed(self._source)
+                self._say(str(refused))
+                return False
+        return await self._admit(username, token=token)
 
     def public_key_auth_supported(self) -> bool:
         return True
@@ -114,6 +146,7 @@ class ClientServer(asyncssh.SSHServer):
             self._attempts.failed(self._source)
             self._say(f"{refused}\n{refused.hint}" if refused.hint else str(refused))
             return False
+        self._allow_s(driver, 0)
         return True
 
     def _say(self, text: str) -> None:
