@@ -101,6 +101,7 @@ class CommandChannel:
         if self._state in (State.OPENING, State.RUNNING):
             effects.append(events.CloseTarget("HUP"))
             self._report(OutcomeStatus.INTERRUPTED, "the client has left", effects)
+        effects.append(events.Exit())
         self._end(effects)
 
     def _resized(self, event: events.Resized, effects: list[Effect]) -> None:

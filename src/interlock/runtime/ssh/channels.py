@@ -88,6 +88,8 @@ class ChannelOwner(Protocol):
 
     def deciding(self, operations: Sequence[Operation], channel: "ChannelDriver") -> None: ...
 
+    def left_running(self, channel: "ChannelDriver", signal: str) -> None: ...
+
     def channel_ended(self, channel: "ChannelDriver") -> None: ...
 
     def failed(self, error: Exception) -> None: ...
@@ -296,6 +298,7 @@ class ChannelDriver:
         if effect.signal:
             self._signal_target(events.SignalTarget(effect.signal))
         self._target.close()
+        self._owner.left_running(self, effect.signal)
 
     def _to_client(self, effect: events.ToClient) -> None:
         if self._client is None:

@@ -56,6 +56,8 @@ class SshDriver:
         self._freezes = 0
         self._received = 0
         self._sent = 0
+        self._left_running = False
+        """Whether something may still run at the host that nobody hears of."""
         self._ended = False
 
     # ------------------------------------------------------------ for the list of live sessions
@@ -252,6 +254,13 @@ class SshDriver:
     def deciding(self, operations: Sequence[Operation], channel: ChannelDriver) -> None:
         self._channels[channel] = {operation.number for operation in operations}
 
+    def left_running(self, channel: ChannelDriver, signal: str) -> None:
+        """What ran for a channel was left to itself, after a signal that the host may not have passed on."""
+        self._left_running = True
+        alone = not any(other.activity().busy for other in self._channels if other is not channel)
+        if signal == "KILL" and alone and self._target is not None and not self._ended:
+            spawn(self._target.sweep(signal), "end processes at the host")
+
     def channel_ended(self, channel: ChannelDriver) -> None:
         numbers = self._channels.pop(channel, set())
         if self._opened is not None and numbers:
@@ -287,19 +296,18 @@ class SshDriver:
             return
         self._ended = True
         self._thawed.set()
-        was_busy = self.activity().busy
         for channel in list(self._channels):
             channel.kill(code, reason) if code else channel.feed(events.ClientClosed())
         if self._opened is not None:
             self._opened.guard.give_up("the client has left")
             self._parts.live.ended(self)
             self._close_record(status, reason)
-        spawn(self._let_go(code, reason, was_busy), "end session")
+        spawn(self._let_go(code, reason), "end session")
         self._on_end(self)
 
-    async def _let_go(self, code: str, reason: str, was_busy: bool) -> None:
+    async def _let_go(self, code: str, reason: str) -> None:
         if self._target is not None:
-            await self._target.end(("KILL" if code else "HUP") if was_busy else "")
+            await self._target.end(("KILL" if code else "HUP") if self._left_running else "")
         if self.connection is not None and code:
             self.connection.disconnect(asyncssh.DISC_BY_APPLICATION, f"interlock: {reason}")
 

@@ -30,7 +30,10 @@ _SWEEP: Final = (
     "for p in $(ps -e -o pid= -o ppid= 2>/dev/null | while read -r p q; do"
     ' [ "$q" = "$PPID" ] && [ "$p" != "$$" ] && echo "$p"; done); do kill -s {signal} -- "-$p" 2>/dev/null; done'
 )
-"""Ends the process group of whatever else the host's server process of this connection has started."""
+"""Ends the process groups of whatever else the host's server process of this connection has started.
+
+OpenSSH ends nothing when a connection is lost, and does not pass on signals for everybody.
+"""
 
 
 class HostUnreachable(InterlockError):
@@ -84,16 +87,22 @@ class TargetConnection:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        if signal:
+            await self._sweep(connection, signal)
+        connection.abort()
+
+    async def sweep(self, signal: str) -> None:
+        """The same, and the connection stays. Never raises."""
+        if self._connection is not None:
+            await self._sweep(self._connection, signal)
+
+    async def _sweep(self, connection: asyncssh.SSHClientConnection, signal: str) -> None:
         try:
             async with asyncio.timeout(_SWEEP_TIMEOUT_S):
-                if signal:
-                    await _sweep(connection, signal)
-                connection.close()
-                await connection.wait_closed()
+                command = _SWEEP.format(signal=signal)
+                await connection.run(command, env={}, send_env=None, request_pty=False, check=False)
         except (OSError, asyncssh.Error, TimeoutError) as error:
             log.warning("processes at the host may go on", session=self._session.id, error=type(error).__name__)
-        finally:
-            connection.abort()
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         async with self._connecting:
@@ -187,11 +196,3 @@ async def _forward(connection: asyncssh.SSHClientConnection, request: events.For
     else:
         channel, _ = await connection.create_connection(side, request.host, request.port)
     return channel
-
-
-async def _sweep(connection: asyncssh.SSHClientConnection, signal: str) -> None:
-    """End what this connection has started, and what that has in its process groups.
-
-    OpenSSH kills nothing when a connection is lost, and does not pass on signals for everybody.
-    """
-    await connection.run(_SWEEP.format(signal=signal), env={}, send_env=None, request_pty=False, check=False)
