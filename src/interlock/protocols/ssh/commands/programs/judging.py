@@ -3,19 +3,36 @@
 import posixpath
 
 from interlock.protocols.ssh.commands.invocation import Invocation, Verdict
-from interlock.protocols.ssh.commands.programs import readers
+from interlock.protocols.ssh.commands.programs import (
+    archives,
+    environment,
+    finding,
+    network,
+    readers,
+    remote,
+    shells,
+    text,
+    wrappers,
+    writers,
+)
 from interlock.protocols.ssh.commands.programs.plain import Programs
-from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque
+from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque, total
 
 _SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
-PROGRAMS: Programs = {**readers.PROGRAMS}
+_FAMILIES = (readers, writers, text, finding, archives, network, remote, shells, wrappers)
+PROGRAMS: Programs = {name: judged for family in _FAMILIES for name, judged in family.PROGRAMS.items()}
 
 
 def judge(invocation: Invocation) -> Verdict:
     """What the invocation does by itself, and what it starts in turn (which the caller judges)."""
     if not invocation.words:
         return NOTHING
+    assigned = total(*(environment.setting(name, value) for name, value in invocation.assignments))
+    return total(assigned, _program(invocation))
+
+
+def _program(invocation: Invocation) -> Verdict:
     program = invocation.program
     if not program.literal or program.glob:
         return opaque("which program runs is not known")

@@ -82,5 +82,8 @@ def starting(invocation: Invocation, words: Sequence[Word], *, own_input: bool =
 
 
 def shelling(*texts: Word) -> Verdict:
-    """A shell is given ``texts``."""
-    return Verdict(frozenset(), shell_texts=texts)
+    """A shell is given ``texts``. One that is known in part says at least what that part does."""
+    known = all(text.literal for text in texts)
+    return total(
+        Verdict(frozenset(), shell_texts=texts), NOTHING if known else opaque("what a shell is told is not known")
+    )
