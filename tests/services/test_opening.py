@@ -29,6 +29,8 @@ class Parts:
         self.records: list[AnyRecord] = []
         self.clock = ManualClock()
         self.policies = PolicyStore(self)
+        self.ssh = True
+        self.asked: list[tuple[str, str]] = []
 
     def _may_fail(self, part: str) -> None:
         if part in self.broken:
@@ -64,9 +66,19 @@ class Parts:
 
     def closed(self, *_: object) -> None: ...
 
+    def key_principal(self, fingerprint: str) -> Principal:
+        self._may_fail("SSH logins")
+        return agent("ci-bots")
+
+    def certificate_principal(self, certificate: str, client_address: str) -> Principal:
+        self._may_fail("SSH logins")
+        self.asked.append((certificate, client_address))
+        return agent("ci-bots")
+
     def reception(self) -> Reception:
         enforcement = Enforcement(self.policies, self, self.clock)
-        return Reception(self, self.find_connection, self.policies, enforcement, self, self, self, self.clock)
+        parts = (self, self.find_connection, self.policies, enforcement, self, self, self, self.clock)
+        return Reception(*parts, ssh_logins=self if self.ssh else None)
 
     @property
     def refusals(self) -> list[ConnectionRefused]:
@@ -131,3 +143,52 @@ async def test_what_is_not_there_and_what_is_not_allowed_look_alike(parts: Parts
         await parts.reception().open(Caller("postgres", target, "127.0.0.1:5000", token="t"))
     assert caught.value.code == "42501"
     assert parts.refusals[0].principal == "ci-1"
+
+
+KEY = Caller("postgres", "shop", "127.0.0.1:5000", ssh_key="SHA256:key")
+CERTIFICATE = Caller("postgres", "shop", "127.0.0.1:5000", ssh_certificate="ssh-ed25519-cert-v01@openssh.com AAAA")
+
+
+@pytest.mark.parametrize("caller", [KEY, CERTIFICATE])
+async def test_what_an_ssh_client_holds_opens_a_session(parts: Parts, caller: Caller) -> None:
+    opened = await parts.reception().open(caller)
+    assert opened.session.principal == agent("ci-bots")
+    assert all(asked == (caller.ssh_certificate, caller.client_address) for asked in parts.asked)
+
+
+@pytest.mark.parametrize("caller", [KEY, CERTIFICATE])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(LoginRefused("this identity is disabled", "disabled"), "28P01"), (RuntimeError("secret"), "58000")],
+)
+async def test_what_breaks_keeps_ssh_clients_out(parts: Parts, caller: Caller, error: Exception, code: str) -> None:
+    parts.broken["SSH logins"] = error
+    with pytest.raises(NotAdmitted) as caught:
+        await parts.reception().open(caller)
+    assert caught.value.code == code
+    assert "secret" not in f"{caught.value} {parts.refusals}"
+    assert not parts.reception().accepts_ssh_key("SHA256:key")
+
+
+@pytest.mark.parametrize("caller", [KEY, CERTIFICATE])
+async def test_a_gateway_without_ssh_takes_no_keys(parts: Parts, caller: Caller) -> None:
+    assert parts.reception().accepts_ssh_key("SHA256:key")
+    parts.ssh = False
+    assert not parts.reception().accepts_ssh_key("SHA256:key")
+    with pytest.raises(NotAdmitted, match="takes no SSH keys"):
+        await parts.reception().open(caller)
+
+
+async def test_several_proofs_are_none(parts: Parts) -> None:
+    several = Caller("postgres", "shop", "127.0.0.1:5000", token="secret-token", ssh_key="SHA256:key")
+    with pytest.raises(NotAdmitted, match="one proof"):
+        await parts.reception().open(several)
+
+
+async def test_an_ssh_identity_that_changes_during_login_is_cut(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    principals = [agent("ci-bots"), agent("others")]
+    monkeypatch.setattr(parts, "key_principal", lambda _: principals.pop(0))
+    monkeypatch.setattr(_Recorder, "close", lambda _: None, raising=False)
+    with pytest.raises(NotAdmitted, match="has just changed"):
+        await parts.reception().open(KEY)
+    assert type(parts.records[-2]).__name__ == "SessionClosed"
