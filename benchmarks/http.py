@@ -17,9 +17,9 @@ from typing import Final
 
 from benchmarks import http_bodies, http_idle, http_load, http_streams
 from benchmarks.http_origin import big_document
-from benchmarks.http_report import Samples, print_table, summary
-from benchmarks.http_ways import MITMPROXY, NAMES, HttpWay, open_http_ways
+from benchmarks.http_ways import DIRECT, GATEWAY, MITMPROXY, NAMES, NGINX, HttpWay, open_http_ways
 from benchmarks.machine import print_machine
+from benchmarks.samples import Samples, print_table, summary
 from interlock.protocols.http.wire import requests
 
 CONNECTIONS: Final = (1, 32)
@@ -32,8 +32,8 @@ def main() -> None:
     _measure_speed(options, samples)
     _measure_memory(options, samples)
     medians = samples.medians()
-    print_table(medians)
-    print(json.dumps({"http": summary(medians)}))
+    print_table(medians, NAMES)
+    print(json.dumps({"http": summary(medians, GATEWAY, (DIRECT, NGINX, MITMPROXY))}))
 
 
 def _measure_speed(options: argparse.Namespace, samples: Samples) -> None:

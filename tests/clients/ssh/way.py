@@ -30,6 +30,15 @@ Host {target}
     LogLevel ERROR
 {lines}
 """
+_JUMP = """
+Host jump
+    HostName 127.0.0.1
+    Port {port}
+    User {user}
+    IdentityFile {key}
+    UserKnownHostsFile {known_hosts}
+    LogLevel ERROR
+"""
 _ASKPASS = '#!/bin/sh\ncat "$TOKEN_FILE"\n'
 
 
@@ -121,12 +130,15 @@ class Ways:
         for directory in self._temporary:
             directory.cleanup()
 
-    def direct(self, host: OpenSshServer) -> SshWay:
-        """Without anything in between."""
+    def direct(self, host: OpenSshServer, jump: OpenSshServer | None = None) -> SshWay:
+        """Without anything in between, or by a jump host, which only programs of OpenSSH do."""
         way = SshWay(host.login, host.port, self._directory(), self._directory(), key_file=host.client_key.file)
         (way.directory / "known_hosts").write_bytes(host.known_hosts().read_bytes())
         lines = [f"IdentityFile {host.client_key.file}", "BatchMode yes", "StrictHostKeyChecking yes"]
-        return self._written(way, lines)
+        if jump is None:
+            return self._written(way, lines)
+        block = _JUMP.format(port=jump.port, user=jump.login, key=jump.client_key.file, known_hosts=jump.known_hosts())
+        return self._written(way, [*lines, "ProxyJump jump", block])
 
     def through(self, gateway: GatewayServer, connection: str, token: str | None = None) -> SshWay:
         """Through the gateway, for the identity of a token."""

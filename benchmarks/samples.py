@@ -1,21 +1,19 @@
-"""From single figures of HTTP to medians, ratios, a table for people and one JSON object for programs."""
+"""Single figures of several ways to the same server: medians, comparisons, and a table for people."""
 
 import dataclasses
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.http_ways import DIRECT, GATEWAY, MITMPROXY, NAMES, NGINX
-
 Medians = Mapping[str, Mapping[str, float]]
 
 
 class Samples:
-    """All figures of a run, by measure and way."""
+    """All figures of a run, by measure and way. Measures whose names end in ``_per_s`` are better when higher."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -35,30 +33,30 @@ class Samples:
         }
 
 
-def ratio(medians: Medians, measure: str, reference: str) -> float | None:
-    """How the gateway does compared with ``reference``: 1 is as well, 0.5 half as well. None where one is missing."""
-    mine, other = medians[measure].get(GATEWAY), medians[measure].get(reference)
+def ratio(medians: Medians, measure: str, way: str, reference: str) -> float | None:
+    """How ``way`` does compared with ``reference``: 1 is as well, 0.5 half as well. None where one is missing."""
+    mine, other = medians[measure].get(way), medians[measure].get(reference)
     if not mine or not other:
         return None
     return round(mine / other if measure.endswith("_per_s") else other / mine, 3)
 
 
-def summary(medians: Medians) -> dict[str, Any]:
-    """The JSON object: ratios of the gateway to each of the others, and all medians."""
+def summary(medians: Medians, way: str, references: Sequence[str]) -> dict[str, Any]:
+    """The JSON object: ratios of ``way`` to each of the others, and all medians."""
     compared = {}
-    for reference in (DIRECT, NGINX, MITMPROXY):
-        ratios = {measure: ratio(medians, measure, reference) for measure in medians}
+    for reference in references:
+        ratios = {measure: ratio(medians, measure, way, reference) for measure in medians}
         compared[f"{reference}_ratio"] = {measure: value for measure, value in ratios.items() if value is not None}
-    rounded = {measure: {way: round(v, 3) for way, v in by_way.items()} for measure, by_way in medians.items()}
+    rounded = {measure: {name: round(v, 3) for name, v in by_way.items()} for measure, by_way in medians.items()}
     return compared | {"medians": rounded}
 
 
-def print_table(medians: Medians) -> None:
+def print_table(medians: Medians, ways: Sequence[str]) -> None:
     """Medians of every measure and way."""
     table = Table(title="medians")
     table.add_column("measure")
-    for way in NAMES:
+    for way in ways:
         table.add_column(way, justify="right")
     for measure, values in medians.items():
-        table.add_row(measure, *(f"{values[way]:,.2f}" if way in values else "" for way in NAMES))
+        table.add_row(measure, *(f"{values[way]:,.2f}" if way in values else "" for way in ways))
     Console(width=110).print(table)
