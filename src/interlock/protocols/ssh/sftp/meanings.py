@@ -1,6 +1,8 @@
-"""What a request means for policy: an action on every name that its files have."""
+"""What a request means for policy: an action on every name that its files have, and what writing to a place adds."""
 
-from collections.abc import Iterable
+import msgspec
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +11,7 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.printable import one_line
 from interlock.protocols.ssh.commands.invocation import CommandClass, PathUse
 from interlock.protocols.ssh.commands.programs.places import path_classes
+from interlock.protocols.ssh.meaning import meaning_of_files
 from interlock.protocols.ssh.sftp.names import Names
 from interlock.protocols.ssh.sftp.places import Place
 
@@ -23,39 +26,39 @@ _TOLD_CLASSES: Final = (CommandClass.PERSISTENCE, CommandClass.PRIVILEGE, Comman
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An action on a file under each of its names. ``may_hold``: it may be a directory that brings files along."""
+    """An action on a file under each of its names. ``holds``: it may be a directory that brings files along."""
 
     action: str
     names: tuple[str, ...]
-    may_hold: bool = False
+    holds: bool = False
 
 
-def used(action: str, place: Place, may_hold: bool = False) -> Use:
+def used(action: str, place: Place, holds: bool = False) -> Use:
     """An action on a place."""
-    return Use(action, place.names, may_hold)
+    return Use(action, place.names, holds)
 
 
-def meaning_of(verb: str, uses: Iterable[Use], names: Names, login: str) -> Meaning:
-    """The meaning of a request that does these things; nothing in particular to files when there are none."""
-    accesses: dict[Access, None] = {}
-    paths: dict[str, None] = {}
-    classes: dict[CommandClass, None] = {}
-    for use in uses:
-        for form in (form for name in use.names for form in names.forms(name)):
-            paths[form] = None
-            resource = file_path(form)
-            accesses[Access(use.action, ResourceKind.FILE, resource)] = None
-            for each in _place_classes(form, use):
-                classes[each] = None
-                accesses[Access(f"ssh-{each.value}", ResourceKind.FILE, resource)] = None
-    whole = accesses or {Access(LIST, ResourceKind.CONNECTION): None}
-    return Meaning(verb, tuple(whole), _facts(login, paths, (each.value for each in classes)))
+def meaning_of(verb: str, text: str, uses: Iterable[Use], names: Names, login: str) -> Meaning:
+    """The meaning of a request that does these things; listing on the connection when there are none."""
+    touched = [(use, form) for use in uses for name in use.names for form in names.forms(name)]
+    deep = any(use.holds for use, _ in touched)
+    meaning = meaning_of_files(verb, text, [(use.action, form) for use, form in touched], login, deep=deep)
+    if not touched:
+        return msgspec.structs.replace(meaning, accesses=(Access(LIST, ResourceKind.CONNECTION),))
+    found = {(each, form): None for use, form in touched for each in _place_classes(form, use)}
+    if not found:
+        return meaning
+    added = [Access(f"ssh-{each.value}", ResourceKind.FILE, file_path(form)) for each, form in found]
+    ssh = meaning.facts["ssh"]
+    assert isinstance(ssh, Mapping)
+    facts = {"ssh": {**ssh, "classes": tuple(dict.fromkeys(each.value for each, _ in found))}}
+    return Meaning(verb, (*meaning.accesses, *added), facts)
 
 
-def refused_meaning(verb: str, reason: str, login: str) -> Meaning:
+def refused_meaning(verb: str, text: str, reason: str, login: str) -> Meaning:
     """The meaning of a request that the gateway cannot carry safely."""
-    access = Access("unclassified", ResourceKind.CONNECTION)
-    return Meaning(verb, (access,), _facts(login, (), ()), refusal=reason)
+    facts = meaning_of_files(verb, text, (), login).facts
+    return Meaning(verb, (Access("unclassified", ResourceKind.CONNECTION),), facts, refusal=reason)
 
 
 def said(place: Place) -> str:
@@ -68,22 +71,6 @@ def _place_classes(form: str, use: Use) -> Iterable[CommandClass]:
     if use.action != WRITE:
         return ()
     found = path_classes(form, PathUse.WRITE)
-    if use.may_hold:
-        found |= path_classes(f"{form}/.", PathUse.WRITE) | path_classes(f"{form}/any", PathUse.WRITE)
+    if use.holds:
+        found |= path_classes(f"{form}/any", PathUse.WRITE)
     return [each for each in _TOLD_CLASSES if each in found]
-
-
-def _facts(login: str, paths: Iterable[str], classes: Iterable[str]) -> dict[str, object]:
-    ssh: dict[str, object] = {
-        "kind": "sftp",
-        "login": login,
-        "command": "",
-        "programs": (),
-        "paths": tuple(paths),
-        "paths_unknown": False,
-        "hosts": (),
-        "classes": tuple(classes),
-        "environment": (),
-        "pty": False,
-    }
-    return {"ssh": ssh}

@@ -123,8 +123,8 @@ class RequestReader:
             found = read(self, request)
             return found if isinstance(found, Intent) else (yield from found)
         except UnclearName as unclear:
-            verb = request.verb
-            return Intent(refused_meaning(verb, str(unclear), self._login), f"{verb.lower()} {request.shown}")
+            text = f"{request.verb.lower()} {request.shown}"
+            return Intent(refused_meaning(request.verb, text, str(unclear), self._login), text)
 
     # ------------------------------------------------------------ names
 
@@ -177,7 +177,7 @@ class RequestReader:
         old, new = request.two_strings()
         old_place = yield from entry(self.names.read(old))
         new_place = yield from entry(self.names.read(new))
-        uses = [used(REMOVE, old_place), used(WRITE, new_place, may_hold=True)]
+        uses = [used(REMOVE, old_place, holds=True), used(WRITE, new_place, holds=True)]
         text = f"rename {said(old_place)} to {said(new_place)}"
         return self._intent(request, text, uses, [old_place, new_place], old_place.sent + new_place.sent)
 
@@ -194,7 +194,7 @@ class RequestReader:
         target, link = request.two_strings()
         place = yield from entry(self.names.read(link))
         pointed = yield from pointed_at(target, place)
-        uses = [used(WRITE, place, may_hold=True), used(READ, pointed), used(WRITE, pointed)]
+        uses = [used(WRITE, place, holds=True), used(READ, pointed, holds=True), used(WRITE, pointed)]
         text = f"make the link {said(place)} to {said(pointed)}"
         return self._intent(request, text, uses, [place], string(target) + place.sent)
 
@@ -288,7 +288,7 @@ class RequestReader:
         answer: bytes = b"",
     ) -> Intent:
         """What the target would not find is not asked for again: the client gets what it has said to the question."""
-        meaning = meaning_of(request.verb, uses, self.names, self._login)
+        meaning = meaning_of(request.verb, text, uses, self.names, self._login)
         problem = next((place.problem for place in places if place.problem is not None), None)
         if problem is not None:
             return Intent(meaning, text, answer=wire.status(request.identifier, problem.code, problem.message))
