@@ -18,6 +18,7 @@ from interlock.protocols.ssh.events import (
 )
 from interlock.protocols.ssh.forwarding import ForwardChannel
 from interlock.protocols.ssh.meaning import meaning_of_exec, meaning_of_forward, meaning_of_shell
+from interlock.protocols.ssh.sftp.session import SftpSession
 from interlock.protocols.ssh.transcript import SshTranscript
 
 
@@ -44,6 +45,8 @@ def new_channel(request: Request, context: ChannelContext, numbers: Numbers) -> 
             return CommandChannel(context, numbers, _meaning_of)
         case Forward():
             return ForwardChannel(context, numbers, lambda asked, within: meaning_of_forward(asked, within.login))
+        case Subsystem(name="sftp"):
+            return SftpSession(context, numbers)
         case Subsystem():
             raise ValueError("the gateway carries no subsystem but sftp")
 

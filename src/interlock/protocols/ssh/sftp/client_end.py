@@ -1,4 +1,4 @@
-"""What goes to the client: answers to its requests, each once, and sentences on standard error for the people behind it.
+"""What goes to the client: an answer to each of its requests, and sentences on standard error for people.
 
 Clients of OpenSSH do not show the text of a status, so what was refused is said there as well.
 """

@@ -1,10 +1,10 @@
 """What a request means for policy: an action on every name that its files have, and what writing to a place adds."""
 
-import msgspec
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from interlock.core.file_paths import file_path
 from interlock.core.operation import Access, Meaning, ResourceKind
@@ -41,8 +41,7 @@ def used(action: str, place: Place, holds: bool = False) -> Use:
 def meaning_of(verb: str, text: str, uses: Iterable[Use], names: Names, login: str) -> Meaning:
     """The meaning of a request that does these things; listing on the connection when there are none."""
     touched = [(use, form) for use in uses for name in use.names for form in names.forms(name)]
-    deep = any(use.holds for use, _ in touched)
-    meaning = meaning_of_files(verb, text, [(use.action, form) for use, form in touched], login, deep=deep)
+    meaning = meaning_of_files(verb, text, [(use.action, form) for use, form in touched], login)
     if not touched:
         return msgspec.structs.replace(meaning, accesses=(Access(LIST, ResourceKind.CONNECTION),))
     found = {(each, form): None for use, form in touched for each in _place_classes(form, use)}

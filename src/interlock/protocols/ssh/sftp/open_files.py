@@ -15,7 +15,7 @@ from interlock.protocols.base import RecordRequest
 from interlock.protocols.ssh.events import Effect, ToTarget
 from interlock.protocols.ssh.recorded import Stream, encode
 from interlock.protocols.ssh.sftp import wire
-from interlock.protocols.ssh.sftp.answers import Status, read_file_attributes, read_names, read_status
+from interlock.protocols.ssh.sftp.answers import Status, read_file_attributes, read_names
 from interlock.protocols.ssh.sftp.client_end import ClientEnd
 from interlock.protocols.ssh.sftp.file_masking import CONTEXT_BYTES, Window, mask_for
 from interlock.protocols.ssh.sftp.open_file import OpenFile
@@ -182,21 +182,18 @@ class OpenFiles(dict[bytes, OpenFile]):
         try:
             part, masked, found = self._mask.piece(data, start, end) if self._mask else (data[start:end], 0, {})
         except Exception:  # noqa: BLE001 - fail closed: what could not be looked into is not shown
-            self._refuse_unmasked(file, packet, effects)
+            file.fail(Status(StatusCode.PERMISSION_DENIED, _UNMASKED.message))
+            self._client.refuse(identifier, _UNMASKED, effects)
             return
         reply = wire.packet(PacketType.DATA, identifier, wire.string(part))
         if self._answering.deliver(file.running, reply, part if self._keeps_read else b"", effects):
             file.running.note_masked(masked, found)
             file.read.add(offset, part)
 
-    def _refuse_unmasked(self, file: OpenFile, packet: bytes, effects: list[Effect]) -> None:
-        file.fail(Status(StatusCode.PERMISSION_DENIED, _UNMASKED.message))
-        self._client.refuse(wire.identifier_of(packet), _UNMASKED, effects)
-
     def _was_written(self, file: OpenFile, packet: bytes, effects: list[Effect]) -> None:
-        status = _status_of(packet)
-        if not status.is_ok:
-            file.fail(status)
+        failure = failure_of(packet, PacketType.STATUS)
+        if failure is not None:
+            file.fail(failure)
         self._client.reply(packet, effects)
 
     def _was_listed(self, file: OpenFile, packet: bytes, effects: list[Effect]) -> None:
@@ -207,18 +204,19 @@ class OpenFiles(dict[bytes, OpenFile]):
             self._client.reply(packet, effects)
             return
         names = read_names(packet)
-        try:
-            kept = self._kept_names(names)
-        except Exception:  # noqa: BLE001 - fail closed: what could not be looked into cannot be recorded
-            self._refuse_unmasked(file, packet, effects)
-            return
-        if self._answering.deliver(file.running, packet, kept, effects):
+        if self._answering.deliver(file.running, packet, self.kept_names(names), effects):
             file.listed += sum(name not in (b".", b"..") for name in names)
 
-    def _kept_names(self, names: list[bytes]) -> bytes:
+    def kept_names(self, names: list[bytes]) -> bytes:
+        """Names for the recording; nothing of them when they cannot be looked into."""
         lines = "".join(f"{one_line(name.decode(errors='backslashreplace'))}\n" for name in names)
         kept = lines.encode(errors="replace")
-        return kept if self._names_mask is None else self._names_mask.redact(kept)
+        if self._names_mask is None:
+            return kept
+        try:
+            return self._names_mask.redact(kept)
+        except Exception:  # noqa: BLE001 - what cannot be looked into is not kept
+            return b"names that could not be looked into\n"
 
     def _was_looked_up(self, file: OpenFile, answer: PacketType, packet: bytes, effects: list[Effect]) -> None:
         if failure_of(packet, answer) is None and answer is PacketType.ATTRS:
@@ -226,8 +224,8 @@ class OpenFiles(dict[bytes, OpenFile]):
         self._answering.deliver(file.running, packet, b"", effects)
 
     def _was_closed(self, file: OpenFile, packet: bytes, effects: list[Effect]) -> None:
-        _status_of(packet)
-        self._answering.end(file.running, packet, effects, file.failure)
+        failure = failure_of(packet, PacketType.STATUS)
+        self._answering.end(file.running, packet, file.failure or failure, effects)
 
 
 def _only_handle(packet: bytes) -> bytes:
@@ -235,9 +233,3 @@ def _only_handle(packet: bytes) -> bytes:
     handle = fields.handle()
     fields.end()
     return handle
-
-
-def _status_of(packet: bytes) -> Status:
-    if packet[4] != PacketType.STATUS:
-        raise Malformed(f"its type is {packet[4]} where a status is expected")
-    return read_status(packet)

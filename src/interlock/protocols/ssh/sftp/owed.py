@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from interlock.core.operation import OutcomeStatus
+from interlock.core.printable import one_line
 from interlock.protocols.base import RecordAnswer
 from interlock.protocols.ssh.events import Effect
 from interlock.protocols.ssh.recorded import Stream, encode
@@ -49,26 +50,30 @@ class Answering:
         else:
             self._operations.finish(running, OutcomeStatus.FAILED, effects, tag=_BUDGET)
 
-    def end(self, running: Running, packet: bytes, effects: list[Effect], failure: Status | None = None) -> None:
-        """A status is an operation's answer; ``failure`` is another one that counts before it."""
-        status = read_status(packet)
-        self._client.reply(packet, effects)
-        failure = failure or (None if status.is_ok else status)
+    def end(self, running: Running, packet: bytes, failure: Status | None, effects: list[Effect]) -> None:
+        """A status is the whole of an operation's answer; ``failure`` is why it has failed, None when it has not."""
         if failure is None:
+            self._client.reply(packet, effects)
             self._operations.finish(running, OutcomeStatus.COMPLETED, effects)
             return
-        text = f"{failure.word}: {failure.message}\n".encode(errors="replace")
+        text = f"{failure.word}: {one_line(failure.message)}\n".encode(errors="replace")
         effects.append(RecordAnswer(running.number, encode(Stream.ERROR, text)))
+        self._client.reply(packet, effects)
         self._operations.finish(running, OutcomeStatus.FAILED, effects, code=failure.word)
 
 
 def failure_of(packet: bytes, expected: PacketType) -> Status | None:
-    """Why there is no answer of the expected type; None when it is one. Raises ``Malformed`` for anything else."""
-    if packet[4] == expected:
-        return None
+    """Why there is no answer of the expected type, or, of a status, why it is none of success; else None.
+
+    Raises ``Malformed`` for any other type.
+    """
     if packet[4] != PacketType.STATUS:
-        raise Malformed(f"its type is {packet[4]} where {expected} is expected")
+        if packet[4] != expected:
+            raise Malformed(f"its type is {packet[4]} where {expected.value} is expected")
+        return None
     status = read_status(packet)
-    if status.is_ok:
-        raise Malformed(f"it says that all is well where type {expected} is expected")
-    return status
+    if not status.is_ok:
+        return status
+    if expected is not PacketType.STATUS:
+        raise Malformed(f"it says that all is well where type {expected.value} is expected")
+    return None

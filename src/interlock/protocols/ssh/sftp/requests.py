@@ -63,17 +63,29 @@ class Intent:
     """A request that has been read. ``text`` says it in a line.
 
     When it is permitted, ``scatters`` is written to by the target itself and ``forward`` goes to it; without that
-    ``answer`` goes to the client. Without a meaning
+    ``answer`` goes to the client. ``expects`` is the type of the target's. Without a meaning
     there is nothing to decide on: the gateway answers by itself.
     """
 
     meaning: Meaning | None = None
     text: str = ""
     forward: bytes = b""
+    expects: PacketType = PacketType.STATUS
     answer: bytes = b""
     opening: Opening | None = None
     scatters: Opened | None = None
 
+
+_ANSWERS: Final[Mapping[int | bytes, PacketType]] = {
+    PacketType.OPEN: PacketType.HANDLE,
+    PacketType.OPENDIR: PacketType.HANDLE,
+    PacketType.LSTAT: PacketType.ATTRS,
+    PacketType.STAT: PacketType.ATTRS,
+    PacketType.READLINK: PacketType.NAME,
+    extensions.STATVFS: PacketType.EXTENDED_REPLY,
+    extensions.USERS_GROUPS: PacketType.EXTENDED_REPLY,
+}
+"""What a request is answered with when it succeeds; with a status where nothing else is said."""
 
 Locate = Callable[[str], Asking[Place]]
 
@@ -177,7 +189,7 @@ class RequestReader:
         old, new = request.two_strings()
         old_place = yield from entry(self.names.read(old))
         new_place = yield from entry(self.names.read(new))
-        uses = [used(REMOVE, old_place, holds=True), used(WRITE, new_place, holds=True)]
+        uses = [used(REMOVE, old_place), used(WRITE, new_place, holds=True)]
         text = f"rename {said(old_place)} to {said(new_place)}"
         return self._intent(request, text, uses, [old_place, new_place], old_place.sent + new_place.sent)
 
@@ -194,7 +206,7 @@ class RequestReader:
         target, link = request.two_strings()
         place = yield from entry(self.names.read(link))
         pointed = yield from pointed_at(target, place)
-        uses = [used(WRITE, place, holds=True), used(READ, pointed, holds=True), used(WRITE, pointed)]
+        uses = [used(WRITE, place, holds=True), used(READ, pointed), used(WRITE, pointed)]
         text = f"make the link {said(place)} to {said(pointed)}"
         return self._intent(request, text, uses, [place], string(target) + place.sent)
 
@@ -294,7 +306,8 @@ class RequestReader:
             return Intent(meaning, text, answer=wire.status(request.identifier, problem.code, problem.message))
         if answer:
             return Intent(meaning, text, answer=answer)
-        return Intent(meaning, text, request.again(fields), opening=opening)
+        expects = _ANSWERS.get(request.kind, PacketType.STATUS)
+        return Intent(meaning, text, request.again(fields), expects, opening=opening)
 
 
 @dataclass(frozen=True, slots=True)
