@@ -176,6 +176,11 @@ class ClientServer(asyncssh.SSHServer):
         self._refuse_too_many()
         return self._forward(events.Forward(ForwardKind.UNIX, dest_path))
 
+    async def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """A remote forwarding: decided and on record, and carried in no case (the channel says so)."""
+        channel = self.driver.start(events.Forward(ForwardKind.REMOTE, listen_host, listen_port), lambda _: None)
+        return await channel.settled is None
+
     async def _forward(self, request: events.Forward) -> ForwardSide:
         sides: list[ForwardSide] = []
         channel = self.driver.start(request, lambda channel: sides.append(ForwardSide(channel, True)))

@@ -190,6 +190,8 @@ async def _open(connection: asyncssh.SSHClientConnection, request: Request, driv
 
 async def _forward(connection: asyncssh.SSHClientConnection, request: events.Forward, driver: ChannelDriver) -> Wire:
     channel: Wire
+    if request.kind is ForwardKind.REMOTE:
+        raise HostUnreachable("the gateway carries no remote forwarding")
     side: Any = lambda: ForwardSide(driver, is_client=False)  # noqa: E731 - the same for both kinds of channels
     if request.kind is ForwardKind.UNIX:
         channel, _ = await connection.create_unix_connection(side, request.host)
