@@ -70,8 +70,27 @@ async def _run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(running.stdin, running.stdout, running.stderr)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    feeding = asyncio.ensure_future(_feed(process, running))
+    await asyncio.gather(_pump(running.stdout, process.stdout), _pump(running.stderr, process.stderr))
+    feeding.cancel()
     process.exit(await running.wait())
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], running: asyncio.subprocess.Process) -> None:
+    assert running.stdin is not None
+    while data := await process.stdin.read(65536):
+        running.stdin.write(data)
+        await running.stdin.drain()
+    running.stdin.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
+    """The library's own redirection may lose output of a command that ends at once."""
+    while data := await source.read(65536):
+        sink.write(data)
+        await sink.drain()
 
 
 async def _serve(port: int, login: str, password: str, key_file: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from interlock.core.ledger import HostKeyRefused, OperationCompleted, OperationDecided, SessionOpened
-from tests.e2e.ledger_files import records_of
+from tests.e2e.ledger_files import records_of, wait_for
 from tests.e2e.ssh.access import NO_DATABASE, connect
 from tests.servers.gateway import GatewayOptions, GatewayServer, ssh_target
 from tests.servers.openssh import OpenSshServer
@@ -57,15 +57,16 @@ async def test_the_gateway_logs_in_with_what_the_client_never_sees(hosts: Hosts,
 
 @pytest.mark.parametrize("connection", ["unknown", "impostor"])
 async def test_a_host_with_another_key_is_refused_and_on_record(hosts: Hosts, connection: str) -> None:
-    before = len(records_of(hosts.gateway, HostKeyRefused))
     async with connect(hosts.gateway, connection) as client:
         done = await client.run("echo out")
     assert (done.stdout, done.exit_status) == ("", 255)
-    refused = records_of(hosts.gateway, HostKeyRefused)
-    assert len(refused) == before + 1
-    assert refused[-1].connection == connection
-    assert refused[-1].fingerprint in str(done.stderr)
-    assert refused[-1].fingerprint.startswith("SHA256:")
+    refused = wait_for(
+        lambda: [record for record in records_of(hosts.gateway, HostKeyRefused) if record.connection == connection],
+        "the record of the refused key",
+    )
+    assert len(refused) == 1
+    assert refused[0].fingerprint in str(done.stderr)
+    assert refused[0].fingerprint.startswith("SHA256:")
 
 
 @pytest.mark.parametrize("connection", ["silent", "absent"])
@@ -85,8 +86,13 @@ async def test_a_host_that_breaks_down_ends_the_command_and_is_reached_again(hos
         assert done.exit_status == 255
         assert "lost" in str(done.stderr)
         assert (await client.run("echo back")).stdout == "back\n"
-    ended = records_of(hosts.gateway, OperationCompleted)
-    assert any((record.status, record.tag) == ("interrupted", "the target is lost") for record in ended)
+    wait_for(
+        lambda: (
+            ("interrupted", "the target is lost")
+            in {(record.status, record.tag) for record in records_of(hosts.gateway, OperationCompleted)}
+        ),
+        "the record of the lost command",
+    )
 
 
 async def test_a_client_may_say_which_run_it_belongs_to(hosts: Hosts) -> None:
@@ -96,16 +102,20 @@ async def test_a_client_may_say_which_run_it_belongs_to(hosts: Hosts) -> None:
         other = await client.run("echo three", env={"INTERLOCK_RUN": OTHER_RUN})
     assert other.exit_status == 77
     assert "belongs to another run" in str(other.stderr)
+    wait_for(lambda: len(_decided_in_run(hosts)) == 2, "the records of both operations")
+    assert [record.number for record in _decided_in_run(hosts)] == [1, 2]
+    assert len({record.session for record in _decided_in_run(hosts)}) == 1
+
+
+def _decided_in_run(hosts: Hosts) -> list[OperationDecided]:
     sessions = {record.session for record in records_of(hosts.gateway, SessionOpened) if record.trace == RUN[3:35]}
-    assert len(sessions) == 1
-    decided = [record for record in records_of(hosts.gateway, OperationDecided) if record.session in sessions]
-    assert [record.number for record in decided] == [1, 2]
+    return [record for record in records_of(hosts.gateway, OperationDecided) if record.session in sessions]
 
 
 async def test_a_token_that_has_expired_opens_no_more_channels(hosts: Hosts) -> None:
     async with connect(hosts.gateway, "key", token=hosts.gateway.token(ttl_s=3)) as client:
         async with asyncio.timeout(20):
-            while (done := await client.run("true")).exit_status == 0:
-                await asyncio.sleep(0.2)
+            while (done := await client.run("sleep 0.2")).exit_status == 0:
+                pass
     assert done.exit_status == 77
     assert "has expired" in str(done.stderr)
