@@ -26,7 +26,7 @@ get -p renamed.txt {local}/fetched.txt
 get -R sub {local}/fetched
 get renamed.txt {local}/partial
 reget big.bin {local}/begun
-reput {local}/big.bin begun
+reput {local}/big.bin ../begun
 df
 rm hard
 -rm absent
@@ -44,14 +44,19 @@ def visit(way: SshWay) -> list[object]:
     (local / "begun").write_bytes(BIG[:1000])
     (way.place / "begun").write_bytes(BIG[:500_000])
     batch = _BATCH.format(place=way.place, local=local).encode()
-    done = way.run(*way.words("sftp", "-b", "-", "target"), source=batch)
-    stopped = way.run(*way.words("sftp", "-b", "-", "target"), source=b"rm /nonexistent/file\npwd\n")
+    done = way.run(*_words(way), source=batch)
+    stopped = way.run(*_words(way), source=b"rm /nonexistent/file\npwd\n")
     return [
         (done.status, _steady(done.output), done.said),
         (stopped.status, stopped.said),
         tree(way.place),
         tree(local),
     ]
+
+
+def _words(way: SshWay) -> list[str]:
+    """A batch asks for no password, unless it is told to."""
+    return way.words("sftp", "-o", f"BatchMode={'no' if way.password else 'yes'}", "-b", "-", "target")
 
 
 def _steady(output: bytes) -> str:

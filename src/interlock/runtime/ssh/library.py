@@ -12,6 +12,9 @@ import asyncssh
 WINDOW_BYTES: Final = 2 << 20
 """The receive window of each channel, which is how much waits in memory for a side that does not take it."""
 MAX_PACKET_BYTES: Final = 32 << 10
+_VERSION: Final = "Interlock OpenSSH_9.0_SFTP"
+"""The comment is for libraries: by that word they choose the order of the arguments of SFTP's SYMLINK, which OpenSSH
+has the other way round than its draft, and in which the gateway reads and writes them."""
 
 FAST_CIPHERS: Final = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
 """What the library does in one call for each packet; what it has besides takes several."""
@@ -41,7 +44,7 @@ def server_options(
     return asyncssh.SSHServerConnectionOptions(
         server_factory=server,
         server_host_keys=keys,
-        server_version="Interlock",
+        server_version=_VERSION,
         keepalive_interval=keepalive_s,
         line_editor=False,
         x11_forwarding=False,
@@ -57,7 +60,7 @@ def target_options(client: Any, **given: Any) -> dict[str, Any]:
     """Options for a connection to a host, for ``asyncssh.connect``; ``given`` is how to log in and whom to expect."""
     return {
         "client_factory": client,
-        "client_version": "Interlock",
+        "client_version": _VERSION,
         "agent_path": None,
         "agent_forwarding": False,
         "client_host_keys": None,
