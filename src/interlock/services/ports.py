@@ -140,24 +140,6 @@ class SshLogins(Protocol):
         """
 
 
-class DeviceLogin(Protocol):
-    """A login that somebody completes elsewhere, with a browser."""
-
-    @property
-    def instruction(self) -> str:
-        """What to show: the link and the code."""
-
-    def poll(self) -> Awaitable[str]:
-        """The token, once the person has signed in; takes minutes. Raises ``LoginRefused``; may be cancelled."""
-
-
-class DeviceLogins(Protocol):
-    """Where people sign in who have no token at hand (RFC 8628)."""
-
-    async def begin(self) -> DeviceLogin:
-        """A new login. Raises ``LoginRefused``."""
-
-
 class SshSigning(Protocol):
     """The gateway's authorities for SSH, as far as clients have to do with them. No private key is shown."""
 
@@ -179,18 +161,6 @@ class SshSigning(Protocol):
         """A certificate by which the holder of the key is the principal, at most while the principal's proof counts.
 
         Raises ``ValueError`` for what cannot be signed, ``OSError`` when there is no time.
-        """
-
-
-class SshTargetCertificates(Protocol):
-    """Makes what the gateway logs in with at hosts that trust its authority."""
-
-    def mint_for_target(
-        self, session_id: str, principal_name: str, login: str, lifetime_s: int, *, forwarding: bool = False
-    ) -> tuple[bytes, bytes]:
-        """A new private key and its certificate, both as OpenSSH writes them, for one login.
-
-        ``forwarding`` has the host take forwardings. Raises ``CredentialUnavailable``.
         """
 
 

@@ -12,6 +12,8 @@ from interlock.core.settings.table import PATH, Table
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 
 
+ClientId = Annotated[str, Meta(min_length=1, max_length=256)]
+
 ClaimCondition = str | int | bool | tuple[str | int | bool, ...]
 
 
@@ -61,10 +63,8 @@ class IssuerSettings(Table, frozen=True):
         ),
     ] = 14_400
     device_client_id: Annotated[
-        str | None,
+        ClientId | None,
         Meta(
-            min_length=1,
-            max_length=256,
             description="The gateway's public client at this issuer for logins with a browser elsewhere (RFC 8628): "
             "SSH clients are shown a link. Absent: they are asked for a token.",
         ),

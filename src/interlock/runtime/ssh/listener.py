@@ -29,13 +29,16 @@ class SshListener:
     ) -> None:
         self._parts = parts
         self._metrics = metrics
-        settings = parts.settings
-        self._options = server_options(self._serve, keys, settings.keepalive_s)
+        self.use_keys(keys)
         self._servers: list[asyncio.Server] = []
         self._half_open: dict[SshDriver, asyncio.TimerHandle] = {}
         self._sessions: set[SshDriver] = set()
         self._emptied = asyncio.Event()
         self._emptied.set()
+
+    def use_keys(self, keys: list[Any]) -> None:
+        """Show clients these key pairs from now on."""
+        self._options = server_options(self._serve, keys, self._parts.settings.keepalive_s)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
