@@ -344,10 +344,18 @@ def _check(command: Command[Any]) -> None:
 
 def _describe(settings: ConnectionSettings) -> str:
     """A connection in one line, for the ledger."""
+    if settings.protocol == "ssh":
+        return _describe_host(settings)
     login = f" as {settings.user}" if settings.user else ""
     databases = f", databases {', '.join(settings.databases)}" if settings.databases else ""
     shown = f", credential as {settings.http.credential_as}" if settings.protocol == "http" else ""
     return f"{settings.protocol}://{settings.host}:{settings.port}{login}{databases}, tls {settings.tls.value}{shown}"
+
+
+def _describe_host(settings: ConnectionSettings) -> str:
+    ssh, logins = settings.ssh, ", ".join(settings.places)
+    known_by = f"{len(ssh.host_keys)} host keys and {len(ssh.host_authorities)} authorities"
+    return f"ssh://{settings.host}:{settings.port} as {logins} with {ssh.authenticate.value}, known by {known_by}"
 
 
 def _identity_view(identity: RegisteredIdentity) -> IdentityView:

@@ -30,17 +30,26 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     HttpApi.GRAPHQL.value: ("graphql-query", "graphql-mutation", "graphql-subscription"),
     HttpApi.OPENAI.value: ("model-call", "model-tool"),
     HttpApi.MCP.value: ("mcp-list", "mcp-read", "mcp-call"),
+    "ssh": (
+        *("ssh-read", "ssh-write", "ssh-destructive", "ssh-network", "ssh-privilege", "ssh-persistence", "ssh-opaque"),
+        *("file-list", "file-read", "file-write", "file-remove"),
+        *("shell", "forward"),
+    ),
 }
 """What is asked about a connection as a whole, by what is spoken on it."""
 
 
 class UsableConnection(msgspec.Struct, frozen=True):
-    """A connection that the identity may use. ``speaks`` is ``postgres`` or, over HTTP, what its API is."""
+    """A connection that the identity may use. ``speaks`` is the protocol or, over HTTP, what its API is.
+
+    Of a host there are no databases, but ``logins``.
+    """
 
     name: str
     speaks: str
     connecting: str
     databases: tuple[str, ...] = ()
+    logins: tuple[str, ...] = ()
 
 
 class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,7 +94,7 @@ class Knowledge:
         return tuple(Permission(found.access.action, WORDS[found.outcome]) for found in findings)
 
     async def judgement(self, who: Principal, connection: str, request: str) -> tuple[Permission, ...]:
-        """What policy says about a statement, or an HTTP request as it is written for ``policy explain``.
+        """What policy says about a statement, or a request or command as it is written for ``policy explain``.
 
         It is neither sent nor recorded. Raises as ``permissions``.
         """
@@ -114,13 +123,13 @@ class Knowledge:
         restriction = self._locks.restriction(who, name, "")
         if restriction is not None and restriction.keeps_out:
             return None
-        first = settings.databases[0] if settings.databases else ""
-        verdict = self._policy(who, name, first).decide(_CONNECT, self._clock.now_s())
+        verdict = self._policy(who, name, settings.places[0]).decide(_CONNECT, self._clock.now_s())
         if verdict.denial is not None:
             return None
         speaks = settings.http.api.value if settings.protocol == "http" else settings.protocol
         connecting = WORDS[Outcome.HOLD if verdict.hold else Outcome.ALLOW]
-        return UsableConnection(name, speaks, connecting, settings.databases)
+        logins = settings.places if settings.protocol == "ssh" else ()
+        return UsableConnection(name, speaks, connecting, settings.databases, logins)
 
     def _known(self, who: Principal, connection: str) -> UsableConnection:
         settings = self._connections.find(connection)
@@ -132,5 +141,5 @@ class Knowledge:
     def _policy(self, who: Principal, connection: str, database: str) -> SessionPolicy:
         if not database:
             settings = self._connections.find(connection)
-            database = settings.databases[0] if settings is not None and settings.databases else ""
+            database = settings.places[0] if settings is not None else ""
         return self._policies.engine.for_session(who, connection, database, ClientFacts())

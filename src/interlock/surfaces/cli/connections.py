@@ -25,6 +25,8 @@ from interlock.core.settings import (
     HttpTarget,
     MaskingSettings,
     OAuthClient,
+    SshAuthentication,
+    SshTarget,
     TlsMode,
 )
 from interlock.surfaces.cli.answers import (
@@ -42,6 +44,7 @@ from interlock.surfaces.cli.receipts import show_done
 
 app = typer.Typer(name="connections", help="Targets and their credentials.", no_args_is_help=True)
 
+_KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
 NameArgument = Annotated[str, typer.Argument(help="Name of the connection.")]
 
 
@@ -72,12 +75,10 @@ def show_connection(context: typer.Context, name: NameArgument, as_json: JsonOpt
             ("name", view.name),
             ("from", view.origin),
             ("target", _target(view)),
-            *(_http_fields(settings) if settings.protocol == "http" else _postgres_fields(settings)),
+            *_FIELDS.get(settings.protocol, _postgres_fields)(settings),
             ("user", settings.user or "none"),
             ("credential", view.credential),
-            ("tls", settings.tls.value),
-            ("ca file", settings.ca_file or "the system's"),
-            ("certificate", settings.client_certificate or "none"),
+            *(() if settings.protocol == "ssh" else _tls_fields(settings)),
             ("tags", ", ".join(settings.tags) or "none"),
             ("detection", settings.masking.detect.value),
         )
@@ -106,6 +107,28 @@ def _http_fields(settings: ConnectionSettings) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _ssh_fields(settings: ConnectionSettings) -> tuple[tuple[str, str], ...]:
+    ssh = settings.ssh
+    return (
+        ("logins", ", ".join(settings.places)),
+        ("authenticate", ssh.authenticate.value),
+        ("host keys", "; ".join(ssh.host_keys) or "none"),
+        ("authorities", "; ".join(ssh.host_authorities) or "none"),
+        ("variables", ", ".join(ssh.environment) or "none"),
+    )
+
+
+def _tls_fields(settings: ConnectionSettings) -> tuple[tuple[str, str], ...]:
+    return (
+        ("tls", settings.tls.value),
+        ("ca file", settings.ca_file or "the system's"),
+        ("certificate", settings.client_certificate or "none"),
+    )
+
+
+_FIELDS = {"http": _http_fields, "ssh": _ssh_fields}
+
+
 @app.command("add")
 def add_connection(
     context: typer.Context,
@@ -114,13 +137,15 @@ def add_connection(
     database: Annotated[
         list[str] | None, typer.Option(help="A database that may be reached; may be repeated. PostgreSQL only.")
     ] = None,
-    user: Annotated[str, typer.Option(help="Who the gateway logs in as; for HTTP with basic only.")] = "",
+    user: Annotated[
+        str, typer.Option(help="Who the gateway logs in as; for HTTP with basic only. Of a host, the usual login.")
+    ] = "",
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port of the target; 0: the usual one of the protocol.")
     ] = 0,
-    protocol: Annotated[str, typer.Option(help="Protocol of the target: postgres or http.")] = "postgres",
+    protocol: Annotated[str, typer.Option(help="Protocol of the target: postgres, http or ssh.")] = "postgres",
     credential: Annotated[
-        str, typer.Option(help="Where the password is: sealed, none, env:NAME or file:PATH.")
+        str, typer.Option(help="Where the password or private key is: sealed, none, env:NAME or file:PATH.")
     ] = "sealed",
     tls: Annotated[TlsMode, typer.Option(help="TLS towards the target.")] = TlsMode.VERIFY_FULL,
     ca_file: Annotated[Path | None, typer.Option(help="Authorities for the target's certificate (PEM).")] = None,
@@ -142,11 +167,30 @@ def add_connection(
     token_url: Annotated[str, typer.Option(help="Token endpoint, for --credential-as oauth.")] = "",
     client_id: Annotated[str, typer.Option(help="Who the gateway is there; its secret is the credential.")] = "",
     scope: Annotated[str, typer.Option(help="Scopes of the token, separated by blanks.")] = "",
+    authenticate: Annotated[
+        SshAuthentication, typer.Option(help="SSH only: log in with a password, a key, or a certificate made for it.")
+    ] = SshAuthentication.KEY,
+    login: Annotated[
+        list[str] | None, typer.Option(help="SSH only: another login that clients may ask for; may be repeated.")
+    ] = None,
+    host_key: Annotated[
+        list[str] | None,
+        typer.Option(help="SSH only: a public key of the host, as ssh-keyscan prints it; may be repeated."),
+    ] = None,
+    host_authority: Annotated[
+        list[str] | None,
+        typer.Option(help="SSH only: a public key that signs host certificates; may be repeated."),
+    ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(help="SSH only: an environment variable that clients may set; may be repeated."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the one of this name.")] = False,
 ) -> None:
-    """Add a connection. Its password is set afterwards, with set-credential.
+    """Add a connection. Its password or private key is set afterwards, with set-credential.
 
-    Names of endpoints, fields and further hosts of an HTTP target are for the settings file.
+    With an SSH host that is not known by a key yet, connections test says which one it shows. Names of endpoints,
+    fields and further hosts of an HTTP target are for the settings file.
     """
     try:
         oauth = OAuthClient(token_url=token_url, client_id=client_id, scope=scope) if token_url else None
@@ -156,7 +200,7 @@ def add_connection(
             port=port,
             databases=tuple(database or ()),
             user=user,
-            credential=_reference(credential),
+            credential=_reference("none" if _needs_none(protocol, authenticate) else credential),
             tls=tls,
             ca_file=_absolute(ca_file),
             client_certificate=_absolute(client_certificate),
@@ -165,6 +209,13 @@ def add_connection(
             tags=tuple(tag or ()),
             masking=MaskingSettings(functions=tuple(vouch_for or ()), detect=detect),
             http=HttpTarget(api=api, credential_as=credential_as, base_path=base_path, oauth=oauth),
+            ssh=SshTarget(
+                authenticate=authenticate,
+                logins=tuple(login or ()),
+                host_keys=tuple(map(_bare_key, host_key or ())),
+                host_authorities=tuple(map(_bare_key, host_authority or ())),
+                environment=tuple(variable) if variable else SshTarget().environment,
+            ),
         )
     except ValueError as error:
         stop(str(error), REFUSED)
@@ -177,7 +228,7 @@ def set_credential(
     name: NameArgument,
     file: Annotated[Path | None, typer.Option(help="Read the password from this file.")] = None,
 ) -> None:
-    """Seal the password of a connection: asked for, or read from standard input or a file."""
+    """Seal the password or private key of a connection: asked for, or read from standard input or a file."""
     password = read_secret(f"Password of {name}", file)
     typer.echo(ask(context, SetCredential(name, password)).text)
 
@@ -200,7 +251,20 @@ app.command("harden")(harden_connection)
 
 def _target(view: ConnectionView) -> str:
     settings = view.settings
-    return f"{settings.protocol}://{settings.host}:{settings.port}/{''.join(settings.databases[:1])}"
+    place = "/" + "".join(settings.databases[:1]) if settings.protocol != "ssh" else ""
+    return f"{settings.protocol}://{settings.host}:{settings.port}{place}"
+
+
+def _needs_none(protocol: str, authenticate: SshAuthentication) -> bool:
+    """Whether the gateway makes what it logs in with itself."""
+    return protocol == "ssh" and authenticate is SshAuthentication.CERTIFICATE
+
+
+def _bare_key(line: str) -> str:
+    """A public key without the name of the host, which ssh-keyscan and known_hosts have in front."""
+    words = line.strip().split()
+    start = next((place for place, word in enumerate(words) if word.startswith(_KEY_TYPES)), 0)
+    return " ".join(words[start:])
 
 
 def _reference(text: str) -> CredentialReference | None:
