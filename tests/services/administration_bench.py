@@ -181,7 +181,7 @@ class AdministrationBench:
             "probe": self.state,
             "discovery": Discovery(self.target, self.target, find_classes, self.clock),
             "grants": self.target,
-            "protocols": ("postgres", "http"),
+            "protocols": ("postgres", "http", "ssh"),
             "token_issuer": self.state,
         }
         self.administration = Administration(**(parts | changes))

@@ -27,7 +27,7 @@ from interlock.core.administration import (
 )
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable
 from interlock.core.identity import PrincipalKind, local_actor
-from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind
+from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind, SshTarget
 from tests.services.administration_bench import AdministrationBench
 
 ADA = local_actor("ada")
@@ -338,3 +338,12 @@ async def test_a_tag_without_a_name_is_refused() -> None:
     bench = AdministrationBench()
     assert "list of tag names" in await refused(bench, AddConnection("crm", settings(tags=("",))))
     assert bench.journal == []
+
+
+async def test_the_record_of_a_host_says_who_logs_in_how_and_how_it_is_known() -> None:
+    bench = AdministrationBench()
+    ssh = SshTarget(logins=("root",), host_keys=("ssh-ed25519 AAAA",))
+    host = ConnectionSettings(protocol="ssh", host="web", user="deploy", credential=SEALED, ssh=ssh)
+    await do(bench, AddConnection("web", host))
+    (record,) = bench.ledger.records
+    assert "ssh://web:22 as deploy, root with key, known by 1 host keys and 0 authorities" in str(record)

@@ -16,22 +16,22 @@ BOT = agent("bots")
 PERMIT = '@id("all") permit (principal, action, resource in Connection::"web");'
 
 
-def files(action: str, *paths: str | FilePath) -> Meaning:
+def files(action: str, *paths: str | FilePath, login: str = "deploy") -> Meaning:
     touched = (file_path(path) if isinstance(path, str) else path for path in paths)
     accesses = tuple(Access(action, ResourceKind.FILE, path) for path in touched)
-    return Meaning("TEST", accesses, {"ssh": {"kind": "sftp"}})
+    return Meaning("TEST", accesses, {"ssh": {"kind": "sftp", "login": login}})
 
 
-def decide(policy: PolicyEngine, asked: Meaning, login: str = "deploy") -> Verdict:
-    return policy.decide(BOT, "web", login, asked, ClientFacts(), MONDAY_NOON_S)
+def decide(policy: PolicyEngine, asked: Meaning) -> Verdict:
+    return policy.decide(BOT, "web", "", asked, ClientFacts(), MONDAY_NOON_S)
 
 
-def is_allowed(policy: PolicyEngine, asked: Meaning, login: str = "deploy") -> bool:
-    return decide(policy, asked, login).denial is None
+def is_allowed(policy: PolicyEngine, asked: Meaning) -> bool:
+    return decide(policy, asked).denial is None
 
 
-def is_forbidden(policy: PolicyEngine, asked: Meaning, login: str = "deploy") -> bool:
-    denial = decide(policy, asked, login).denial
+def is_forbidden(policy: PolicyEngine, asked: Meaning) -> bool:
+    denial = decide(policy, asked).denial
     assert denial is None or denial.reason is DenialReason.FORBIDDEN
     return denial is not None
 
@@ -122,7 +122,7 @@ def test_the_denial_says_which_file_it_is_about() -> None:
     ],
 )
 def test_a_home_has_several_spellings(named: str, path: str | FilePath, login: str, forbidden: bool) -> None:
-    assert is_forbidden(forbidding(f'in File::"{named}"'), files("file-read", path), login) is forbidden
+    assert is_forbidden(forbidding(f'in File::"{named}"'), files("file-read", path, login=login)) is forbidden
 
 
 @pytest.mark.parametrize(

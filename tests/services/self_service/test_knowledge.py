@@ -6,7 +6,7 @@ from interlock.core.errors import NotFound, StateUnavailable
 from interlock.core.identity import Principal
 from interlock.core.lock import LockMode, Restriction
 from interlock.core.operation import Meaning
-from interlock.core.settings import ConnectionSettings, HttpApi, HttpTarget
+from interlock.core.settings import ConnectionSettings, HttpApi, HttpTarget, SshAuthentication, SshTarget
 from interlock.services.policy import PolicyStore
 from interlock.services.self_service.knowledge import Knowledge
 from tests.clocks import ManualClock
@@ -18,6 +18,9 @@ POLICY = """
 @id("pg-writes") permit (principal in Group::"ci-bots", action in Action::"write", resource in Connection::"pg");
 @id("held") @approval("dba")
 forbid (principal, action in Action::"write", resource in Connection::"pg");
+@id("web") permit (principal in Group::"operators", action in Action::"read", resource in Connection::"web");
+@id("web-shell") permit (principal in Group::"operators", action == Action::"shell", resource in Connection::"web");
+@id("web-held") @approval("dba") forbid (principal, action == Action::"shell", resource in Connection::"web");
 @id("crm") permit (principal in Group::"ci-bots", action == Action::"connect", resource in Connection::"crm");
 @id("slow-crm") @approval("dba") forbid (principal, action == Action::"connect", resource in Connection::"crm");
 """
@@ -25,6 +28,12 @@ SETTINGS = {
     "pg": ConnectionSettings(protocol="postgres", host="pg", user="app", databases=("app", "archive")),
     "crm": ConnectionSettings(protocol="http", host="crm", http=HttpTarget(api=HttpApi.MCP)),
     "secret": ConnectionSettings(protocol="http", host="secret"),
+    "web": ConnectionSettings(
+        protocol="ssh",
+        host="web",
+        user="deploy",
+        ssh=SshTarget(authenticate=SshAuthentication.CERTIFICATE, logins=("root",)),
+    ),
 }
 CI, STRANGER = agent("ci-bots"), agent("others")
 
@@ -117,3 +126,13 @@ async def test_locks_that_cannot_be_looked_up_are_an_error(knowledge: Knowledge,
     locks.failure = StateUnavailable("the disk is gone")
     with pytest.raises(StateUnavailable):
         knowledge.connections(CI)
+
+
+async def test_what_may_be_done_on_a_host(knowledge: Knowledge) -> None:
+    operator = agent("operators")
+    (host,) = knowledge.connections(operator)
+    assert (host.name, host.speaks, host.databases, host.logins) == ("web", "ssh", (), ("deploy", "root"))
+    answers = {one.what: one.answer for one in knowledge.permissions(operator, "web")}
+    assert answers["ssh-read"] == answers["file-read"] == answers["file-list"] == "allowed"
+    assert answers["shell"] == "needs approval"
+    assert answers["ssh-opaque"] == answers["forward"] == answers["file-write"] == "denied"

@@ -12,7 +12,15 @@ from typer.testing import CliRunner, Result
 from interlock.core.administration import AnswerT, Command
 from interlock.core.errors import LedgerUnavailable
 from interlock.core.identity import local_actor
-from interlock.core.settings import ConnectionSettings, Detection, HttpApi, OAuthClient, TlsMode
+from interlock.core.settings import (
+    ConnectionSettings,
+    CredentialReference,
+    Detection,
+    HttpApi,
+    OAuthClient,
+    SshAuthentication,
+    TlsMode,
+)
 from interlock.surfaces.cli import connections, identities, token
 from tests.services.administration_bench import AdministrationBench
 
@@ -93,6 +101,45 @@ def test_an_http_connection_by_command(run: Run, bench: AdministrationBench) -> 
     assert "target:          http://api.example:443/" in shown
     assert "shown as:        oauth" in shown
     assert "token from:      https://tokens.example/t as gateway" in shown
+
+
+HOST = ("connections", "add", "web", "--protocol", "ssh", "--host", "web.example")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGBvPc6JnHcd7xD0fz0ZFdp0mJkVzMu0BNl4yJSlIM7x"
+
+
+def test_a_host_by_command(run: Run, bench: AdministrationBench) -> None:
+    options = ("--user", "deploy", "--login", "root", "--host-key", f"web.example {KEY}", "--host-authority", KEY)
+    result = run(*HOST, *options, "--variable", "TZ")
+    assert (result.exit_code, result.output) == (0, "Connection 'web' is ready for policy to permit.\n")
+    added = bench.state.connections["web"]
+    assert (added.port, added.places, added.credential) == (22, ("deploy", "root"), CredentialReference(sealed=True))
+    assert (added.ssh.host_keys, added.ssh.host_authorities) == ((KEY,), (KEY,))
+    assert (added.ssh.authenticate, added.ssh.environment) == (SshAuthentication.KEY, ("TZ",))
+    shown = run("connections", "show", "web").output
+    assert "target:          ssh://web.example:22\n" in shown
+    assert f"host keys:       {KEY}\n" in shown
+    assert "logins:          deploy, root\n" in shown
+    assert "tls:" not in shown
+
+
+def test_a_host_that_takes_certificates_needs_no_credential(run: Run, bench: AdministrationBench) -> None:
+    assert run(*HOST, "--user", "deploy", "--authenticate", "certificate").exit_code == 0
+    assert bench.state.connections["web"].credential is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--user", "deploy", "--database", "app"),
+        ("--user", "deploy", "--credential", "none"),
+        ("--user", "deploy", "--host-key", "SHA256:abc"),
+        ("--user", "deploy", "--login", "a b"),
+    ],
+)
+def test_hosts_that_are_none(options: tuple[str, ...], run: Run, bench: AdministrationBench) -> None:
+    assert run(*HOST, *options).exit_code == 1
+    assert "web" not in bench.state.connections
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from interlock.core.catalogue import Catalogue
 from interlock.core.operation import Meaning
-from interlock.core.settings import ConnectionSettings, SshTarget
+from interlock.core.settings import ConnectionSettings
 from interlock.protocols.base import Transcript
 from interlock.protocols.ssh.channel import CommandChannel
 from interlock.protocols.ssh.commands.reading import read_command
@@ -20,6 +20,7 @@ from interlock.protocols.ssh.forwarding import ForwardChannel
 from interlock.protocols.ssh.meaning import meaning_of_exec, meaning_of_forward, meaning_of_shell
 from interlock.protocols.ssh.sftp.session import SftpSession
 from interlock.protocols.ssh.transcript import SshTranscript
+from interlock.protocols.ssh.written import meaning_of_written
 
 
 class SshModule:
@@ -28,8 +29,7 @@ class SshModule:
     name = "ssh"
 
     def interpret(self, text: str, connection: ConnectionSettings | None) -> Meaning:
-        reading = read_command(text, SshTarget().max_command_bytes)
-        return meaning_of_exec(Exec(text.encode()), reading, connection.user if connection is not None else "")
+        return meaning_of_written(text, connection)
 
     def trace(self, catalogue: Catalogue) -> Catalogue:
         return catalogue

@@ -78,9 +78,9 @@ def _may_be(name: str, pattern: str) -> bool:
 
 def _absolute(path: FilePath, login: str) -> FilePath:
     """A path with homes where they usually are; nobody knows it here."""
-    if path[0] == ROOT:
-        return path
     owner = login if path[0] == HOME else path[0].removeprefix(HOME)
+    if path[0] == ROOT or not owner:
+        return path
     return (ROOT, "root", *path[1:]) if owner == "root" else (ROOT, "home", owner, *path[1:])
 
 

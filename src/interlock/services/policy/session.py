@@ -5,7 +5,7 @@ goes wrong in here is a denial, never a permit.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import cedarpy
 import msgspec
@@ -200,8 +200,9 @@ class SessionPolicy:
 
     def _accesses(self, meaning: Meaning) -> list[Access]:
         """What is to be decided: the meaning's accesses, and what they may reach of files that rules name."""
-        view = self._viewpoint
-        return self._evaluator.named_files.with_reached(distinct_accesses(meaning), view.connection, view.database)
+        accesses, ssh = distinct_accesses(meaning), meaning.facts.get("ssh")
+        login = str(ssh.get("login", "")) if isinstance(ssh, Mapping) else ""
+        return self._evaluator.named_files.with_reached(accesses, self._viewpoint.connection, login)
 
     def _ask(
         self, questions: Sequence[tuple[Access, str]], noun: str, evaluator: Evaluator | None = None
