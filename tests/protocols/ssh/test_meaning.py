@@ -18,6 +18,7 @@ from interlock.protocols.ssh.meaning import (
     MAX_ACCESSES,
     host_name,
     meaning_of_exec,
+    meaning_of_files,
     meaning_of_forward,
     meaning_of_shell,
 )
@@ -199,6 +200,20 @@ def test_a_forwarding(request_: Forward, access: Access, command: str) -> None:
     assert of.accesses == (access,)
     assert of.noun == "request"
     assert facts(of)["command"] == command
+
+
+def test_a_request_of_sftp() -> None:
+    of = meaning_of_files(
+        "SFTP rename", "rename /srv/a to b", [("file-remove", "/srv/a"), ("file-write", "b")], "deploy", deep=True
+    )
+    assert of.accesses == (
+        file("file-remove", "srv", "a"),
+        file("file-remove", "srv", "a", UNKNOWN),
+        Access("file-write", ResourceKind.FILE, ("~", "b")),
+        Access("file-write", ResourceKind.FILE, ("~", "b", UNKNOWN)),
+    )
+    assert facts(of)["paths"] == ("/srv/a", "~/b")
+    assert of.noun == "request"
 
 
 @pytest.mark.parametrize(("text", "name"), [("2130706433", "2130706433"), ("::FFFF", "::ffff"), ("a.B.", "a.b")])

@@ -91,6 +91,18 @@ def meaning_of_forward(request: Forward, login: str) -> Meaning:
     return Meaning(verb, (access,), {"ssh": facts})
 
 
+def meaning_of_files(
+    verb: str, text: str, touched: Iterable[tuple[str, str]], login: str, *, deep: bool = False
+) -> Meaning:
+    """What a request of SFTP means: actions (``file-read``, …) on paths as the host would read them.
+
+    ``deep``: of a directory, what is below it is touched as well, as in renaming it.
+    """
+    files = [(action, file_path(path), deep) for action, path in touched]
+    facts = _facts("sftp", login, text, files=[path for _, path, _ in files])
+    return Meaning(verb, _bounded(_of_files(files)), {"ssh": facts})
+
+
 def host_name(text: str) -> str:
     """A host as policy names it: in lower case, addresses in their one spelling."""
     name = _text(text).strip("[]").rstrip(".").lower()

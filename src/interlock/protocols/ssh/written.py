@@ -72,11 +72,11 @@ def meaning_of_written(text: str, connection: ConnectionSettings | None) -> Mean
 def _sftp(text: str, login: str) -> Meaning:
     if match := _RENAME.fullmatch(text):
         old, new = match.groups()
-        uses = [Use(REMOVE, (old,)), Use(WRITE, (new,), may_hold=True)]
-        return meaning_of("RENAME", uses, Names(), login)
+        uses = [Use(REMOVE, (old,)), Use(WRITE, (new,), holds=True)]
+        return meaning_of("RENAME", text, uses, Names(), login)
     for verb, words, actions in _SFTP:
         if match := re.fullmatch(words, text):
-            return meaning_of(verb, [Use(action, (match[1],)) for action in actions], Names(), login)
+            return meaning_of(verb, text, [Use(action, (match[1],)) for action in actions], Names(), login)
     raise Unreadable(_HOW_TO_WRITE["sftp"])
 
 
