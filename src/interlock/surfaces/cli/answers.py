@@ -23,7 +23,7 @@ from interlock.surfaces.cli.workbench import Workbench
 REFUSED = 1
 UNAVAILABLE = 2
 _MAX_SECRET_BYTES = 65_536
-_UNBROKEN = ("ID", "SESSION")
+_UNBROKEN = ("ID", "SESSION", "FINGERPRINT")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from interlock.core.administration import AddSshKey, ListSshKeys, RemoveSshKey, ShowSshGateway, SshKeyView
-from interlock.core.ssh_key import MAX_KEY_CHARACTERS
+from interlock.core.ssh_key import MAX_KEY_CHARACTERS, read_ssh_key
 from interlock.surfaces.cli.answers import REFUSED, UNAVAILABLE, JsonOption, ask, show_json, show_table, stop
 from interlock.surfaces.cli.duration import seconds
 from interlock.surfaces.cli.receipts import show_done
@@ -90,16 +90,21 @@ def remove_key(
 
 
 def read_public_key(file: str) -> str:
-    """The text of a public key file, or of standard input for ``-``; ends the program when it cannot be read."""
+    """The text of a public key file, or of standard input for ``-``; ends the program when it is none."""
     try:
         if file == "-":
-            return sys.stdin.read(MAX_KEY_CHARACTERS)
-        with Path(file).open(encoding="utf-8") as stream:
-            return stream.read(MAX_KEY_CHARACTERS)
+            text = sys.stdin.read(MAX_KEY_CHARACTERS)
+        else:
+            with Path(file).open(encoding="utf-8") as stream:
+                text = stream.read(MAX_KEY_CHARACTERS)
+        read_ssh_key(text)
     except OSError as error:
         stop(f"{file}: {error.strerror}", UNAVAILABLE)
     except UnicodeDecodeError:
         stop(f"{file}: this is not a public key", REFUSED)
+    except ValueError as error:
+        stop(f"{file}: {error}", REFUSED)
+    return text
 
 
 def _end(view: SshKeyView) -> str:

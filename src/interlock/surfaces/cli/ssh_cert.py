@@ -44,7 +44,7 @@ def issue_certificate(
     command = IssueSshCertificate(public, lifetime_s, tuple(source or ()))
     issued = ask(context, command, _token(context))
     directory = directory.expanduser().absolute()
-    identity_file = directory / _KEY if key is None else key.expanduser().absolute().with_suffix("")
+    identity_file = directory / _KEY if key is None else _private_of(key.expanduser().absolute())
     fragment = _fragment(issued, identity_file, directory)
     files = {_CERTIFICATE: issued.certificate.encode() + b"\n", "config": fragment.encode()}
     files |= {"known_hosts": issued.gateway.known_hosts.encode()} | ({_KEY: made} if made else {})
@@ -66,6 +66,12 @@ def _new_key() -> tuple[bytes, str]:
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), public
+
+
+def _private_of(public: Path) -> Path:
+    """The private key beside a public one; without it the public one, by which ``ssh`` finds it in an agent."""
+    private = public.with_suffix("")
+    return private if private.exists() else public
 
 
 def _fragment(issued: IssuedCertificate, identity_file: Path, directory: Path) -> str:
