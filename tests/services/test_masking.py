@@ -417,18 +417,18 @@ async def test_whatever_breaks_in_it_keeps_the_caller_out(parts: MaskedParts, er
 
 
 class BodyBench(Bench):
-    """A session on an HTTP connection, beside catalogues that fail whatever they are asked."""
+    """A session of a protocol without databases, beside catalogues that fail whatever they are asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str) -> None:
         super().__init__({"Field::crm/email": ["pii"]})
-        session = Session("s2", "http", "crm", "", agent("ci-bots"), "127.0.0.1:5000")
+        session = Session("s2", protocol, "crm", "", agent("ci-bots"), "127.0.0.1:5000")
         self.catalogues.content = AssertionError("a catalogue was read")
         self.masking = SessionMasking(self.maskings, session, CLIENT)
 
 
-@pytest.fixture
-async def bodies() -> BodyBench:
-    bodies = BodyBench()
+@pytest.fixture(params=["http", "ssh"])
+async def bodies(request: pytest.FixtureRequest) -> BodyBench:
+    bodies = BodyBench(request.param)
     await bodies.policies.start([source(REDACT)])
     return bodies
 
@@ -453,6 +453,16 @@ async def test_fields_follow_the_policy(bodies: BodyBench) -> None:
     assert masking is not None
     assert masking.fields["email"].kind is MaskKind.HASH
     assert bodies.masking.version != before
+
+
+async def test_detectors_of_policy_and_configuration_are_on_without_a_catalogue(bodies: BodyBench) -> None:
+    await bodies.policy(
+        PERMIT + HIDE.replace('resource in Tag::"pii"', 'resource == Detector::"iban"').format("redact")
+    )
+    bodies.options = MaskingOptions({"email": DetectorMask(False)})
+    masking = bodies.masking.renew()
+    assert masking is not None
+    assert masking.detectors == {"email": DetectorMask(False), "iban": DetectorMask(True, ("hide",))}
 
 
 async def test_a_lock_masks_every_field(bodies: BodyBench) -> None:

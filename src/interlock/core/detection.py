@@ -106,6 +106,10 @@ class Scanner:
         """The classes of everything that is in ``text``."""
         return frozenset(finding.detector for finding in self._all(text))
 
+    def find_encoded(self, run: bytes) -> frozenset[str]:
+        """The classes of what a run of base64 or hexadecimal digits stands for."""
+        return frozenset(name for decoded in _decoded(run) for name in self._classes_in(decoded))
+
     def redact(self, text: bytes) -> tuple[bytes, dict[str, int]]:
         """``text`` with a placeholder for each finding, and how many there were of each class."""
         findings = self.find(text)

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 OptionsOf = Callable[[str], MaskingOptions]
 _NOTHING_KNOWN = Catalogue("")
 _OF_BODIES = frozenset({"http", "ssh"})
-"""Protocols in which fields of bodies, or nothing but content, is masked, so that no catalogue is needed."""
+"""Protocols without databases, of which no catalogue is needed: what is masked is in bodies, or in output."""
 
 
 class Maskings:

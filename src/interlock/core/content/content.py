@@ -13,6 +13,8 @@ class Content:
 
     def __init__(self, detectors: Mapping[str, DetectorMask]) -> None:
         masked = frozenset(name for name, detector in detectors.items() if detector.masked)
+        self.masked_classes = masked
+        self._classes = frozenset(detectors)
         self._masked: Scanner = scanner(masked)
         self._reported: Scanner | None = (
             scanner(frozenset(detectors) - masked) if len(masked) < len(detectors) else None
@@ -30,6 +32,15 @@ class Content:
     def reported(self, text: bytes) -> list[Finding]:
         """What is only counted in ``text``."""
         return [] if self._reported is None else self._reported.find(text)
+
+    def looks_for(self, name: str) -> bool:
+        """Whether a detector class is on."""
+        return name in self._classes
+
+    def encoded(self, run: bytes) -> tuple[frozenset[str], frozenset[str]]:
+        """The classes that are masked and those that are only counted of what is in a run of base64."""
+        found = self._all.find_encoded(run)
+        return found & self.masked_classes, found - self.masked_classes
 
     def clean(self, text: bytes, tally: Tally, before: bytes = b"", behind: bytes = b"") -> bytes:
         """``text`` without what must not be seen.
