@@ -1,0 +1,34 @@
+"""What a text says about variables as a whole, gathered while it is parsed."""
+
+import re
+from dataclasses import dataclass, field
+
+from interlock.protocols.ssh.commands.grammar.dialects import Disagreement
+
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(slots=True)
+class Facts:
+    """Shared by all parsers of one command line, and by those of the texts that it hands to shells."""
+
+    computed: set[str] = field(default_factory=set)
+    """Names in arithmetic: their values are evaluated, and shells run the ``$(…)`` in an index inside of a value."""
+    unchecked: set[str] = field(default_factory=set)
+    """Names whose value may be anything, because it is read from somewhere or has expansions or quotations in it."""
+    assigned: set[str] = field(default_factory=set)
+    """Names that get a value by a plain assignment."""
+    heads: set[str] = field(default_factory=set)
+    """Names that arithmetic begins with. fish takes ``$((x))`` for a command ``x``, but refuses a text with ``x=1``."""
+    disagreements: set[Disagreement] = field(default_factory=set)
+
+    def compute(self, text: str) -> None:
+        """``text`` is arithmetic."""
+        self.computed.update(_IDENTIFIER.findall(text))
+
+    def unsound(self) -> str | None:
+        """A name that arithmetic must not have, if there is one."""
+        doubtful = self.computed & self.unchecked or {
+            name for name in self.heads - self.assigned if name != name.upper()
+        }
+        return min(doubtful, default=None)
