@@ -1,5 +1,6 @@
 """Brace expansion, ``a{b,c}`` and ``{1..3}``, as bash and zsh do it before all other expansions."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ def _first_pair(pieces: Sequence[_Piece]) -> tuple[int, int, list[int]] | None:
             open_braces[-1].commas.append(at)
         elif piece == "}" and open_braces:
             brace = open_braces.pop()
-            if (brace.commas or _ranged(pieces[brace.at + 1 : at]) is not None) and (best is None or brace.at < best[0]):
+            if (brace.commas or _ranged(pieces[brace.at + 1 : at]) is not None) and (
+                best is None or brace.at < best[0]
+            ):
                 best = (brace.at, at, brace.commas)
     return best
 
@@ -84,7 +87,7 @@ def _alternatives(pieces: Sequence[_Piece], opening: int, closing: int, commas: 
         return [[Text(text, quoted=True)] for text in _ranged(pieces[opening + 1 : closing]) or []]
     borders = [opening, *commas, closing]
     middles: list[list[_Piece]] = []
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in itertools.pairwise(borders):
         middles += _expanded(pieces[start + 1 : end])
         if len(middles) > MAX_WORDS:
             raise UnreadableError(f"braces that make more than {MAX_WORDS} words: write fewer")

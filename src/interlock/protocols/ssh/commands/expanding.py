@@ -44,11 +44,11 @@ def _text_of(
         case Text(text=text):
             return text
         case Variable(name="HOME") if first:
-            at_border = not following or isinstance(following[0], Text) and following[0].text.startswith("/")
+            at_border = not following or (isinstance(following[0], Text) and following[0].text.startswith("/"))
             return "~" if "HOME" in values and at_border else None
         case Variable(name=name, quoted=quoted) if name != "HOME":
             value = values.get(name)
-            return None if value is None or not quoted and splits and not _is_one_word(value) else value
+            return None if value is None or (not quoted and splits and not _is_one_word(value)) else value
         case Substitution(kind=Substitutes.INPUT_FILE | Substitutes.OUTPUT_FILE):
             return SUBSTITUTED_FILE
         case _:

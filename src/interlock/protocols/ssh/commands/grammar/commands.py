@@ -10,7 +10,6 @@ from interlock.protocols.ssh.commands.grammar.syntax import (
     Command,
     Compound,
     Function,
-    HereDocument,
     Part,
     Pipeline,
     Runs,
@@ -24,7 +23,24 @@ _DEFINED = re.compile(r"([A-Za-z_][\w.-]*)[ \t]*\([ \t]*\)", re.ASCII)
 _FUNCTION = re.compile(r"function[ \t]+([A-Za-z_][\w.-]*)[ \t]*(?:\([ \t]*\))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_]\w*(?=[\s;]|$)", re.ASCII)
 _SPECIAL_BUILTINS = frozenset(
-    "break : continue . eval exec exit export readonly return set shift source times trap unset command builtin".split()
+    {
+        *(
+            "break",
+            ":",
+            "continue",
+            ".",
+            "eval",
+            "exec",
+            "exit",
+            "export",
+            "readonly",
+            "return",
+            "set",
+            "shift",
+            "source",
+        ),
+        *("times", "trap", "unset", "command", "builtin"),
+    }
 )
 """Found before functions of the same name by shells that keep to POSIX (XCU 2.9.1.1)."""
 
@@ -50,6 +66,10 @@ class Parser(Conditions):
     def whole_lines(self) -> Script:
         """After an error: the lists of the lines before it, which a shell has run by then."""
         return Script(tuple(self._top[: self._ended]))
+
+    def so_far(self) -> Script:
+        """After an error: the lists before it."""
+        return Script(tuple(self._top))
 
     def substituted(self) -> Script:
         """The script up to the parenthesis that closes it."""

@@ -40,7 +40,9 @@ class Conditions(SimpleCommands):
     def _operand(self) -> ShellWord:
         word = self.word()
         if word is None:
-            raise UnreadableError("[[ … ]] with parentheses, < or > is not read alike by all shells: use several of [[ … ]]")
+            raise UnreadableError(
+                "[[ … ]] with parentheses, < or > is not read alike by all shells: use several of [[ … ]]"
+            )
         return word
 
     def _check_operand(self) -> None:
@@ -51,7 +53,7 @@ class Conditions(SimpleCommands):
             raise UnreadableError(_DASH)
 
     def _regex(self) -> ShellWord:
-        """What follows ``=~``: shells without ``[[`` refuse a parenthesis in a word, but would run what follows ``|``."""
+        """What follows ``=~``: shells without ``[[`` refuse parentheses in words, but run what follows ``|``."""
         self.skip_blanks()
         parts: list[Part] = []
         depth = 0
@@ -91,5 +93,7 @@ class Conditions(SimpleCommands):
     def statement_of_arithmetic(self) -> Compound:
         """``((…))``: shells without it run what is inside as a command, so that must not name one."""
         if not _SAFE_ARITHMETIC.match(self.text, self.at):
-            raise UnreadableError("(( … )) is a command between parentheses for some shells: use [ … ] or name=$(( … ))")
+            raise UnreadableError(
+                "(( … )) is a command between parentheses for some shells: use [ … ] or name=$(( … ))"
+            )
         return Compound(Runs.ALL, (), (ShellWord((self.arithmetic("))", quoted=True),)),))

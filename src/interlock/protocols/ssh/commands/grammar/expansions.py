@@ -21,6 +21,7 @@ from interlock.protocols.ssh.commands.grammar.syntax import (
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SPECIAL = re.compile(r"[0-9@*#?$!_-]")
+_MODIFIER = re.compile(r"(?=\[|:[A-Za-z&])")
 _ZSH_FLAGS = re.compile(r"[=~^+]+(?=[A-Za-z_{(\[])")
 _ANSI_C = re.compile(r"(?:[^\\']|\\.)*", re.DOTALL)
 _BACKQUOTED = re.compile(r"(?:[^\\`]|\\.)*", re.DOTALL)
@@ -72,7 +73,7 @@ class Expansions(Cursor):
     def _named(self, quoted: bool) -> Part:
         if name := self.match(NAME):
             # zsh and csh have indexes and modifiers behind a name without braces.
-            return Expansion(quoted) if self.next in (":", "[") and self.next else Variable(name, quoted)
+            return Expansion(quoted) if _MODIFIER.match(self.text, self.at) else Variable(name, quoted)
         if special := self.match(_SPECIAL):
             return Expansion(quoted, numeric=special in "#?$!")
         if self.match(_ZSH_FLAGS):
@@ -176,7 +177,7 @@ class Expansions(Cursor):
         if not self.take("`"):
             raise UnterminatedError("a backquote")
         if quoted and '\\"' in content:
-            raise UnreadableError("\\\" between backquotes between double quotes: use $(…)")
+            raise UnreadableError('\\" between backquotes between double quotes: use $(…)')
         return Substitution(self.nested(re.sub(r"\\([$`\\])", r"\1", content)), Substitutes.OUTPUT, quoted)
 
 

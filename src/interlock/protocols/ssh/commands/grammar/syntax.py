@@ -80,7 +80,7 @@ class HereDocument:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """``2>file``: operator, file descriptor (None: the operator's own), and what follows. ``here`` is for ``<<`` only."""
+    """``2>file``: operator, file descriptor (None: the operator's own), what follows. ``here`` is for ``<<`` only."""
 
     operator: str
     descriptor: int | None
