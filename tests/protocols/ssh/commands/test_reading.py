@@ -46,7 +46,7 @@ ORDINARY = [
     ("export PATH=$PATH:/usr/sbin; ls", "read", "export ls", ""),
     ("LC_ALL=C sort /srv/x", "read", "sort", "</srv/x"),
     ("diff <(ls /a) <(ls /b)", "read", "ls diff", "</a </b"),
-    ("echo \"it's $(whoami)\"", "read", "whoami echo", ""),
+    ('echo "it\'s $(whoami)"', "read", "whoami echo", ""),
     ("ls /srv # rm -rf /", "read", "ls", "</srv"),
     ("ls \\\n  -la \\\n  /srv", "read", "ls", "</srv"),
     ('echo "say \\"hi\\" there"', "read", "echo", ""),
