@@ -318,6 +318,34 @@ async def test_a_person_says_no(gateway: GatewayServer, issuer: DeviceIssuer) ->
         async with connect(gateway, client_factory=lambda: person, **KEYBOARD):
             pass
     assert "refused at the issuer" in person.banners
+    refused = last_refusal(gateway)
+    assert (refused.protocol, refused.connection, refused.reason) == ("ssh", "web", "device login: access_denied")
+
+
+async def test_nobody_asks_the_issuer_for_a_client_that_left(gateway: GatewayServer, issuer: DeviceIssuer) -> None:
+    class Leaving(Person):
+        def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: Any) -> list[str]:
+            self.told.append(instructions)
+            return [""]
+
+    person = Leaving(issuer)
+    connecting = asyncio.ensure_future(_enter(gateway, person))
+    before = len(issuer.polls)
+    while len(issuer.polls) == before:  # noqa: ASYNC110 - what happens at the issuer tells nobody
+        await asyncio.sleep(0.02)
+    connecting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await connecting
+    pending = len(issuer.polls)
+    async with connect(gateway, client_factory=lambda: Person(issuer), **KEYBOARD) as connection:
+        assert (await connection.run("echo in")).stdout == "in\n"
+    codes = [form["device_code"] for form in issuer.polls[pending:]]
+    assert issuer.polls[pending - 1]["device_code"] not in codes
+
+
+async def _enter(gateway: GatewayServer, person: Person) -> None:
+    async with connect(gateway, client_factory=lambda: person, **KEYBOARD):
+        pass
 
 
 async def test_a_token_is_pasted_where_a_person_would_sign_in(gateway: GatewayServer, issuer: DeviceIssuer) -> None:

@@ -13,11 +13,13 @@ import msgspec
 import structlog
 
 from interlock.adapters.identity.issuer_client import FetchFailed, IssuerClient
+from interlock.core.addresses import one_source
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IssuerSettings
 from interlock.services.ports import Clock
 
 MAX_PENDING: Final = 100
+MAX_PENDING_OF_SOURCE: Final = 5
 DISCOVERY_LIFE_S: Final = 600.0
 MAX_LIFE_S: Final = 1800.0
 DEFAULT_INTERVAL_S: Final = 5.0
@@ -53,7 +55,8 @@ class _Begun(msgspec.Struct, frozen=True):
 class DeviceLogin:
     """One person's login that is under way. ``instruction`` is what to show; ``poll`` waits for its end."""
 
-    def __init__(self, logins: "DeviceLogins", begun: _Begun, token_url: str, ends_at_s: float) -> None:
+    def __init__(self, logins: "DeviceLogins", source: str, begun: _Begun, token_url: str, ends_at_s: float) -> None:
+        self.source = source
         self.user_code = begun.user_code
         self.verification_uri_complete = begun.verification_uri_complete or begun.verification_uri
         self.ends_at_s = ends_at_s
@@ -82,6 +85,10 @@ class DeviceLogin:
                     return token
         finally:
             self._logins.forget(self)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        self._logins.forget(self)
 
     async def _ask(self) -> str | None:
         """The token, or None as long as it is worth asking again (RFC 8628 section 3.5)."""
@@ -117,11 +124,10 @@ class DeviceLogins:
         self._endpoints = ("", "")
         self._endpoints_end_at_s = -math.inf
 
-    async def begin(self) -> DeviceLogin:
-        """Ask the issuer to let somebody sign in. Raises ``LoginRefused``."""
-        self._pending = {login for login in self._pending if login.ends_at_s > self.now_s()}
-        if len(self._pending) >= MAX_PENDING:
-            raise LoginRefused("too many logins wait at the issuer; try again later", "device login: too many")
+    async def begin(self, client_host: str) -> DeviceLogin:
+        """Ask the issuer to let somebody sign in who connected from this address. Raises ``LoginRefused``."""
+        source = one_source(client_host)
+        self._refuse_too_many(source)
         try:
             device_url, token_url = await self._discover()
             form = {"client_id": self._client_id, "scope": self._settings.device_scope}
@@ -130,7 +136,8 @@ class DeviceLogins:
             log.warning("no device login", issuer=self._settings.label, reason=str(failure))
             raise LoginRefused(_CANNOT, "device login: the issuer cannot be asked") from None
         ends_at_s = self.now_s() + _within(begun.expires_in, 0.0, MAX_LIFE_S)
-        login = DeviceLogin(self, begun, token_url, ends_at_s)
+        self._refuse_too_many(source)  # others may have come meanwhile
+        login = DeviceLogin(self, source, begun, token_url, ends_at_s)
         self._pending.add(login)
         return login
 
@@ -164,6 +171,12 @@ class DeviceLogins:
     @property
     def _client_id(self) -> str:
         return self._settings.device_client_id or ""
+
+    def _refuse_too_many(self, source: str) -> None:
+        self._pending = {login for login in self._pending if login.ends_at_s > self.now_s()}
+        of_source = sum(login.source == source for login in self._pending)
+        if len(self._pending) >= MAX_PENDING or of_source >= MAX_PENDING_OF_SOURCE:
+            raise LoginRefused("too many logins wait at the issuer; try again later", "device login: too many")
 
     async def _discover(self) -> tuple[str, str]:
         """Where to ask for logins and for tokens. Raises FetchFailed."""

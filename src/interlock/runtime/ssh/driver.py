@@ -127,6 +127,11 @@ class SshDriver:
             return
         self._parts.live.opened(self)
 
+    async def refused(self, username: str, reason: str) -> None:
+        """Keep on record that a client did not get as far as showing a proof."""
+        target = self.caller(username).target
+        await self._parts.reception.refused("ssh", self._address, target, "", reason)
+
     def accepts_key(self, fingerprint: str) -> bool:
         """Whether it is worth asking a client to prove that it has this key."""
         return self._parts.reception.accepts_ssh_key(fingerprint)

@@ -56,6 +56,7 @@ class ClientServer(asyncssh.SSHServer):
         self._driver.connection = conn
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._abandon_device_login()
         self.driver.left()
 
     @property
@@ -91,8 +92,9 @@ class ClientServer(asyncssh.SSHServer):
         """A token is asked for; whoever has none signs in elsewhere, where there is an issuer for that."""
         if self._device_logins is None or not self._attempts.may_try(self._source):
             return "", "", "", [("Token as password:", False)]
+        self._abandon_device_login()
         try:
-            self._device_login = await self._device_logins.begin()
+            self._device_login = await self._device_logins.begin(self._source)
         except LoginRefused as refused:
             return "", str(refused), "", [("Token as password:", False)]
         self._allow_s(self.driver, DEVICE_LOGIN_S)
@@ -103,15 +105,22 @@ class ClientServer(asyncssh.SSHServer):
         if len(responses) != 1:
             return False
         token = responses[0].strip()
-        login, self._device_login = self._device_login, None
-        if not token and login is not None:
-            try:
-                token = await login.poll()
-            except LoginRefused as refused:
-                self._attempts.failed(self._source)
-                self._say(str(refused))
-                return False
+        if token or self._device_login is None:
+            self._abandon_device_login()
+            return await self._admit(username, token=token)
+        try:
+            token = await self._device_login.poll()
+        except LoginRefused as refused:
+            self._attempts.failed(self._source)
+            await self.driver.refused(username, refused.reason)
+            self._say(str(refused))
+            return False
         return await self._admit(username, token=token)
+
+    def _abandon_device_login(self) -> None:
+        if self._device_login is not None:
+            self._device_login.abandon()
+        self._device_login = None
 
     def public_key_auth_supported(self) -> bool:
         return True

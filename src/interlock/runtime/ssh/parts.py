@@ -31,12 +31,15 @@ class DeviceLogin(Protocol):
     async def poll(self) -> str:
         """The token, once the person has signed in. Raises ``LoginRefused``; may be cancelled."""
 
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+
 
 class DeviceLogins(Protocol):
     """Lets people sign in with a browser elsewhere (RFC 8628)."""
 
-    async def begin(self) -> DeviceLogin:
-        """Raises ``LoginRefused``."""
+    async def begin(self, client_host: str) -> DeviceLogin:
+        """For somebody who connected from this address. Raises ``LoginRefused``."""
 
 
 NewChannel = Callable[[Request, ChannelContext, Numbers], ChannelSession]
