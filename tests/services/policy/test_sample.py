@@ -12,7 +12,7 @@ from tests.services.policy.examples import source
 from interlock.adapters.config_file import load_settings
 from interlock.bootstrap.interpretation import Interpreter
 from interlock.core.operation import Access, Meaning, ResourceKind
-from interlock.core.settings import ConnectionSettings
+from interlock.core.settings import ConnectionSettings, Settings
 from interlock.protocols.http.dialects.plain import ACTIONS, OTHER_ACTION
 from interlock.services import policy
 from interlock.services.policy import PolicyEngine
@@ -26,6 +26,7 @@ FOLDER = Path(policy.__file__).parent
 CASES = read_cases((FOLDER / "sample.cases.yaml").read_bytes(), "sample.cases.yaml")
 INTERPRETER = Interpreter(lambda _: None)
 HTTP_CASES = read_cases((FOLDER / "sample_http.cases.yaml").read_bytes(), "sample_http.cases.yaml")
+SSH_CASES = read_cases((FOLDER / "sample_ssh.cases.yaml").read_bytes(), "sample_ssh.cases.yaml")
 CORPUS = Path(__file__).parents[2] / "protocols" / "postgres" / "statements" / "corpus"
 
 
@@ -87,11 +88,49 @@ def test_the_sample_over_http_leaves_nothing_to_remark(connections: Mapping[str,
 
 def test_rules_of_the_guide_are_in_the_sample() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
-    section = guide.partition("\n## HTTP\n")[2].partition("\n## Masking\n")[0]
+    section = guide.partition("\n## HTTP\n")[2].partition("\n## SSH\n")[0]
     section += guide.partition("\n### Fields\n")[2].partition("\n### Detectors\n")[0]
     rules, settings = (FOLDER / "sample_http.cedar").read_text(), (FOLDER / "sample_http.toml").read_text()
     blocks = re.findall(r"```(cedar|toml)\n(.*?)```", section, re.DOTALL)
     assert len(blocks) > 8
+    for language, block in blocks:
+        for part in block.strip().split("\n\n"):
+            assert part in (rules if language == "cedar" else settings)
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Settings:
+    return load_settings(FOLDER / "sample_ssh.toml")
+
+
+@pytest.fixture(scope="module")
+def ssh_sample(hosts: Settings) -> PolicyEngine:
+    return PolicyEngine([source((FOLDER / "sample_ssh.cedar").read_text())], hosts.policy.tags)
+
+
+IN_WORDS = [case for case in SSH_CASES if not case.request.startswith("$")]
+"""Without commands, which are not read yet."""
+
+
+@pytest.mark.parametrize("case", IN_WORDS, ids=lambda case: case.name)
+def test_case_on_a_host(ssh_sample: PolicyEngine, hosts: Settings, case: Case) -> None:
+    (result,) = run_cases(ssh_sample, Interpreter(hosts.connections.get), [case])
+    assert result.failure is None
+
+
+def test_the_sample_about_hosts_leaves_nothing_to_remark(hosts: Settings) -> None:
+    text = source((FOLDER / "sample_ssh.cedar").read_text())
+    names = dataclasses.replace(known_names(hosts.connections, "gateway"), groups=frozenset({"ci-bots", "ops"}))
+    assert check([text], hosts.policy.tags, names) == ()
+
+
+def test_rules_of_the_guide_on_hosts_are_in_the_sample() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
+    blocks = re.findall(
+        r"```(cedar|toml)\n(.*?)```", guide.partition("\n## SSH\n")[2].partition("\n## Masking\n")[0], re.DOTALL
+    )
+    rules, settings = (FOLDER / "sample_ssh.cedar").read_text(), (FOLDER / "sample_ssh.toml").read_text()
+    assert len(blocks) > 3
     for language, block in blocks:
         for part in block.strip().split("\n\n"):
             assert part in (rules if language == "cedar" else settings)
