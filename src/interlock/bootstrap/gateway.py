@@ -67,6 +67,7 @@ from interlock.services.enforcement import Enforcement
 from interlock.services.events import Events
 from interlock.services.evidence import EvidenceService
 from interlock.services.evidence.commands import EvidenceCommands
+from interlock.services.evidence.watching import WatchRoom
 from interlock.services.hosts import Hosts
 from interlock.services.locks import TICK_S as LOCKS_TICK_S
 from interlock.services.locks import Locks
@@ -400,9 +401,11 @@ class Gateway:
         evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), new_transcript, FileEvidenceStore())
         incidents = node.incidents(self.stopping, archive, new_transcript, self._settle_recordings)
         incidents.listeners.append(self.notifying.notifications.incident)
+        self.watching = WatchRoom(evidence, FollowedLedger(node.ledger), node.ledger, node.clock)
         return [
             ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link, self._rehearsals()),
             EvidenceCommands(evidence, node.ledger),
+            self.watching,
             incidents,
             PolicyCommands(self.policies, Interpreter(node.connections.find), node.clock, self.settings.gateway.node),
             self.notifying.room,
@@ -434,6 +437,7 @@ class Gateway:
         application = build_application(administration, authentication, node.clock, streams, public_url=api.public_url)
         server = ApiServer(application, spawn)
         self._stack.push_async_callback(server.close)
+        self._stack.callback(self.watching.close)
         self._stack.callback((node.data_dir / SOCKET_FILE).unlink, missing_ok=True)
         server.listen(open_local_socket(node.data_dir / SOCKET_FILE))
         if api.listen:

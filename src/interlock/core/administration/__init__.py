@@ -40,11 +40,13 @@ from interlock.core.administration.connections import (
 from interlock.core.administration.evidence import (
     ListOperations,
     ListSessions,
+    ReadTerminal,
     ReadTranscript,
     SearchLedger,
     SearchOperations,
     ShowSession,
     VerifyLedger,
+    WatchSession,
 )
 from interlock.core.administration.identities import (
     AddIdentity,
@@ -135,6 +137,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ShowSession,
     ListOperations,
     ReadTranscript,
+    ReadTerminal,
+    WatchSession,
     SearchOperations,
     SearchLedger,
     VerifyLedger,

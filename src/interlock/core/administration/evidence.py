@@ -11,6 +11,7 @@ from msgspec import Meta
 from interlock.core.administration.base import Command, Permission, Route
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.recording import TranscriptLine
+from interlock.core.terminal_event import TerminalEvent
 
 _READERS: Final = (Permission.RESPOND, Permission.AUDIT)
 
@@ -74,6 +75,27 @@ class TranscriptPage(msgspec.Struct, frozen=True):
 
     items: tuple[TranscriptLine, ...]
     next: str = ""
+
+
+class TerminalPage(msgspec.Struct, frozen=True):
+    """What happened at a session's terminals, in order; ``next`` is what to give as ``after`` for more, empty at the
+    end."""
+
+    items: tuple[TerminalEvent, ...]
+    next: str = ""
+
+
+class WatchPage(msgspec.Struct, frozen=True):
+    """What is new in a session that is watched: ``terminal`` when that was asked for, else ``lines``.
+
+    ``next`` is what to give as ``after`` for what follows; it is empty when the session is over and all was told.
+    ``status`` is that of the session.
+    """
+
+    lines: tuple[TranscriptLine, ...] = ()
+    terminal: tuple[TerminalEvent, ...] = ()
+    next: str = ""
+    status: str = ""
 
 
 class SearchPage(msgspec.Struct, frozen=True):
@@ -152,6 +174,34 @@ class ReadTranscript(Command[TranscriptPage], frozen=True, tag="sessions.transcr
     id: str
     limit: Limit = 1000
     after: Number = ""
+
+
+class ReadTerminal(Command[TerminalPage], frozen=True, tag="sessions.terminal"):
+    """What happened at the terminals of a session over SSH, in the order of its times."""
+
+    route: ClassVar = Route("GET", "/v1/sessions/{id}/terminal", _READERS)
+    answer_timeout_s: ClassVar[float] = READING_S
+
+    id: str
+    limit: Limit = 1000
+    after: Number = ""
+
+
+class WatchSession(Command[WatchPage], frozen=True, tag="sessions.watch"):
+    """What a session asks and is told, while it goes on: from its beginning, then as it happens.
+
+    The answer comes when there is something new, or after ``wait_s``. Ask again with ``after``, within a minute; the
+    same ``after`` gives the same answer once more. With ``terminal``, a session over SSH is told as what happened at
+    its terminals.
+    """
+
+    route: ClassVar = Route("GET", "/v1/sessions/{id}/watch", _READERS)
+    answer_timeout_s: ClassVar[float] = READING_S
+
+    id: str
+    terminal: bool = False
+    wait_s: Annotated[float, Meta(ge=0, le=30)] = 20.0
+    after: Annotated[str, Meta(pattern=r"^([0-9a-f]{32}-[0-9]{1,18})?$")] = ""
 
 
 class SearchOperations(Command[SearchPage], frozen=True, tag="operations.search"):

@@ -18,24 +18,27 @@ from interlock.core.administration.evidence import (
     ListSessions,
     OperationItem,
     OperationPage,
+    ReadTerminal,
     ReadTranscript,
     SearchLedger,
     SearchOperations,
     SearchPage,
     SessionPage,
     ShowSession,
+    TerminalPage,
     TranscriptPage,
     Verification,
     VerifyLedger,
 )
 from interlock.core.administration.requests import tag_of
 from interlock.core.chain import Entry
-from interlock.core.errors import NotFound, UnknownSession
+from interlock.core.errors import InvalidCommand, NotFound, UnknownSession
 from interlock.core.evidence import SearchHit, SessionSummary
 from interlock.core.identity import Actor
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.recording import TranscriptLine
 from interlock.core.session import is_session_id
+from interlock.core.terminal_event import TerminalEvent
 from interlock.services.administration import Handler
 from interlock.services.evidence.search import AuditQuery, SearchQuery, kind_of
 from interlock.services.evidence.service import EvidenceService
@@ -66,6 +69,7 @@ class EvidenceCommands:
             ShowSession: self._show_session,
             ListOperations: self._list_operations,
             ReadTranscript: self._read_transcript,
+            ReadTerminal: self._read_terminal,
             SearchOperations: self._search_operations,
             SearchLedger: self._search_ledger,
             VerifyLedger: self._verify,
@@ -98,16 +102,32 @@ class EvidenceCommands:
         return await self._aside(read)
 
     async def _read_transcript(self, command: ReadTranscript, actor: Actor) -> TranscriptPage:
+        return TranscriptPage(*await self._told(command, actor, self._evidence.transcript, _size))
+
+    async def _read_terminal(self, command: ReadTerminal, actor: Actor) -> TerminalPage:
+        return TerminalPage(*await self._told(command, actor, self._terminal, lambda event: len(event.text)))
+
+    def _terminal(self, session: str) -> Iterator[TerminalEvent]:
+        if not self._evidence.has_terminal(session):
+            raise InvalidCommand("this session was on no terminal: read its transcript")
+        return self._evidence.terminal(session)
+
+    async def _told(
+        self,
+        command: ReadTranscript | ReadTerminal,
+        actor: Actor,
+        tell: Callable[[str], Iterator[T]],
+        size: Callable[[T], int],
+    ) -> tuple[tuple[T, ...], str]:
+        """A page of what is told of a session."""
         await self._record(actor, command, command.id)
         start = int(command.after or 0)
 
-        def read() -> TranscriptPage:
-            lines = enumerate(self._evidence.transcript(self._find(command.id)), 1)
-            rest = ((number, line) for number, line in lines if number > start)
-            items, cursor = _page(
-                rest, command.limit, lambda numbered: numbered[0], lambda numbered: _size(numbered[1])
-            )
-            return TranscriptPage(tuple(line for _, line in items), cursor)
+        def read() -> tuple[tuple[T, ...], str]:
+            told = enumerate(tell(self._find(command.id)), 1)
+            rest = ((number, each) for number, each in told if number > start)
+            items, cursor = _page(rest, command.limit, lambda numbered: numbered[0], lambda numbered: size(numbered[1]))
+            return tuple(each for _, each in items), cursor
 
         return await self._aside(read)
 

@@ -80,7 +80,7 @@ class EvidenceService:
 
     def operations(self, session: str, after: int = -1) -> Iterator[OperationView]:
         """The session's operations as they were decided behind an entry, with their outcome, in order."""
-        opener = self._opener(session)
+        opener = self.opener(session)
         outcomes = {
             entry.record.number: entry.record
             for entry in self.entries(session)
@@ -94,7 +94,7 @@ class EvidenceService:
 
     def frames(self, session: str) -> Iterator[Frame]:
         """What came back, and what streamed to the target: the frames that the ledger vouches for, in order."""
-        opener, offset = self._opener(session), 0
+        opener, offset = self.opener(session), 0
         for entry in self.entries(session):
             if isinstance(record := entry.record, RecordingStored):
                 chunk = self.archive.chunk_at(session, offset)
@@ -120,20 +120,28 @@ class EvidenceService:
 
     def has_terminal(self, session: str) -> bool:
         """Whether the session's protocol is looked at on a terminal."""
-        return isinstance(self._transcriber(self._opened(session).record.protocol), TerminalTranscriber)
+        return isinstance(self._transcriber(self.opened(session).record.protocol), TerminalTranscriber)
 
     def terminal(self, session: str) -> Iterator[TerminalEvent]:
         """What happened at the session's terminals, in the order of its times.
 
         Raises ``EvidenceError`` when its protocol has none.
         """
-        transcriber = self._transcriber(self._opened(session).record.protocol)
+        return tell(self._said(session), self.terminal_teller(session))
+
+    def transcript_teller(self, session: str) -> TranscriptTeller:
+        """What tells the session as lines."""
+        return TranscriptTeller(self._transcriber(self.opened(session).record.protocol))
+
+    def terminal_teller(self, session: str) -> TerminalTeller:
+        """What tells the session as what happened at its terminals. Raises ``EvidenceError`` when it has none."""
+        transcriber = self._transcriber(self.opened(session).record.protocol)
         if not isinstance(transcriber, TerminalTranscriber):
             raise EvidenceError("this session was on no terminal")
-        return tell(self._said(session), TerminalTeller(transcriber.new_terminal()))
+        return TerminalTeller(transcriber.new_terminal())
 
     def _exchange_reader(self, session: str) -> ExchangeReader | None:
-        transcriber = self._transcriber(self._opened(session).record.protocol)
+        transcriber = self._transcriber(self.opened(session).record.protocol)
         return transcriber.new_exchanges() if isinstance(transcriber, ExchangeTranscriber) else None
 
     def _exchanges(self, session: str, reader: ExchangeReader) -> Iterator[RecordedExchange]:
@@ -145,7 +153,7 @@ class EvidenceService:
         yield from reader.finish()
 
     def _told(self, session: str) -> Iterator[TranscriptLine]:
-        return tell(self._said(session), TranscriptTeller(self._transcriber(self._opened(session).record.protocol)))
+        return tell(self._said(session), self.transcript_teller(session))
 
     def _said(self, session: str) -> Iterator[tuple[int, Said]]:
         """Decisions, frames and gaps with their times since the session's start, in order."""
@@ -155,7 +163,7 @@ class EvidenceService:
 
     def _asked(self, session: str) -> Iterator[tuple[int, int, OperationView | RecordingGap]]:
         """Decisions and gaps with their times since the session's start."""
-        opener, start_ns = self._opener(session), self._opened(session).time_ns
+        opener, start_ns = self.opener(session), self.opened(session).time_ns
         for entry in self.entries(session):
             at_us = max(0, entry.time_ns - start_ns) // 1000
             if isinstance(record := entry.record, OperationDecided):
@@ -187,15 +195,17 @@ class EvidenceService:
 
     def session_key(self, session: str) -> bytes:
         """The session's clear key. Raises ``InterlockError`` when it cannot be had."""
-        return self.keys.reveal(session, self._opened(session).record.wrapped_key)
+        return self.keys.reveal(session, self.opened(session).record.wrapped_key)
 
-    def _opener(self, session: str) -> SessionOpener:
+    def opener(self, session: str) -> SessionOpener:
+        """What opens the session's evidence. Raises ``InterlockError`` when its key cannot be had."""
         return self.keys.opener(session, self.session_key(session))
 
-    def _opened(self, session: str) -> "_Opened":
+    def opened(self, session: str) -> "Opened":
+        """How the session began. Raises ``UnknownSession``."""
         for entry in self.entries(session):
             if isinstance(entry.record, SessionOpened):
-                return _Opened(entry.time_ns, entry.record)
+                return Opened(entry.sequence, entry.time_ns, entry.record)
         raise UnknownSession(f"no session {session!r}")
 
     def _entries(self, containing: bytes = b"") -> Iterator[Entry]:
@@ -219,8 +229,9 @@ class EvidenceVerifier:
             return verify_package(package, self._keys, key, pinned)
 
 
-class _Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct, frozen=True):
     """A session's start."""
 
+    sequence: int
     time_ns: int
     record: SessionOpened

@@ -15,6 +15,7 @@ from interlock.core.administration.evidence import (
     ListOperations,
     ListSessions,
     OperationItem,
+    ReadTerminal,
     ReadTranscript,
     SearchLedger,
     SearchOperations,
@@ -23,10 +24,11 @@ from interlock.core.administration.evidence import (
 )
 from interlock.core.chain import Entry
 from interlock.core.checkpoint import VerifierKey
-from interlock.core.errors import ConfigurationError, EvidenceError, NotFound
+from interlock.core.errors import ConfigurationError, EvidenceError, InvalidCommand, NotFound
 from interlock.core.evidence import SearchHit, SessionSummary, VerificationReport
 from interlock.core.ledger import AnyRecord, OperationCompleted, OperationDecided
 from interlock.core.recording import SealedRequest, TranscriptLine
+from interlock.core.terminal_event import TerminalEvent
 from interlock.services.evidence import AuditQuery, OperationView, SearchQuery, SessionFilter
 
 _MAX_PAGE = 1000
@@ -95,6 +97,18 @@ class RemoteEvidence:
     def transcript(self, session: str) -> Iterator[TranscriptLine]:
         """What was asked and what came back."""
         return _pages(lambda after, size: self._ask(ReadTranscript(session, limit=size, after=after)))
+
+    def has_terminal(self, session: str) -> bool:
+        """Whether the session was on a terminal."""
+        try:
+            self._ask(ReadTerminal(session, limit=1))
+        except InvalidCommand:
+            return False
+        return True
+
+    def terminal(self, session: str) -> Iterator[TerminalEvent]:
+        """What happened at the session's terminals."""
+        return _pages(lambda after, size: self._ask(ReadTerminal(session, limit=size, after=after)))
 
     def search(self, query: SearchQuery) -> Iterator[SearchHit]:
         """The operations that match, in order."""

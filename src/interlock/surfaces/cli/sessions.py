@@ -1,10 +1,9 @@
-"""``interlock sessions``: list, show, replay, search and export what was recorded.
+"""``interlock sessions``: list, show, search and export what was recorded.
 
 Reads evidence and changes nothing. Exit status 0: fine; 1: damaged or not there; 2: used or configured wrongly.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +12,13 @@ import msgspec
 import typer
 
 from interlock.core.errors import ConfigurationError
-from interlock.core.printable import one_line, printable
-from interlock.core.recording import TranscriptKind, TranscriptLine
+from interlock.core.printable import one_line
 from interlock.core.session import place
 from interlock.services.evidence import EvidenceService, OperationView, SearchQuery, SessionFilter, SessionSummary
 from interlock.services.evidence.asciicast import session_asciicast
 from interlock.services.evidence.formats import operation_fields, session_json_lines, session_sql, timestamp
 from interlock.services.evidence.har import session_har
+from interlock.surfaces.cli import replay
 from interlock.surfaces.cli.evidence_output import (
     JsonOption,
     SinceOption,
@@ -29,26 +28,16 @@ from interlock.surfaces.cli.evidence_output import (
     print_table,
     telling_errors,
 )
+from interlock.surfaces.cli.replay import SessionArgument
 from interlock.surfaces.cli.workbench import EvidenceReader, Workbench
 
-app = typer.Typer(name="sessions", help="List, show, replay, search and export sessions.", no_args_is_help=True)
+app = typer.Typer(name="sessions", help="List, show, replay, watch, search and export sessions.", no_args_is_help=True)
+app.add_typer(replay.app)
 
 _END_OF_TIME_NS = 1 << 63
 _ASSERTED = ("application", "trace")
 """What a client says of itself, and nobody has checked."""
-_MARKS = {
-    TranscriptKind.REQUEST: ">",
-    TranscriptKind.COLUMNS: " ",
-    TranscriptKind.ROW: " ",
-    TranscriptKind.DATA: " ",
-    TranscriptKind.NOTICE: "*",
-    TranscriptKind.ERROR: "!",
-    TranscriptKind.DONE: "=",
-    TranscriptKind.GAP: "~",
-}
-
 RunOption = Annotated[str, typer.Option(help="Only of the run with this trace id, as clients say.")]
-SessionArgument = Annotated[str, typer.Argument(metavar="ID", help="A session's id, or enough of its start.")]
 
 
 @app.command("list")
@@ -94,28 +83,6 @@ def show_session(context: typer.Context, session: SessionArgument, as_json: Json
     typer.echo("")
     columns = ("#", "at", "decision", "by", "verb", "outcome", "rows", "request")
     print_table(columns, (_operation_row(view) for view in operations))
-
-
-@app.command("replay")
-def replay_session(
-    context: typer.Context,
-    session: SessionArgument,
-    speed: Annotated[float, typer.Option(min=0.001, help="How many times as fast as it was.")] = 1.0,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Show everything at once.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what was asked and what came back, at the speed of the session."""
-    with telling_errors():
-        evidence = _reading(context)
-        shown_us = 0
-        for line in evidence.transcript(evidence.resolve(session)):
-            if not no_wait and line.at_us > shown_us:
-                time.sleep((line.at_us - shown_us) / 1e6 / speed)
-            shown_us = max(shown_us, line.at_us)
-            if as_json:
-                print_json(line)
-            else:
-                typer.echo(_transcript_text(line))
 
 
 @app.command("search")
@@ -245,14 +212,3 @@ def _operation_row(view: OperationView) -> tuple[object, ...]:
     rows = completed.rows if completed else ""
     moment = timestamp(view.at_ns)[11:23]
     return decided.number, moment, decided.decision, ", ".join(decided.rules), decided.verb, outcome, rows, text
-
-
-def _transcript_text(line: TranscriptLine) -> str:
-    """One line of a replay: time, operation, mark, and what was said; made safe for the terminal."""
-    head = f"{line.at_us / 1e6:10.3f}  #{line.number:<4} {_MARKS[line.kind]} "
-    cells = [one_line(value) if value is not None else "NULL" for value in line.values]
-    if line.kind is TranscriptKind.REQUEST:
-        body = printable(line.text) + (f"  [{', '.join(cells)}]" if cells else "")
-    else:
-        body = printable(line.text) if line.text else " | ".join(cells)
-    return head + body.replace("\n", "\n" + " " * len(head))

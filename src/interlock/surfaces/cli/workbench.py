@@ -10,6 +10,7 @@ from interlock.core.administration import AnswerT, Command
 from interlock.core.chain import Entry
 from interlock.core.checkpoint import VerifierKey
 from interlock.core.recording import TranscriptLine
+from interlock.core.terminal_event import TerminalEvent
 from interlock.services.evidence import (
     AuditQuery,
     EvidenceService,
@@ -36,6 +37,10 @@ class EvidenceReader(Protocol):
     def operations(self, session: str, /) -> Iterator[OperationView]: ...
 
     def transcript(self, session: str, /) -> Iterator[TranscriptLine]: ...
+
+    def has_terminal(self, session: str, /) -> bool: ...
+
+    def terminal(self, session: str, /) -> Iterator[TerminalEvent]: ...
 
     def search(self, query: SearchQuery, /) -> Iterator[SearchHit]: ...
 
