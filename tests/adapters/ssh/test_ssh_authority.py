@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     SSHCertificateType,
     load_ssh_private_key,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from interlock.adapters.ssh_authority import (
     HOST_AUTHORITY_FILE,
@@ -325,6 +327,24 @@ def test_no_bit_of_it_can_be_changed(authority: SshAuthority, key: SshPublicKey,
         changed = bytearray(body)
         changed[position] ^= 1
         refusal(authority, f"{algorithm} {base64.b64encode(changed).decode()}")
+
+
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 8), st.binary(max_size=8)), min_size=1)
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_garbage_is_accepted_or_breaks_anything(
+    authority: SshAuthority, key: SshPublicKey, principal: Principal, edits: list[tuple[float, int, bytes]]
+) -> None:
+    certificate = authority.sign_user(key, principal, 600).certificate
+    algorithm, _, blob = certificate.partition(" ")
+    body = base64.b64decode(blob)
+    for place, cut, put in edits:
+        position = int(place * len(body))
+        body = body[:position] + put + body[position + cut :]
+    changed = f"{algorithm} {base64.b64encode(body).decode()}"
+    if changed != certificate:
+        refusal(authority, changed)
 
 
 @pytest.mark.parametrize("text", ["", "ssh-ed25519", "x" * 100_000, "ssh-ed25519-cert-v01@openssh.com AAAA", "\udcff"])

@@ -223,6 +223,16 @@ def test_a_registered_key(gateway: GatewayServer, tmp_path: Path, key: KeyPair, 
     assert ssh(configuration, "web", "echo in").returncode == 255
 
 
+@pytest.mark.parametrize(("algorithm", "status"), [("rsa-sha2-256", 0), ("rsa-sha2-512", 0), ("ssh-rsa", 255)])
+def test_an_rsa_key_signs_with_sha2(gateway: GatewayServer, tmp_path: Path, algorithm: str, status: int) -> None:
+    key = tmp_path / "rsa"
+    subprocess.run(["ssh-keygen", "-q", "-N", "", "-t", "rsa", "-b", "3072", "-f", key], check=True)
+    gateway.command("identities", "add", "rsa", "--replace")
+    gateway.command("ssh", "keys", "add", "rsa", f"{key}.pub")
+    configuration = configuration_for(gateway, tmp_path, KeyPair(key))
+    assert ssh(configuration, "web", "true", "-o", f"PubkeyAcceptedAlgorithms={algorithm}").returncode == status
+
+
 def test_a_registered_key_of_a_disabled_identity(
     gateway: GatewayServer, tmp_path: Path, key: KeyPair, registered: Mapping[str, str]
 ) -> None:

@@ -11,6 +11,7 @@ from interlock.runtime.ssh.library import FAST_CIPHERS, MAX_PACKET_BYTES, WINDOW
 
 MAX_VARIABLES: Final = 64
 MAX_VARIABLE_BYTES: Final = 16 << 10
+_SIGNED_WITH_SHA1: Final = b"\0\0\0\7ssh-rsa"
 
 
 class ClientServer(Protocol):
@@ -64,8 +65,10 @@ class ClientConnection(asyncssh.SSHServerConnection):
         )
 
     async def validate_public_key(self, username: str, key_data: bytes, msg: bytes, signature: bytes) -> bool:
-        """A key counts once it has signed; whom it lets in is looked up only then."""
-        if not await super().validate_public_key(username, key_data, msg, signature):
+        """A key counts once it has signed, with SHA-2 or better; whom it lets in is looked up only then."""
+        if signature.startswith(_SIGNED_WITH_SHA1) or not await super().validate_public_key(
+            username, key_data, msg, signature
+        ):
             return False
         return not msg or await self._client_server.prove_key(username, key_data)
 
