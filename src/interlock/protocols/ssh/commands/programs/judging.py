@@ -5,12 +5,23 @@ import posixpath
 from interlock.protocols.ssh.commands.invocation import Invocation, Verdict
 from interlock.protocols.ssh.commands.programs import (
     archives,
+    builds,
+    builtins,
+    clouds,
+    containers,
+    databases,
+    disks,
     environment,
     finding,
+    git,
+    language_packages,
     network,
+    packages,
     readers,
     remote,
+    services,
     shells,
+    system,
     text,
     wrappers,
     writers,
@@ -20,7 +31,28 @@ from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque, 
 
 _SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
-_FAMILIES = (readers, writers, text, finding, archives, network, remote, shells, wrappers)
+_FAMILIES = (
+    readers,
+    writers,
+    text,
+    finding,
+    archives,
+    network,
+    remote,
+    shells,
+    wrappers,
+    git,
+    packages,
+    language_packages,
+    services,
+    containers,
+    clouds,
+    databases,
+    builds,
+    system,
+    disks,
+    builtins,
+)
 PROGRAMS: Programs = {name: judged for family in _FAMILIES for name, judged in family.PROGRAMS.items()}
 
 
