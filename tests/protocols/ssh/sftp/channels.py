@@ -58,6 +58,7 @@ class ServerTarget:
     """OpenSSH's own server as a process, which gives one answer for each packet."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         command = [str(SERVER), "-e", "-l", "FATAL", "-d", str(home)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._packets = PacketReader()
@@ -106,7 +107,8 @@ class Channel:
         settings = ConnectionSettings(
             protocol="ssh", host="host", user="agent", ssh=SshTarget(SshAuthentication.CERTIFICATE, **ssh)
         )
-        self.session = SftpSession(ChannelContext(settings, "agent", masking), Numbers())
+        self.context = ChannelContext(settings, "agent", masking)
+        self.session = SftpSession(self.context, Numbers())
         self.target = target
         self.policy = policy
         self.cut = cut
@@ -119,15 +121,15 @@ class Channel:
         self.exit: events.Exit | None = None
         self._reader = PacketReader()
         self._events: deque[Event] = deque()
-        self._identifier = 100
-        self._feed(events.Requested(Subsystem("sftp")))
+        self.last_id = 100
+        self.feed(events.Requested(Subsystem("sftp")))
 
     # ------------------------------------------------------------ the client
 
     def send(self, data: bytes) -> None:
         step = self.cut or len(data) or 1
         for start in range(0, len(data), step):
-            self._feed(events.ClientData(data[start : start + step]))
+            self.feed(events.ClientData(data[start : start + step]))
 
     def greet(self) -> "Channel":
         self.send(wire.greeting(PacketType.INIT))
@@ -136,9 +138,9 @@ class Channel:
 
     def ask(self, kind: PacketType, *fields: bytes) -> bytes:
         """Send a request; its answer, or nothing when there is none yet."""
-        self._identifier += 1
-        self.send(wire.packet(kind, self._identifier, *fields))
-        return self.answer(self._identifier)
+        self.last_id += 1
+        self.send(wire.packet(kind, self.last_id, *fields))
+        return self.answer(self.last_id)
 
     def extended(self, name: bytes, *fields: bytes) -> bytes:
         return self.ask(PacketType.EXTENDED, string(name), *fields)
@@ -154,10 +156,10 @@ class Channel:
 
     # ------------------------------------------------------------ the surroundings
 
-    def feed(self, event: Event) -> None:
-        self._feed(event)
+    def feed_target(self, data: bytes) -> None:
+        self.feed(events.TargetData(Output.STDOUT, data))
 
-    def _feed(self, event: Event) -> None:
+    def feed(self, event: Event) -> None:
         self._events.append(event)
         while self._events:
             for effect in self.session.handle(self._events.popleft()):

@@ -247,7 +247,7 @@ def test_data_is_copied_between_permitted_handles_only(channel: Channel, home: P
 
 def test_the_home_is_told_without_an_operation(channel: Channel, home: Path) -> None:
     for written in (b".", b""):
-        assert channel.ask(PacketType.REALPATH, string(written)) == wire.name(channel._identifier, str(home).encode())
+        assert channel.ask(PacketType.REALPATH, string(written)) == wire.name(channel.last_id, str(home).encode())
     assert channel.operations == []
     assert channel.sent == []
 
