@@ -1,5 +1,6 @@
 """What each request asks policy for, and what goes to OpenSSH's server when it is permitted."""
 
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -261,11 +262,12 @@ def test_other_paths_are_resolved_when_that_is_permitted(home: Path) -> None:
 
 
 def test_somebody_elses_home_is_asked_for_and_then_decided(channel: Channel) -> None:
-    answer = channel.extended(extensions.EXPAND_PATH, string(b"~root/x"))
+    theirs = str(Path(pwd.getpwnam("daemon").pw_dir).resolve())
+    answer = channel.extended(extensions.EXPAND_PATH, string(b"~daemon/x"))
     assert answer[4] == PacketType.NAME
-    assert asked(channel) == [(LIST, "/root/x")]
-    channel.extended(extensions.HOME_DIRECTORY, string(b"root"))
-    assert asked(channel) == [(LIST, "/root")]
+    assert asked(channel) == [(LIST, f"{theirs}/x")]
+    channel.extended(extensions.HOME_DIRECTORY, string(b"daemon"))
+    assert asked(channel)[-1] == (LIST, theirs)
     answer = channel.extended(extensions.EXPAND_PATH, string(b"~nobody-such/x"))
     assert answer[4] == PacketType.STATUS
 
