@@ -49,10 +49,16 @@ class OneHttpCredential:
     def forget(self, connection: str) -> None: ...
 
 
+async def _host_is_fine(connection: str, settings: ConnectionSettings) -> str:
+    return f"{connection} is fine"
+
+
 def probe(*, available: bool = True, token: bool = True) -> ReachabilityProbe:
     addresses = functools.partial(permitted_addresses, trust=Trust.WRITTEN)
     http_credentials = OneHttpCredential(available=token)
-    return ReachabilityProbe(OneCredential(available=available), http_credentials, target_tls_context, addresses)
+    return ReachabilityProbe(
+        OneCredential(available=available), http_credentials, target_tls_context, addresses, _host_is_fine
+    )
 
 
 def settings(port: int) -> ConnectionSettings:
@@ -118,7 +124,9 @@ async def test_an_http_target_that_may_not_be_dialled_or_has_no_host() -> None:
         return ["169.254.169.254"]
 
     addresses = functools.partial(permitted_addresses, trust=Trust.WRITTEN, look_up=metadata)
-    elsewhere = ReachabilityProbe(OneCredential(available=True), OneHttpCredential(), target_tls_context, addresses)
+    elsewhere = ReachabilityProbe(
+        OneCredential(available=True), OneHttpCredential(), target_tls_context, addresses, _host_is_fine
+    )
     with pytest.raises(AdministrationRefused, match="a cloud's metadata service"):
         await elsewhere.probe("crm", http_settings(1, host="target.example"))
     only_tunnels = HttpTarget(tunnel=True, hosts=("*.example.com",))

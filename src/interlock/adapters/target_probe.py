@@ -1,4 +1,4 @@
-"""Tries whether a target can be reached, and whether its credential can be had. It does not log in there."""
+"""Tries whether a target can be reached, and whether its credential can be had. It logs in at SSH hosts alone."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,10 @@ CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class ReachabilityProbe:
-    """Implements ``services.state.TargetProbe`` with a TCP connection, to HTTP targets with TLS on it."""
+    """Implements ``services.state.TargetProbe`` with a TCP connection, to HTTP targets with TLS on it.
+
+    How an SSH host is tried, it is given.
+    """
 
     def __init__(
         self,
@@ -22,12 +25,14 @@ class ReachabilityProbe:
         http_credentials: HttpCredentials,
         tls_context: Callable[[ConnectionSettings, TargetCredential], ssl.SSLContext],
         addresses: Callable[[str, int], Awaitable[Sequence[str]]],
+        probe_host: Callable[[str, ConnectionSettings], Awaitable[str]],
     ) -> None:
         """``addresses`` are those by which HTTP targets are dialled; it may raise ``AddressNotPermitted``."""
         self._vault = vault
         self._http_credentials = http_credentials
         self._tls_context = tls_context
         self._addresses = addresses
+        self._probe_host = probe_host
 
     async def probe(self, connection: str, settings: ConnectionSettings) -> str:
         """A sentence on what was found.
@@ -36,6 +41,8 @@ class ReachabilityProbe:
         """
         if settings.protocol == "http":
             return await self._probe_http(connection, settings)
+        if settings.protocol == "ssh":
+            return await self._probe_host(connection, settings)
         await self._vault.reveal(connection)
         place = await self._reach(settings, settings.host, None)
         return f"{place} can be reached, and the credential of {connection!r} is there. The login itself was not tried."

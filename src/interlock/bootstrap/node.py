@@ -35,7 +35,7 @@ from interlock.adapters.target_probe import ReachabilityProbe
 from interlock.core.catalogue import Catalogue
 from interlock.core.detection import find_classes
 from interlock.core.keyed_masks import hasher
-from interlock.core.settings import Settings, ToolPins
+from interlock.core.settings import ConnectionSettings, Settings, ToolPins
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.addresses import Trust, permitted_addresses
 from interlock.runtime.dialer import target_tls_context
@@ -200,7 +200,12 @@ class Node:
 
     def _probe(self) -> ReachabilityProbe:
         addresses = functools.partial(permitted_addresses, trust=Trust.WRITTEN)
-        return ReachabilityProbe(self.vault, self.http_credentials, target_tls_context, addresses)
+        return ReachabilityProbe(self.vault, self.http_credentials, target_tls_context, addresses, self._probe_host)
+
+    async def _probe_host(self, connection: str, settings: ConnectionSettings) -> str:
+        from interlock.runtime.ssh.host_probe import HostProbe  # only where there are hosts: the library is large
+
+        return await HostProbe(self.settings.ssh, self.vault, lambda: self.ssh_authority).probe(connection, settings)
 
     def incidents(
         self,

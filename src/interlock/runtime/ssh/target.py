@@ -1,8 +1,4 @@
-"""The gateway's own connection to an SSH host: opened by the first operation that may reach it, one for each session.
-
-A host proves itself with a key that is pinned or with a certificate of an authority that is; nothing is trusted on
-first use.
-"""
+"""The gateway's connection to an SSH host: opened by the first operation that may reach it, one for each session."""
 
 import asyncio
 from typing import Any, Final
@@ -13,18 +9,17 @@ import structlog
 from interlock.core.errors import CredentialUnavailable, InterlockError
 from interlock.core.ledger import HostKeyRefused
 from interlock.core.session import Session
-from interlock.core.settings import ConnectionSettings, SshAuthentication
+from interlock.core.settings import ConnectionSettings
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ForwardKind, Request
 from interlock.runtime.ssh.channels import ChannelDriver, Wire
-from interlock.runtime.ssh.library import MAX_PACKET_BYTES, WINDOW_BYTES, target_options
+from interlock.runtime.ssh.host_login import CERTIFICATE_LIFETIME_S, HostKeys, log_in
+from interlock.runtime.ssh.library import MAX_PACKET_BYTES, WINDOW_BYTES
 from interlock.runtime.ssh.parts import SshParts
 from interlock.runtime.ssh.wires import ForwardSide, TargetSession
-from interlock.services.ports import TargetCredential
 
 log = structlog.get_logger()
 
-_CERTIFICATE_LIFETIME_S: Final = 300
 _SWEEP_TIMEOUT_S: Final = 5.0
 _SWEEP: Final = (
     "for p in $(ps -e -o pid= -o ppid= 2>/dev/null | while read -r p q; do"
@@ -40,24 +35,6 @@ class HostUnreachable(InterlockError):
     """The host cannot be used; its text is for the client."""
 
 
-class _HostKeys(asyncssh.SSHClient):
-    """Notes the key that a host has shown where it is not one that was expected."""
-
-    def __init__(self) -> None:
-        self.refused: asyncssh.SSHKey | None = None
-        self.lost = False
-
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        self.refused = key
-        return False
-
-    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-
-
 class TargetConnection:
     """The connection of one session to its host."""
 
@@ -67,7 +44,7 @@ class TargetConnection:
         self._settings = settings
         self._connecting: asyncio.Lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
-        self._client: _HostKeys | None = None
+        self._client: HostKeys | None = None
         self._closed = False
 
     async def open(self, request: Request, driver: ChannelDriver) -> Wire:
@@ -113,13 +90,13 @@ class TargetConnection:
             return self._connection
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
-        name, client = self._session.connection, _HostKeys()
+        name, client = self._session.connection, HostKeys()
         self._client = client
         try:
             credential = await self._parts.vault.reveal(name)
-            options = target_options(lambda: client, **self._expected(), **self._proof(credential))
+            login, keepalive_s = self._session.database, self._parts.settings.keepalive_s
             async with asyncio.timeout(self._parts.settings.connect_timeout_s):
-                return await asyncssh.connect(self._settings.host, self._settings.port, **options)
+                return await log_in(client, self._settings, login, credential, self._mint, keepalive_s)
         except asyncssh.HostKeyNotVerifiable as error:
             raise self._wrong_host(client) from error
         except asyncssh.PermissionDenied as error:
@@ -134,32 +111,13 @@ class TargetConnection:
             log.warning("target not reached", connection=name, error=type(error).__name__)
             raise HostUnreachable(f'the target of connection "{name}" cannot be reached; try again later') from error
 
-    def _expected(self) -> dict[str, Any]:
-        ssh = self._settings.ssh
-        keys = [asyncssh.import_public_key(key) for key in ssh.host_keys]
-        authorities = [asyncssh.import_public_key(key) for key in ssh.host_authorities]
-        return {"known_hosts": (keys, authorities, [])}
-
-    def _proof(self, credential: TargetCredential) -> dict[str, Any]:
-        """How the gateway logs in; exactly one way."""
-        login, way = self._session.database, self._settings.ssh.authenticate
-        nothing = {"username": login, "client_keys": None, "password": None, "keepalive_interval": self._keepalive_s}
-        if way is SshAuthentication.PASSWORD:
-            return {**nothing, "password": credential.password, "preferred_auth": "password,keyboard-interactive"}
-        if way is SshAuthentication.KEY:
-            key = asyncssh.import_private_key(credential.password or "")
-            return {**nothing, "client_keys": [key], "preferred_auth": "publickey"}
-        private, certificate = self._parts.certificates.mint_for_target(
-            self._session.id, self._session.principal.name, login, _CERTIFICATE_LIFETIME_S, forwarding=True
+    def _mint(self) -> tuple[bytes, bytes]:
+        session, lifetime_s = self._session, CERTIFICATE_LIFETIME_S
+        return self._parts.certificates.mint_for_target(
+            session.id, session.principal.name, session.database, lifetime_s, forwarding=True
         )
-        pair = (asyncssh.import_private_key(private), asyncssh.import_certificate(certificate))
-        return {**nothing, "client_keys": [pair], "preferred_auth": "publickey"}
 
-    @property
-    def _keepalive_s(self) -> float:
-        return self._parts.settings.keepalive_s
-
-    def _wrong_host(self, client: _HostKeys) -> HostUnreachable:
+    def _wrong_host(self, client: HostKeys) -> HostUnreachable:
         name = self._session.connection
         shown = client.refused.export_public_key().decode().strip() if client.refused is not None else ""
         fingerprint = client.refused.get_fingerprint() if client.refused is not None else "a certificate"
