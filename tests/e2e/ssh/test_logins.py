@@ -365,6 +365,62 @@ async def test_a_token_is_pasted_where_a_person_would_sign_in(gateway: GatewaySe
     assert last_session(gateway).principal == "pasted"
 
 
+# ---------------------------------------------------------------- tokens that are asked for
+
+
+def asked(gateway: GatewayServer, directory: Path, method: str, token: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with ``ssh``, which asks a program for the token."""
+    (directory / "token").write_text(token)
+    program = directory / "askpass"
+    program.write_text(f"#!/bin/sh\ncat '{directory}/token'\n")
+    program.chmod(0o700)
+    (directory / "known_hosts").write_text(gateway.command("ssh", "known-hosts").stdout)
+    options = {
+        "Port": gateway.ssh_port,
+        "UserKnownHostsFile": directory / "known_hosts",
+        "StrictHostKeyChecking": "yes",
+        "PreferredAuthentications": method,
+        "NumberOfPasswordPrompts": 1,
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    environment = os.environ | {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}
+    return subprocess.run(
+        ["ssh", "-F", "none", *words, "web@127.0.0.1", "echo in"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=TIMEOUT_S,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+METHODS = pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+
+
+@METHODS
+def test_a_token_that_ssh_asks_for(gateway: GatewayServer, tmp_path: Path, method: str) -> None:
+    assert asked(gateway, tmp_path, method, gateway.token("asked")).stdout == "in\n"
+    assert last_session(gateway).principal == "asked"
+
+
+@METHODS
+def test_a_token_that_ssh_cuts(gateway: GatewayServer, tmp_path: Path, method: str) -> None:
+    token = gateway.token("asked", [f"group-{number}" for number in range(100)])
+    assert len(token) > 1023
+    done = asked(gateway, tmp_path, method, token)
+    assert (done.returncode, done.stdout) == (255, "")
+    assert "has cut the token" in done.stderr
+    assert "interlock ssh-cert" in done.stderr
+    assert last_refusal(gateway).reason == "the client cut the token"
+
+
+async def test_a_long_token_of_a_library(gateway: GatewayServer) -> None:
+    token = gateway.token("long", [f"group-{number}" for number in range(100)])
+    async with connect(gateway, token=token) as connection:
+        assert (await connection.run("echo in")).stdout == "in\n"
+
+
 # ---------------------------------------------------------------- trying over and over
 
 
@@ -386,3 +442,19 @@ async def _fails(gateway: GatewayServer) -> None:
     with pytest.raises(asyncssh.PermissionDenied):
         async with connect(gateway, token="nonsense"):
             pass
+
+
+# ---------------------------------------------------------------- what stays hidden
+
+
+def test_no_private_key_or_token_is_anywhere(gateway: GatewayServer, tmp_path: Path) -> None:
+    configuration = certified(gateway, tmp_path)
+    assert ssh(configuration, "web", "echo in").stdout == "in\n"
+    keys = list(gateway.data_dir.glob("ssh-*.key"))
+    assert len(keys) == 4
+    made = configuration.parent / "id_interlock"
+    hidden = [(tmp_path / "token").read_bytes()] + [key.read_bytes().splitlines()[4] for key in (*keys, made)]
+    files = [file for file in gateway.directory.rglob("*") if file.is_file() and file not in keys]
+    written = b"".join(file.read_bytes() for file in files)
+    assert {len(line) for line in hidden[1:]} == {70}
+    assert [secret for secret in hidden if secret in written] == []

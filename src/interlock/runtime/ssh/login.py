@@ -21,7 +21,7 @@ from interlock.runtime.ssh.wires import ClientSession, ForwardSide
 from interlock.services.opening import NotAdmitted
 
 CUT_PASSWORD_BYTES: Final = 1023
-"""What the command ``ssh`` leaves of a longer password that it asks for."""
+"""What the command ``ssh`` leaves of a longer password or answer that it asks for."""
 MAX_TRIES: Final = 8
 DEVICE_LOGIN_S: Final = 600.0
 """How long a client may take once a person has been told to sign in elsewhere."""
@@ -80,13 +80,7 @@ class ClientServer(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        if len(password.encode()) == CUT_PASSWORD_BYTES:
-            self._say(
-                "Your SSH client has cut the token: it passes on 1023 bytes of a password. "
-                "Get a certificate instead (interlock ssh-cert), or paste the token where it is asked for."
-            )
-            return False
-        return await self._admit(username, token=password)
+        return await self._admit_with_token(username, password)
 
     async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         """A token is asked for; whoever has none signs in elsewhere, where there is an issuer for that."""
@@ -107,7 +101,7 @@ class ClientServer(asyncssh.SSHServer):
         token = responses[0].strip()
         if token or self._device_login is None:
             self._abandon_device_login()
-            return await self._admit(username, token=token)
+            return await self._admit_with_token(username, token)
         try:
             token = await self._device_login.poll()
         except LoginRefused as refused:
@@ -140,6 +134,17 @@ class ClientServer(asyncssh.SSHServer):
             key = asyncssh.import_public_key(_line(key_data))
             return await self._admit(username, ssh_key=key.get_fingerprint())
         return await self._admit(username, ssh_certificate=certificate.export_certificate().decode().strip())
+
+    async def _admit_with_token(self, username: str, token: str) -> bool:
+        if len(token.encode()) != CUT_PASSWORD_BYTES:
+            return await self._admit(username, token=token)
+        self._say(
+            f"Your SSH client has cut the token: it passes on {CUT_PASSWORD_BYTES} bytes of what it asks for. "
+            "Get a certificate instead (interlock ssh-cert), or a shorter token."
+        )
+        self._attempts.failed(self._source)
+        await self.driver.refused(username, "the client cut the token")
+        return False
 
     async def _admit(self, username: str, token: str = "", ssh_key: str = "", ssh_certificate: str = "") -> bool:
         self._tries += 1
