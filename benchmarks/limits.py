@@ -116,6 +116,8 @@ class _Nothing:
 
     request = answer
 
+    def ended(self, number: int) -> None: ...
+
     def close(self) -> None: ...
 
     def load(self) -> list[KeptAmount]:

@@ -173,6 +173,7 @@ class Gateway:
             self.ledger.append_now(decided(session, place, recorder.seal(asked), digest=asked.digest()))
             self.clock.at_s += 0.25
             recorder.answer(place, answer)
+            recorder.ended(place)
             self.ledger.note(completed(session, place))
         if close:
             recorder.close()

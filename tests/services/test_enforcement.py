@@ -12,8 +12,8 @@ import interlock
 from interlock.core.decision import Decision, Hold, Permit
 from interlock.core.denial import Denial, DenialReason
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.ledger import AlertRaised, AnyRecord, OperationDecided
-from interlock.core.operation import Operation, Phase
+from interlock.core.ledger import AlertRaised, AnyRecord, OperationCompleted, OperationDecided
+from interlock.core.operation import Operation, Outcome, OutcomeStatus, Phase
 from interlock.core.session import Session
 from interlock.core.settings import AlertSettings
 from interlock.services.alerts import DenialAlerts
@@ -53,6 +53,7 @@ class StubRecorder:
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
+        self.over: list[int] = []
 
     def seal(self, operation: Operation) -> bytes:
         if self.failure is not None:
@@ -63,6 +64,9 @@ class StubRecorder:
         raise AssertionError("enforcement records no answers")
 
     request = answer
+
+    def ended(self, number: int) -> None:
+        self.over.append(number)
 
     def close(self) -> None:
         raise AssertionError("enforcement closes no recording")
@@ -117,6 +121,19 @@ def cancel_later(_record: AnyRecord) -> asyncio.Future[None]:
     future = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(future.cancel)
     return future
+
+
+async def test_the_recorder_hears_of_the_end_of_an_operation_before_the_ledger_does(bench: Bench) -> None:
+    await bench.decide("select")
+    ends: list[list[int]] = []
+
+    def note_when(record: AnyRecord) -> None:
+        if isinstance(record, OperationCompleted):
+            ends.append(list(bench.recorder.over))
+
+    bench.ledger.misbehave = note_when
+    bench.guard.report(Outcome(1, OutcomeStatus.COMPLETED))
+    assert ends == [[1]]
 
 
 async def test_decisions_are_on_record_when_they_are_handed_out(bench: Bench) -> None:

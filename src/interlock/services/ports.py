@@ -95,6 +95,9 @@ class SessionRecorder(Protocol):
     def request(self, number: int, data: bytes) -> None:
         """Keep bytes that stream to the target as part of a permitted operation (COPY data), in the same way."""
 
+    def ended(self, number: int) -> None:
+        """The operation is over: what was left out of it is put on record."""
+
     def close(self) -> None:
         """Store what is left. Called exactly once."""
 

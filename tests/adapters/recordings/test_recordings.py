@@ -22,7 +22,7 @@ from interlock.adapters.ledger.ledger import LedgerSettings
 from interlock.adapters.ledger.opening import Durability
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.recordings.keys import WrappedSessionKeys
-from interlock.adapters.recordings.recorder import FileSessionRecorder, RecordingLimits
+from interlock.adapters.recordings.recorder import MAX_METERS, FileSessionRecorder, RecordingLimits
 from interlock.adapters.recordings.sealing import SessionCipher
 from interlock.adapters.recordings.tape import find_tape, tape_path
 from interlock.core.chain import decode_entry
@@ -124,6 +124,45 @@ def test_an_operation_is_kept_up_to_its_limit_and_the_rest_is_a_fact(tmp_path: P
     assert (first.size_bytes, first.sha256) == (7, digest.digest())
     assert first.reason == "operation 1 (answer) is over the limit of 10 bytes"
     assert (second.size_bytes, second.reason) == (1, "operation 2 (request) is over the limit of 10 bytes")
+
+
+def test_each_of_several_operations_at_once_has_its_limit(tmp_path: Path) -> None:
+    gateway = start(tmp_path, RecordingLimits(max_operation_bytes=4))
+    recorder = gateway.recordings.open(SESSION, "ssh")
+    for _ in range(3):
+        recorder.answer(1, b"abc")
+        recorder.answer(2, b"x")
+        recorder.request(1, b"input")
+    recorder.ended(1)
+    recorder.answer(2, b"yz")
+    recorder.close()
+    gateway.close()
+    kept = [(frame.number, frame.direction, frame.data) for frame in frames(gateway, recorder)]
+    assert kept == [
+        (1, Direction.ANSWER, b"abc"),
+        (2, Direction.ANSWER, b"x"),
+        (1, Direction.REQUEST, b"inpu"),
+        (1, Direction.ANSWER, b"a"),
+        (2, Direction.ANSWER, b"x"),
+        (2, Direction.ANSWER, b"x"),
+        (2, Direction.ANSWER, b"y"),
+    ]
+    assert [(gap.size_bytes, gap.reason) for gap in gaps(gateway)] == [
+        (5, "operation 1 (answer) is over the limit of 4 bytes"),
+        (11, "operation 1 (request) is over the limit of 4 bytes"),
+        (1, "operation 2 (answer) is over the limit of 4 bytes"),
+    ]
+
+
+def test_operations_that_never_end_take_no_memory_without_end(tmp_path: Path) -> None:
+    gateway = start(tmp_path, RecordingLimits(max_operation_bytes=4))
+    recorder = gateway.recordings.open(SESSION, "ssh")
+    for number in range(1, 2 * MAX_METERS + 1):
+        recorder.answer(number, b"12345")
+    assert len(recorder._answers) == MAX_METERS
+    recorder.close()
+    gateway.close()
+    assert sum(gap.size_bytes for gap in gaps(gateway)) == 2 * MAX_METERS
 
 
 def _context() -> bytes:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from interlock.adapters.recordings.writer import Reel
 
 FRAME_OVERHEAD_BYTES = 64
+MAX_METERS = 256
+"""Operations of a session that are metered at a time, in each direction; the one that is used least counts as over."""
 
 
 class RecordingLimits(msgspec.Struct, frozen=True):
@@ -30,13 +32,13 @@ class RecordingLimits(msgspec.Struct, frozen=True):
 
 
 class Meter:
-    """How much of the current operation may still be kept, in one direction. ``number`` is that operation's."""
+    """How much of one operation may still be kept, in one direction."""
 
     __slots__ = ("direction", "gap", "number", "room")
 
-    def __init__(self, direction: Direction, room: int) -> None:
+    def __init__(self, direction: Direction, number: int, room: int) -> None:
         self.direction = direction
-        self.number = 0
+        self.number = number
         self.room = room
         self.gap: Gap | None = None
 
@@ -60,9 +62,9 @@ class FileSessionRecorder:
         self._pending_bytes = 0
         self._room = limits.max_session_bytes
         self._session_gap: Gap | None = None
-        self._answers = Meter(Direction.ANSWER, limits.max_operation_bytes)
-        self._inputs = Meter(Direction.REQUEST, limits.max_operation_bytes)
-        self._unowned = Meter(Direction.ANSWER, limits.max_session_bytes)
+        self._answers: dict[int, Meter] = {}
+        self._inputs: dict[int, Meter] = {}
+        self._unowned = Meter(Direction.ANSWER, 0, limits.max_session_bytes)
         self._closed = False
 
     @property
@@ -88,10 +90,16 @@ class FileSessionRecorder:
         return self._cipher.seal_request(self._requests_sealed, operation.number, request)
 
     def answer(self, number: int, data: bytes) -> None:
-        self._take(self._answers if number else self._unowned, number, data)
+        meter = self._meter(self._answers, Direction.ANSWER, number) if number else self._unowned
+        self._take(meter, number, data)
 
     def request(self, number: int, data: bytes) -> None:
-        self._take(self._inputs, number, data)
+        self._take(self._meter(self._inputs, Direction.REQUEST, number), number, data)
+
+    def ended(self, number: int) -> None:
+        for meters in (self._answers, self._inputs):
+            if number in meters:
+                self._end(meters.pop(number))
 
     def close(self) -> None:
         """Hand over what is left and note what was left out. Raises ``LedgerUnavailable`` when that cannot be noted."""
@@ -99,7 +107,7 @@ class FileSessionRecorder:
             return
         self._closed = True
         self.cut()
-        for meter in (self._answers, self._inputs, self._unowned):
+        for meter in (*self._answers.values(), *self._inputs.values(), self._unowned):
             self._end(meter)
         if self._session_gap:
             self._owner.ledger.note(self._session_gap.record(self._session))
@@ -111,10 +119,17 @@ class FileSessionRecorder:
             self._owner.pending.discard(self)
             self._owner.write(self._reel, frames)
 
+    def _meter(self, meters: dict[int, Meter], direction: Direction, number: int) -> Meter:
+        """The operation's meter; the last one of ``meters`` is the one that was used last."""
+        meter = meters.pop(number, None)
+        if meter is None:
+            if len(meters) >= MAX_METERS:
+                self._end(meters.pop(next(iter(meters))))
+            meter = Meter(direction, number, self._limits.max_operation_bytes)
+        meters[number] = meter
+        return meter
+
     def _take(self, meter: Meter, number: int, data: bytes) -> None:
-        if number != meter.number:
-            self._end(meter)
-            meter.number, meter.room = number, self._limits.max_operation_bytes
         size = len(data)
         if size > meter.room or size > self._room:
             data = self._leave_out(meter, data)

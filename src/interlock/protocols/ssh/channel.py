@@ -19,7 +19,7 @@ from interlock.protocols.ssh.events import ChannelContext, Effect, Event, Exec, 
 from interlock.protocols.ssh.masking.input import InputWatch
 from interlock.protocols.ssh.masking.output import OutputMask
 from interlock.protocols.ssh.notices import DENIED_STATUS, notice, refusal
-from interlock.protocols.ssh.recorded import Stream, encode
+from interlock.protocols.ssh.recorded import Kind, Stream, encode
 
 SIGNALS: Final = frozenset(
     {"ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"}
@@ -82,8 +82,9 @@ class CommandChannel:
         self._request = request
         self._number = self._numbers.next()
         self._state = State.DECIDING
-        text = request.command if isinstance(request, Exec) else b""
-        operation = Operation(self._number, self._read(request, self._context), text, parameters_of(request))
+        text, kind = (request.command, Kind.EXEC) if isinstance(request, Exec) else (b"", Kind.SHELL)
+        meaning, parameters = self._read(request, self._context), parameters_of(request)
+        operation = Operation(self._number, meaning, text, parameters, parameter_types=kind.value)
         effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:

@@ -11,6 +11,7 @@ from interlock.protocols.base import Activity, Side
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.channel import State
 from interlock.protocols.ssh.events import ChannelContext, Effect, Event, Forward, Numbers
+from interlock.protocols.ssh.recorded import Kind
 
 Read = Callable[[Forward, ChannelContext], Meaning]
 
@@ -50,7 +51,8 @@ class ForwardChannel:
         self._number = self._numbers.next()
         self._state = State.DECIDING
         text = f"{request.kind.value} {request.host}:{request.port}" if request.port else request.host
-        operation = Operation(self._number, self._read(request, self._context), text.encode())
+        meaning = self._read(request, self._context)
+        operation = Operation(self._number, meaning, text.encode(), parameter_types=Kind.FORWARD.value)
         effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _decided(self, event: base.Decided, effects: list[Effect]) -> None:

@@ -193,6 +193,7 @@ class SessionGuard:
         if outcome.number in self._definitions and self._masking is not None:
             self._definitions.discard(outcome.number)
             self._masking.note_definition()
+        self._recorder.ended(outcome.number)
         self._ledger.note(
             OperationCompleted(
                 self._session_id,
