@@ -456,5 +456,5 @@ def test_no_private_key_or_token_is_anywhere(gateway: GatewayServer, tmp_path: P
     hidden = [(tmp_path / "token").read_bytes()] + [key.read_bytes().splitlines()[4] for key in (*keys, made)]
     files = [file for file in gateway.directory.rglob("*") if file.is_file() and file not in keys]
     written = b"".join(file.read_bytes() for file in files)
-    assert {len(line) for line in hidden[1:]} == {70}
+    assert min(map(len, hidden)) > 60
     assert [secret for secret in hidden if secret in written] == []
