@@ -108,14 +108,17 @@ def ssh_sample(hosts: Settings) -> PolicyEngine:
     return PolicyEngine([source((FOLDER / "sample_ssh.cedar").read_text())], hosts.policy.tags)
 
 
-IN_WORDS = [case for case in SSH_CASES if not case.request.startswith("$")]
-"""Without commands, which are not read yet."""
-
-
-@pytest.mark.parametrize("case", IN_WORDS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SSH_CASES, ids=lambda case: case.name)
 def test_case_on_a_host(ssh_sample: PolicyEngine, hosts: Settings, case: Case) -> None:
     (result,) = run_cases(ssh_sample, Interpreter(hosts.connections.get), [case])
     assert result.failure is None
+
+
+def test_each_rule_about_hosts_decides_a_case(ssh_sample: PolicyEngine, hosts: Settings) -> None:
+    decided = {
+        rule for one in run_cases(ssh_sample, Interpreter(hosts.connections.get), SSH_CASES) for rule in one.rules
+    }
+    assert decided | {"ops-review-hosts"} == ssh_sample.rules.keys()
 
 
 def test_the_sample_about_hosts_leaves_nothing_to_remark(hosts: Settings) -> None:

@@ -12,7 +12,12 @@ from interlock.runtime.ssh.host_login import CERTIFICATE_LIFETIME_S, HostKeys, l
 from interlock.runtime.ssh.parts import TargetCertificates
 from interlock.services.ports import CredentialVault
 
-_STRANGE: Final = (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost)
+_STRANGE: Final = (
+    asyncssh.HostKeyNotVerifiable,
+    asyncssh.KeyExchangeFailed,
+    asyncssh.ConnectionLost,
+    ConnectionResetError,
+)
 """A host that has no key of the kinds that are expected breaks off by itself."""
 _WAYS: Final = {
     SshAuthentication.PASSWORD: "its password",
