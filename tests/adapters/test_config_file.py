@@ -145,6 +145,12 @@ WRONG = {
         '[[issuers]]\nurl = "https://a"\naudience = "x"\n[[issuers]]\nurl = "https://a"\naudience = "y"',
         ":4: issuers[1]: issuer 'https://a' is given twice",
     ),
+    "no host names": ("[ssh]\nhost_names = []", ":2: ssh.host_names: "),
+    "host name": ('[ssh]\nhost_names = ["a b"]', ":2: ssh.host_names"),
+    "device client": (
+        '[[issuers]]\nurl = "https://a"\naudience = "x"\ndevice_client_id = ""',
+        ":4: issuers[0].device_client_id: ",
+    ),
     "list for a table": ("gateway = []", ":1: gateway: expected a table with node, data_dir, durability, log_format,"),
     "table for a list": ("[issuers]", ":1: issuers: expected a list of tables, as in [[issuers]]"),
     "text for tables": ('connections = "x"', ":1: connections: expected tables, as in [connections.NAME]"),

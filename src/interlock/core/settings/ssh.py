@@ -12,6 +12,9 @@ HostKey = Annotated[str, Meta(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( .*)?$", 
 
 Login = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+\$?$", max_length=64)]
 
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]+$", max_length=253)]
+"""As clients write it, without a port."""
+
 VariablePattern = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\*?$", max_length=128)]
 
 
@@ -80,8 +83,11 @@ class SshSettings(Table, frozen=True):
         ),
     ] = None
     host_names: Annotated[
-        tuple[str, ...],
-        Meta(description="Names under which clients reach the listener: what the host certificate is made out to."),
+        tuple[HostName, ...],
+        Meta(
+            min_length=1,
+            description="Names under which clients reach the listener: what the host certificate is made out to.",
+        ),
     ] = ("localhost", "127.0.0.1")
     max_connections: Annotated[
         int, Meta(ge=1, le=100_000, description="Client connections at one time; more are turned away.")
