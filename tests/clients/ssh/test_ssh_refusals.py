@@ -1,0 +1,196 @@
+"""What real SSH clients show of a refusal: the reason, and an end that scripts notice. Nothing of it happens."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncssh
+import paramiko
+import pytest
+
+from tests.clients.ssh import with_asyncssh, with_paramiko
+from tests.clients.ssh.trees import make_tree
+from tests.clients.ssh.way import Done, SshWay, Ways
+from tests.servers.gateway import NO_DATABASE, GatewayOptions, GatewayServer, ssh_target
+from tests.servers.openssh import OpenSshServer, new_key
+
+POLICY = """
+@id("look") permit (principal, action in [Action::"read", Action::"ssh-opaque"], resource);
+@id("nothing-changes")
+@message("This host is only looked at.")
+forbid (principal, action in [Action::"write", Action::"destructive", Action::"admin"], resource);
+@id("nothing-changes-by-name")
+@message("This host is only looked at.")
+forbid (principal, action, resource) when {
+  context has ssh && (context.ssh.command like "rm *" || context.ssh.command like "touch *" ||
+    context.ssh.command like "scp *" || context.ssh.command like "rsync *" || context.ssh.command like "git*")
+};
+"""
+REASON = "This host is only looked at."
+DENIED = 77
+
+
+@pytest.fixture(scope="module")
+def gateway(openssh: OpenSshServer) -> Iterator[GatewayServer]:
+    options = GatewayOptions(policy=POLICY, ssh=True, extra=ssh_target("host", openssh))
+    with GatewayServer(NO_DATABASE, options) as running:
+        yield running
+
+
+@pytest.fixture
+def way(gateway: GatewayServer) -> Iterator[SshWay]:
+    with Ways() as ways:
+        way = ways.through(gateway, "host")
+        (way.place / "kept").write_text("kept\n")
+        make_tree(way.directory / "local")
+        yield way
+
+
+@contextmanager
+def ssh_agent(listening: Path) -> Iterator[None]:
+    """An agent without keys, for as long as it is entered."""
+    words = ["ssh-agent", "-D", "-a", str(listening)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as agent:
+        deadline_s = time.monotonic() + 30
+        while not listening.exists():
+            assert time.monotonic() < deadline_s, "the agent does not listen"
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            agent.terminate()
+
+
+def _scp(way: SshWay) -> Done:
+    return way.run(*way.words("scp", "local/plain.txt", f"target:{way.place}/new"))
+
+
+def _old_scp(way: SshWay) -> Done:
+    return way.run(*way.words("scp", "-O", "local/plain.txt", f"target:{way.place}/new"))
+
+
+def _sftp(way: SshWay) -> Done:
+    batch = f"rm {way.place}/kept\n".encode()
+    return way.run(*way.words("sftp", "-o", "BatchMode=no", "-b", "-", "target"), source=batch)
+
+
+def _rsync(way: SshWay) -> Done:
+    return way.run("rsync", "-a", "--delete", "-e", way.remote_shell(), "local/", f"target:{way.place}/")
+
+
+def _git(way: SshWay) -> Done:
+    way.run("git", "init", "-q", "repository")
+    command = ["git", "-C", "repository", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit"]
+    way.run(*command, "-q", "--allow-empty", "-m", "empty")
+    words = ["git", "-C", "repository", "push", "-q", f"target:{way.place}", "HEAD:main"]
+    return way.run(*words, variables={"GIT_SSH_COMMAND": way.remote_shell()})
+
+
+ATTEMPTS: dict[str, tuple[Callable[[SshWay], Done], int]] = {
+    "ssh": (lambda way: way.ssh("target", f"rm -rf {way.place}/kept"), DENIED),
+    "ssh with a terminal": (lambda way: way.ssh("-tt", "target", f"rm {way.place}/kept"), DENIED),
+    "scp": (_scp, 1),
+    "scp -O": (_old_scp, 1),
+    "sftp": (_sftp, 1),
+    "rsync": (_rsync, DENIED),
+    "git": (_git, 128),
+    "a shell": (lambda way: way.ssh("-T", "target", source=b"rm kept\n"), DENIED),
+    "a subsystem": (lambda way: way.ssh("-s", "target", "netconf"), DENIED),
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_nothing_happens_and_the_reason_is_shown(way: SshWay, attempt: str) -> None:
+    act, status = ATTEMPTS[attempt]
+    done = act(way)
+    assert done.status == status, done
+    reason = {"a shell": "interlock: ", "a subsystem": "no subsystem but sftp"}.get(attempt, REASON)
+    assert reason in done.said + done.output.decode(), done
+    assert [(path.name, path.read_text()) for path in way.place.iterdir()] == [("kept", "kept\n")]
+
+
+async def test_asyncssh_is_told(way: SshWay) -> None:
+    async with with_asyncssh.connection_to(way) as connection:
+        done = await connection.run(f"touch {way.place}/new")
+        assert (done.exit_status, REASON in str(done.stderr)) == (DENIED, True)
+        async with connection.start_sftp_client() as sftp:
+            with pytest.raises(asyncssh.SFTPPermissionDenied, match=REASON):
+                await sftp.rename(str(way.place / "kept"), str(way.place / "new"))
+            assert await sftp.exists(str(way.place / "kept"))
+
+
+def test_paramiko_is_told(way: SshWay) -> None:
+    client = with_paramiko.connected(way)
+    try:
+        _, stdout, stderr = client.exec_command(f"touch {way.place}/new", timeout=30)
+        assert (stdout.channel.recv_exit_status(), REASON in stderr.read().decode()) == (DENIED, True)
+        with client.open_sftp() as sftp:
+            with pytest.raises(PermissionError):
+                sftp.open(str(way.place / "new"), "w")
+            assert sftp.listdir(str(way.place)) == ["kept"]
+    finally:
+        client.close()
+
+
+FORWARDINGS = {
+    "-R": ["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:{port}", "target", "true"],
+    "-W": ["-W", "127.0.0.1:{port}", "target"],
+    "-J": ["-J", "target", "-p", "{port}", "nobody@127.0.0.1", "true"],
+}
+
+
+@pytest.mark.parametrize("forwarding", FORWARDINGS)
+def test_forwardings_are_refused(way: SshWay, openssh: OpenSshServer, forwarding: str) -> None:
+    words = [word.format(port=openssh.port) for word in FORWARDINGS[forwarding]]
+    done = way.ssh("-o", "LogLevel=INFO", *words)
+    assert done.status == 255
+    assert done.output == b""
+    assert "forward" in done.said, done
+
+
+def test_what_is_asked_for_beside_a_command_is_refused_and_the_command_runs(
+    way: SshWay, openssh: OpenSshServer
+) -> None:
+    """An agent, X11, and local forwardings, which are refused when something connects."""
+    listening = way.directory / "listening"
+    words = ["-A", "-Y", "-L", f"{listening}:127.0.0.1:{openssh.port}", "-o", "LogLevel=INFO"]
+    words += ["target", "echo ${SSH_AUTH_SOCK-none} ${DISPLAY-none}; read line; echo $line"]
+    agent = way.directory / "agent"
+    environment = way.environment | {"SSH_AUTH_SOCK": str(agent), "DISPLAY": ":99"}
+    pipe = subprocess.PIPE
+    with (
+        ssh_agent(agent),
+        socket.socket(socket.AF_UNIX) as client,
+        subprocess.Popen(way.words("ssh", *words), env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as ssh,
+    ):
+        assert ssh.stdout is not None
+        assert ssh.stdout.readline() == b"none none\n"
+        client.connect(str(listening))
+        assert client.recv(1) == b""
+        output, errors = ssh.communicate(b"went on\n", timeout=60)
+    assert (ssh.returncode, output) == (0, b"went on\n")
+    assert b"administratively prohibited: interlock: " in errors, errors
+
+
+def test_a_token_that_does_not_count(gateway: GatewayServer, openssh: OpenSshServer) -> None:
+    with Ways() as ways:
+        seen = {
+            "expired": ways.through(gateway, "host", "not.a.token"),
+            "cut": ways.through(gateway, "host", "x" * 2000),
+            "unknown": ways.through(gateway, "elsewhere"),
+        }
+        said = {name: way.ssh("-o", "LogLevel=INFO", "target", "true") for name, way in seen.items()}
+        stranger = ways.through(gateway, "host")
+        key = new_key(stranger.directory / "stranger")
+        words = ["-o", "PubkeyAuthentication=yes", "-o", "PreferredAuthentications=publickey", "-i", str(key.file)]
+        said["stranger"] = stranger.ssh(*words, "target", "true")
+        with pytest.raises(paramiko.AuthenticationException):
+            with_paramiko.connected(seen["expired"])
+    assert {name: done.status for name, done in said.items()} == dict.fromkeys(said, 255)
+    assert "interlock: " in said["expired"].said
+    assert "cut the token" in said["cut"].said
+    assert "elsewhere" in said["unknown"].said
+    assert all("Permission denied" in done.said for done in said.values())
