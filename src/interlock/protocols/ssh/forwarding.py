@@ -10,7 +10,8 @@ from interlock.protocols import base
 from interlock.protocols.base import Activity, Side
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.channel import State
-from interlock.protocols.ssh.events import ChannelContext, Effect, Event, Forward, Numbers
+from interlock.protocols.ssh.events import ChannelContext, Effect, Event, Forward, Numbers, Output
+from interlock.protocols.ssh.notices import DENIED_STATUS, notice, refusal_line
 from interlock.protocols.ssh.recorded import Kind
 
 Read = Callable[[Forward, ChannelContext], Meaning]
@@ -19,7 +20,8 @@ Read = Callable[[Forward, ChannelContext], Meaning]
 class ForwardChannel:
     """Implements ``events.ChannelSession`` for ``Forward``.
 
-    ``Exit(77)`` stands for a refusal: the channel is then not opened, and there is no place to say why.
+    ``Exit(77)`` stands for a refusal: the channel is then not opened. What goes to the client's standard error before
+    an exit is why, in one line: there is no more room in an answer that refuses to open.
     """
 
     def __init__(self, context: ChannelContext, numbers: Numbers, read: Read) -> None:
@@ -58,7 +60,7 @@ class ForwardChannel:
     def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
         decision = event.decisions[0]
         if not isinstance(decision, Permit):
-            effects.append(events.Exit(77))
+            effects += (events.ToClient(refusal_line(decision), Output.STDERR), events.Exit(DENIED_STATUS))
             self._state = State.ENDED
             return
         assert self._request is not None
@@ -71,6 +73,7 @@ class ForwardChannel:
         effects.append(base.Resume(Side.CLIENT))
 
     def _target_failed(self, event: events.TargetFailed, effects: list[Effect]) -> None:
+        effects.append(events.ToClient(notice(event.reason), Output.STDERR))
         self._end(OutcomeStatus.FAILED, event.reason, effects)
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:

@@ -19,7 +19,16 @@ def notice(message: str, hint: str = "", terminal: bool = False) -> bytes:
 
 def refusal(decision: Denial | Hold, terminal: bool = False) -> bytes:
     """Why something was refused, and what to do instead."""
+    return notice(*_sentences(decision), terminal)
+
+
+def refusal_line(decision: Denial | Hold) -> bytes:
+    """The same in one line."""
+    return notice(" ".join(" ".join(_sentences(decision)).split()))
+
+
+def _sentences(decision: Denial | Hold) -> tuple[str, str]:
     if isinstance(decision, Hold):
         groups = ", ".join(sorted({demand.group for demand in decision.demands}))
-        return notice(f"denied: needs approval by {groups}: {decision.message}", f"Ask {groups}.", terminal)
-    return notice(decision.message, decision.hint, terminal)
+        return f"denied: needs approval by {groups}: {decision.message}", f"Ask {groups}."
+    return decision.message, decision.hint
