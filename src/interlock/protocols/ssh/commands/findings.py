@@ -50,12 +50,14 @@ class Findings:
         places = () if touched.path == UNKNOWN_PATH else directories.resolved(touched.path)
         for place in places:
             self.paths[TouchedPath(place, touched.use, touched.deep)] = None
-            self.add(path_classes(place, touched.use), program)
+            self.add(() if touched.harmless else path_classes(place, touched.use), program)
         if not places:
             self._touch_unknown(touched, program)
 
     def _touch_unknown(self, touched: TouchedPath, program: str | None) -> None:
         self.paths[TouchedPath(UNKNOWN_PATH, touched.use, touched.deep)] = None
+        if touched.harmless:
+            return
         if touched.use is PathUse.WRITE:
             self.opaque("it is not known which file is written: write its path in full", program)
         elif touched.use is PathUse.REMOVE:

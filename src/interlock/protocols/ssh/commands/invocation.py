@@ -88,11 +88,13 @@ class TouchedPath:
     """A path as it was written (``/srv/x``, ``~/x``, ``x``: relative to the directory the command runs in).
 
     ``deep``: of a directory, what is below it is touched as well (``rm -r``, ``grep -r``, not ``ls``).
+    ``harmless``: what is done to it adds no class, wherever it is (a mode that is tightened, a name that is given up).
     """
 
     path: str
     use: PathUse
     deep: bool = True
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ from interlock.protocols.ssh.commands.invocation import (
 )
 from interlock.protocols.ssh.commands.outputs import printed
 from interlock.protocols.ssh.commands.programs import judge
-from interlock.protocols.ssh.commands.programs.judging import base_name
+from interlock.protocols.ssh.commands.programs.judging import base_name, builds_projects
 from interlock.protocols.ssh.commands.redirections import Streams, redirected
 from interlock.protocols.ssh.commands.scope import Scope
 from interlock.protocols.ssh.commands.variables import assigning
@@ -202,7 +202,7 @@ class _Reader:
             self._substitutions(word.parts, scope)
         words = tuple(expanded(command.words, scope.values))
         streams, takes_input = self._redirections(command.redirects, scope, streams)
-        assignments = tuple((each.name, self._assigned(each, scope, alone=not words)) for each in command.assignments)
+        assignments = tuple((each.name, self._assigned(each, scope, words)) for each in command.assignments)
         if not words:
             return None
         if words[0].text == "exec" and takes_input:
@@ -215,12 +215,14 @@ class _Reader:
         writes = any(redirect.operator.endswith((">", ">&")) for redirect in command.redirects)
         return None if writes else printed(invocation)
 
-    def _assigned(self, assignment: Assignment, scope: Scope, *, alone: bool) -> Word:
+    def _assigned(self, assignment: Assignment, scope: Scope, words: Sequence[Word]) -> Word:
         """Gives the variable its value. In front of a command that is only for the command, to most shells."""
         value = word_of(assignment.value, scope.values, splits=False)
         plain = assignment.plain and not assignment.words
-        self._apply(assigning(assignment.name, value, assignment.value if plain else None), None, scope)
-        certain = alone and plain and value.literal and ":~" not in value.text
+        written = assignment.value if plain else None
+        building = bool(words) and words[0].literal and builds_projects(words[0].text)
+        self._apply(assigning(assignment.name, value, written, building=building), None, scope)
+        certain = not words and plain and value.literal and ":~" not in value.text
         scope.assign(assignment.name, value.text if certain else None)
         return value
 

@@ -16,14 +16,14 @@ _SYSTEM_PATH = frozenset(["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/
 _NO_BLANKS = frozenset({"PATH", "HOME", "PWD", "USER", "LOGNAME", "OLDPWD", "HOSTNAME", "UID", "EUID", "PPID"})
 
 
-def assigning(name: str, value: Word, written: ShellWord | None) -> Verdict:
-    """``name=value``. ``written`` is the value before expansion, where that is at hand."""
+def assigning(name: str, value: Word, written: ShellWord | None, *, building: bool = False) -> Verdict:
+    """``name=value``. ``written`` is the value before expansion, if that is at hand; ``building``: for a build tool."""
     if name == "PATH" and written is not None and _is_system_path(written):
         return Verdict(frozenset())
     if _SHELLS_OWN.fullmatch(name):
         why = f"{name} changes what later words mean to some shells: use another name"
         return Verdict(frozenset({CommandClass.OPAQUE}), why_opaque=why)
-    return setting(name, value)
+    return setting(name, value, building=building)
 
 
 def _is_system_path(value: ShellWord) -> bool:

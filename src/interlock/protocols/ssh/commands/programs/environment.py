@@ -29,11 +29,17 @@ _HARMLESS = names(
     """
 )
 _PROGRAM_VALUES = names("cat less more most nano vi vim true : /bin/cat /usr/bin/less")
+_OF_PROJECTS = names("PYTHONPATH NODE_PATH CC CXX LD GOFLAGS MAKEFLAGS MAVEN_OPTS GRADLE_OPTS PYTEST_ADDOPTS")
 _HEAP_SIZE = re.compile(r"--max[-_]old[-_]space[-_]size=\d+")
 
 
-def setting(name: str, value: Word) -> Verdict:
-    """What it does to give a variable a value, for the programs that are started with it."""
+def setting(name: str, value: Word, *, building: bool = False) -> Verdict:
+    """What it does to give a variable a value, for the programs that are started with it.
+
+    ``building``: for a build tool, which runs the code of the project anyway.
+    """
+    if building and name in _OF_PROJECTS and value.literal and not value.text.startswith(("/", "~")):
+        return NOTHING
     if re.fullmatch(r"HIST(?:FILE|SIZE|FILESIZE|CONTROL|IGNORE)", name):
         return _history(name, value)
     if re.fullmatch(r"(?:https?|ftp|all|no)_proxy", name, re.IGNORECASE):

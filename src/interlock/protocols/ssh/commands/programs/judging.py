@@ -11,7 +11,6 @@ from interlock.protocols.ssh.commands.programs import (
     containers,
     databases,
     disks,
-    environment,
     finding,
     git,
     language_packages,
@@ -27,7 +26,7 @@ from interlock.protocols.ssh.commands.programs import (
     writers,
 )
 from interlock.protocols.ssh.commands.programs.plain import Programs
-from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque, total
+from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque
 
 _SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
@@ -57,14 +56,12 @@ PROGRAMS: Programs = {name: judged for family in _FAMILIES for name, judged in f
 
 
 def judge(invocation: Invocation) -> Verdict:
-    """What the invocation does by itself, and what it starts in turn (which the caller judges)."""
+    """What the invocation does by itself, and what it starts in turn (which the caller judges).
+
+    The assignments in front of it are the shell's: ``environment.setting`` says what they do.
+    """
     if not invocation.words:
         return NOTHING
-    assigned = total(*(environment.setting(name, value) for name, value in invocation.assignments))
-    return total(assigned, _program(invocation))
-
-
-def _program(invocation: Invocation) -> Verdict:
     program = invocation.program
     if not program.literal or program.glob:
         return opaque("which program runs is not known")
@@ -79,3 +76,8 @@ def base_name(program: str) -> str | None:
     """``rm`` for ``rm`` and ``/bin/rm``; None for a program that is not in a directory of the system."""
     directory, name = posixpath.split(program)
     return name if not directory or directory in _SYSTEM_DIRECTORIES else None
+
+
+def builds_projects(program: str) -> bool:
+    """It is a build tool, which runs the code of the project whatever it is told."""
+    return program in builds.PROGRAMS or program in language_packages.PROGRAMS

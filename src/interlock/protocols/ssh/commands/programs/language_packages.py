@@ -86,7 +86,7 @@ _UV = tool(
 )
 
 
-_NPM_OPTIONS = """-gDESPBOsdqy prefix: C: registry@ global save save-dev save-exact save-prod no-save production
+_NPM_OPTIONS = """-vhgDESPBOsdqy prefix: C: registry@ global save save-dev save-exact save-prod no-save production
     only: omit: include: legacy-peer-deps force ignore-scripts no-audit no-fund audit silent loglevel: workspace: w:
     workspaces if-present json long parseable depth: no-optional prefer-offline cwd: frozen-lockfile
     immutable filter: recursive script-shell! userconfig! globalconfig! node-options! yes node-gyp! git! shell!

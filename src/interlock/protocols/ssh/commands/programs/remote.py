@@ -124,7 +124,7 @@ def _place(word: Word, use: PathUse) -> Verdict:
 
 
 _RSYNC = grammar(
-    """-0468abBcCdDe!EfFghHIikKlLmMnNoOpPqQ:rRsStTuUvVWxXyz@: append append-verify acls address: archive atimes
+    """-0468abB:cCdDe!Ef:FghHIikKlLmM!nNoOpPqQ:rRsStT>uUvVWxXyz append append-verify acls address: archive atimes
     backup backup-dir> batch! block-size: blocking-io bwlimit: cc: checksum checksum-choice: checksum-seed:
     chmod: chown: compare-dest< compress compress-choice: compress-level: contimeout: copy-dest< copy-devices
     copy-dirlinks copy-links copy-unsafe-links crtimes cvs-exclude daemon^ config! debug: del delay-updates
@@ -243,13 +243,10 @@ def _keygen(invocation: Invocation) -> Verdict:
         return total(READS, touching(files, PathUse.READ), of_options(parsed, strict=False, program="ssh-keygen"))
     if parsed.has("R", "H"):
         return total(WRITES, touching(files, PathUse.WRITE))
-    public = [Word(f"{word.text}.pub", literal=False) for word in files]
-    signs = RULES if parsed.has("s") else NOTHING
-    made = total(touching(files, PathUse.WRITE), Verdict(touching(public, PathUse.WRITE).classes))
     # A new key of one's own lets nobody in by itself.
-    own = (
-        Verdict(made.classes - {CommandClass.PERSISTENCE}, made.paths) if not parsed.has("A") else total(made, PERSISTS)
-    )
+    signs = RULES if parsed.has("s") else NOTHING
+    public = [Word(f"{word.text}.pub", word.literal) for word in files]
+    own = touching([*files, *public], PathUse.WRITE, harmless=not parsed.has("A"))
     return total(WRITES, signs, own, of_options(parsed, strict=True, program="ssh-keygen"))
 
 

@@ -51,13 +51,15 @@ def _all(groups: Iterable[tuple[_Value, ...]]) -> tuple[_Value, ...]:
     return tuple(value for group in groups for value in group)
 
 
-def touching(words: Iterable[Word], use: PathUse) -> Verdict:
-    """Files that are read, written or removed. What is known of a path decides its place; whole ones have names."""
+def touching(words: Iterable[Word], use: PathUse, *, deep: bool = True, harmless: bool = False) -> Verdict:
+    """Files that are read, written or removed. What is known of a path decides its place, unless it is ``harmless``."""
     touched = [word for word in words if word.text != "-"]
-    return Verdict(
-        classes=frozenset().union(*(path_classes(word.text, use) for word in touched)),
-        paths=tuple(TouchedPath(word.text if word.literal and word.text else UNKNOWN_PATH, use) for word in touched),
-    )
+    classes = (path_classes(word.text, use) for word in touched if not harmless)
+    return Verdict(frozenset().union(*classes), paths=tuple(_path(word, use, deep, harmless) for word in touched))
+
+
+def _path(word: Word, use: PathUse, deep: bool, harmless: bool) -> TouchedPath:
+    return TouchedPath(word.text if word.literal and word.text else UNKNOWN_PATH, use, deep, harmless)
 
 
 def contacting(words: Iterable[tuple[Word, str | None]]) -> Verdict:

@@ -71,9 +71,8 @@ def _copy(invocation: Invocation) -> Verdict:
 
 def _sources(program: str, sources: Sequence[Word]) -> Verdict:
     if program == "mv":
-        removed = touching(sources, PathUse.REMOVE)
-        place = touching(sources, PathUse.WRITE).classes | _whole_trees(sources).classes
-        return Verdict(place, paths=removed.paths)
+        given_up = touching(sources, PathUse.REMOVE, harmless=True)
+        return total(given_up, touching(sources, PathUse.WRITE), _whole_trees(sources))
     if program == "ln":
         return NOTHING
     return Verdict(frozenset(), paths=touching(sources, PathUse.READ).paths)
@@ -108,9 +107,8 @@ def _change_mode(invocation: Invocation) -> Verdict:
         return READS
     referenced = parsed.has("reference") or len(words) < len(invocation.arguments)
     modes, files = (parsed.operands[:0], parsed.operands) if referenced else (parsed.operands[:1], parsed.operands[1:])
-    touched = touching(files, PathUse.WRITE)
-    if modes and all(mode.literal and _TIGHTENING.fullmatch(mode.text) for mode in modes):
-        touched = Verdict(frozenset(), paths=touched.paths)
+    tightened = bool(modes) and all(mode.literal and _TIGHTENING.fullmatch(mode.text) for mode in modes)
+    touched = touching(files, PathUse.WRITE, harmless=tightened)
     recursive = _whole_trees(files) if parsed.has("R", "recursive") else NOTHING
     return total(WRITES, _mode(modes), touched, recursive, RULES if parsed.has("reference") else NOTHING)
 
