@@ -8,7 +8,7 @@ It is a second net. It knows nothing of names, columns or meaning, it misses wha
 it never replaces a mask that a rule puts on a column.
 """
 
-import base64
+import binascii
 import functools
 import itertools
 import re
@@ -217,14 +217,15 @@ def _decoded(run: bytes) -> Iterator[bytes]:
         digits = run.lstrip(b"\\")[1:]
         yield from _text(bytes.fromhex(digits[: len(digits) // 2 * 2].decode()))
         return
-    for line_break in _LINE_BREAKS:
-        run = run.replace(line_break, b"")
+    if b"\n" in run or b"\\" in run:
+        for line_break in _LINE_BREAKS:
+            run = run.replace(line_break, b"")
     if len(run) % 2 == 0 and not run.translate(None, _HEXADECIMAL):
         yield from _text(bytes.fromhex(run.decode()))
         return
     digits = run.rstrip(b"=")
     digits = digits[: len(digits) - (len(digits) % 4 == 1)]
-    yield from _text(base64.b64decode(digits + b"=" * (-len(digits) % 4)))
+    yield from _text(binascii.a2b_base64(digits + b"=" * (-len(digits) % 4)))
 
 
 def _text(data: bytes) -> Iterator[bytes]:

@@ -13,7 +13,8 @@ from interlock.core.detection import Finding
 
 Spans = list[tuple[int, int]]
 
-_ONLY_ASCII: Final = bytes(range(128)) + b" " * 128
+ONLY_ASCII: Final = bytes(range(128)) + b" " * 128
+"""For ``bytes.translate``: blanks for all other bytes."""
 _SHORTEST_RUN_BYTES: Final = 12
 """In a line that is no text, something shorter than that is an e-mail address once in a few megabytes."""
 _RUN: Final = re.compile(rb"[\x20-\x7e]+")
@@ -48,7 +49,7 @@ def readable(data: bytes, no_text: Spans) -> bytes:
     parts: list[bytes] = []
     position = 0
     for start, end in no_text:
-        parts += (data[position:start], data[start:end].translate(_ONLY_ASCII))
+        parts += (data[position:start], data[start:end].translate(ONLY_ASCII))
         position = end
     return b"".join((*parts, data[position:])) if parts else data
 

@@ -67,7 +67,7 @@ def test_nor_do_parts_of_lines_that_are_too_long(data: bytes, cuts: list[int], l
 @settings(max_examples=300, deadline=None)
 def test_a_value_never_goes_on(value: bytes, before: bytes, behind: bytes, cuts: list[int], terminal: bool) -> None:
     data = before + b"\n" + value + b" \n" + behind
-    assert value not in masked(data, cuts, terminal=terminal)
+    assert masked(data, cuts, terminal=terminal).count(value) < data.count(value)
 
 
 @given(st.sampled_from(EVERY_VALUE), st.data())

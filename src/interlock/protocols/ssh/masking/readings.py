@@ -11,50 +11,72 @@ for long.
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
+from itertools import chain, zip_longest
 from typing import Final, NamedTuple
 
-from interlock.core.content.readable import Spans, is_text, lines_that_are_no_text, readable
+from interlock.core.content.readable import ONLY_ASCII, Spans, is_text, lines_that_are_no_text
 
-_CSI: Final = rb"((?:\x1b\[|%(c1)b\x9b)[0-?]*[ -/]*[@-~]?)"
+_CSI: Final = rb"(?:\x1b\[|%(c1)b\x9b)[0-?]*[ -/]*[@-~]?"
 _STRING_BEGIN: Final = rb"(?:\x1b[\]PX^_]|%(c1)b[\x90\x98\x9d-\x9f])"
 _STRING_END: Final = rb"(?:\x07|\x1b\\|\x18|\x1a|%(c1)b\x9c|(?=\x1b|%(c1)b[\x80-\x9f]))"
-_STRING: Final = b"(" + _STRING_BEGIN + rb"%(content)b" + _STRING_END + b")"
-_ERASED: Final = rb"(\x08)"
+_STRING: Final = _STRING_BEGIN + rb"%(content)b" + _STRING_END
 _INVISIBLE: Final = rb"\xc2\xad|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf"
-_OTHER: Final = rb"\x1b[ -/]*[0-~]?|[\x00-\x07\x0b-\x1f\x7f]|%(c1)b[\x80-\x9f]|" + _INVISIBLE
-_CONTROL: Final = b"|".join((_CSI, _STRING, _ERASED, _OTHER))
+_BACKSPACE: Final = b"\b"
+_ESCAPE: Final = b"\x1b"
+_LINE_FEED: Final = 0x0A
+_OTHER: Final = rb"\x1b[ -/]*[0-~]?|[\x00-\x07\x0b-\x1a\x1c-\x1f\x7f]+|\x08|%(c1)b[\x80-\x9f]|" + _INVISIBLE
+_FIRST: Final = rb"(?=[\x00-\x08\x0b-\x1f\x7f-\x9f\xc2\xe2\xef])"  # of every alternative: makes the search quicker
+_CONTROL: Final = _FIRST + b"(" + b"|".join((_CSI, _STRING, _OTHER)) + b")"
 _UTF_8: Final = re.compile(
     _CONTROL % {b"c1": rb"\xc2", b"content": rb"(?:[^\x07\n\x18\x1a\x1b\xc2]|\xc2[^\x80-\x9f])*+"}
 )
 _EIGHT_BITS: Final = re.compile(_CONTROL % {b"c1": rb"\xc2?", b"content": rb"[^\x07\n\x18\x1a\x1b\x80-\x9f]*+"})
-_CSI_GROUP: Final = 1
-_STRING_GROUP: Final = 2
-_ERASED_GROUP: Final = 3
 
 _CONTROL_BYTES: Final = bytes(set(range(32)) - set(b"\t\n\r")) + b"\x7f"
 _NOT_ASCII_CONTROL: Final = re.compile(rb"\xc2[\x80-\x9f]|" + _INVISIBLE)
-_CLOSING: Final = re.compile(rb"(?:\x07|\x1b\\|\x18|\x1a|\xc2?\x9c)\Z")
+_PARAMETERS: Final = re.compile(rb"(\x1b\[|\xc2?\x9b)[0-?]*[ -/]*([@-~]?)")
+_CONTENT: Final = re.compile(
+    rb"(\x1b[\]PX^_]|\xc2?[\x90\x98\x9d-\x9f])[^\x07\x18\x1a\x1b]*?(\x07|\x1b\\|\x18|\x1a|\xc2?\x9c|)"
+)
+_MAX_REMEMBERED: Final = 1024
 
 
-class Reading(NamedTuple):
-    """``text`` is what to look at. ``kept`` are the spans of the output that stay whatever is found around them, which
-    are control sequences, but for what is in strings.
+class _Places(NamedTuple):
+    """Where runs of a text begin, in it and in the output, and what is kept of the output."""
 
-    ``starts`` and ``origins`` have, run by run, where it begins in the text and in the output.
-    """
-
-    text: bytes
-    kept: Spans
     starts: list[int]
     origins: list[int]
+    kept: Spans
+
+
+class Reading:
+    """``text`` is what to look at."""
+
+    def __init__(self, text: bytes, places: Callable[[], "_Places"]) -> None:
+        self.text = text
+        self._find_places = places
+        self._places: _Places | None = None
+
+    @property
+    def kept(self) -> Spans:
+        """What stays whatever is found around it: control sequences, but for what is in strings."""
+        return self._found().kept
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where ``text[start:end]`` is in the output. It has at least one byte."""
+        """Where ``text[start:end]``, which is not empty, is in the output."""
         return self._origin(start), self._origin(end - 1) + 1
 
     def _origin(self, position: int) -> int:
-        run = bisect_right(self.starts, position) - 1
-        return self.origins[run] + position - self.starts[run]
+        places = self._found()
+        run = bisect_right(places.starts, position) - 1
+        return places.origins[run] + position - places.starts[run]
+
+    def _found(self) -> "_Places":
+        # Most texts have nothing in them, and nobody asks.
+        if self._places is None:
+            self._places = self._find_places()
+        return self._places
 
 
 def is_plain(output: bytes) -> bool:
@@ -69,84 +91,113 @@ def is_plain(output: bytes) -> bool:
 def readings(output: bytes) -> list[Reading]:
     """Each is to be looked at. A line's end is never a part of a sequence."""
     if is_plain(output):
-        return [Reading(output, [], [0], [0])]
-    no_text = lines_that_are_no_text(output)
-    return _Reader(output, readable(output, no_text)).read(no_text)
+        return [Reading(output, _as_it_is)]
+    split = _Split()
+    position = 0
+    for start, end in lines_that_are_no_text(output):
+        split.add(output[position:start], _UTF_8)
+        split.add(output[start:end], _EIGHT_BITS)
+        position = end
+    split.add(output[position:], _UTF_8)
+    return [split.shown(), split.written()]
 
 
-class _Reader:
-    """Goes through one piece of output once."""
+def _as_it_is() -> _Places:
+    return _Places([0], [0], [])
 
-    def __init__(self, output: bytes, text: bytes) -> None:
-        self._output = output
-        self._text = text
-        self._runs: list[list[int]] = []
-        """Of what is shown: starts and ends."""
-        self._kept: Spans = []
-        self._written = bytearray(text)
-        self._blanked: Spans = []
-        self._position = 0
 
-    def read(self, no_text: Spans) -> list[Reading]:
-        position = 0
-        for start, end in no_text:
-            self._go_through(_UTF_8, position, start)
-            self._go_through(_EIGHT_BITS, start, end)
-            position = end
-        self._go_through(_UTF_8, position, len(self._output))
-        self._show(len(self._output))
-        written = Reading(bytes(self._written), self._blanked, [0], [0])
-        return [self._shown(), written]
+class _Split:
+    """Output in texts and the controls between them."""
 
-    def _shown(self) -> Reading:
-        text, starts, length = self._text, [0], 0
-        for start, end in self._runs:
-            length += end - start
-            starts.append(length)
-        shown = b"".join([text[start:end] for start, end in self._runs])
-        return Reading(shown, self._kept, starts[:-1], [start for start, _ in self._runs])
+    def __init__(self) -> None:
+        self._texts: list[bytes] = [b""]
+        self._controls: list[bytes] = []
 
-    def _go_through(self, control: re.Pattern[bytes], start: int, end: int) -> None:
-        for match in control.finditer(self._output, start, end):
-            first, last = match.span()
-            self._show(first)
-            self._position = last
-            opened = first + (1 if 0x80 <= self._output[first] < 0xA0 else 2)
-            if match.lastindex == _STRING_GROUP:
-                ending = _CLOSING.search(self._output, opened, last)
-                closed = last if ending is None else ending.start()
-                self._kept += ((first, opened), (closed, last))
-                self._blank(first, opened)
-                self._blank(closed, last)
-                continue
-            self._kept.append((first, last))
-            if match.lastindex == _CSI_GROUP:
-                self._blank(first, opened)
-                self._blank(max(opened, last - (self._output[last - 1] >= 0x40)), last)
-            elif match.lastindex == _ERASED_GROUP:
-                self._blank(first, last)
-                self._erase()
-            else:
-                self._blank(first, first + 1 if self._output[first] == 0x1B else last)
+    def add(self, part: bytes, control: re.Pattern[bytes]) -> None:
+        """What comes next, and what controls look like in it."""
+        parts = control.split(part)
+        texts = parts[::2]
+        if control is _EIGHT_BITS:
+            texts = [text.translate(ONLY_ASCII) for text in texts]
+        self._controls += (b"", *parts[1::2])
+        self._texts += texts
 
-    def _show(self, end: int) -> None:
-        if end > self._position:
-            self._runs.append([self._position, end])
+    def shown(self) -> Reading:
+        """As on a screen."""
+        texts = _erased(self._texts, self._controls) if _BACKSPACE in self._controls else self._texts
+        return Reading(b"".join(texts), lambda: self._places(texts, _kept_of))
 
-    def _blank(self, start: int, end: int) -> None:
-        if end > start:
-            self._written[start:end] = b" " * (end - start)
-            self._blanked.append((start, end))
+    def written(self) -> Reading:
+        """As in the bytes."""
+        blanked = [_BLANKED[control] for control in self._controls]
+        text = b"".join(chain.from_iterable(zip_longest(self._texts, blanked, fillvalue=b"")))
+        return Reading(text, lambda: _as_it_is()._replace(kept=self._places(self._texts, _blanks_of).kept))
 
-    def _erase(self) -> None:
-        """Take the last character of the line back."""
-        while self._runs:
-            run = self._runs[-1]
-            byte = self._text[run[1] - 1]
-            if byte == 0x0A:
-                return
-            run[1] -= 1
-            if run[0] == run[1]:
-                self._runs.pop()
-            if byte & 0xC0 != 0x80:
-                return
+    def _places(self, texts: list[bytes], kept_of: Callable[[bytes], Spans]) -> _Places:
+        """Of texts of which the ends may be gone."""
+        starts: list[int] = []
+        origins: list[int] = []
+        kept: Spans = []
+        start = position = 0
+        for text, whole, control in zip_longest(texts, self._texts, self._controls, fillvalue=b""):
+            starts.append(start)
+            origins.append(position)
+            start += len(text)
+            position += len(whole)
+            kept += ((position + first, position + last) for first, last in kept_of(control))
+            position += len(control)
+        return _Places(starts, origins, kept)
+
+
+def _erased(texts: list[bytes], controls: list[bytes]) -> list[bytes]:
+    """The texts without the characters that backspaces go back over, which is not beyond a line's beginning."""
+    lengths = [len(text) for text in texts]
+    filled: list[int] = []
+    for index, control in enumerate(controls):
+        if lengths[index]:
+            filled.append(index)
+        if control == _BACKSPACE:
+            _take_back(texts, lengths, filled)
+    return [text[:length] for text, length in zip(texts, lengths, strict=True)]
+
+
+def _take_back(texts: list[bytes], lengths: list[int], filled: list[int]) -> None:
+    while filled:
+        last = filled[-1]
+        byte = texts[last][lengths[last] - 1]
+        if byte == _LINE_FEED:
+            return
+        lengths[last] -= 1
+        if not lengths[last]:
+            filled.pop()
+        if byte & 0xC0 != 0x80:
+            return
+
+
+def _kept_of(control: bytes) -> Spans:
+    """What of a control sequence stays when it is in a value: all but what is in a string."""
+    return [(0, len(control))] if _CONTENT.fullmatch(control) is None else _blanks_of(control)
+
+
+def _blanks_of(control: bytes) -> Spans:
+    """What of a control sequence is read as blank: what makes it one, but not its parameters or what is in a string."""
+    inside = _PARAMETERS.fullmatch(control) or _CONTENT.fullmatch(control)
+    if inside is not None:
+        return [(0, inside.end(1)), (inside.start(2), len(control))]
+    return [(0, 1 if control[:1] == _ESCAPE else len(control))]
+
+
+class _Blanked(dict[bytes, bytes]):
+    """Control sequences with blanks; those that occur often are remembered."""
+
+    def __missing__(self, control: bytes) -> bytes:
+        blanked = bytearray(control)
+        for start, end in _blanks_of(control):
+            blanked[start:end] = b" " * (end - start)
+        if len(self) >= _MAX_REMEMBERED:
+            self.clear()
+        self[control] = bytes(blanked)
+        return self[control]
+
+
+_BLANKED: Final = _Blanked()

@@ -7,13 +7,14 @@ tells what the next line is ("phone:"). Where units end depends on what is in th
 import re
 from typing import Final
 
+from interlock.core.patterns import Pattern
 from interlock.protocols.ssh.masking.readings import readings
 
 ENCODED_LINE: Final = rb"[A-Za-z0-9+/]{15,}"
 _ENCODED: Final = re.compile(ENCODED_LINE + rb"\r*\n")
-_TOLD: Final = re.compile(
+_TOLD: Final = Pattern(
     rb"(?i:ssn|social[ _-]?security|telefon|phone|tel|fax|mobile|mobil|cell|handy|whatsapp)"
-    rb"(?i:[ _-]?(?:number|num|no|nr))?[.\"'\\]*\s*[:=#]?\s*\Z"
+    rb"(?i:[ _-]?(?:number|num|no|nr))?[.\"'\\]*\s*[:=#]?\s*\z"
 )
 _LOOKED_BACK_BYTES: Final = 1024
 
@@ -44,6 +45,6 @@ def _goes_on(output: bytes, start: int, end: int) -> bool:
     # Blank lines may be between a word and what it tells of.
     tail = output[max(0, end - _LOOKED_BACK_BYTES) : end]
     return any(
-        _ENCODED.fullmatch(reading.text, reading.text.rfind(b"\n", 0, -1) + 1) or _TOLD.search(reading.text)
+        _ENCODED.fullmatch(reading.text, reading.text.rfind(b"\n", 0, -1) + 1) or any(_TOLD.spans(reading.text))
         for reading in readings(tail)
     )
