@@ -19,7 +19,7 @@ from interlock.core.masking import ANY_NAME, Masking
 from interlock.protocols.ssh.masking.keys import key_begins
 from interlock.protocols.ssh.masking.looking import Look
 from interlock.protocols.ssh.masking.readings import readings
-from interlock.protocols.ssh.masking.sight import BEGINNING, EVERYTHING, look_on
+from interlock.protocols.ssh.masking.sight import BEGINNING, EVERYTHING, WORD_END, look_on
 from interlock.protocols.ssh.masking.units import settled, unit_start
 
 MAX_UNIT_BYTES: Final = 32 << 10
@@ -116,12 +116,18 @@ class OutputMask:
         return self._give(found, end, 0 if sight.in_word else _CONTEXT_BYTES)
 
     def _part_end(self, part: bytes, found: Look) -> int:
-        """Where a part ends so that no value goes across, unless that goes beyond it."""
+        """Where a part ends so that no value goes across. All of it is given out when a value goes beyond it."""
         end = _middle(part)
         crossing = next((finding for finding in found.masked if finding.start < end < finding.end), None)
         if crossing is None:
             return end
-        return crossing.start if crossing.start > self._gone else crossing.end
+        if crossing.start > self._gone:
+            return crossing.start
+        if WORD_END.search(part, crossing.end) is not None:
+            return crossing.end
+        found.hide(crossing.end, len(part), readings(part)[0].kept)
+        found.in_order()
+        return len(part)
 
     def _give(self, found: Look, end: int, context: int) -> bytes:
         """Give out what is held up to ``end``, of which the last bytes stay there as context."""

@@ -12,7 +12,8 @@ from interlock.protocols.ssh.masking.readings import Reading, readings
 
 EVERYTHING: Final = ""
 """What stands for the detector class where all is masked."""
-_WORD_END: Final = re.compile(rb"[\s\"'<>]")
+WORD_END: Final = re.compile(rb"[\s\"'<>]")
+"""Behind a value that was too long to be looked at, something may be shown again from there on."""
 
 
 class Sight(NamedTuple):
@@ -48,7 +49,7 @@ def _everything(output: bytes, read: list[Reading]) -> Look:
 
 def _hide_word(output: bytes, read: list[Reading], found: Look) -> bool:
     """Hide the rest of a word. Whether it goes on."""
-    end = _WORD_END.search(read[0].text)
+    end = WORD_END.search(read[0].text)
     found.hide(0, len(output) if end is None else read[0].span(*end.span())[0], read[0].kept)
     return end is None
 
