@@ -39,7 +39,6 @@ _FILE_ACTIONS: Final[Mapping[PathUse, str]] = {
     PathUse.REMOVE: "file-remove",
 }
 _OPAQUE: Final = Access("ssh-opaque", ResourceKind.CONNECTION)
-_CHANGES_DIRECTORY: Final = frozenset({"cd", "pushd", "popd", "chroot"})
 
 
 def meaning_of_exec(request: Exec, reading: CommandReading, login: str) -> Meaning:
@@ -91,14 +90,9 @@ def meaning_of_forward(request: Forward, login: str) -> Meaning:
     return Meaning(verb, (access,), {"ssh": facts})
 
 
-def meaning_of_files(
-    verb: str, text: str, touched: Iterable[tuple[str, str]], login: str, *, deep: bool = False
-) -> Meaning:
-    """What a request of SFTP means: actions (``file-read``, …) on paths as the host would read them.
-
-    ``deep``: of a directory, what is below it is touched as well, as in renaming it.
-    """
-    files = [(action, file_path(path), deep) for action, path in touched]
+def meaning_of_files(verb: str, text: str, touched: Iterable[tuple[str, str]], login: str) -> Meaning:
+    """What a request of SFTP means: actions (``file-read``, …) on paths as the host would read them."""
+    files = [(action, file_path(path), False) for action, path in touched]
     facts = _facts("sftp", login, text, files=[path for _, path, _ in files])
     return Meaning(verb, _bounded(_of_files(files)), {"ssh": facts})
 
@@ -126,9 +120,10 @@ def _of_classes(reading: CommandReading) -> Iterable[Access]:
 
 
 def _of_files(files: Iterable[tuple[str, FilePath, bool]]) -> Iterable[Access]:
+    """Writing and removing reaches what is below a path by itself."""
     for action, path, deep in files:
         yield Access(action, ResourceKind.FILE, path)
-        if deep:
+        if deep and action == _FILE_ACTIONS[PathUse.READ]:
             yield Access(action, ResourceKind.FILE, below(path))
 
 
@@ -143,11 +138,9 @@ def _bounded(accesses: Iterable[Access]) -> tuple[Access, ...]:
 
 
 def _path(touched: TouchedPath, reading: CommandReading) -> FilePath:
-    """Where a path leads. Nobody knows about relative ones after a change of directory, or of who it is."""
+    """Where a path leads. Of a command that becomes somebody else, nobody knows which home it is in."""
     path = ANYWHERE if touched.path == UNKNOWN_PATH else pattern_path(touched.path)
-    moved = not _CHANGES_DIRECTORY.isdisjoint(reading.programs) and not touched.path.startswith(("/", "~"))
-    elsewhere = CommandClass.PRIVILEGE in reading.classes and path[0] != ROOT
-    return ANYWHERE if moved or elsewhere else path
+    return ANYWHERE if CommandClass.PRIVILEGE in reading.classes and path[0] != ROOT else path
 
 
 def _facts(
