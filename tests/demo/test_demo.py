@@ -67,6 +67,11 @@ def check_shown(shown: str) -> None:
     assert "    DELETE /volumes/12 HTTP/1.1\n" in shown
     assert '        <  200 {"deleted": "12"}\n' in shown
     assert "        <  200 Seven  | customers  | are  | from  | Portugal.\n" in shown
+    assert "tail -n 2 site/deploy.log" in shown
+    assert "exit status 77" in shown
+    assert "forbids ssh-opaque" in shown
+    assert "4111 1111" not in shown
+    assert shown.count("exit status 0") == 2
     assert "(refuse) on agent ci-agent is in force" in shown
     assert shown.count("FATAL:  access is locked: it behaves strangely") == 2
     assert "orders: 39 rows, 1 fewer, as was approved" in shown

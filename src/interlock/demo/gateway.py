@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import asyncssh
+
 import interlock
 from interlock.demo.database import DATABASE, OWNER, SampleDatabase
+from interlock.demo.host import LOGIN
 from interlock.demo.processes import DemoFailed, Processes, free_ports
 
 AGENT: Final = "ci-agent"
@@ -27,7 +30,11 @@ _COMMAND_TIMEOUT_S: Final = 60
 _LEAST_COLUMNS: Final = 120
 _INDENTATION: Final = 4
 _POLICIES: Final = Path(interlock.__file__).parent / "services" / "policy"
-_SAMPLE_POLICIES: Final = (_POLICIES / "sample.cedar", _POLICIES / "sample_http.cedar")
+_SAMPLE_POLICIES: Final = (
+    _POLICIES / "sample.cedar",
+    _POLICIES / "sample_http.cedar",
+    _POLICIES / "sample_ssh.cedar",
+)
 
 
 class Ports(NamedTuple):
@@ -39,6 +46,8 @@ class Ports(NamedTuple):
     api: int
     http: int
     services: int
+    ssh: int
+    host: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class DemoGateway:
     api_port: int
     http_port: int
     services_port: int
+    ssh_port: int
+    host_port: int
     services_secret: str = field(repr=False)
     _tokens: dict[str, str] = field(default_factory=dict)
     """Of people, by name: they last longer than the demo."""
@@ -61,6 +72,23 @@ class DemoGateway:
     @property
     def policy_file(self) -> Path:
         return self.directory / "policy.cedar"
+
+    @property
+    def home(self) -> Path:
+        """Where commands on the sample host run."""
+        return self.directory / "host"
+
+    @property
+    def host_key_file(self) -> Path:
+        return self.directory / "host.key"
+
+    @property
+    def authority_file(self) -> Path:
+        """Whose certificates the sample host trusts."""
+        return self.directory / "host-trusts.pub"
+
+    def host_answers(self) -> bool:
+        return _listens(self.host_port)
 
     @property
     def certificate_file(self) -> Path:
@@ -135,16 +163,22 @@ class DemoGateway:
 
 def start_gateway(processes: Processes, directory: Path, database: SampleDatabase) -> DemoGateway:
     """Write its files below ``directory`` and start it. Raises ``DemoFailed``."""
-    ports = Ports(*free_ports(6))
+    ports = Ports(*free_ports(8))
     secret = secrets.token_urlsafe(24)
-    gateway = DemoGateway(directory, ports.postgres, ports.api, ports.http, ports.services, secret)
+    gateway = DemoGateway(
+        directory, ports.postgres, ports.api, ports.http, ports.services, ports.ssh, ports.host, secret
+    )
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    gateway.host_key_file.touch(mode=0o600)
+    host_key.write_private_key(gateway.host_key_file)
+    host_public = " ".join(host_key.export_public_key().decode().split()[:2])
     for sample in _SAMPLE_POLICIES:
         shutil.copyfile(sample, directory / sample.name.replace("sample", "policy"))
     password_file, secret_file = directory / "database-password", directory / "services-secret"
     for file, content in ((password_file, database.owner_password), (secret_file, secret)):
         file.touch(mode=0o600)
         file.write_text(content)
-    gateway.settings_file.write_text(_settings(database.port, ports))
+    gateway.settings_file.write_text(_settings(database.port, ports, host_public))
     services = [sys.executable, "-m", "interlock.demo.services", str(ports.services), str(secret_file)]
     processes.start(services, directory / "services.log").wait_until(lambda: _listens(ports.services))
     server = processes.start([*_COMMAND, "--config", str(gateway.settings_file), "serve"], directory / "gateway.log")
@@ -165,7 +199,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((_HOST, port)) == 0
 
 
-def _settings(target_port: int, ports: Ports) -> str:
+def _settings(target_port: int, ports: Ports, host_key: str) -> str:
     return f"""\
 # Written by "interlock demo". For a real gateway see the README: another issuer, another place for the
 # password, TLS towards the target.
@@ -184,8 +218,11 @@ listen = "{_HOST}:{ports.api}"
 [http]
 listen = "{_HOST}:{ports.http}"
 
+[ssh]
+listen = "{_HOST}:{ports.ssh}"
+
 [policy]
-files = ["policy.cedar", "policy_http.cedar"]
+files = ["policy.cedar", "policy_http.cedar", "policy_ssh.cedar"]
 tags = {{ "public.customers.card" = ["payment"] }}
 
 [development]
@@ -226,4 +263,17 @@ tls = "disable"
 
 [connections.openai.http]
 api = "openai"
+
+[connections.web]
+protocol = "ssh"
+host = "{_HOST}"
+port = {ports.host}
+user = "{LOGIN}"
+
+[connections.web.masking]
+detect = "mask"
+
+[connections.web.ssh]
+authenticate = "certificate"
+host_keys = ["{host_key}"]
 """

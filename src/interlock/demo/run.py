@@ -13,6 +13,7 @@ from types import FrameType
 import psycopg
 
 from interlock.demo.agent import act, stranger_is_refused
+from interlock.demo.commands import an_agent_uses_a_host, start_host
 from interlock.demo.database import SampleDatabase, start_database
 from interlock.demo.gateway import AGENT, DemoGateway, start_gateway
 from interlock.demo.narrator import Narrator
@@ -74,11 +75,14 @@ def _run(place: Path, keep: bool, processes: Processes, narrator: Narrator) -> i
     narrator.fact("gateway", f"port {gateway.port}; settings, policy, data and log in {place}")
     narrator.fact("agent", f"{AGENT}, of group ci-bots, owned by alice; has a token, and no password of the database")
     narrator.fact("services", f"a CRM and a stand-in for a model's API on port {gateway.services_port}")
+    start_host(processes, gateway)
+    narrator.fact("host", f"an SSH host on port {gateway.host_port}, which trusts the gateway's authority alone")
     problems = 0
     told = itertools.chain(
         _play(gateway, narrator),
         a_person_is_asked(gateway, database, narrator),
         an_agent_uses_the_web(gateway, narrator),
+        an_agent_uses_a_host(gateway, narrator),
         an_agent_is_stopped(gateway, narrator),
         _untouched(database, narrator),
         _evidence(gateway, narrator),
@@ -157,6 +161,7 @@ def _keep(gateway: DemoGateway, narrator: Narrator) -> None:
     narrator.heading("Everything keeps running until Ctrl-C. Look around:")
     narrator.say(f"  export PGPASSWORD=$({' '.join(gateway.token_command)})    # a token for 15 minutes")
     narrator.say(f"  {gateway.psql_command()}")
+    narrator.say(f"  ssh -p {gateway.ssh_port} web@127.0.0.1 ls    # with the token as password")
     narrator.say(f"  {' '.join(gateway.typed)} sessions list")
     narrator.say(f"  edit {gateway.policy_file}: it takes effect within seconds")
     with contextlib.suppress(KeyboardInterrupt):
