@@ -84,7 +84,8 @@ class CommandChannel:
         self._state = State.DECIDING
         text, kind = (request.command, Kind.EXEC) if isinstance(request, Exec) else (b"", Kind.SHELL)
         meaning, parameters = self._read(request, self._context), parameters_of(request)
-        operation = Operation(self._number, meaning, text, parameters, parameter_types=kind.value)
+        masking = events.version_of(self._masking)
+        operation = Operation(self._number, meaning, text, parameters, masking=masking, parameter_types=kind.value)
         effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:

@@ -93,6 +93,11 @@ class ChannelContext(msgspec.Struct, frozen=True):
     masking: Masking | None = None
 
 
+def version_of(masking: Masking | None) -> str:
+    """What an operation says of the masks that are applied to what comes of it."""
+    return masking.version if masking is not None else ""
+
+
 class Output(enum.Enum):
     """The two streams from the target to the client."""
 

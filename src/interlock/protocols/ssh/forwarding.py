@@ -28,6 +28,7 @@ class ForwardChannel:
         self._context: Final = context
         self._numbers: Final = numbers
         self._read: Final = read
+        self._masking = context.masking
         self._state = State.NEW
         self._request: Forward | None = None
         self._number = 0
@@ -54,7 +55,8 @@ class ForwardChannel:
         self._state = State.DECIDING
         text = f"{request.kind.value} {request.host}:{request.port}" if request.port else request.host
         meaning = self._read(request, self._context)
-        operation = Operation(self._number, meaning, text.encode(), parameter_types=Kind.FORWARD.value)
+        masking = events.version_of(self._masking)
+        operation = Operation(self._number, meaning, text.encode(), masking=masking, parameter_types=Kind.FORWARD.value)
         effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _decided(self, event: base.Decided, effects: list[Effect]) -> None:
@@ -103,6 +105,10 @@ class ForwardChannel:
         side = Side.CLIENT if isinstance(event, events.ClientClosed) else Side.TARGET
         self._end(OutcomeStatus.COMPLETED, f"the {side.value} has left", effects)
 
+    def _masking_changed(self, event: base.MaskingChanged, _: list[Effect]) -> None:
+        """What passes is not looked into: whether it may pass is decided under the masks that are in force."""
+        self._masking = event.masking
+
     def _killed(self, event: base.Killed, effects: list[Effect]) -> None:
         self._end(OutcomeStatus.INTERRUPTED, event.reason, effects)
 
@@ -129,5 +135,6 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     events.TargetEof: ForwardChannel._target_eof,
     events.ClientClosed: ForwardChannel._closed,
     events.TargetClosed: ForwardChannel._closed,
+    base.MaskingChanged: ForwardChannel._masking_changed,
     base.Killed: ForwardChannel._killed,
 }

@@ -167,8 +167,11 @@ class SshDriver:
         return channel
 
     def _begin(self, request: Request, channel: ChannelDriver) -> None:
+        self.before_data()
         opened = self._opened
         assert opened is not None
+        if channel.ended:
+            return
         request = self._permitted_environment(request)
         context = ChannelContext(opened.settings, opened.session.database, opened.guard.masking)
         if not self._parts.reception.still_admits(opened):

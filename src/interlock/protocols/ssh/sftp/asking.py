@@ -56,6 +56,8 @@ class AskedRequest:
         """The operation, when it is permitted and looked up once more."""
         self.is_deciding = False
         self.held = False
+        self.masking_version = ""
+        """Of what the caller must not see, as files are masked now."""
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +108,9 @@ class AskedRequest:
             self._number = self._numbers.next()
             self.is_deciding = True
             text = intent.text.encode(errors="backslashreplace")
-            operation = Operation(self._number, intent.meaning, text, parameter_types=Kind.SFTP.value)
+            operation = Operation(
+                self._number, intent.meaning, text, masking=self.masking_version, parameter_types=Kind.SFTP.value
+            )
             effects.append(Authorize((operation,)))
 
     def _known_again(self, intent: Intent, running: Running, effects: list[Effect]) -> None:

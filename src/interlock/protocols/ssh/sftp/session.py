@@ -73,6 +73,8 @@ class SftpSession:
             requests, numbers, self._client, answering, self._operations, self._files, self._outstanding
         )
 
+        self._asked.masking_version = events.version_of(context.masking)
+
     def activity(self) -> Activity:
         return Activity(bool(self._outstanding), self._asked.is_deciding, self._operations.settled)
 
@@ -203,6 +205,7 @@ class SftpSession:
 
     def _masking_changed(self, event: base.MaskingChanged, effects: list[Effect]) -> None:
         self._masking = event.masking
+        self._asked.masking_version = events.version_of(event.masking)
         self._files.mask_as(event.masking)
 
     # ------------------------------------------------------------ the end
