@@ -81,6 +81,23 @@ class RelationExposure(msgspec.Struct, frozen=True):
     columns: tuple[ColumnExposure, ...]
 
 
+class CommandExposure(msgspec.Struct, frozen=True):
+    """Commands, shells, file requests or forwardings on a host that were taken to do the same.
+
+    ``transfers`` are files as the outcomes have them (``READ 12 bytes sha256:…``, ``LISTED 3``), ``found`` what content
+    detection found in what came back, by class.
+    """
+
+    host: str
+    verb: str
+    accesses: tuple[str, ...]
+    operations: int
+    bytes_sent: int
+    transfers: tuple[str, ...]
+    found: tuple[tuple[str, int], ...]
+    masked_values: int
+
+
 class ChangeExposure(msgspec.Struct, frozen=True):
     """What was done other than reading: an action on a resource, how often, and how many rows the target counted."""
 
@@ -164,6 +181,7 @@ class ExposureReport(msgspec.Struct, frozen=True):
     approvals: tuple[ApprovalExposure, ...]
     related: tuple[RelatedPrincipal, ...]
     problems: tuple[str, ...]
+    commands: tuple[CommandExposure, ...] = ()
 
 
 class ValueFound(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from interlock.core.chain import Entry
+from interlock.core.errors import EvidenceError
 from interlock.core.incident import (
     ApprovalExposure,
     ChangeExposure,
@@ -29,13 +30,15 @@ from interlock.core.ledger import (
     IncidentBundled,
     OperationCompleted,
     OperationDecided,
+    RecordingStored,
     SessionClosed,
     SessionOpened,
 )
 from interlock.core.operation import OutcomeStatus, Phase
 from interlock.core.recording import Direction, DocumentLine, Frame, TranscriptKind, TranscriptLine
-from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
+from interlock.services.evidence.archive import ChunkSource, SessionKeys, TerminalTranscriber, Transcriber
 from interlock.services.incidents.answers import Answer, Answers, Budget, Fingerprint
+from interlock.services.incidents.host_commands import HostCommands
 from interlock.services.incidents.playback import Playbacks, SessionPlayback
 from interlock.services.incidents.scope import Scope, is_behind
 from interlock.services.policy.schema import members
@@ -52,10 +55,11 @@ _ABOUT_THE_REPORT: Final = (AdministrationChanged, IncidentBundled)
 
 
 class _Session:
-    """What is counted of one session."""
+    """What is counted of one session. ``on_host``: it is made of commands, and not of questions with answers."""
 
-    def __init__(self, opened: SessionOpened, entry: Entry) -> None:
+    def __init__(self, opened: SessionOpened, entry: Entry, *, on_host: bool) -> None:
         self.opened = opened
+        self.on_host = on_host
         self.opened_ns = entry.time_ns
         self.status = "open"
         self.operations = self.denied = self.rows = self.bytes_sent = 0
@@ -102,9 +106,11 @@ class Exposure:
         self._fingerprint = fingerprint
         self._scope = Scope(incident, sessions, since_ns)
         self._playbacks = Playbacks(chunks, keys, transcriber)
+        self._transcriber = transcriber
         self._budget = Budget()
         self._sessions: dict[str, _Session] = {}
         self._answers: dict[tuple[str, tuple[str, ...]], Answers] = {}
+        self._commands = HostCommands()
         self._changes: dict[tuple[str, str], list[int]] = {}
         self._refusals: dict[tuple[str, str, str, tuple[str, ...]], list[int]] = {}
         self._approvals: dict[str, ApprovalExposure] = {}
@@ -121,13 +127,22 @@ class Exposure:
             self._first = entry.sequence if self._first < 0 else self._first
             self._last = entry.sequence
         self._count(entry)
+        if isinstance(entry.record, RecordingStored) and self._sessions[entry.record.session].on_host:
+            return
         for playback, frame, lines in self._playbacks.take(entry):
             self._told(playback, frame, lines)
+
+    def _is_on_host(self, protocol: str) -> bool:
+        try:
+            return isinstance(self._transcriber(protocol), TerminalTranscriber)
+        except EvidenceError:
+            return False
 
     def _count(self, entry: Entry) -> None:
         match entry.record:
             case SessionOpened() as record:
-                self._sessions[record.session] = _Session(record, entry)
+                on_host = self._is_on_host(record.protocol)
+                self._sessions[record.session] = _Session(record, entry, on_host=on_host)
             case OperationDecided() as record:
                 self._decided(record, entry)
             case OperationCompleted() as record:
@@ -154,11 +169,17 @@ class Exposure:
             session.operations += 1
             self._statements += 1
             self._expect(session, record)
+            if session.on_host:
+                self._commands.decided(session.place, record)
+            else:
+                self._await_answer(session, record)
 
     def _expect(self, session: _Session, record: OperationDecided) -> None:
         changing = tuple(access for access in record.accesses if access.partition(" ")[0] not in _READING)
         if changing:
             self._accesses[record.session, record.number] = changing
+
+    def _await_answer(self, session: _Session, record: OperationDecided) -> None:
         group = self._group(session.place, record.accesses)
         group.statements += 1
         group.masks.update(line.rpartition(" (")[0] for line in record.masked)
@@ -177,6 +198,8 @@ class Exposure:
         if (answer := session.answers.get(record.number)) is not None:
             answer.completed = record
             answer.group.bytes_sent += record.bytes_sent
+        if session.on_host:
+            self._commands.completed(record)
         accesses = self._accesses.pop((record.session, record.number), ())
         if record.status == OutcomeStatus.COMPLETED.value:
             self._changed(session.place, accesses, record.tag)
@@ -278,6 +301,7 @@ class Exposure:
             approvals=tuple(approval for _, approval in sorted(self._approvals.items())),
             related=related,
             problems=tuple(self._problems()),
+            commands=self._commands.exposures(),
         )
 
     def _problems(self) -> list[str]:

@@ -81,6 +81,8 @@ def _sections(report: ExposureReport) -> Iterator[Section]:
     yield _incident(report)
     yield _summary(report)
     yield from map(_answers, report.exposed)
+    if report.commands:
+        yield _commands(report)
     changes = tuple((c.database, c.access, str(c.statements), str(c.rows)) for c in report.changes)
     yield _listed("Other things that were done", ("database", "what", "statements", "rows"), changes)
     yield _refusals(report)
@@ -141,6 +143,25 @@ def _answers(exposed: RelationExposure) -> Section:
 def _column(column: ColumnExposure) -> tuple[str, ...]:
     distinct = f"{'at least ' if column.at_least else ''}{column.distinct}"
     return column.name, str(column.clear), str(column.masked), str(column.unclear), distinct
+
+
+def _commands(report: ExposureReport) -> Section:
+    rows = tuple(
+        (
+            one.host,
+            one.verb,
+            str(one.operations),
+            str(one.bytes_sent),
+            ", ".join(f"{count} {name}" for name, count in one.found),
+            str(one.masked_values),
+            "; ".join(one.transfers),
+            ", ".join(one.accesses),
+        )
+        for one in report.commands
+    )
+    sentence = "What commands wrote is counted in bytes, and by what was found in it; it was not looked at otherwise."
+    columns = ("where", "what", "times", "bytes", "found", "masked", "files", "taken to be")
+    return Section("On hosts", (sentence,), columns, rows)
 
 
 def _refusals(report: ExposureReport) -> Section:
