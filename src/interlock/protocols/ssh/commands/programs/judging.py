@@ -25,6 +25,7 @@ from interlock.protocols.ssh.commands.programs import (
     wrappers,
     writers,
 )
+from interlock.protocols.ssh.commands.programs.depth import of_its_depth
 from interlock.protocols.ssh.commands.programs.plain import Programs
 from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque
 
@@ -69,7 +70,9 @@ def judge(invocation: Invocation) -> Verdict:
     if name is None:
         return opaque(f"{program.text} is a program of its own, what it does is not known")
     known = PROGRAMS.get(name)
-    return known(invocation) if known else opaque(f"{name} is not a program that is known")
+    if known is None:
+        return opaque(f"{name} is not a program that is known")
+    return of_its_depth(name, invocation, known(invocation))
 
 
 def base_name(program: str) -> str | None:
