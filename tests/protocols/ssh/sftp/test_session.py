@@ -172,6 +172,21 @@ def test_long_reads_are_answered_with_less(channel: Channel, home: Path) -> None
     assert 0 < len(read(channel, handle, 0, 0xFFFFFFFF)) < 256 << 10
 
 
+def test_only_so_many_requests_are_at_the_host(home: Path) -> None:
+    channel = Channel(Scripted({PacketType.OPEN: lambda i: wire.packet(PacketType.HANDLE, i, string(b"h"))})).greet()
+    handle = channel.open(b"a", OpenFlag.READ)
+    channel.target = None
+    before = len(channel.sent)
+    for number in range(sftp_session.MAX_OUTSTANDING + 100):
+        channel.send(wire.packet(PacketType.READ, 1000 + number, string(handle), u64(0), u32(9)))
+    assert len(channel.sent) - before == sftp_session.MAX_OUTSTANDING
+    assert channel.paused
+    for number in range(200):
+        channel.feed_target(wire.status(1000 + number, StatusCode.EOF))
+    assert not channel.paused
+    assert len(channel.sent) - before == sftp_session.MAX_OUTSTANDING + 100
+
+
 # ---------------------------------------------------------------- decisions
 
 

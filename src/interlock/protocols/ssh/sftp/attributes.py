@@ -13,6 +13,8 @@ _EXTENDED: Final = 0x80000000
 _KNOWN: Final = _SIZE | _OWNER | _PERMISSIONS | _TIMES | _EXTENDED
 _MAX_EXTENDED: Final = 16
 _TYPE_BITS: Final = 0o170000
+_SET_ID_BITS: Final = 0o6000
+_OTHERS_WRITE: Final = 0o002
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,16 @@ class Attributes:
         if self.times is not None:
             said.append(f"times {self.times[0]} and {self.times[1]}")
         return ", ".join(said)
+
+    @property
+    def gives_identity(self) -> bool:
+        """Whether whoever runs the file becomes its owner or its group."""
+        return self.permissions is not None and bool(self.permissions & _SET_ID_BITS)
+
+    @property
+    def gives_writing(self) -> bool:
+        """Whether everybody may write to it."""
+        return self.permissions is not None and bool(self.permissions & _OTHERS_WRITE)
 
 
 def read_attributes(fields: Fields) -> Attributes:

@@ -26,16 +26,20 @@ _TOLD_CLASSES: Final = (CommandClass.PERSISTENCE, CommandClass.PRIVILEGE, Comman
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An action on a file under each of its names. ``holds``: it may be a directory that brings files along."""
+    """An action on a file under each of its names.
+
+    ``holds``: it may be a directory that brings files along. ``grants``: its mode gives rights to others.
+    """
 
     action: str
     names: tuple[str, ...]
     holds: bool = False
+    grants: bool = False
 
 
-def used(action: str, place: Place, holds: bool = False) -> Use:
+def used(action: str, place: Place, holds: bool = False, grants: bool = False) -> Use:
     """An action on a place."""
-    return Use(action, place.names, holds)
+    return Use(action, place.names, holds, grants)
 
 
 def meaning_of(verb: str, text: str, uses: Iterable[Use], names: Names, login: str) -> Meaning:
@@ -72,4 +76,6 @@ def _place_classes(form: str, use: Use) -> Iterable[CommandClass]:
     found = path_classes(form, PathUse.WRITE)
     if use.holds:
         found |= path_classes(f"{form}/any", PathUse.WRITE)
+    if use.grants:
+        found |= {CommandClass.PRIVILEGE}
     return [each for each in _TOLD_CLASSES if each in found]

@@ -14,7 +14,7 @@ from interlock.core.operation import Meaning
 from interlock.core.printable import one_line
 from interlock.protocols.ssh.sftp import extensions, wire
 from interlock.protocols.ssh.sftp.answers import Status
-from interlock.protocols.ssh.sftp.attributes import read_attributes
+from interlock.protocols.ssh.sftp.attributes import Attributes, read_attributes
 from interlock.protocols.ssh.sftp.meanings import (
     LIST,
     READ,
@@ -135,8 +135,9 @@ class RequestReader:
             found = read(self, request)
             return found if isinstance(found, Intent) else (yield from found)
         except UnclearName as unclear:
-            text = f"{request.verb.lower()} {request.shown}"
-            return Intent(refused_meaning(request.verb, text, str(unclear), self._login), text)
+            text, why = f"{request.verb.lower()} {request.shown}", str(unclear)
+            answer = wire.status(request.identifier, StatusCode.FAILURE, why)
+            return Intent(refused_meaning(request.verb, text, why, self._login), text, answer=answer)
 
     # ------------------------------------------------------------ names
 
@@ -147,12 +148,13 @@ class RequestReader:
         request.fields.end()
         place = yield from kind.locate(self.names.read(written))
         text = kind.words.format(said(place))
-        rest = b""
+        rest, grants = b"", False
         if attributes is not None:
-            rest = attributes.encoded
-            text += f" to {attributes.in_words or 'nothing'}" if request.changes else _with(attributes.in_words)
+            rest, grants = attributes.encoded, _grants(attributes, request.changes)
+            text += _to(attributes) if request.changes else _with(attributes)
         opening = Opening(place.names, directory=True) if request.kind == PacketType.OPENDIR else None
-        return self._intent(request, text, [used(kind.action, place)], [place], place.sent + rest, opening)
+        uses = [used(kind.action, place, grants=grants)]
+        return self._intent(request, text, uses, [place], place.sent + rest, opening)
 
     def _open(self, request: "_Request") -> Asking[Intent]:
         fields = request.fields
@@ -165,8 +167,9 @@ class RequestReader:
         place, wanted = yield from self._opened_place(self.names.read(written), wanted)
         writes = bool(wanted & ~(OpenFlag.READ | OpenFlag.EXCLUSIVE))
         reads = OpenFlag.READ in wanted or OpenFlag.WRITE not in wanted
-        uses = [used(READ, place)] * reads + [used(WRITE, place)] * writes
-        text = f"open {said(place)} for {_purposes(wanted, reads, writes)}{_with(attributes.in_words)}"
+        grants = _grants(attributes, changes=False)
+        uses = [used(READ, place)] * reads + [used(WRITE, place, grants=grants)] * writes
+        text = f"open {said(place)} for {_purposes(wanted, reads, writes)}{_with(attributes)}"
         opening = Opening(place.names, reads, OpenFlag.WRITE in wanted, OpenFlag.APPEND in wanted)
         sent = place.sent + wire.u32(wanted) + attributes.encoded
         return self._intent(request, text, uses, [place], sent, opening)
@@ -255,8 +258,9 @@ class RequestReader:
         opened = self._handles.get(handle)
         if opened is None:
             return _no_handle(request)
-        text = f"change {_shown(opened)} to {attributes.in_words or 'nothing'}"
-        return self._intent(request, text, [Use(WRITE, opened.names)], [], string(handle) + attributes.encoded)
+        uses = [Use(WRITE, opened.names, grants=_grants(attributes, changes=True))]
+        text = f"change {_shown(opened)}{_to(attributes)}"
+        return self._intent(request, text, uses, [], string(handle) + attributes.encoded)
 
     def _sync(self, request: "_Request") -> Intent:
         handle = request.fields.handle()
@@ -358,8 +362,17 @@ def _no_handle(request: _Request) -> Intent:
     return Intent(answer=wire.status(request.identifier, StatusCode.FAILURE, "there is no such handle"))
 
 
-def _with(attributes: str) -> str:
-    return f" with {attributes}" if attributes else ""
+def _with(attributes: Attributes) -> str:
+    return f" with {attributes.in_words}" if attributes.in_words else ""
+
+
+def _to(attributes: Attributes) -> str:
+    return f" to {attributes.in_words or 'nothing'}"
+
+
+def _grants(attributes: Attributes, changes: bool) -> bool:
+    """Whether rights are given away. What everybody may write to, the host's ``umask`` sees to where it is made."""
+    return attributes.gives_identity or (changes and attributes.gives_writing)
 
 
 def _shown(opened: Opened) -> str:
