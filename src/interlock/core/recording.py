@@ -66,6 +66,11 @@ class TranscriptLine(msgspec.Struct, frozen=True):
     values: tuple[str | None, ...] = ()
     stored: tuple[bool, ...] = ()
 
+    def says(self, text: str) -> bool:
+        """Whether the line has this text in it, whatever its case."""
+        needle = text.casefold()
+        return needle in self.text.casefold() or any(value and needle in value.casefold() for value in self.values)
+
 
 class DocumentLine(TranscriptLine, frozen=True):
     """A line with a document that was delivered, or a part of it, for whoever counts or looks for values.

@@ -140,7 +140,16 @@ def test_operations_are_found(service: EvidenceService) -> None:
         (session_id(1), 2),
         (session_id(2), 1),
     ]
-    assert found(text="nowhere") == found(connection="other") == found(run="f" * 32) == []
+    assert found(text="ANSWER ONE") == []
+    assert found(text="ANSWER ONE", answers=True) == [(session_id(1), 1)]
+    assert found(text="answer one", answers=True, decision="denied") == []
+    assert (
+        found(text="nowhere", answers=True)
+        == found(text="nowhere")
+        == found(connection="other")
+        == found(run="f" * 32)
+        == []
+    )
 
 
 def test_entries_are_found_without_opening_requests(service: EvidenceService) -> None:

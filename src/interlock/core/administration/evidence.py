@@ -205,7 +205,10 @@ class WatchSession(Command[WatchPage], frozen=True, tag="sessions.watch"):
 
 
 class SearchOperations(Command[SearchPage], frozen=True, tag="operations.search"):
-    """Find operations of all sessions; ``text`` is looked for in statements and parameters, whatever its case."""
+    """Find operations of all sessions; ``text`` is looked for in statements and parameters, whatever its case.
+
+    With ``answers``, it is looked for in what came back, too: in rows, documents and on screens.
+    """
 
     route: ClassVar = Route("GET", "/v1/operations", _READERS)
     answer_timeout_s: ClassVar[float] = READING_S
@@ -221,6 +224,7 @@ class SearchOperations(Command[SearchPage], frozen=True, tag="operations.search"
     limit: Limit = 100
     after: Number = ""
     run: Run = ""
+    answers: bool = False
 
 
 class SearchLedger(Command[LedgerPage], frozen=True, tag="ledger.search"):

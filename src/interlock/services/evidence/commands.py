@@ -146,6 +146,7 @@ class EvidenceCommands:
                 _ns(command.until_s),
                 int(command.after or -1),
                 command.run,
+                command.answers,
             )
             hits = self._evidence.search(query)
             return SearchPage(*_page(hits, command.limit, lambda hit: hit.sequence, _hit_bytes))

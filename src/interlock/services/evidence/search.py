@@ -1,6 +1,6 @@
 """Searching the ledger: operations by what was asked, and entries by what happened."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -14,7 +14,8 @@ from interlock.services.evidence.archive import SessionKeys, SessionOpener
 class SearchQuery(msgspec.Struct, frozen=True):
     """Which operations are wanted; an empty field wants all.
 
-    ``text`` is looked for in the request's text and parameters, whatever its case; the others are compared whole.
+    ``text`` is looked for in the request's text and parameters, whatever its case; with ``answers`` in what came back,
+    too, as transcripts have it, which takes its time. The others are compared whole.
     ``run`` is what clients say that they are part of. ``after`` is an entry that what is wanted must come after.
     """
 
@@ -28,6 +29,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     until_ns: int = 1 << 63
     after: int = -1
     run: str = ""
+    answers: bool = False
 
     def wants_session(self, opened: SessionOpened) -> bool:
         """Whether operations of this session can be wanted."""
@@ -75,6 +77,8 @@ class _Known(msgspec.Struct):
 
     opened: SessionOpened
     opener: SessionOpener
+    answered: frozenset[int] | None = None
+    """The operations whose answer has the text, once that is known."""
 
 
 def kind_of(entry: Entry) -> str:
@@ -82,7 +86,13 @@ def kind_of(entry: Entry) -> str:
     return str(type(entry.record).__struct_config__.tag)
 
 
-def search_operations(entries: Iterable[Entry], query: SearchQuery, keys: SessionKeys) -> Iterator[SearchHit]:
+Answered = Callable[[str], frozenset[int]]
+"""The operations of a session in whose answers something was found."""
+
+
+def search_operations(
+    entries: Iterable[Entry], query: SearchQuery, keys: SessionKeys, answered: Answered
+) -> Iterator[SearchHit]:
     """The wanted operations. Only sessions that are open at a time are kept in memory."""
     known: dict[str, _Known] = {}
     for entry in entries:
@@ -96,19 +106,25 @@ def search_operations(entries: Iterable[Entry], query: SearchQuery, keys: Sessio
         elif (
             isinstance(record, OperationDecided)
             and record.session in known
-            and (hit := _hit(entry, record, known[record.session], query))
+            and (hit := _hit(entry, record, known[record.session], query, answered))
         ):
             yield hit
 
 
-def _hit(entry: Entry, decided: OperationDecided, known: _Known, query: SearchQuery) -> SearchHit | None:
+def _hit(
+    entry: Entry, decided: OperationDecided, known: _Known, query: SearchQuery, answered: Answered
+) -> SearchHit | None:
     if not query.wants_decision(decided, entry):
         return None
     request = known.opener.unseal_request(decided.number, decided.sealed)
     text = request.text.decode(errors="replace")
     haystack = f"{text}\n{request.parameters.decode(errors='replace')}".casefold()
     if query.text.casefold() not in haystack:
-        return None
+        if not query.answers:
+            return None
+        known.answered = answered(decided.session) if known.answered is None else known.answered
+        if decided.number not in known.answered:
+            return None
     return SearchHit(
         session=decided.session,
         number=decided.number,

@@ -174,7 +174,12 @@ class EvidenceService:
 
     def search(self, query: SearchQuery) -> Iterator[SearchHit]:
         """The operations that match, in order."""
-        return search_operations(self._entries(), query, self.keys)
+
+        def answered(session: str) -> frozenset[int]:
+            lines = self.transcript(session)
+            return frozenset(line.number for line in lines if line.number and line.says(query.text))
+
+        return search_operations(self._entries(), query, self.keys, answered)
 
     def audit(self, query: AuditQuery) -> Iterator[Entry]:
         """The ledger's entries that match, in order."""

@@ -122,6 +122,7 @@ class RemoteEvidence:
             _seconds(query.since_ns),
             _seconds(query.until_ns),
             run=query.run,
+            answers=query.answers,
         )
         return _pages(
             lambda after, size: self._ask(msgspec.structs.replace(command, limit=size, after=after)), first=100

@@ -18,7 +18,7 @@ from interlock.surfaces.cli.answers import ask
 from interlock.surfaces.cli.evidence_output import JsonOption, print_json, telling_errors
 from interlock.surfaces.cli.pacing import NO_LIMIT_S, Pace, span_s
 from interlock.surfaces.cli.terminal_view import TerminalView
-from interlock.surfaces.cli.transcript_text import says, transcript_text
+from interlock.surfaces.cli.transcript_text import transcript_text
 from interlock.surfaces.cli.workbench import EvidenceReader, Workbench
 
 app = typer.Typer()
@@ -100,7 +100,7 @@ def _replay_terminal(reading: EvidenceReader, session: str, pace: Pace) -> None:
 def _find(reading: EvidenceReader, session: str, text: str, from_us: int) -> int:
     """When a text is first said. Raises EvidenceError when it is not."""
     for line in reading.transcript(session):
-        if line.at_us >= from_us and says(line, text):
+        if line.at_us >= from_us and line.says(text):
             return line.at_us
     raise EvidenceError(f"{text!r} is not said in this session" + (" from there on" if from_us else ""))
 

@@ -94,6 +94,9 @@ def search_sessions(
     verb: Annotated[str, typer.Option(help="Only this verb, such as SELECT.")] = "",
     decision: Annotated[str, typer.Option(help="Only allowed, denied or held.")] = "",
     session: Annotated[str, typer.Option(help="Only in this session.")] = "",
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Look into what came back, too, screens among it; takes its time.")
+    ] = False,
     run: RunOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
@@ -105,7 +108,7 @@ def search_sessions(
         evidence = _reading(context)
         start, end = parse_time_ns(since, 0), parse_time_ns(until, _END_OF_TIME_NS)
         session = evidence.resolve(session) if session else ""
-        query = SearchQuery(text, principal, connection, verb, decision, session, start, end, run=run)
+        query = SearchQuery(text, principal, connection, verb, decision, session, start, end, run=run, answers=answers)
         hits = [hit for _, hit in zip(range(limit), evidence.search(query), strict=False)]
     if as_json:
         for hit in hits:

@@ -26,9 +26,3 @@ def transcript_text(line: TranscriptLine) -> str:
     else:
         body = printable(line.text) if line.text else " | ".join(cells)
     return head + body.replace("\n", "\n" + " " * len(head))
-
-
-def says(line: TranscriptLine, text: str) -> bool:
-    """Whether a line has this text in it, whatever its case."""
-    needle = text.casefold()
-    return needle in line.text.casefold() or any(value and needle in value.casefold() for value in line.values)
