@@ -25,8 +25,8 @@ SIGNALS: Final = frozenset(
     {"ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2"}
 )
 """RFC 4254, section 6.10."""
-FLUSH_AFTER_S: Final = 0.1
-"""How long output may be held back because it could be the beginning of something masked."""
+FLUSH_AFTER_S: Final = 0.03
+"""How long output may be held back because it could be the beginning of something masked, when nothing goes on."""
 
 _STREAMS: Final = {Output.STDOUT: Stream.OUTPUT, Output.STDERR: Stream.ERROR}
 
@@ -61,6 +61,8 @@ class CommandChannel:
         self._found: Counter[str] = Counter()
         self._masked_values = 0
         self._input: InputWatch | None = None
+        self._passed: dict[Output, int] | None = None
+        """How much of each stream had gone on when the timer was set, if it is."""
         self._sent_bytes = 0
 
     def activity(self) -> Activity:
@@ -122,10 +124,12 @@ class CommandChannel:
 
     def _to_target(self, data: bytes, effects: list[Effect]) -> None:
         assert self._input is not None
-        kept = self._input.input(data)
+        self._record_input(self._input.input(data), effects)
+        effects.append(events.ToTarget(data))
+
+    def _record_input(self, kept: bytes, effects: list[Effect]) -> None:
         if kept:
             effects.append(base.RecordRequest(self._number, encode(Stream.INPUT, kept)))
-        effects.append(events.ToTarget(data))
 
     # ------------------------------------------------------------ what is decided
 
@@ -151,7 +155,7 @@ class CommandChannel:
 
     def _target_opened(self, _: events.TargetOpened, effects: list[Effect]) -> None:
         self._state = State.RUNNING
-        self._input = InputWatch(self._masking)
+        self._input = InputWatch(self._masking, self._terminal)
         self._new_masks()
         pty = self._request.pty
         if pty is not None:
@@ -176,12 +180,23 @@ class CommandChannel:
         if self._input is not None:
             self._input.output(event.data)
         self._to_client(event.output, mask.feed(event.data), effects)
-        if mask.held:
+        if self._passed is None:
+            self._wait(effects)
+
+    def _wait(self, effects: list[Effect]) -> None:
+        """Let what is held back go on in a while, if there is something."""
+        self._passed = None
+        if any(mask.held for mask in self._masks.values()):
+            self._passed = {output: mask.passed for output, mask in self._masks.items()}
             effects.append(base.SetTimer(FLUSH_AFTER_S))
 
     def _time_passed(self, _: base.TimePassed, effects: list[Effect]) -> None:
-        for output, mask in self._masks.items():
-            self._to_client(output, mask.flush(), effects)
+        before = self._passed or {}
+        for output, mask in list(self._masks.items()):
+            # While lines go on, what is held of the last one has just come.
+            if mask.passed == before.get(output):
+                self._to_client(output, mask.flush(), effects)
+        self._wait(effects)
 
     def _target_eof(self, _: events.TargetEof, effects: list[Effect]) -> None:
         self._finish_masks(effects)
@@ -225,12 +240,14 @@ class CommandChannel:
         if self._state is State.RUNNING:
             self._finish_masks(effects)
             self._new_masks()
+        if self._input is not None:
+            self._record_input(self._input.renew(event.masking), effects)
 
     def _new_masks(self) -> None:
         self._masks = {output: OutputMask(self._masking, self._terminal) for output in Output}
 
     def _finish_masks(self, effects: list[Effect]) -> None:
-        for output, mask in self._masks.items():
+        for output, mask in list(self._masks.items()):
             self._to_client(output, mask.finish(), effects)
         self._count_masks()
         self._new_masks()
@@ -254,6 +271,9 @@ class CommandChannel:
         self._refuse(text, effects)
 
     def _report(self, status: OutcomeStatus, tag: str, effects: list[Effect]) -> None:
+        if self._input is not None:
+            self._record_input(self._input.finish(), effects)
+            self._input = None
         self._count_masks()
         outcome = Outcome(
             self._number,

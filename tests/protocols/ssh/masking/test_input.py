@@ -125,3 +125,11 @@ def test_an_answer_that_is_not_over_is_said_at_the_end() -> None:
     asked = watch("Password: ")
     assert asked.input(b"hunt") == b""
     assert asked.finish() == NOT_KEPT
+
+
+def test_another_masking_counts_from_then_on() -> None:
+    typed = watch("$ ")
+    assert typed.input(b"mail ada@example.com\r") == b"mail ada@example.com\n"
+    assert typed.renew(ALL) == b""
+    assert typed.input(b"mail ada@example.com\rls") == b"mail ***************\n"
+    assert typed.renew(None) == b"ls"

@@ -75,6 +75,12 @@ class InputWatch:
         recorded, self._recorded = self._recorded, b""
         return recorded + self._take(data)
 
+    def renew(self, masking: Masking | None) -> bytes:
+        """Mask by this from now on. What may be recorded of what came before."""
+        rest = self._mask.finish()
+        self._mask = OutputMask(masking, terminal=False)
+        return rest
+
     def finish(self) -> bytes:
         """What is left to be recorded."""
         rest = self._recorded + self._take(self._early or b"")

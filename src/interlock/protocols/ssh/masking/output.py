@@ -38,12 +38,14 @@ class OutputMask:
     """One stream. Call ``feed`` with what comes and ``finish`` at the end; the object must not be used after that.
 
     Without detectors, data goes on as it is. Where everything is masked, no text goes on. ``found`` counts findings by
-    detector class, masked or only reported, ``masked_values`` those that were masked.
+    detector class, masked or only reported, ``masked_values`` those that were masked, ``passed`` the bytes that have
+    gone on.
     """
 
     def __init__(self, masking: Masking | None, terminal: bool) -> None:
         self.found: dict[str, int] = {}
         self.masked_values = 0
+        self.passed = 0
         self._terminal = terminal
         hides_all = masking is not None and ANY_NAME in masking.fields
         detects = masking is not None and bool(masking.detectors)
@@ -64,6 +66,7 @@ class OutputMask:
     def feed(self, data: bytes) -> bytes:
         """What may go on now."""
         if self._passes:
+            self.passed += len(data)
             return data
         known = len(self._held)
         self._held += data
@@ -131,6 +134,7 @@ class OutputMask:
 
     def _give(self, found: Look, end: int, context: int) -> bytes:
         """Give out what is held up to ``end``, of which the last bytes stay there as context."""
+        self.passed += end - self._gone
         passed = self._masked(end, found.hidden)
         for finding in found.masked:
             self.masked_values += self._counted <= finding.start < end
