@@ -2,8 +2,9 @@
 
 import pytest
 
+from interlock.protocols.ssh.commands.grammar.facts import MAX_COMMANDS
 from interlock.protocols.ssh.commands.invocation import CommandClass, CommandReading, PathUse
-from interlock.protocols.ssh.commands.reading import MAX_COMMANDS, read_command
+from interlock.protocols.ssh.commands.reading import read_command
 
 MAX_BYTES = 16384
 _LETTERS = {PathUse.READ: "<", PathUse.WRITE: ">", PathUse.REMOVE: "x"}

@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from interlock.protocols.ssh.commands.grammar.dialects import UnreadableError
@@ -19,14 +18,6 @@ _LETTERS = re.compile(r"([a-z])\.\.([a-z])|([A-Z])\.\.([A-Z])")
 _PIECES = re.compile(r"[{},]|[^{},]+")
 _Piece: TypeAlias = "str | Text | Variable | Expansion | Substitution"
 """``{``, ``}`` or ``,`` that are not quoted, or a part of the word."""
-
-
-@dataclass(slots=True)
-class _Brace:
-    """An open brace: where it is, and where its commas are."""
-
-    at: int
-    commas: list[int]
 
 
 def braced(word: ShellWord) -> list[ShellWord]:
@@ -45,6 +36,8 @@ def braced(word: ShellWord) -> list[ShellWord]:
             pieces += [p if p in "{}," else Text(p, quoted=False) for p in _PIECES.findall(part.text)]
         else:
             pieces.append(part)
+    if not _expands(pieces):
+        return [word]
     return [ShellWord(tuple(_part(piece) for piece in expanded)) for expanded in _expanded(pieces)]
 
 
@@ -64,22 +57,39 @@ def _expanded(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return [[*pieces[:opening], *middle, *tail] for middle in middles for tail in tails]
 
 
-def _first_pair(pieces: Sequence[_Piece]) -> tuple[int, int, list[int]] | None:
-    """The outermost pair of braces that expands and begins first."""
-    open_braces: list[_Brace] = []
-    best: tuple[int, int, list[int]] | None = None
+def _expands(pieces: Sequence[_Piece]) -> bool:
+    """Every pair of braces expands, or none may. Raises UnreadableError where shells disagree about which do."""
+    open_braces: list[tuple[int, bool]] = []
+    balanced = True
     for at, piece in enumerate(pieces):
         if piece == "{":
-            open_braces.append(_Brace(at, []))
+            open_braces.append((at, False))
         elif piece == "," and open_braces:
-            open_braces[-1].commas.append(at)
-        elif piece == "}" and open_braces:
-            brace = open_braces.pop()
-            if (brace.commas or _ranged(pieces[brace.at + 1 : at]) is not None) and (
-                best is None or brace.at < best[0]
-            ):
-                best = (brace.at, at, brace.commas)
-    return best
+            open_braces[-1] = open_braces[-1][0], True
+        elif piece == "}":
+            opening, expands = open_braces.pop() if open_braces else (at, False)
+            balanced = balanced and (expands or _ranged(pieces[opening + 1 : at]) is not None)
+    if balanced and not open_braces:
+        return True
+    if "," in pieces or any(isinstance(piece, Text) and not piece.quoted and ".." in piece.text for piece in pieces):
+        raise UnreadableError("braces of which not all expand are not read alike by all shells: quote them")
+    return False
+
+
+def _first_pair(pieces: Sequence[_Piece]) -> tuple[int, int, list[int]] | None:
+    """The first outermost pair of braces, with its commas. All are pairs and all expand."""
+    opening, depth, commas = 0, 0, list[int]()
+    for at, piece in enumerate(pieces):
+        if piece == "{":
+            opening = opening if depth else at
+            depth += 1
+        elif piece == "," and depth == 1:
+            commas.append(at)
+        elif piece == "}":
+            depth -= 1
+            if not depth:
+                return opening, at, commas
+    return None
 
 
 def _alternatives(pieces: Sequence[_Piece], opening: int, closing: int, commas: list[int]) -> list[list[_Piece]]:

@@ -11,7 +11,7 @@ from interlock.protocols.ssh.commands.braces import braced
 from interlock.protocols.ssh.commands.grammar.syntax import Part, ShellWord, Substitutes, Substitution, Text, Variable
 from interlock.protocols.ssh.commands.invocation import Word
 
-_WILD = re.compile(r"[*?]|\[.*\]")
+_WILD = re.compile(r"[*?]")
 _SPLIT_OR_WILD = re.compile(r"[\s*?\[\]\\~]")
 _COMPARISONS = frozenset({"=", "==", "=~"})
 SUBSTITUTED_FILE = "/dev/fd/63"
@@ -72,4 +72,4 @@ def _begins_plainly(first: Part, text: str, values: Mapping[str, str]) -> bool:
 
 def _is_wild(parts: tuple[Part, ...]) -> bool:
     unquoted = "".join(part.text if isinstance(part, Text) and not part.quoted else "\0" for part in parts)
-    return _WILD.search(unquoted) is not None
+    return _WILD.search(unquoted) is not None or 0 <= unquoted.find("[") < unquoted.rfind("]")

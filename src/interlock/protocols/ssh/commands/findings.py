@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from interlock.protocols.ssh.commands.directories import Directories
 from interlock.protocols.ssh.commands.invocation import (
@@ -16,6 +17,16 @@ from interlock.protocols.ssh.commands.programs.hosts import normalised
 
 _NOT_FILES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty")
 _NETWORK_FILES = ("/dev/tcp/", "/dev/udp/")
+
+MAX_PATHS = 256
+"""Different paths of one command line."""
+_place_classes = lru_cache(maxsize=512)(path_classes)
+_MAX_SHOWN = 200
+
+
+def shortened(text: str) -> str:
+    """Fit for a reason or a name."""
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
 @dataclass(slots=True)
@@ -33,11 +44,11 @@ class Findings:
         found = set(classes)
         self.classes |= found
         if program is not None:
-            self.by_program.setdefault(program, set()).update(found)
+            self.by_program.setdefault(shortened(program), set()).update(found)
 
     def opaque(self, why: str, program: str | None = None) -> None:
         self.add({CommandClass.OPAQUE}, program)
-        self.reasons[why] = None
+        self.reasons[shortened(why)] = None
 
     def touch(self, touched: TouchedPath, directories: Directories, program: str | None = None) -> None:
         """A path that is touched where a command may run, with the classes of its place."""
@@ -47,10 +58,13 @@ class Findings:
             self.add({CommandClass.NETWORK}, program)
             self.hosts[normalised(touched.path.split("/")[3])] = None
             return
+        if len(self.paths) >= MAX_PATHS:
+            self.opaque(f"more than {MAX_PATHS} files are touched: name fewer")
+            return
         places = () if touched.path == UNKNOWN_PATH else directories.resolved(touched.path)
         for place in places:
             self.paths[TouchedPath(place, touched.use, touched.deep)] = None
-            self.add(() if touched.harmless else path_classes(place, touched.use), program)
+            self.add(() if touched.harmless else _place_classes(place, touched.use), program)
         if not places:
             self._touch_unknown(touched, program)
 

@@ -26,7 +26,7 @@ from interlock.protocols.ssh.commands.grammar.dialects import (
     UnreadableError,
     UnterminatedError,
 )
-from interlock.protocols.ssh.commands.grammar.facts import Facts
+from interlock.protocols.ssh.commands.grammar.facts import MAX_COMMANDS, Facts
 from interlock.protocols.ssh.commands.grammar.syntax import (
     AndOr,
     Assignment,
@@ -43,6 +43,7 @@ from interlock.protocols.ssh.commands.grammar.syntax import (
     Simple,
     Substitutes,
     Substitution,
+    Text,
 )
 from interlock.protocols.ssh.commands.invocation import (
     CommandReading,
@@ -58,12 +59,11 @@ from interlock.protocols.ssh.commands.redirections import Streams, redirected
 from interlock.protocols.ssh.commands.scope import Scope
 from interlock.protocols.ssh.commands.variables import assigning
 
-MAX_COMMANDS = 1000
-"""Simple commands of one command line, with those of the texts that it hands to shells."""
-_READINGS = 8
+_READINGS = 4
 """How often the text may be read again: inside of it, and in the ways of other shells."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CSH_HISTORY = re.compile(r"(?<!\\)!\{?#")
+_EXIT = re.compile(r"exit (?:\d+ )?", re.ASCII)
 _CACHED_READINGS = 128
 
 
@@ -90,7 +90,6 @@ class _Reader:
         self.facts = Facts()
         self.max_bytes = max_bytes
         self.bytes_left = max_bytes * _READINGS
-        self.commands_left = MAX_COMMANDS
         self.depth = 0
 
     def read(self, text: str) -> None:
@@ -119,7 +118,11 @@ class _Reader:
         if self.bytes_left < 0:
             self.found.opaque("too much text is handed from shell to shell: run a simpler command")
             return
-        parser = Parser(text, dialect, self.facts, self.depth)
+        try:
+            parser = Parser(text, dialect, self.facts, self.depth)
+        except UnreadableError as error:
+            self.found.opaque(error.why)
+            return
         try:
             script = parser.text_script()
         except UnterminatedError as error:
@@ -194,10 +197,6 @@ class _Reader:
         return None
 
     def _simple(self, command: Simple, scope: Scope, streams: Streams) -> str | None:
-        self.commands_left -= 1
-        if self.commands_left < 0:
-            self.found.opaque(f"more than {MAX_COMMANDS} commands: run fewer at once")
-            return None
         for word in _all_words(command):
             self._substitutions(word.parts, scope)
         words = tuple(expanded(command.words, scope.values))
@@ -330,8 +329,8 @@ class _Reader:
         self.depth -= 1
 
     def _started(self, invocation: Invocation, scope: Scope) -> None:
-        self.commands_left -= 1
-        if self.commands_left < 0:
+        self.facts.commands_left -= 1
+        if self.facts.commands_left < 0:
             self.found.opaque(f"more than {MAX_COMMANDS} commands: run fewer at once")
         elif invocation.words:
             self._invocation(invocation, (), scope)
@@ -347,8 +346,9 @@ def _leaves(pipeline: Pipeline) -> bool:
     """It certainly ends the shell."""
     match pipeline.commands:
         case [Simple(words=words, assignments=(), redirects=())]:
-            texts = [word.text for word in expanded(words, {}) if word.literal and not word.glob]
-            return len(texts) == len(words) and bool(re.fullmatch(r"exit( \d+)?", " ".join(texts)))
+            parts = [part for word in words for part in (*word.parts, Text(" ", quoted=True))]
+            text = "".join(part.text for part in parts if isinstance(part, Text))
+            return all(isinstance(part, Text) for part in parts) and _EXIT.fullmatch(text) is not None
         case [Compound(runs=Runs.ALL, scripts=[Script(lists=[*_, AndOr(rest=(), background=False) as last])])]:
             return _leaves(last.first)
         case _:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from interlock.protocols.ssh.commands.directories import AT_HOME, Directories
 
+_MAX_VALUE = 256
+"""Characters of a value that is kept, so that no text grows by much."""
+
 _ORDINARY = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _OWN = re.compile(
     r"BASH.*|(?:S?RANDOM|SECONDS|LINENO|EPOCH\w+|(?:OLD)?PWD|E?[UG]ID|USERNAME|PPID|HIST\w+|DIRSTACK|GROUPS|FUNCN\w+"
@@ -31,7 +34,13 @@ class Scope:
 
     def assign(self, name: str, value: str | None) -> None:
         """A variable gets a value, None for one that is not known."""
-        certain = value is not None and not self.conditional and _ORDINARY.fullmatch(name) and not _OWN.fullmatch(name)
+        certain = (
+            value is not None
+            and len(value) <= _MAX_VALUE
+            and not self.conditional
+            and _ORDINARY.fullmatch(name)
+            and not _OWN.fullmatch(name)
+        )
         if certain and value is not None:
             self.values[name] = value
         else:

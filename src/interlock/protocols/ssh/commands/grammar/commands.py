@@ -4,7 +4,7 @@ import re
 
 from interlock.protocols.ssh.commands.grammar.conditions import Conditions
 from interlock.protocols.ssh.commands.grammar.dialects import Dialect, UnreadableError
-from interlock.protocols.ssh.commands.grammar.facts import Facts
+from interlock.protocols.ssh.commands.grammar.facts import MAX_COMMANDS, Facts
 from interlock.protocols.ssh.commands.grammar.syntax import (
     AndOr,
     Command,
@@ -50,6 +50,9 @@ class Parser(Conditions):
 
     def __init__(self, text: str, dialect: Dialect, facts: Facts, depth: int = 0) -> None:
         super().__init__(text, dialect, facts, depth)
+        facts.texts_left -= 1
+        if facts.texts_left < 0:
+            raise UnreadableError("too many texts between backquotes or for shells: run a simpler command")
         self.pending = []
         self._top: list[AndOr] = []
         self._ended = 0
@@ -193,6 +196,9 @@ class Parser(Conditions):
         return self._simple_command()
 
     def _simple_command(self) -> Command | None:
+        self.facts.commands_left -= 1
+        if self.facts.commands_left < 0:
+            raise UnreadableError(f"more than {MAX_COMMANDS} commands: run fewer at once")
         command = self.simple()
         if self.sees("("):
             raise UnreadableError("a parenthesis in a word: write it between quotes")

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 from interlock.protocols.ssh.commands.grammar.dialects import Disagreement
 
+MAX_COMMANDS = 256
+"""Simple commands of one command line, with those of the texts that it hands to shells."""
+MAX_TEXTS = 256
+"""Texts between backquotes, bodies of here-documents and texts handed to shells, of one command line."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -20,6 +25,8 @@ class Facts:
     """Names that get a value by a plain assignment."""
     heads: set[str] = field(default_factory=set)
     """Names that arithmetic begins with. fish takes ``$((x))`` for a command ``x``, but refuses a text with ``x=1``."""
+    commands_left: int = MAX_COMMANDS
+    texts_left: int = MAX_TEXTS
     disagreements: set[Disagreement] = field(default_factory=set)
 
     def compute(self, text: str) -> None:

@@ -23,7 +23,6 @@ _REDIRECT = re.compile(r"(\d{0,4})(<<<|<<-|<<|<&|<>|<(?!\()|>>|>&|>\||>(?!\()|&>
 _NAMED_DESCRIPTOR = re.compile(r"\{\w+\}[<>]", re.ASCII)
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\[|\+?=)", re.ASCII)
 _AND_GREATER = frozenset({"&>", "&>>"})
-_DECLARING = frozenset({"declare", "typeset", "local", "export", "readonly"})
 
 
 class SimpleCommands(HereDocuments):
@@ -41,9 +40,11 @@ class SimpleCommands(HereDocuments):
             elif not words and (assignment := self._assignment()):
                 assignments.append(self._unless_split(assignment, redirects))
             elif word := self.word():
-                words.append(self._unless_split(self._with_array(word, words), redirects))
+                words.append(self._unless_split(word, redirects))
             else:
                 break
+        if words and any(assignment.words for assignment in assignments):
+            raise UnreadableError("an array in front of a command is run by fish: assign it in a statement of its own")
         return Simple(tuple(assignments), tuple(words), tuple(redirects)) if assignments or words or redirects else None
 
     @staticmethod
@@ -69,6 +70,8 @@ class SimpleCommands(HereDocuments):
             return None
         self.at = found.end()
         descriptor, operator = int(found[1]) if found[1] else None, found[2]
+        if operator == ">|":
+            raise UnreadableError(">| is a pipe in fish: use >")
         if operator in ("<<", "<<-"):
             return self.here_document(operator, descriptor)
         self.skip_blanks()
@@ -113,24 +116,6 @@ class SimpleCommands(HereDocuments):
                 raise UnreadableError("an array does not end")
             self.skip_blanks()
         return Assignment(name, ShellWord((Text("", quoted=True),)), plain=False, words=tuple(words))
-
-    def _with_array(self, word: ShellWord, before: list[ShellWord]) -> ShellWord:
-        """``declare name=(…)``: the array becomes part of the word."""
-        if not self.sees("("):
-            return word
-        text = written(word)
-        if not before or written(before[0]) not in _DECLARING or not text or not text.endswith("="):
-            return word
-        self.at += 1
-        array = self._array(text.rstrip("+="))
-        return ShellWord((*word.parts, Expansion(quoted=True, parts=tuple(p for w in array.words for p in w.parts))))
-
-
-def written(word: ShellWord) -> str | None:
-    """The text of a word without expansions, after unquoting; None for others."""
-    if not all(isinstance(part, Text) for part in word.parts):
-        return None
-    return "".join(part.text for part in word.parts if isinstance(part, Text))
 
 
 def _checked(part: Part) -> bool:
