@@ -4,13 +4,17 @@ from typing import Any, Final, Protocol, cast
 
 import asyncssh
 from asyncssh.channel import SSHServerChannel
-from asyncssh.constants import MSG_CHANNEL_CLOSE
+from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST, MSG_GLOBAL_REQUEST
 from asyncssh.packet import SSHPacket
 
 from interlock.runtime.ssh.library import FAST_CIPHERS, MAX_PACKET_BYTES, WINDOW_BYTES
 
 MAX_VARIABLES: Final = 64
 MAX_VARIABLE_BYTES: Final = 16 << 10
+MAX_QUEUED_REQUESTS: Final = 64
+"""Requests of a connection or a channel that wait for the answer to one before."""
+MAX_FAILURES: Final = 32
+"""Attempts to log in on one connection; public keys that are only asked about count."""
 _SIGNED_WITH_SHA1: Final = b"\0\0\0\7ssh-rsa"
 
 
@@ -44,11 +48,21 @@ class BoundedChannel(SSHServerChannel[bytes]):
         if closing is not None:
             closing()
 
-    _packet_handlers: Final = {**SSHServerChannel._packet_handlers, MSG_CHANNEL_CLOSE: _process_close}  # type: ignore[misc]
+    def _process_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        _check_queue(len(self._request_queue))
+        super()._process_request(pkttype, pktid, packet)
+
+    _packet_handlers: Final = {  # type: ignore[misc]
+        **SSHServerChannel._packet_handlers,
+        MSG_CHANNEL_CLOSE: _process_close,
+        MSG_CHANNEL_REQUEST: _process_request,
+    }
 
 
 class ClientConnection(asyncssh.SSHServerConnection):
     """``server`` is told what the library does not tell."""
+
+    _failures = 0
 
     async def reload_config(self) -> None:
         """There is no configuration file whose sections could depend on the user."""
@@ -58,6 +72,22 @@ class ClientConnection(asyncssh.SSHServerConnection):
         if self._client_version.startswith(b"SSH-2.0-OpenSSH_"):
             self._enc_algs = [cipher.encode() for cipher in FAST_CIPHERS]
         super()._send_kexinit()
+
+    def send_userauth_failure(self, partial_success: bool) -> None:
+        self._failures += 1
+        if self._failures > MAX_FAILURES:
+            self.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "interlock: too many attempts to log in")
+        else:
+            super().send_userauth_failure(partial_success)
+
+    def _process_global_request(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        _check_queue(len(self._global_request_queue))
+        super()._process_global_request(pkttype, pktid, packet)
+
+    _packet_handlers: Final = {  # type: ignore[misc]
+        **asyncssh.SSHServerConnection._packet_handlers,
+        MSG_GLOBAL_REQUEST: _process_global_request,
+    }
 
     def create_server_channel(self, *_: Any, **__: Any) -> BoundedChannel:
         return BoundedChannel(
@@ -79,6 +109,11 @@ class ClientConnection(asyncssh.SSHServerConnection):
         self._client_server.writing_paused(False)
 
     @property
+    def channel_count(self) -> int:
+        """Channels that are open, whether they have been asked for anything or not."""
+        return len(self._channels)
+
+    @property
     def unsent_bytes(self) -> int:
         """What has not left to the client."""
         transport = self._transport
@@ -87,3 +122,8 @@ class ClientConnection(asyncssh.SSHServerConnection):
     @property
     def _client_server(self) -> ClientServer:
         return cast(ClientServer, self._owner)
+
+
+def _check_queue(waiting: int) -> None:
+    if waiting >= MAX_QUEUED_REQUESTS:
+        raise asyncssh.ProtocolError("interlock: too many requests at a time")

@@ -219,11 +219,6 @@ class SshDriver:
         return msgspec.structs.replace(request, environment=kept)
 
     @property
-    def full(self) -> bool:
-        """Whether the connection has as many channels as it may have."""
-        return len(self._channels) >= self._parts.settings.max_channels
-
-    @property
     def guard(self) -> SessionGuard:
         assert self._opened is not None
         return self._opened.guard

@@ -41,6 +41,7 @@ class ClientServer(asyncssh.SSHServer):
         self._attempts = parts.attempts
         self._device_logins = parts.device_logins
         self._device_login: DeviceLogin | None = None
+        self._max_channels = parts.settings.max_channels
         self._allow_s = allow_s
         self._source = ""
         self._tries = 0
@@ -177,7 +178,7 @@ class ClientServer(asyncssh.SSHServer):
         return self.driver.start(request, lambda channel: channel.attach_client(session.channel))
 
     def _refuse_too_many(self) -> None:
-        if self.driver.full:
+        if self._connection.channel_count >= self._max_channels:
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, "interlock: this connection has as many channels as it may have"
             )
