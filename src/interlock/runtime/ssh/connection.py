@@ -110,8 +110,8 @@ class ClientConnection(asyncssh.SSHServerConnection):
 
     @property
     def channel_count(self) -> int:
-        """Channels that are open, whether they have been asked for anything or not."""
-        return len(self._channels)
+        """Channels that are open or being opened, whether they have been asked for anything or not."""
+        return sum(one._session is None or one._recv_state != "closed" for one in self._channels.values())
 
     @property
     def unsent_bytes(self) -> int:
