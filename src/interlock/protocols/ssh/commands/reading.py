@@ -219,8 +219,10 @@ class _Reader:
         value = word_of(assignment.value, scope.values, splits=False)
         plain = assignment.plain and not assignment.words
         written = assignment.value if plain else None
-        building = bool(words) and words[0].literal and builds_projects(words[0].text)
-        self._apply(assigning(assignment.name, value, written, building=building), None, scope)
+        program = words[0].text if words and words[0].literal else ""
+        if not (assignment.name == "IFS" and program == "read"):
+            building = builds_projects(program)
+            self._apply(assigning(assignment.name, value, written, building=building), None, scope)
         certain = not words and plain and value.literal and ":~" not in value.text
         scope.assign(assignment.name, value.text if certain else None)
         return value

@@ -59,12 +59,12 @@ def _end(program: str, at: int) -> int:
     start = at = at + 1
     while program[at] != delimiter:
         at += 2 if program[at] == "\\" else 1
-    if delimiter == "/" and in_brackets(program[start:at]):
+    if delimiter == "/" and _in_brackets(program[start:at]):
         raise IndexError
     return at + 1
 
 
-def in_brackets(expression: str) -> bool:
+def _in_brackets(expression: str) -> bool:
     """A regular expression that is cut off here is inside of a bracket expression."""
     without_escapes = re.sub(r"\\.", "", expression)
     return "[" in re.sub(r"\[\^?\]?(?:\[:\w+:\]|[^\]])*\]", "", without_escapes)

@@ -5,7 +5,7 @@ asks a service: which account that is, is set on the host.
 import re
 from collections.abc import Sequence
 
-from interlock.protocols.ssh.commands.invocation import Invocation, Verdict
+from interlock.protocols.ssh.commands.invocation import Invocation, PathUse, Verdict, Word
 from interlock.protocols.ssh.commands.programs.plain import Programs
 from interlock.protocols.ssh.commands.programs.subcommands import tool
 from interlock.protocols.ssh.commands.programs.verdicts import (
@@ -17,6 +17,7 @@ from interlock.protocols.ssh.commands.programs.verdicts import (
     WRITES,
     opaque,
     total,
+    touching,
 )
 
 _TERRAFORM_TABLE = """
@@ -27,7 +28,13 @@ _TERRAFORM_TABLE = """
     """
 
 
-_TERRAFORM = tool("-v chdir:", _TERRAFORM_TABLE, single_dash=True)
+def _plan(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
+    """Says what would change, and keeps it with ``-out``."""
+    kept = [Word(re.sub(r"^--?out=", "", word.text), word.literal) for word in rest if re.match(r"--?out=", word.text)]
+    return total(READS, touching(kept, PathUse.WRITE))
+
+
+_TERRAFORM = tool("-v chdir:", _TERRAFORM_TABLE, {"plan": _plan}, single_dash=True)
 
 
 _AWS_OPTIONS = """profile: region: output: query: endpoint-url@ no-cli-pager no-paginate debug no-verify-ssl color:
@@ -71,6 +78,8 @@ def _by_verb(invocation: Invocation) -> Verdict:
             if len(options) == 1 and options[0] in ("--version", "version", "--help")
             else opaque("an option stands in front")
         )
+    if options[-1] == "--help":
+        return READS
     if not all(word.literal for word in words):
         return opaque("which sub-command it is is not known")
     if "--flags-file" in options or any(option.startswith("--impersonate") for option in options):

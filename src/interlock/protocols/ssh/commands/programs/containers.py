@@ -37,6 +37,10 @@ _HARMLESS_MOUNTS = re.compile(
 )
 
 
+_OFFICIAL = re.compile(r"(?:docker\.io/)?(?:library/)?[a-z0-9-]+(?::[\w.-]+)?(?:@sha256:\w+)?")
+"""Images that the registry itself answers for, as it does for packages of a distribution."""
+
+
 def _run(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     """A new container runs what its image says; with the host's file system or rights it is no boundary."""
     parsed = parse(rest, grammar(_RUN, in_order=True))
@@ -47,12 +51,9 @@ def _run(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
         return opaque("which image is run is not known")
     entry = parsed.values("entrypoint")
     started = starting(invocation, [*entry[:1], *words]) if entry or words else NOTHING
-    return total(
-        WRITES,
-        _escapes(parsed.values("v", "volume"), parsed.values("mount"), rest),
-        started,
-        opaque("an image runs code of whoever made it"),
-    )
+    escaping = _escapes(parsed.values("v", "volume"), parsed.values("mount"), rest)
+    known = _OFFICIAL.fullmatch(image[0].text) and not escaping.classes
+    return total(WRITES, escaping, started, NOTHING if known else opaque("an image runs code of whoever made it"))
 
 
 def _escapes(volumes: Sequence[Word], mounts: Sequence[Word], rest: Sequence[Word]) -> Verdict:

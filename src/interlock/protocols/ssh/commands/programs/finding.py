@@ -1,5 +1,6 @@
 """``find`` and its like: what they print is read, what they run or remove is told by their expressions."""
 
+import re
 from collections.abc import Sequence
 
 from interlock.protocols.ssh.commands.invocation import CommandClass, Invocation, PathUse, Verdict, Word
@@ -32,6 +33,8 @@ def _find(invocation: Invocation) -> Verdict:
         words = words[2:] if words[0].text == "-D" else words[1:]
     start = next((at for at, word in enumerate(words) if word.text[:1] in ("-", "(", "!", ",")), len(words))
     roots = words[:start] or [Word(".")]
+    if any(not word.literal and not word.text for word in roots[1:]):
+        return opaque("a word of find is not known")
     return total(READS, touching(roots, PathUse.READ), *_expression(invocation, roots, words[start:]))
 
 
@@ -44,7 +47,7 @@ def _expression(invocation: Invocation, roots: Sequence[Word], words: Sequence[W
             return [*verdicts, opaque("a word of the expression of find is not known")]
         if word.text in _RUNNING:
             end = _end_of_command(words, at)
-            verdicts.append(starting(invocation, _filled(words[at:end]), own_input=False))
+            verdicts.append(starting(invocation, _filled(words[at:end], _found(roots, words)), own_input=False))
             at = end + 1
         elif word.text == "-delete":
             verdicts.append(total(DESTROYS, touching(roots, PathUse.REMOVE)))
@@ -66,9 +69,26 @@ def _end_of_command(words: Sequence[Word], at: int) -> int:
     return len(words)
 
 
-def _filled(words: Sequence[Word]) -> list[Word]:
-    """``{}`` is the name of a file that was found: it begins with a root, so it is no option."""
-    return [Word(word.text.replace("{}", ""), literal=False) if "{}" in word.text else word for word in words]
+def _filled(words: Sequence[Word], found: Word) -> list[Word]:
+    """``{}`` is the name of a file that was found. In the middle of a word it is not known."""
+    return [
+        found if word.text == "{}" else Word(word.text.replace("{}", ""), literal=False) if "{}" in word.text else word
+        for word in words
+    ]
+
+
+def _found(roots: Sequence[Word], expression: Sequence[Word]) -> Word:
+    """What is found, as a pattern: something below the root. Not known when that may be anywhere."""
+    if len(roots) != 1 or not roots[0].literal or _ABOVE_THE_SYSTEM.fullmatch(roots[0].text):
+        return Word("", literal=False)
+    names = [expression[at + 1].text for at, word in enumerate(expression[:-1]) if word.text in ("-name", "-iname")]
+    return Word(f"{roots[0].text.rstrip('/')}/{names[0] if len(names) == 1 else '*'}", glob=True)
+
+
+_ABOVE_THE_SYSTEM = re.compile(
+    r"/*|~[^/]*/?|/(?:home|root|etc|usr|var|lib|lib64|boot|dev|proc|sys|run|bin|sbin)(?:/.*)?|\.\.(?:/.*)?|.*[*?\[].*|\$.*"
+)
+"""A root that has, or may have, places of the system or of a login below it."""
 
 
 def _fd(invocation: Invocation) -> Verdict:

@@ -27,7 +27,7 @@ from interlock.protocols.ssh.commands.programs import (
 )
 from interlock.protocols.ssh.commands.programs.depth import of_its_depth
 from interlock.protocols.ssh.commands.programs.plain import Programs
-from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, opaque
+from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, READS, opaque, total
 
 _SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
@@ -72,7 +72,9 @@ def judge(invocation: Invocation) -> Verdict:
     known = PROGRAMS.get(name)
     if known is None:
         return opaque(f"{name} is not a program that is known")
-    return of_its_depth(name, invocation, known(invocation))
+    does = known(invocation)
+    says_nothing = not (does.classes or does.invocations or does.shell_texts)
+    return of_its_depth(name, invocation, total(READS, does) if says_nothing else does)
 
 
 def base_name(program: str) -> str | None:

@@ -143,16 +143,15 @@ def _named(parts: tuple[str, ...]) -> frozenset[CommandClass]:
 
 
 def _below(parts: tuple[str, ...], directory: tuple[str, ...]) -> bool:
-    """Something inside of the directory is meant, not the directory itself."""
-    length = len(directory)
-    return any(_begins(parts[at:], directory) for at in range(len(parts) - length))
+    """The directory or something inside of it is meant."""
+    return any(_begins(parts[at:], directory) for at in range(len(parts)))
 
 
 def _system(parts: tuple[str, ...]) -> frozenset[CommandClass]:
     if parts[:1] != ("/",):
         return frozenset()
     for classes, places in _PLACES:
-        if any(_begins(parts[1:], name) for name in places):
+        if any(_begins(parts[1:], name) or _everything_at(parts[1:], name) for name in places):
             return classes
     return frozenset()
 
@@ -164,6 +163,12 @@ _PLACES = tuple(
 
 def _begins(parts: tuple[str, ...], place: tuple[str, ...]) -> bool:
     return len(parts) >= len(place) and all(_may_be(written, name) for written, name in zip(parts, place, strict=False))
+
+
+def _everything_at(parts: tuple[str, ...], place: tuple[str, ...]) -> bool:
+    """``/etc/*`` has every place right below ``/etc`` in it."""
+    above = parts[:-1]
+    return bool(parts) and not parts[-1].strip("*?") and above == place[: len(above)] and len(place) > len(above)
 
 
 def _may_be(written: str, name: str) -> bool:

@@ -166,7 +166,7 @@ def _rsync(invocation: Invocation) -> Verdict:
         if all(_sudo_rsync(word) for word in parsed.values("rsync-path"))
         else opaque("rsync runs another program"),
     )
-    if parsed.has("n", "dry-run", "list-only") or len(parsed.operands) == 1:
+    if parsed.has("n", "dry-run", "list-only") or len(parsed.operands) < 2:
         listed = [_place(word, PathUse.READ) for word in parsed.operands]
         return total(told, READS, *listed)
     removes = [
@@ -179,7 +179,7 @@ def _rsync(invocation: Invocation) -> Verdict:
         if removes and not hosts.of_remote_path(parsed.operands[-1].text)
         else NOTHING
     )
-    return total(told, WRITES, DESTROYS if removes else NOTHING, gone, _transfers(parsed.operands))
+    return total(told, DESTROYS if removes else NOTHING, gone, _transfers(parsed.operands))
 
 
 def _sudo_rsync(word: Word) -> bool:
@@ -244,9 +244,9 @@ def _keygen(invocation: Invocation) -> Verdict:
     if parsed.has("R", "H"):
         return total(WRITES, touching(files, PathUse.WRITE))
     # A new key of one's own lets nobody in by itself.
-    signs = RULES if parsed.has("s") else NOTHING
+    signs = RULES if parsed.has("s") else PERSISTS if parsed.has("A") else NOTHING
     public = [Word(f"{word.text}.pub", word.literal) for word in files]
-    own = touching([*files, *public], PathUse.WRITE, harmless=not parsed.has("A"))
+    own = touching([*files, *public], PathUse.WRITE, harmless=True)
     return total(WRITES, signs, own, of_options(parsed, strict=True, program="ssh-keygen"))
 
 

@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from interlock.protocols.ssh.commands.programs.awk import in_brackets
-
 
 @dataclass(frozen=True, slots=True)
 class SedEffects:
@@ -14,6 +12,7 @@ class SedEffects:
     read: tuple[str, ...] = ()
 
 
+_BRACKET = re.compile(r"\[\^?\]?(?:\[[:.=]\w+[:.=]\]|[^\]\n])*\]")
 _WITHOUT_ARGUMENT = frozenset("=dDgGhHnNpPxFz")
 _WITH_LABEL = frozenset(":btT")
 _WITH_NUMBER = frozenset("qQlL")
@@ -81,9 +80,19 @@ class _Script:
         return self.text[start : self.at - 1]
 
     def _expression(self) -> None:
-        """A regular expression. It is in doubt where one ends whose ``[`` is still open."""
-        if in_brackets(self._delimited()):
-            raise ValueError
+        """A regular expression: in brackets the delimiter is one character among others. An escape there: in doubt."""
+        delimiter = self.text[self.at]
+        if delimiter in "[]\\\n":
+            raise ValueError(delimiter)
+        self.at += 1
+        while self.text[self.at] != delimiter:
+            if bracket := _BRACKET.match(self.text, self.at):
+                if "\\" in bracket[0] and re.search(rf"\\[\]\[{re.escape(delimiter)}]", bracket[0]):
+                    raise ValueError(bracket[0])
+                self.at = bracket.end()
+            else:
+                self.at += 2 if self.text[self.at] == "\\" else 1
+        self.at += 1
 
     def _command(self) -> None:
         command = self.text[self.at]

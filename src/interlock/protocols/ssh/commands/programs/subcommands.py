@@ -105,9 +105,14 @@ def has_flag(words: Sequence[Word], flag: str) -> bool:
         if flag.startswith("--"):
             if written == flag or (len(written) > 4 and flag.startswith(written)):
                 return True
-        elif word.text == flag or (len(flag) == 2 and re.fullmatch(r"-[A-Za-z]+", word.text) and flag[1] in word.text):
+        elif (len(flag) > 2 and word.text == flag) or (len(flag) == 2 and _bundles(word.text, flag)):
             return True
     return False
+
+
+def _bundles(written: str, flag: str) -> bool:
+    """``-fd`` has ``-d``; ``-O…`` begins with ``-O`` and its value."""
+    return written.startswith(flag) or (re.fullmatch(r"-[A-Za-z]+", written) is not None and flag[1] in written)
 
 
 def classes_of(text: str) -> frozenset[CommandClass]:

@@ -166,7 +166,7 @@ def _uniq(invocation: Invocation) -> Verdict:
 
 def _xxd(invocation: Invocation) -> Verdict:
     """``xxd [infile [outfile]]``, and the like."""
-    parsed = parse(invocation.arguments, grammar("-abc:Ceg:hil:n:o:pr:s:uvd ps revert? cols: len: seek:"))
+    parsed = parse(invocation.arguments, grammar("-abc:Ceg:hil:n:o:prs:uvd ps revert? cols: len: seek:"))
     return total(READS, touching(parsed.operands[:1], PathUse.READ), touching(parsed.operands[1:2], PathUse.WRITE))
 
 

@@ -233,7 +233,29 @@ def _xargs(invocation: Invocation) -> Verdict:
     files = of_options(parsed, strict=False, program="xargs")
     if not parsed.operands:
         return total(READS, files)
-    return total(files, starting(invocation, _filled(parsed), own_input=False))
+    given = _given(invocation, parsed)
+    if given is None:
+        return total(files, starting(invocation, _filled(parsed), own_input=False))
+    return total(files, *(starting(invocation, words, own_input=False) for words in given))
+
+
+def _given(invocation: Invocation, parsed: Parsed) -> list[Sequence[Word]] | None:
+    """The programs with the words of an input that is known; None when it is not, or is taken apart in other ways."""
+    text = invocation.input_text
+    if (
+        text is None
+        or parsed.has("0", "null", "d", "delimiter", "E", "e", "eof", "a", "arg-file")
+        or re.search(r"[\\'\"]", text)
+    ):
+        return None
+    replaced = parsed.values("I", "replace", "J")
+    if replaced:
+        mark = replaced[-1].text
+        return [
+            [Word(word.text.replace(mark, line), word.literal) for word in parsed.operands]
+            for line in filter(None, map(str.strip, text.splitlines()))
+        ]
+    return None if parsed.has("i") else [(*parsed.operands, *map(Word, text.split()))]
 
 
 def _filled(parsed: Parsed) -> Sequence[Word]:

@@ -31,7 +31,7 @@ _COPYING = grammar(
 _SETUID = re.compile(r"[2467]?[2467][0-7]{3}|.*[ugoa]*[+=][rwxXtugo]*s.*")
 _WIDE_OPEN = re.compile(r"0?[0-7]?[0-7][0-7][2367]|(?:.*,)?[ugo]*[oa][ugoa]*[+=][rxXst]*w.*|\+[rxXst]*w.*")
 _TIGHTENING = re.compile(
-    r"0?[0-6]?[0-6]?[0246]?[045]?|(?:[ugoa]*-[rwxXst]+|u[+=][rw]+|[go]+=)(?:,(?:[ugoa]*-[rwxXst]+|[go]+=|u[+=][rw]+))*"
+    r"0?[0-6][0246][045]|0?[0-7]00|(?:[ugoa]*-[rwxXst]+|u[+=][rw]+|[go]+=)(?:,(?:[ugoa]*-[rwxXst]+|[go]+=|u[+=][rw]+))*"
 )
 
 
@@ -154,6 +154,14 @@ def _block_copy(invocation: Invocation) -> Verdict:
     return total(READS, touching(reads, PathUse.READ), touching(writes, PathUse.WRITE))
 
 
+def _make_directory(invocation: Invocation) -> Verdict:
+    """An empty directory does nothing, wherever it is."""
+    parsed = parse(invocation.arguments, grammar("-m:pvZ mode: parents verbose context?"))
+    if parsed.informs:
+        return READS
+    return total(WRITES, _mode(parsed.values("m", "mode")), touching(parsed.operands, PathUse.WRITE, harmless=True))
+
+
 def _special_file(invocation: Invocation) -> Verdict:
     """``mknod``: a device node gives access to the device."""
     parsed = parse(invocation.arguments, grammar("-m:Z mode: context?"))
@@ -213,7 +221,7 @@ PROGRAMS: Programs = {
     "rename": plain(".*", "", _WRITE, strict=True),
     "rename.ul": plain("..>*", "-vsnoilap", _WRITE),
     "touch": plain(">*", "-acd:fhmr<t: no-create date: no-dereference reference< time:", _WRITE),
-    "mkdir": plain(">*", "-m:pvZ mode: parents verbose context?", _WRITE),
+    "mkdir": _make_directory,
     "mkfifo": plain(">*", "-m:Z mode: context?", _WRITE),
     "mknod": _special_file,
     "mktemp": plain(".*", "-dup:qt directory dry-run quiet suffix: tmpdir?", _WRITE),
