@@ -78,6 +78,11 @@ class DeviceIssuer(ThreadedServer):
         header = {"alg": "ES256", "kid": "1", "typ": "JWT"}
         return jws.serialize_compact(header, json.dumps(said).encode(), self.key, algorithms=["ES256"])
 
+    @property
+    def user_codes(self) -> list[str]:
+        """Of the logins that have begun, in their order."""
+        return list(self._device_codes)
+
     async def _discovery(self, _request: web.Request) -> web.Response:
         self.discoveries += 1
         places = {"jwks_uri": "jwks", "device_authorization_endpoint": "device", "token_endpoint": "token"}

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import paramiko
 import pytest
 from typer.testing import CliRunner
 
 from interlock.bootstrap.bench import Bench
 from interlock.core.ledger import AdministrationChanged, ConnectionRefused, SessionOpened
 from interlock.surfaces.cli.application import build
+from tests.clients.ssh.terminal import Terminal
 from tests.e2e.ledger_files import records_of, wait_for
 from tests.e2e.ssh.access import NO_DATABASE, connect
 from tests.servers.device_issuer import AUDIENCE, CLIENT_ID, DeviceIssuer
@@ -117,13 +119,27 @@ def test_a_certificate_for_ones_own_key(gateway: GatewayServer, tmp_path: Path) 
 def test_the_hosts_certificate_is_enough_to_know_it(gateway: GatewayServer, tmp_path: Path) -> None:
     configuration = certified(gateway, tmp_path)
     known_hosts = configuration.with_name("known_hosts")
-    authority, plain = known_hosts.read_text().splitlines(keepends=True)
-    assert gateway.command("ssh", "known-hosts").stdout == authority + plain
+    authority, plain = gateway.command("ssh", "known-hosts").stdout.splitlines(keepends=True)
+    assert gateway.command("ssh", "known-hosts", "--key-only").stdout == plain == known_hosts.read_text()
     for line in (authority, plain):
         known_hosts.write_text(line)
         assert ssh(configuration, "web", "echo in").stdout == "in\n"
     known_hosts.write_text("")
     assert "Host key verification failed" in ssh(configuration, "web", "echo in").stderr
+
+
+async def test_libraries_use_the_files_as_they_are(gateway: GatewayServer, tmp_path: Path) -> None:
+    configuration = certified(gateway, tmp_path)
+    async with asyncssh.connect("interlock", username="web", config=[configuration], agent_path=None) as connection:
+        assert (await connection.run("echo in")).stdout == "in\n"
+    key = paramiko.Ed25519Key.from_private_key_file(str(configuration.with_name("id_interlock")))
+    key.load_certificate(str(configuration.with_name("id_interlock-cert.pub")))
+    with paramiko.SSHClient() as client:
+        client.load_host_keys(str(configuration.with_name("known_hosts")))
+        place = {"hostname": "127.0.0.1", "port": gateway.ssh_port, "username": "web"}
+        await asyncio.to_thread(client.connect, **place, pkey=key, allow_agent=False, look_for_keys=False)
+        _, output, _ = client.exec_command("echo in")
+        assert await asyncio.to_thread(output.read) == b"in\n"
 
 
 def test_a_certificate_from_elsewhere_by_the_api(gateway: GatewayServer, tmp_path: Path) -> None:
@@ -320,6 +336,32 @@ async def test_a_person_signs_in_elsewhere(gateway: GatewayServer, issuer: Devic
     assert f"{issuer.url}/activate?user_code=" in person.told[0]
     session = last_session(gateway)
     assert (session.principal, session.issuer) == ("grace", issuer.url)
+
+
+def test_a_person_at_a_terminal_signs_in_elsewhere(
+    gateway: GatewayServer, issuer: DeviceIssuer, tmp_path: Path
+) -> None:
+    (tmp_path / "known_hosts").write_text(gateway.command("ssh", "known-hosts").stdout)
+    options = (f"UserKnownHostsFile={tmp_path}/known_hosts", "PreferredAuthentications=keyboard-interactive")
+    words = [
+        "setsid",
+        "--ctty",
+        "--wait",
+        "ssh",
+        "-F",
+        "none",
+        "-p",
+        str(gateway.ssh_port),
+        *(word for one in options for word in ("-o", one)),
+    ]
+    with Terminal([*words, "web@127.0.0.1", "echo in"], os.environ) as terminal:
+        terminal.wait_for(f"Sign in at {issuer.url}/activate?user_code=".encode())
+        terminal.wait_for(b"Press Enter")
+        issuer.sign_in(issuer.user_codes[-1], "heidi")
+        terminal.type(b"\n")
+        terminal.wait_for(b"in\r\n")
+        assert terminal.finish() == 0
+    assert last_session(gateway).principal == "heidi"
 
 
 async def test_a_person_says_no(gateway: GatewayServer, issuer: DeviceIssuer) -> None:

@@ -26,7 +26,12 @@ from interlock.surfaces.cli.application import build
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOmQ2Dr8JxCGGx0vHCvpmUCThZWVr/0y3g/NFfJ2hlwV"
 GATEWAY = SshGatewayView(
-    ("gateway.example", "192.0.2.1"), 2222, "ssh-ed25519 HOST", "lines\n", "ssh-ed25519 USERS", "ssh-ed25519 TARGETS"
+    ("gateway.example", "192.0.2.1"),
+    2222,
+    "ssh-ed25519 HOST",
+    "@authority\nkey\n",
+    "ssh-ed25519 USERS",
+    "ssh-ed25519 TARGETS",
 )
 ISSUED = IssuedCertificate("ssh-ed25519-cert-v01@openssh.com AAAA", "bot", 7, "SHA256:x", 1_800_000_600.0, GATEWAY)
 TOKEN = {"INTERLOCK_TOKEN": "planted-token"}
@@ -76,7 +81,7 @@ def test_a_key_pair_is_made_and_only_its_public_part_is_sent(run: Run, workbench
     public = subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, text=True, check=True).stdout
     assert read_ssh_key(public).line == command.key
     assert (directory / "id_interlock-cert.pub").read_text() == ISSUED.certificate + "\n"
-    assert (directory / "known_hosts").read_text() == "lines\n"
+    assert (directory / "known_hosts").read_text() == "key\n"
     assert (directory / "config").read_text() == done.output
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
@@ -159,7 +164,8 @@ def test_a_list_of_keys(run: Run, workbench: Answering) -> None:
 
 
 def test_what_is_trusted(run: Run, workbench: Answering) -> None:
-    assert run("ssh", "known-hosts").output == "lines\n"
+    assert run("ssh", "known-hosts").output == "@authority\nkey\n"
+    assert run("ssh", "known-hosts", "--key-only").output == "key\n"
     shown = run("ssh", "authority")
     assert shown.stdout == "ssh-ed25519 TARGETS\n"
     assert "TrustedUserCAKeys" in shown.stderr

@@ -26,7 +26,14 @@ The gateway then logs in as the login of the connection, with a certificate of m
 
 
 @app.command("known-hosts")
-def show_known_hosts(context: typer.Context, as_json: JsonOption = False) -> None:
+def show_known_hosts(
+    context: typer.Context,
+    key_only: Annotated[
+        bool,
+        typer.Option("--key-only", help="Without the authority's line, which some libraries (paramiko) cannot read."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print the lines of known_hosts by which clients know this gateway."""
     gateway = ask(context, ShowSshGateway())
     if as_json:
@@ -34,7 +41,7 @@ def show_known_hosts(context: typer.Context, as_json: JsonOption = False) -> Non
         return
     if not gateway.known_hosts:
         stop("the gateway does not listen for SSH: set listen under [ssh]", REFUSED)
-    typer.echo(gateway.known_hosts, nl=False)
+    typer.echo(without_authority(gateway.known_hosts) if key_only else gateway.known_hosts, nl=False)
 
 
 @app.command("authority")
@@ -87,6 +94,11 @@ def remove_key(
 ) -> None:
     """Forget a registered key, and cut the sessions that were opened with it."""
     show_done(ask(context, RemoveSshKey(fingerprint)))
+
+
+def without_authority(known_hosts: str) -> str:
+    """The lines that are about keys."""
+    return "".join(line for line in known_hosts.splitlines(keepends=True) if not line.startswith("@"))
 
 
 def read_public_key(file: str) -> str:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from interlock.core.administration import IssuedCertificate, IssueSshCertificate
 from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, read_token, show_json, stop
 from interlock.surfaces.cli.duration import seconds
-from interlock.surfaces.cli.ssh import read_public_key
+from interlock.surfaces.cli.ssh import read_public_key, without_authority
 
 _KEY: Final = "id_interlock"
 _CERTIFICATE: Final = "id_interlock-cert.pub"
@@ -47,7 +47,7 @@ def issue_certificate(
     identity_file = directory / _KEY if key is None else _private_of(key.expanduser().absolute())
     fragment = _fragment(issued, identity_file, directory)
     files = {_CERTIFICATE: issued.certificate.encode() + b"\n", "config": fragment.encode()}
-    files |= {"known_hosts": issued.gateway.known_hosts.encode()} | ({_KEY: made} if made else {})
+    files |= {"known_hosts": without_authority(issued.gateway.known_hosts).encode()} | ({_KEY: made} if made else {})
     _write(directory, files)
     if as_json:
         show_json(issued)
