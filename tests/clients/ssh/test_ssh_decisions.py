@@ -1,5 +1,9 @@
-"""What real SSH clients show of a refusal: the reason, and an end that scripts notice. Nothing of it happens."""
+"""What real SSH clients show of a decision: the reason of a refusal, and whom a held command waits for.
 
+Nothing that is refused happens, and scripts notice. What is approved goes on where it was.
+"""
+
+import re
 import socket
 import subprocess
 import time
@@ -13,15 +17,21 @@ import pytest
 
 from tests.clients.ssh import with_asyncssh, with_paramiko
 from tests.clients.ssh.trees import make_tree
-from tests.clients.ssh.way import Done, SshWay, Ways
+from tests.clients.ssh.way import SshWay, Ways
+from tests.e2e.reviewer import Reviewer
 from tests.servers.gateway import NO_DATABASE, GatewayOptions, GatewayServer, ssh_target
 from tests.servers.openssh import OpenSshServer, new_key
 
 POLICY = """
 @id("look") permit (principal, action in [Action::"read", Action::"ssh-opaque"], resource);
+@id("reviewers") permit (principal in Group::"dba", action, resource);
+@id("careful") permit (principal in Group::"careful", action, resource);
 @id("nothing-changes")
 @message("This host is only looked at.")
-forbid (principal, action in [Action::"write", Action::"destructive", Action::"admin"], resource);
+forbid (principal, action in [Action::"write", Action::"destructive", Action::"admin"], resource)
+unless { principal in Group::"careful" };
+@id("changes-are-agreed") @approval("dba") @expires("10m")
+forbid (principal in Group::"careful", action in [Action::"write", Action::"destructive"], resource);
 """
 REASON = "This host is only looked at."
 DENIED = 77
@@ -29,7 +39,7 @@ DENIED = 77
 
 @pytest.fixture(scope="module")
 def gateway(openssh: OpenSshServer) -> Iterator[GatewayServer]:
-    options = GatewayOptions(policy=POLICY, ssh=True, extra=ssh_target("host", openssh))
+    options = GatewayOptions(policy=POLICY, approval_wait_s=20, ssh=True, extra=ssh_target("host", openssh))
     with GatewayServer(NO_DATABASE, options) as running:
         yield running
 
@@ -58,53 +68,95 @@ def ssh_agent(listening: Path) -> Iterator[None]:
             agent.terminate()
 
 
-def _scp(way: SshWay) -> Done:
-    return way.run(*way.words("scp", "local/plain.txt", f"target:{way.place}/new"))
+def _git(way: SshWay) -> list[str]:
+    repository = way.directory / "repository"
+    way.run("git", "init", "-q", "--bare", str(way.place / "bare.git"))
+    way.run("git", "clone", "-q", str(way.place / "bare.git"), str(repository))
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "core.hooksPath=/dev/null"]
+    way.run("git", "-C", str(repository), *identity, "commit", "-q", "--allow-empty", "-m", "empty")
+    return ["git", "-C", str(repository), "push", "-q", f"target:{way.place}/bare.git", "HEAD:main"]
 
 
-def _old_scp(way: SshWay) -> Done:
-    return way.run(*way.words("scp", "-O", "local/plain.txt", f"target:{way.place}/new"))
+def _sftp(way: SshWay) -> list[str]:
+    (way.directory / "batch").write_text(f"rm {way.place}/kept\n")
+    return way.words("sftp", "-o", "BatchMode=no", "-b", "batch", "target")
 
 
-def _sftp(way: SshWay) -> Done:
-    batch = f"rm {way.place}/kept\n".encode()
-    return way.run(*way.words("sftp", "-o", "BatchMode=no", "-b", "-", "target"), source=batch)
-
-
-def _rsync(way: SshWay) -> Done:
-    return way.run("rsync", "-a", "--delete", "-e", way.remote_shell(), "local/", f"target:{way.place}/")
-
-
-def _git(way: SshWay) -> Done:
-    way.run("git", "init", "-q", "repository")
-    command = ["git", "-C", "repository", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit"]
-    way.run(*command, "-q", "--allow-empty", "-m", "empty")
-    words = ["git", "-C", "repository", "push", "-q", f"target:{way.place}", "HEAD:main"]
-    return way.run(*words, variables={"GIT_SSH_COMMAND": way.remote_shell()})
-
-
-# None: what rsync ends with depends on what it notices first.
-ATTEMPTS: dict[str, tuple[Callable[[SshWay], Done], int | None]] = {
-    "ssh": (lambda way: way.ssh("target", f"rm -rf {way.place}/kept"), DENIED),
-    "ssh with a terminal": (lambda way: way.ssh("-tt", "target", f"rm {way.place}/kept"), DENIED),
-    "scp": (_scp, 1),
-    "scp -O": (_old_scp, 1),
-    "sftp": (_sftp, 1),
-    "rsync": (_rsync, None),
-    "git": (_git, 128),
-    "a shell": (lambda way: way.ssh("-T", "target", source=b"rm kept\n"), DENIED),
-    "a subsystem": (lambda way: way.ssh("-s", "target", "netconf"), DENIED),
+CHANGES: dict[str, Callable[[SshWay], list[str]]] = {
+    "ssh": lambda way: way.words("ssh", "target", f"rm -rf {way.place}/kept"),
+    "ssh with a terminal": lambda way: way.words("ssh", "-tt", "target", f"rm {way.place}/kept"),
+    "scp": lambda way: way.words("scp", "local/plain.txt", f"target:{way.place}/new"),
+    "scp -O": lambda way: way.words("scp", "-O", "local/plain.txt", f"target:{way.place}/new"),
+    "sftp": _sftp,
+    "rsync": lambda way: ["rsync", "-a", "-e", way.remote_shell(), "local/", f"target:{way.place}/copy"],
+    "git": _git,
 }
+STATUSES = {"ssh": DENIED, "ssh with a terminal": DENIED}
+"""What a refused client exits with, where that does not depend on the client."""
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_nothing_happens_and_the_reason_is_shown(way: SshWay, attempt: str) -> None:
-    act, status = ATTEMPTS[attempt]
-    done = act(way)
-    assert done.status == status or (status is None and done.status), done
-    reason = {"a shell": "interlock: ", "a subsystem": "no subsystem but sftp"}.get(attempt, REASON)
-    assert reason in done.said + done.output.decode(), done
-    assert [(path.name, path.read_text()) for path in way.place.iterdir()] == [("kept", "kept\n")]
+def _variables(way: SshWay) -> dict[str, str]:
+    return {"GIT_SSH_COMMAND": way.remote_shell()}
+
+
+def files(way: SshWay) -> dict[str, str]:
+    """The files at the host by their paths, whatever git writes into them."""
+    return {str(path.relative_to(way.place)): path.name for path in way.place.rglob("*")}
+
+
+@pytest.mark.parametrize("client", CHANGES)
+def test_nothing_happens_and_the_reason_is_shown(way: SshWay, client: str) -> None:
+    words = CHANGES[client](way)
+    before = files(way)
+    done = way.run(*words, variables=_variables(way))
+    assert done.status == STATUSES.get(client, done.status or "a failure"), done
+    assert REASON in done.said + done.output.decode(), done
+    assert files(way) == before
+
+
+def test_a_shell_and_other_subsystems_are_refused(way: SshWay) -> None:
+    shell = way.ssh("-T", "target", source=b"touch new\n")
+    assert (shell.status, shell.output) == (DENIED, b"")
+    assert "interlock: " in shell.said
+    subsystem = way.ssh("-s", "target", "netconf")
+    assert subsystem.status == DENIED
+    assert "no subsystem but sftp" in subsystem.said
+
+
+@pytest.mark.parametrize("client", CHANGES)
+def test_what_is_held_goes_on_once_it_is_approved(gateway: GatewayServer, client: str) -> None:
+    reviewer = Reviewer(gateway, "ann", "dba")
+    with Ways() as ways:
+        way = ways.through(gateway, "host", gateway.token("cora", ["careful"]))
+        (way.place / "kept").write_text("kept\n")
+        make_tree(way.directory / "local")
+        words = CHANGES[client](way)
+        before = files(way)
+        asked = _run_and_approve(way, words, reviewer)
+        assert asked
+        assert files(way) != before
+
+
+def _run_and_approve(way: SshWay, words: list[str], reviewer: Reviewer) -> list[str]:
+    """Run a client, and approve what it says that it waits for; the requests."""
+    asked, answered = list[str](), list[int]()
+    said = b""
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=way.directory,
+        env=way.environment | _variables(way),
+    ) as client:
+        assert client.stdout is not None
+        for line in client.stdout:
+            said += line
+            if found := re.search(rb"Request (\S+)\.", line):
+                asked.append(found[1].decode())
+                answered.append(reviewer.answer("approve", asked[-1])[0])
+    assert (client.returncode, set(answered)) == (0, {200}), said
+    return asked
 
 
 async def test_asyncssh_is_told(way: SshWay) -> None:
