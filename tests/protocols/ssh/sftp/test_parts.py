@@ -12,7 +12,7 @@ from interlock.protocols.ssh.sftp.digests import MAX_RANGES, MAX_STASHED_BYTES, 
 from interlock.protocols.ssh.sftp.file_masking import Window
 from interlock.protocols.ssh.sftp.framing import PacketReader
 from interlock.protocols.ssh.sftp.names import MAX_NAME_BYTES, Names, UnclearName, told
-from interlock.protocols.ssh.sftp.wire import Fields, Malformed, PacketType, u32, u64
+from interlock.protocols.ssh.sftp.wire import Fields, Malformed, PacketType, string, u32, u64
 
 
 class TestFraming:
@@ -92,6 +92,11 @@ class TestAttributes:
         attributes = read_attributes(Fields(encoded, 0))
         assert attributes.in_words == "size 12, mode 0644, owner 0:5, times 7 and 8"
         assert attributes.encoded == encoded
+
+    def test_extended_ones_do_not_go_on(self) -> None:
+        fields = Fields(u32(0x80000004) + u32(0o644) + u32(1) + string(b"acl@example.com") + string(b"all"), 0)
+        assert read_attributes(fields).encoded == u32(4) + u32(0o644)
+        fields.end()
 
     @pytest.mark.parametrize("encoded", [b"", u32(1), u32(0x10), u32(0x80000000) + u32(17), u32(0x80000000) + u32(1)])
     def test_what_is_not_of_version_3_is_malformed(self, encoded: bytes) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from interlock.protocols.ssh.sftp.wire import Fields, Malformed
+from interlock.protocols.ssh.sftp.wire import Fields, Malformed, u32
 
 _SIZE: Final = 0x01
 _OWNER: Final = 0x02
@@ -19,7 +19,7 @@ _OTHERS_WRITE: Final = 0o002
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is there of them. ``times`` are those of access and modification, ``encoded`` is how they came."""
+    """What is there of them. ``times`` are those of access and modification, ``encoded`` is how they go on."""
 
     encoded: bytes
     size: int | None = None
@@ -53,18 +53,19 @@ class Attributes:
 
 
 def read_attributes(fields: Fields) -> Attributes:
-    """The attributes that come next. Raises ``Malformed``."""
-    start = fields.position
+    """The attributes that come next, without extended ones: nobody could say what these mean. Raises ``Malformed``."""
     flags = fields.u32()
+    start = fields.position
     if flags & ~_KNOWN:
         raise Malformed(f"it has attributes that version 3 does not know ({flags:#x})")
     size = fields.u64() if flags & _SIZE else None
     owner = (fields.u32(), fields.u32()) if flags & _OWNER else None
     permissions = fields.u32() if flags & _PERMISSIONS else None
     times = (fields.u32(), fields.u32()) if flags & _TIMES else None
+    encoded = u32(flags & ~_EXTENDED) + fields.since(start)
     if flags & _EXTENDED:
         _skip_extended(fields)
-    return Attributes(fields.since(start), size, owner, permissions, times)
+    return Attributes(encoded, size, owner, permissions, times)
 
 
 def _skip_extended(fields: Fields) -> None:
