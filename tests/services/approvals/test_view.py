@@ -76,7 +76,10 @@ def view_of_command(database: str = "deploy", **changes: object) -> ApprovalView
 def test_a_command_on_a_host_is_shown_with_its_login_and_variables() -> None:
     seen = view_of_command(parameters=b"LANG=C\0pty", parameter_bytes=10)
     assert (seen.noun, seen.statement, seen.parameters) == ("command", "$ rm -rf /srv/old", ("LANG=C",))
-    assert seen.remarks == ("It is done as deploy on the host.",)
+    assert seen.remarks == (
+        "It is done as deploy on the host.",
+        "What is typed or sent to it comes after it: that is not part of what is approved.",
+    )
 
 
 def test_a_command_on_a_terminal_is_shown_as_any_other() -> None:

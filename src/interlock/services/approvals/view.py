@@ -74,6 +74,8 @@ def _remarks(
     text = (question.text + in_text).decode(errors="replace")
     if question.protocol == _ON_HOSTS and request.database:
         yield f"It is done as {one_line(request.database)} on the host."
+    if question.protocol == _ON_HOSTS and question.noun == "command":
+        yield "What is typed or sent to it comes after it: that is not part of what is approved."
     if question.unknown:
         yield f"Nobody can say what it does: {one_line(question.unknown)}."
     if question.text_bytes > len(question.text):

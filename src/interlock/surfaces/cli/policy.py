@@ -59,7 +59,10 @@ def check_policy(
 def explain_decision(
     context: typer.Context,
     statement: Annotated[
-        str, typer.Argument(help="The request: an SQL text, or an HTTP request as 'GET /users/7'.")
+        str,
+        typer.Argument(
+            help="The request: an SQL text, an HTTP request as 'GET /users/7', or a command as '$ ls /srv'."
+        ),
     ] = "",
     connection: Annotated[str, typer.Option(help="Connection on which it is asked.")] = "",
     permission: Annotated[

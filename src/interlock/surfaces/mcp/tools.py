@@ -40,7 +40,7 @@ class WhatMayIDo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             max_length=100_000,
-            description="An SQL statement, or an HTTP request like 'GET /path', to ask about exactly this one.",
+            description="An SQL statement, an HTTP request like 'GET /path' or a command like '$ ls /srv'.",
         ),
     ] = ""
 
