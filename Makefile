@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 20
 BENCH ?= postgres http
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
-.PHONY: help venv demo test interleavings check build bench fuzz docs clean
+.PHONY: help venv demo test interleavings ansible check build bench fuzz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,6 +24,10 @@ test: venv $(COMPILED:1=build) ## all tests (PYTEST_ARGS="-k name" selects some,
 interleavings: venv ## 1,000 random races over approvals, checked at the target (RACE_SEED=n plays others; minutes)
 	tools/system_packages.sh test
 	RACES=1000 $(PY) -m pytest -n 0 -s tests/e2e/test_approval_interleavings.py
+
+ansible: venv build/ansible/.installed ## Ansible itself through the gateway, in a virtual environment of its own
+	tools/system_packages.sh test
+	$(PY) -m pytest -n 0 tests/clients/ssh/test_ansible.py
 
 check: venv ## style, types, layers and files
 	.venv/bin/ruff check .
@@ -60,6 +64,11 @@ clean: ## remove what was built, except .venv
 
 .venv/.fuzz: .venv/.installed
 	tools/venv.sh fuzz
+	@touch $@
+
+build/ansible/.installed: # a licence of its own, and never a requirement of ours
+	python3 -m venv --clear build/ansible
+	build/ansible/bin/python -m pip install --quiet ansible-core
 	@touch $@
 
 build/compiled/.built: .venv/.installed $(SOURCES)
