@@ -1,15 +1,14 @@
 """One part of the gateway after the other breaks: nothing reaches the target, and the client is told."""
 
 import json
-import resource
 import socket
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
 from interlock.core.ledger import OperationCompleted, OperationDecided, SessionClosed
+from tests.e2e.breaking import damage, full_disk, table_away
 from tests.e2e.held import make_dba, newest
 from tests.e2e.hostile.talking import TIMEOUT_S, read_all, statuses
 from tests.e2e.ledger_files import records_of, wait_for
@@ -93,31 +92,6 @@ def nothing_reaches(target: ScriptedTarget) -> Iterator[None]:
     before = len(target.got)
     yield
     assert [got.head.target for got in target.got[before:]] == []
-
-
-@contextmanager
-def full_disk(gateway: GatewayServer) -> Iterator[None]:
-    """No file of the gateway's can grow: neither ledger, recordings, store nor log."""
-    hard = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (hard, hard))
-
-
-@contextmanager
-def table_away(gateway: GatewayServer, name: str) -> Iterator[None]:
-    damage(gateway, f"ALTER TABLE {name} RENAME TO away")
-    try:
-        yield
-    finally:
-        damage(gateway, f"ALTER TABLE away RENAME TO {name}")
-
-
-def damage(gateway: GatewayServer, sql: str) -> None:
-    with closing(sqlite3.connect(gateway.data_dir / "state.db", timeout=10)) as store, store:
-        store.execute(sql)
 
 
 def works(gateway: GatewayServer) -> bool:
