@@ -79,8 +79,10 @@ class ForwardChannel:
         self._end(OutcomeStatus.FAILED, event.reason, effects)
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:
-        self._up_bytes += len(event.data)
-        effects.append(events.ToTarget(event.data))
+        """A channel is not open, and has no data, before it is decided."""
+        if self._state is State.RUNNING:
+            self._up_bytes += len(event.data)
+            effects.append(events.ToTarget(event.data))
 
     def _target_data(self, event: events.TargetData, effects: list[Effect]) -> None:
         if self._may_pass(len(event.data)):
@@ -96,7 +98,8 @@ class ForwardChannel:
         return self._allowance.take(0, size)
 
     def _client_eof(self, _: events.ClientEof, effects: list[Effect]) -> None:
-        effects.append(events.TargetEnds())
+        if self._state is State.RUNNING:
+            effects.append(events.TargetEnds())
 
     def _target_eof(self, _: events.TargetEof, effects: list[Effect]) -> None:
         effects.append(events.ClientEnds())
