@@ -27,6 +27,7 @@ from tests.servers.openssh import KeyPair, OpenSshServer, new_key
 
 HOST_NAMES = 'host_names = ["127.0.0.1"]'
 TIMEOUT_S = 20
+DIRECTORY = "of ssh"
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,8 @@ def certified(gateway: GatewayServer, directory: Path, *words: str, name: str = 
     """The configuration that ``interlock ssh-cert`` writes for somebody."""
     file = directory / "token"
     file.write_text(gateway.token(name, **token))
-    gateway.command("--token-file", str(file), "ssh-cert", "--dir", str(directory / "ssh"), *words)
-    return directory / "ssh" / "config"
+    gateway.command("--token-file", str(file), "ssh-cert", "--dir", str(directory / DIRECTORY), *words)
+    return directory / DIRECTORY / "config"
 
 
 def last_session(gateway: GatewayServer) -> SessionOpened:

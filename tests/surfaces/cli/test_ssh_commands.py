@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -136,6 +137,30 @@ def test_nothing_is_written_without_a_certificate(run: Run, workbench: Answering
     done = run("ssh-cert", "--dir", str(tmp_path / "ssh"), env=TOKEN)
     assert (done.exit_code, done.output) == (1, "error: locked\n")
     assert not (tmp_path / "ssh").exists()
+
+
+@pytest.mark.parametrize("host", ["x\n    ProxyCommand touch /tmp/owned", "-oProxyCommand=x", "a b", ""])
+def test_a_gateway_that_would_have_ssh_run_something(run: Run, workbench: Answering, tmp_path: Path, host: str) -> None:
+    gateway = msgspec.structs.replace(GATEWAY, host_names=(host,))
+    workbench.answers[IssueSshCertificate] = msgspec.structs.replace(ISSUED, gateway=gateway)
+    done = run("ssh-cert", "--dir", str(tmp_path / "ssh"), env=TOKEN)
+    assert done.exit_code == 1
+    assert "is no host" in done.output
+    assert not (tmp_path / "ssh").exists()
+
+
+def test_a_name_that_would_be_a_line_of_its_own(run: Run, workbench: Answering, tmp_path: Path) -> None:
+    workbench.answers[IssueSshCertificate] = msgspec.structs.replace(ISSUED, identity="x\nProxyCommand true")
+    done = run("ssh-cert", "--dir", str(tmp_path / "ssh"), env=TOKEN)
+    assert not [line for line in done.output.splitlines() if line.startswith("ProxyCommand")]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "100%d"])
+def test_a_path_that_ssh_cannot_be_told(run: Run, tmp_path: Path, name: str) -> None:
+    done = run("ssh-cert", "--dir", str(tmp_path / name), env=TOKEN)
+    assert done.exit_code == 1
+    assert "choose another with --dir" in done.output
+    assert not (tmp_path / name).exists()
 
 
 def test_a_directory_that_cannot_be_written(run: Run, tmp_path: Path) -> None:

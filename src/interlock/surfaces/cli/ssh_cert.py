@@ -13,8 +13,10 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from interlock.core.addresses import host_problem
 from interlock.core.administration import IssuedCertificate, IssueSshCertificate
-from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, read_token, show_json, stop
+from interlock.core.printable import one_line
+from interlock.surfaces.cli.answers import REFUSED, UNAVAILABLE, JsonOption, ask, read_token, show_json, stop
 from interlock.surfaces.cli.duration import seconds
 from interlock.surfaces.cli.ssh import read_public_key, without_authority
 
@@ -75,21 +77,31 @@ def _private_of(public: Path) -> Path:
 
 
 def _fragment(issued: IssuedCertificate, identity_file: Path, directory: Path) -> str:
-    """What ``ssh_config(5)`` takes."""
+    """What ``ssh_config(5)`` takes. Nothing that the gateway says can be a line of its own in there."""
     end = datetime.datetime.fromtimestamp(issued.ends_at_s, datetime.UTC).isoformat(timespec="seconds")
     gateway = issued.gateway
+    host = gateway.host_names[0] if gateway.host_names else ""
+    if host_problem(host.lower()) is not None:
+        stop(f"the gateway says that clients reach it as {one_line(host)!r}, which is no host", REFUSED)
     port = f"    Port {gateway.port}\n" if gateway.port else ""
     return (
-        f"# {issued.identity} until {end}. Use it: ssh -F {directory / 'config'} CONNECTION@interlock\n"
+        f"# {one_line(issued.identity)} until {end}. Use it: ssh -F {directory / 'config'} CONNECTION@interlock\n"
         "# The user is CONNECTION or LOGIN+CONNECTION.\n"
         "Host interlock\n"
-        f"    HostName {gateway.host_names[0] if gateway.host_names else 'localhost'}\n"
+        f"    HostName {host}\n"
         f"{port}"
-        f'    IdentityFile "{identity_file}"\n'
-        f'    CertificateFile "{directory / _CERTIFICATE}"\n'
+        f"    IdentityFile {_quoted(identity_file)}\n"
+        f"    CertificateFile {_quoted(directory / _CERTIFICATE)}\n"
         "    IdentitiesOnly yes\n"
-        f'    UserKnownHostsFile "{directory / "known_hosts"}"\n'
+        f"    UserKnownHostsFile {_quoted(directory / 'known_hosts')}\n"
     )
+
+
+def _quoted(file: Path) -> str:
+    """A path as ``ssh`` reads it. Ends the program for one in which ``ssh`` or a library would read something else."""
+    if not str(file).isprintable() or any(sign in str(file) for sign in '"%'):
+        stop(f"{one_line(str(file))}: ssh cannot be told of such a path; choose another with --dir", REFUSED)
+    return f'"{file}"'
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> None:
