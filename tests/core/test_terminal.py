@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from interlock.core.terminal import MAX_REPEATS, MAX_STRING, TerminalText
+from interlock.core.terminal import MAX_STRING, TerminalText
 
 _PASSED = re.compile(
     r"[^\x00-\x1f\x7f-\x9f]|[\x08-\x0a\x0d-\x0f]|\x1b[78DEM]|\x1b[()][0B]"
@@ -28,6 +28,7 @@ def shown(data: bytes) -> str:
         b"\x1b[3A\x1b[B\x1b[5C\x1b[D\x1b[2G\x1b[4d",
         b"\x1b[?1049h\x1b[?25lfull\x1b[?25h\x1b[?1049l",
         b"\x1b(0lqk\x1b(B\x1b7\x1b8\x1bM",
+        b"=\x1b[40b",
         b"\x1b[5;10r\x1b[2L\x1b[2M\x1b[3P\x1b[3@\x1b[3X\x1b[S\x1b[T",
         "naïve 漢字 ✓".encode(),
     ],
@@ -85,11 +86,6 @@ def test_what_acts_on_the_readers_terminal_is_dropped(data: bytes) -> None:
 
 def test_a_reset_becomes_an_empty_screen() -> None:
     assert shown(b"\x1bc") == "\x1b[0m\x1b[H\x1b[2J"
-
-
-def test_repetition_is_written_out_and_bounded() -> None:
-    assert shown(b"ab\x1b[3b") == "abbbb"
-    assert len(shown(b"a\x1b[9999b")) == 1 + MAX_REPEATS
 
 
 def test_letters_that_turn_or_hide_text_are_left_out() -> None:

@@ -14,7 +14,6 @@ import unicodedata
 from typing import Final
 
 MAX_PARAMETERS: Final = 32
-MAX_REPEATS: Final = 1000
 MAX_STRING: Final = 4096
 """Characters of a string that are dropped; what follows is text, so that nothing is hidden by a string without end."""
 
@@ -56,7 +55,6 @@ class TerminalText:
         self._held = ""
         self._string_room = 0
         """How many characters of a string may still be dropped, 0 outside of one."""
-        self._last = ""
         self._alternate = ""
         self._margins = False
 
@@ -80,7 +78,6 @@ class TerminalText:
     def _step(self, text: str, at: int, shown: list[str]) -> int:
         """Take one run, character or sequence; return where the next one begins."""
         if run := _RUN.match(text, at):
-            self._last = run[0][-1]
             shown.append(_visible(run[0]))
             return run.end()
         letter = text[at]
@@ -132,8 +129,6 @@ class TerminalText:
         count = len(re.split("[;:]", parameters))
         if count > _AT_MOST.get(final, 0) or not _NUMBERS.fullmatch(parameters):
             return ""
-        if final == "b":
-            return self._last * min(int(parameters or 1), MAX_REPEATS)
         if final == "J" and parameters.strip("0") == "3":
             return ""
         self._margins = self._margins or final == "r"

@@ -2,8 +2,10 @@
 
 import random
 
+import pytest
+
 from interlock.core.terminal import TerminalText
-from interlock.protocols.ssh.screen import MAX_COLUMNS, MAX_ROWS, Screen
+from interlock.protocols.ssh.screen import MAX_COLUMNS, MAX_GAIN, MAX_ROWS, Screen
 
 
 def read(*pieces: bytes, columns: int = 80, rows: int = 24) -> list[str]:
@@ -125,6 +127,31 @@ def test_nothing_that_a_program_writes_raises() -> None:
                 screen.settle()
         screen.finish()
         assert len(screen.shown()) == screen.size[1]
+
+
+def test_repetitions_are_written_out() -> None:
+    assert read(b"=\x1b[4b>\r\n", columns=20) == ["=====>"]
+    assert read(b"x\x1b[9999b", columns=20) == ["x" * 21]
+
+
+@pytest.mark.parametrize(
+    "data", [b"x\x1b[999b", b"\x1b[2J\x1b[400Gx", b"\x1b[400Gx\x1bM", b"\x1b[1;400Hy\x1b[99;400Hz\x1b[2J"]
+)
+def test_a_screen_gives_only_so_much_more_than_it_was_fed(data: bytes) -> None:
+    screen, text = Screen(500, 200), TerminalText()
+    fed = read_letters = 0
+    for _ in range(400):
+        piece = text.feed(data * 20)
+        fed += len(piece)
+        read_letters += sum(map(len, screen.feed(piece)))
+    assert read_letters <= (MAX_GAIN + 1) * fed + 1_000_000
+
+
+def test_what_is_too_much_is_read_as_it_was_written() -> None:
+    screen, text = Screen(500, 200), TerminalText()
+    for _ in range(50):
+        screen.feed(text.feed(b"\x1b[400Gx\x1bM" * 200))
+    assert screen.feed(text.feed(b"\x1b[400Gx\x1bM\x1b[1msecret\x1b[0m\n")) == ["xsecret"]
 
 
 def test_what_the_emulator_cannot_take_is_read_as_it_stands() -> None:

@@ -5,6 +5,7 @@ and nothing here says what a person has seen. The screen is emulated by a librar
 ``core.terminal`` lets through, so that neither its strings nor its stacks can grow.
 """
 
+import re
 import unicodedata
 from typing import Any, Final
 
@@ -16,7 +17,13 @@ MAX_ROWS: Final = 200
 MIN_COLUMNS: Final = 2
 MAX_LINE: Final = 8192
 """Characters of a line that was wrapped over several rows; what is longer comes in parts."""
+MAX_GAIN: Final = 8
+"""A screen may give so many times the letters that it was fed, and a few more; a program that makes it give more, or
+repeat more, is read as it wrote."""
+_FREE: Final = 100_000
 _ALTERNATE: Final = frozenset((47, 1047, 1049))
+_REPEATED: Final = re.compile(r"([^\x00-\x1f])\x1b\[([0-9]*)b")
+_SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[@-~]|[()]?[0-Z])")
 
 
 class Screen:
@@ -29,6 +36,7 @@ class Screen:
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self._emulator = _Emulator(*_bounded(columns, rows))
         self._stream = pyte.Stream(self._emulator)
+        self._room = _FREE
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,28 +45,42 @@ class Screen:
 
     def feed(self, text: str) -> list[str]:
         """The lines that this text completes."""
+        self._room += MAX_GAIN * len(text)
+        if self._room < 0:
+            return [line for line in _SEQUENCE.sub("", text).splitlines() if line]
         try:
-            self._stream.feed(text)
+            self._stream.feed(_REPEATED.sub(self._repeat, text))
         except Exception:  # noqa: BLE001 - what the library cannot take is read as it stands
             self._emulator.reading.append(text)
-        return self._emulator.take()
+        return self._taken()
+
+    def _repeat(self, found: re.Match[str]) -> str:
+        """A letter and its repetitions, which the library does not know."""
+        count = min(int(found[2] or 1), self._emulator.columns)
+        self._room -= count
+        return found[1] * (1 + count) if self._room >= 0 else found[1]
+
+    def _taken(self) -> list[str]:
+        taken, self._emulator.reading = self._emulator.reading, []
+        self._room -= sum(map(len, taken))
+        return taken
 
     def resize(self, columns: int, rows: int) -> list[str]:
         """The terminal has another size; what was on it is read first."""
         self._emulator.read_all()
         columns, rows = _bounded(columns, rows)
         self._emulator.resize(rows, columns)
-        return self._emulator.take()
+        return self._taken()
 
     def settle(self) -> list[str]:
         """Nothing has been written for a while: what is new, but for the row that the cursor is in."""
         self._emulator.read_all(but=self._emulator.cursor.y)
-        return self._emulator.take()
+        return self._taken()
 
     def finish(self) -> list[str]:
         """What is left."""
         self._emulator.read_all()
-        return self._emulator.take()
+        return self._taken()
 
     def shown(self) -> list[str]:
         """What is on the screen now, a line for each row."""
@@ -83,15 +105,12 @@ class _Emulator(pyte.Screen):
         """Where the cursor was when the alternate screen came; of the other one only what was read is kept."""
         super().__init__(columns, rows)
 
-    def take(self) -> list[str]:
-        """The lines that were read since the last time."""
-        taken, self.reading = self.reading, []
-        return taken
-
     def text(self, row: int) -> str:
         """What stands in a row."""
-        cells = self.buffer[row]
-        return "".join(cells[column].data for column in range(self.columns)).rstrip()
+        cells = self.buffer.get(row)
+        if not cells:
+            return ""
+        return "".join(cells[column].data for column in range(min(max(cells) + 1, self.columns))).rstrip()
 
     def read_all(self, but: int = -1) -> None:
         """Read all rows that were written, from the top."""
@@ -162,15 +181,22 @@ class _Emulator(pyte.Screen):
         super().delete_lines(count)
 
     def erase_in_line(self, how: int = 0, private: bool = False) -> None:
-        cells, cursor = self.buffer[self.cursor.y], self.cursor.x
-        erased = (range(cursor, self.columns), range(cursor + 1), range(self.columns))[min(how, 2)]
+        cells, cursor = self.buffer.get(self.cursor.y), self.cursor.x
+        if not cells:
+            return
+        erased = [column for column in cells if how >= 2 or (column >= cursor if how == 0 else column <= cursor)]
         if any(cells[column].data.strip() for column in erased):
             self._read(self.cursor.y)
-        super().erase_in_line(min(how, 2), private)
+        for column in erased:
+            del cells[column]
 
     def erase_in_display(self, how: int = 0, *args: Any, **kwargs: Any) -> None:
         self.read_all()
-        super().erase_in_display(min(how, 2), *args, **kwargs)
+        below, above = range(self.cursor.y + 1, self.lines), range(self.cursor.y)
+        for row in [row for row in self.buffer if how >= 2 or row in (above if how == 1 else below)]:
+            del self.buffer[row]
+        if how < 2:
+            self.erase_in_line(how)
 
     def set_mode(self, *modes: int, **kwargs: Any) -> None:
         if not _ALTERNATE.isdisjoint(modes):
