@@ -62,12 +62,12 @@ def test_a_command_is_decided_before_the_target_hears_of_it() -> None:
     assert channel.activity() == base.Activity(deciding=True)
     assert told(channel, PERMITTED) == [events.OpenTarget(LS)]
     assert told(channel, events.TargetOpened()) == [
-        base.RecordRequest(1, encode(Stream.INPUT, b"in\n")),
         events.ToTarget(b"in\n"),
         events.TargetEnds(),
         base.Resume(Side.CLIENT),
     ]
     assert channel.activity() == base.Activity(busy=True)
+    assert base.RecordRequest(1, encode(Stream.INPUT, b"in\n")) in told(channel, events.TargetClosed(0))
 
 
 def test_what_is_asked_has_the_exact_command_its_variables_and_its_terminal() -> None:
