@@ -151,6 +151,8 @@ def _written(call: Call) -> Sequence[ShellWord | None]:
 
 def _declared(call: Call, word: Word, written: ShellWord | None, *, keeps: bool) -> Verdict:
     if word.literal and _NAME.fullmatch(word.text):
+        if not keeps:
+            call.facts.readonly.add(word.text)
         call.scope.assign(word.text, None)
         return _NOTHING
     found = _DECLARED.fullmatch(word.text)
@@ -159,6 +161,8 @@ def _declared(call: Call, word: Word, written: ShellWord | None, *, keeps: bool)
         return opaque("which variable gets a value is not known")
     if value is not None and not word.literal and may_split(value):
         return opaque(f"the value of {found[1]} may be split into more assignments: put it between double quotes")
+    if not keeps:
+        call.facts.readonly.add(found[1])
     certain = word.literal and keeps and "+=" not in word.text[: len(found[1]) + 2]
     call.scope.assign(found[1], found[2] if certain else None)
     if not word.literal or _CODE.search(found[2]):

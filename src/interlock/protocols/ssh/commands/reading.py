@@ -77,8 +77,8 @@ def read_command(text: str, max_bytes: int) -> CommandReading:
     reader = _Reader(max_bytes)
     try:
         reader.read(text)
-    except RecursionError:
-        reader.found.opaque("commands are nested too deep: write fewer of them inside of one another")
+    except Exception:  # noqa: BLE001 - whatever a text may do to its reader, it is not permitted for that
+        reader.found.opaque("the command cannot be read: write it in a plainer way")
     return reader.found.reading()
 
 
@@ -104,7 +104,7 @@ class _Reader:
     def text(self, text: str, scope: Scope, streams: Streams) -> None:
         """A text that a shell is given."""
         if _CONTROL.search(text) or _CSH_HISTORY.search(text):
-            self.found.opaque("control characters, or !# : leave them out")
+            self.found.opaque("control characters such as carriage returns, or !# : leave them out")
             return
         outer, self.facts.disagreements = self.facts.disagreements, set()
         before = scope.copy()
@@ -132,6 +132,8 @@ class _Reader:
         except UnreadableError as error:
             script = parser.so_far()
             self.found.opaque(error.why)
+        for name in [name for name in scope.values if not self.facts.followed(name)]:
+            del scope.values[name]
         self.script(script, scope, streams)
 
     def script(self, script: Script, scope: Scope, streams: Streams) -> None:
@@ -178,7 +180,8 @@ class _Reader:
             piped = Streams(incoming.input, incoming.text, at < last or streams.output_piped)
             own = scope.copy()
             text = self._command(command, own, piped)
-            incoming = Streams(Input.PIPE if text is None else Input.TEXT, text)
+            known = text is not None and not pipeline.with_errors
+            incoming = Streams(Input.TEXT, text) if known else Streams(Input.PIPE)
             if at == last:
                 scope.lose(own)
 
@@ -220,11 +223,12 @@ class _Reader:
         plain = assignment.plain and not assignment.words
         written = assignment.value if plain else None
         program = words[0].text if words and words[0].literal else ""
-        if not (assignment.name == "IFS" and program == "read"):
-            building = builds_projects(program)
-            self._apply(assigning(assignment.name, value, written, building=building), None, scope)
+        building = builds_projects(program)
+        self._apply(assigning(assignment.name, value, written, building=building), None, scope)
         certain = not words and plain and value.literal and ":~" not in value.text
-        scope.assign(assignment.name, value.text if certain else None)
+        followed = certain and self.facts.followed(assignment.name)
+        if not (assignment.name == "IFS" and program == "read"):
+            scope.assign(assignment.name, value.text if followed else None)
         return value
 
     def _redirections(self, redirects: Sequence[Redirect], scope: Scope, streams: Streams) -> tuple[Streams, bool]:
@@ -316,7 +320,7 @@ class _Reader:
             self.found.hosts[host] = None
         streams = Streams(invocation.input, invocation.input_text, invocation.output_piped) if invocation else Streams()
         for text in verdict.shell_texts:
-            self._shell_text(text, scope if is_builtin else Scope(directories=scope.directories), streams.shared())
+            self._shell_text(text, _scope_of_text(program, scope, is_builtin=is_builtin), streams.shared())
         for started in verdict.invocations:
             self._started(started, scope if is_builtin else scope.copy())
 
@@ -336,6 +340,13 @@ class _Reader:
             self.found.opaque(f"more than {MAX_COMMANDS} commands: run fewer at once")
         elif invocation.words:
             self._invocation(invocation, (), scope)
+
+
+def _scope_of_text(program: str | None, scope: Scope, *, is_builtin: bool) -> Scope:
+    """``eval`` runs a text where it stands, ``trap`` wherever the shell is by then, others start a new shell."""
+    if is_builtin:
+        return Scope(directories=UNKNOWN) if program == "trap" else scope
+    return Scope(directories=scope.directories)
 
 
 def _either(one: Directories | None, other: Directories | None) -> Directories | None:

@@ -27,26 +27,23 @@ class Scope:
     values: dict[str, str] = field(default_factory=lambda: {"HOME": ""})
     functions: set[str] = field(default_factory=set)
     conditional: int = 0
+    follows: bool = True
+    """Values are kept. They are not once ``IFS`` may split them in other places."""
 
     def copy(self) -> "Scope":
         """For what runs in a process of its own."""
-        return Scope(self.directories, dict(self.values), set(self.functions), self.conditional)
+        return Scope(self.directories, dict(self.values), set(self.functions), self.conditional, self.follows)
 
     def assign(self, name: str, value: str | None) -> None:
         """A variable gets a value, None for one that is not known."""
-        certain = (
-            value is not None
-            and len(value) <= _MAX_VALUE
-            and not self.conditional
-            and _ORDINARY.fullmatch(name)
-            and not _OWN.fullmatch(name)
-        )
-        if certain and value is not None:
+        if name == "IFS":
+            self.follows = False
+            self.forget_all()
+        ordinary = _ORDINARY.fullmatch(name) and not _OWN.fullmatch(name)
+        if value is not None and len(value) <= _MAX_VALUE and ordinary and self.follows and not self.conditional:
             self.values[name] = value
         else:
             self.values.pop(name, None)
-        if name == "IFS":
-            self.forget_all()
 
     def define(self, name: str) -> None:
         """A function is certain to have that name from now on, unless this may not happen."""
@@ -64,4 +61,5 @@ class Scope:
         """``other``, a copy, may have been this scope after all (zsh runs the last command of a pipeline itself)."""
         for name in [name for name, value in self.values.items() if other.values.get(name) != value]:
             del self.values[name]
+        self.follows = self.follows and other.follows
         self.directories = self.directories.or_in(other.directories)

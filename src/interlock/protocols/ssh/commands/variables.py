@@ -8,7 +8,7 @@ from interlock.protocols.ssh.commands.programs.environment import setting
 
 _SHELLS_OWN = re.compile(
     r"path|[a-z_]+path|commands|[a-z]*aliases|functions|dis_\w+|options|NULLCMD|READNULLCMD|BASH_\w+|ENV|\w+_functions"
-    r"|nameddirs|userdirs|histchars|HISTCHARS|FPATH|MODULE_PATH|FIGNORE|EXECIGNORE|REPORT\w+|TRAP\w+|HOME|OPTIND|TIMEFMT"
+    r"|nameddirs|userdirs|histchars|HISTCHARS|FPATH|MODULE_PATH|FIGNORE|EXECIGNORE|REPORT\w+|TRAP\w+|HOME|(?:OLD)?PWD|OPTIND|TIMEFMT"
 )
 """What changes the meaning of later words; zsh has lists of its own for PATH, aliases and functions."""
 
@@ -18,6 +18,8 @@ _NO_BLANKS = frozenset({"PATH", "HOME", "PWD", "USER", "LOGNAME", "OLDPWD", "HOS
 
 def assigning(name: str, value: Word, written: ShellWord | None, *, building: bool = False) -> Verdict:
     """``name=value``. ``written`` is the value before expansion, if that is at hand; ``building``: for a build tool."""
+    if name == "IFS":  # changes words that are not literal anyway; shells do not take it from who starts them
+        return Verdict(frozenset())
     if name == "PATH" and written is not None and _is_system_path(written):
         return Verdict(frozenset())
     if _SHELLS_OWN.fullmatch(name):

@@ -153,14 +153,16 @@ class Parser(Conditions):
                 raise UnreadableError("a command is missing behind ! or time")
             return None
         commands = [first]
-        while not self.sees("||") and self._operator("|&", "|"):
+        with_errors = False
+        while not self.sees("||") and (operator := self._operator("|&", "|")):
+            with_errors = with_errors or operator == "|&"
             self._newlines()
             following = self._command()
             if following is None:
                 raise UnreadableError("a command is missing behind |")
             commands.append(following)
             self.skip_blanks()
-        return Pipeline(tuple(commands), bool(negated))
+        return Pipeline(tuple(commands), bool(negated), with_errors)
 
     def _prefixes(self) -> bool | None:
         """``!`` and ``time``; None when there are none."""

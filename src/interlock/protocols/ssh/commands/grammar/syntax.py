@@ -138,6 +138,8 @@ class Pipeline:
 
     commands: tuple[Command, ...]
     negated: bool = False
+    with_errors: bool = False
+    """Joined by ``|&``, which only bash and zsh take for a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
