@@ -3,6 +3,7 @@
 Whether a proof counts is not decided in here.
 """
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -18,7 +19,8 @@ from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
 from interlock.runtime.ssh.parts import DeviceLogin, SshParts
 from interlock.runtime.ssh.wires import ClientSession, ForwardSide
-from interlock.services.opening import NotAdmitted
+from interlock.runtime.tasks import spawn
+from interlock.services.opening import Caller, NotAdmitted
 
 CUT_PASSWORD_BYTES: Final = 1023
 """What the command ``ssh`` leaves of a longer password or answer that it asks for."""
@@ -41,6 +43,7 @@ class ClientServer(asyncssh.SSHServer):
         self._attempts = parts.attempts
         self._device_logins = parts.device_logins
         self._device_login: DeviceLogin | None = None
+        self._login: asyncio.Task[bool] | None = None
         self._max_channels = parts.settings.max_channels
         self._allow_s = allow_s
         self._source = ""
@@ -152,16 +155,21 @@ class ClientServer(asyncssh.SSHServer):
         if self._tries > MAX_TRIES or not self._attempts.may_try(self._source):
             self._say("Too many failed logins from your address: wait a minute.")
             return False
-        driver = self.driver
-        if driver.opened is not None:
+        if self.driver.opened is not None or (self._login is not None and not self._login.done()):
             return False
+        caller = self.driver.caller(username, token, ssh_key, ssh_certificate)
+        self._login = spawn(self._open(caller), "SSH login")
+        return await asyncio.shield(self._login)
+
+    async def _open(self, caller: Caller) -> bool:
+        """Comes to its end, and to the books, also when the client leaves or asks for something else meanwhile."""
         try:
-            await driver.open(driver.caller(username, token, ssh_key, ssh_certificate))
+            await self.driver.open(caller)
         except NotAdmitted as refused:
             self._attempts.failed(self._source)
             self._say(f"{refused}\n{refused.hint}" if refused.hint else str(refused))
             return False
-        self._allow_s(driver, 0)
+        self._allow_s(self.driver, 0)
         return True
 
     def _say(self, text: str) -> None:
