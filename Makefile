@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 WORKERS ?= 3
 FUZZ_SECONDS ?= 20
-BENCH ?= postgres http
+BENCH ?= postgres http ssh
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
 .PHONY: help venv demo test interleavings ansible check build bench fuzz docs clean
@@ -38,7 +38,7 @@ check: venv ## style, types, layers and files
 
 build: build/compiled/.built ## a copy of the package with its hot modules compiled, in build/compiled
 
-bench: build ## speed and memory against the usual proxies (BENCH="http" or "postgres" only, BENCH_ARGS="--quick" for short runs)
+bench: build ## speed and memory against the usual proxies (BENCH="http", "postgres" or "ssh" only, BENCH_ARGS="--quick" for short runs)
 	tools/system_packages.sh bench
 	set -e; for name in $(BENCH); do \
 	    PYTHONPATH=$(CURDIR)/build/compiled $(PY) -m benchmarks.$$name $(BENCH_ARGS); \

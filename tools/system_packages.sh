@@ -32,11 +32,13 @@ if [ "$1" = test ]; then
     has_sshd || missing="$missing openssh-server"
     command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
     command -v rsync >/dev/null 2>&1 || missing="$missing rsync"
+    command -v git >/dev/null 2>&1 || missing="$missing git"
     has_browser || missing="$missing chromium"
 fi
 if [ "$1" = bench ]; then
     has_pgbouncer || missing="$missing pgbouncer"
     has_sshd || missing="$missing openssh-server"
+    command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
     has_nginx || missing="$missing nginx-light"
     command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
     command -v curl >/dev/null 2>&1 || missing="$missing curl"
