@@ -59,7 +59,7 @@ def _compiler(invocation: Invocation) -> Verdict:
         return READS
     words = invocation.arguments
     for word in words:
-        if re.match(r"-(?:wrapper|fplugin|specs|B|Xclang|load|plugin|fuse-ld=/)", word.text) or word.text.startswith(
+        if re.match(r"-(?:e$|wrapper|fplugin|specs|B|Xclang|load|plugin|fuse-ld=/)", word.text) or word.text.startswith(
             "@"
         ):
             return opaque(f"the compiler is given {word.text}")
@@ -73,32 +73,44 @@ def _tests(invocation: Invocation) -> Verdict:
     """A test runner; plug-ins and configuration from elsewhere are code."""
     if asks_version(invocation):
         return READS
-    words = invocation.arguments
-    for at, word in enumerate(words):
-        following = words[at + 1] if at + 1 < len(words) else Word("")
-        if word.text in (
-            "-c",
-            "--config",
-            "--rootdir",
-            "--confcutdir",
-            "--require",
-            "-r",
-            "--import-mode",
-            "--globalSetup",
-        ) and _elsewhere(following):
-            return opaque(f"{invocation.program.text} takes {word.text} from elsewhere")
+    if found := _from_elsewhere(invocation):
+        return found
+    for word in invocation.arguments:
         if not word.text.startswith("-") and re.match(r"/(?:tmp|var/tmp|dev)/", word.text):
             return opaque(f"{invocation.program.text} runs {word.text}")
     return WRITES
 
 
+def _from_elsewhere(invocation: Invocation) -> Verdict | None:
+    """Configuration and plug-ins are code; those of the project are its own."""
+    words = invocation.arguments
+    for at, word in enumerate(words):
+        name, equals, value = word.text.partition("=")
+        following = Word(value, word.literal) if equals else (*words, Word("."))[at + 1]
+        if name == "--init-hook" or (name in _TAKING_CODE and _elsewhere(following)):
+            return opaque(f"{invocation.program.text} takes {name} from elsewhere")
+    return None
+
+
+_TAKING_CODE = names(
+    """
+    -c --config --config-file --rcfile --rulesdir --plugin --load-plugins --resolve-plugins-relative-to --require -r
+    --rootdir --confcutdir --globalSetup -f --file --justfile --taskfile --gulpfile
+    """
+)
+
+
 def _checker(invocation: Invocation) -> Verdict:
     """Looks at the code of the project; ``--fix`` writes."""
+    if found := _from_elsewhere(invocation):
+        return found
     changes = {"--fix", "-i", "--write", "-w", "--in-place", "format", "--unsafe-fixes", "-a", "-A", "--autocorrect"}
     return WRITES if any(word.text in changes for word in invocation.arguments) else READS
 
 
 def _formatter(invocation: Invocation) -> Verdict:
+    if found := _from_elsewhere(invocation):
+        return found
     looks = {"--check", "--check-only", "--diff", "-c", "-l", "--list-different", "-d", "--version"}
     return READS if any(word.text in looks for word in invocation.arguments) else WRITES
 
@@ -139,8 +151,8 @@ def _rails(invocation: Invocation) -> Verdict:
     first = next((word.text for word in invocation.arguments), "")
     if re.search(r"drop|reset|purge|destroy", first):
         return Verdict(frozenset({CommandClass.WRITE, CommandClass.DESTRUCTIVE}))
-    if first in ("console", "c", "runner", "r", "dbconsole", "db") or first.startswith(
-        ("-f", "--rakefile", "-e", "--execute", "-r")
+    if first in ("console", "c", "runner", "r", "dbconsole", "db") or (
+        first.startswith("-") and first not in ("-T", "--tasks", "-P", "-n", "-AT", "-D", "--version")
     ):
         return opaque("it runs code")
     return WRITES
@@ -181,9 +193,9 @@ PROGRAMS: Programs = {
             "ninja meson bazel bazelisk buck scons msbuild xcodebuild waf autoreconf autoconf automake aclocal"
             " webpack vite next nuxt rollup parcel esbuild gulp grunt turbo nx lerna hugo jekyll mkdocs sphinx-build"
             " doxygen swag wire mockgen alembic flyway liquibase prisma knex sequelize goose dbt"
-            " pre-commit lefthook mix rebar3 stack cabal dune just task invoke"
+            " pre-commit lefthook mix rebar3  just task invoke"
         ),
-        plain(".*", "", _WRITE),
+        _tests,
     ),
     "dotnet": tool(
         "",
@@ -194,6 +206,17 @@ PROGRAMS: Programs = {
         destructive: remove
         network: nuget.push
         opaque: exec script fsi""",
+    ),
+    **dict.fromkeys(
+        ("cabal", "stack", "dune"),
+        tool(
+            "",
+            """
+            read: list path
+            write: build test clean bench haddock install sdist
+            opaque: exec run repl ghci eval
+            """,
+        ),
     ),
     "swift": tool("", "read: --version\nwrite: build test run package\nopaque: repl"),
     "flutter": tool("", "read: doctor devices --version\nwrite: build test analyze clean run pub.get create format"),

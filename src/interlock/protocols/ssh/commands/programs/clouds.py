@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from interlock.protocols.ssh.commands.invocation import Invocation, PathUse, Verdict, Word
+from interlock.protocols.ssh.commands.programs.options import grammar, parse
 from interlock.protocols.ssh.commands.programs.plain import Programs
 from interlock.protocols.ssh.commands.programs.subcommands import tool
 from interlock.protocols.ssh.commands.programs.verdicts import (
@@ -41,6 +42,21 @@ _AWS_OPTIONS = """profile: region: output: query: endpoint-url@ no-cli-pager no-
     ca-bundle< cli-read-timeout: cli-connect-timeout: no-sign-request no-cli-auto-prompt cli-binary-format:"""
 
 
+def _bucket(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
+    """``aws s3 cp``: files here, and objects there."""
+    parsed = parse(
+        rest,
+        grammar(
+            f"""{_AWS_OPTIONS} exclude: include: acl: storage-class: sse: sse-kms-key-id: content-type: cache-control:
+            metadata: grants: expires: only-show-errors recursive delete dryrun quiet"""
+        ),
+    )
+    local = [word for word in parsed.operands if not word.text.startswith("s3://")]
+    target = [word for word in parsed.operands[-1:] if word in local]
+    read = touching([word for word in local if word not in target], PathUse.READ)
+    return total(CONTACTS, WRITES, read, touching(target, PathUse.WRITE))
+
+
 _AWS = tool(
     _AWS_OPTIONS,
     """
@@ -61,6 +77,7 @@ _AWS = tool(
     *.change-* *.upload-* *.allocate-* *.request-* *.batch-write-* *.test-* eks.update-kubeconfig s3.website
     s3.presign *.generate-*
     """,
+    {"s3.cp": _bucket, "s3.sync": _bucket},
 )
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from interlock.protocols.ssh.commands.invocation import Invocation, PathUse, Verdict, Word
 from interlock.protocols.ssh.commands.programs import hosts
-from interlock.protocols.ssh.commands.programs.options import grammar, parse
+from interlock.protocols.ssh.commands.programs.options import Parsed, grammar, parse
 from interlock.protocols.ssh.commands.programs.plain import Programs, of_options
-from interlock.protocols.ssh.commands.programs.subcommands import Rule, has_flag, tool
+from interlock.protocols.ssh.commands.programs.subcommands import Rule, tool
 from interlock.protocols.ssh.commands.programs.verdicts import (
     CONTACTS,
     DESTROYS,
@@ -51,14 +51,17 @@ def _run(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
         return opaque("which image is run is not known")
     entry = parsed.values("entrypoint")
     started = starting(invocation, [*entry[:1], *words]) if entry or words else NOTHING
-    escaping = _escapes(parsed.values("v", "volume"), parsed.values("mount"), rest)
+    escaping = _escapes(parsed)
     known = _OFFICIAL.fullmatch(image[0].text) and not escaping.classes
     return total(WRITES, escaping, started, NOTHING if known else opaque("an image runs code of whoever made it"))
 
 
-def _escapes(volumes: Sequence[Word], mounts: Sequence[Word], rest: Sequence[Word]) -> Verdict:
-    rights = any(has_flag(rest, flag) for flag in ("--privileged", "--cap-add", "--device", "--security-opt")) or any(
-        re.fullmatch(r"--(?:pid|net|network|userns|ipc|uts)=host", word.text) for word in rest
+def _escapes(parsed: Parsed) -> Verdict:
+    """Rights over the host, or its file system."""
+    volumes, mounts = parsed.values("v", "volume"), parsed.values("mount")
+    rights = parsed.has("privileged", "cap-add", "device", "security-opt", "volumes-from") or any(
+        word.text == "host" or not word.literal
+        for word in parsed.values("pid", "net", "network", "userns", "ipc", "uts", "cgroupns")
     )
     sources = [word.text.partition(":")[0] for word in volumes]
     sources += [found[1] for word in mounts if (found := re.search(r"(?:src|source)=([^,]*)", word.text))]
@@ -132,6 +135,11 @@ def _build(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     )
 
 
+def _save(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
+    outputs = parse(rest, grammar("-o: output: platform: format:")).values("o", "output")
+    return total(WRITES, touching(outputs, PathUse.WRITE))
+
+
 _DOCKER_SPECIAL: dict[str, Rule] = {
     "run": _run,
     "container.run": _run,
@@ -146,6 +154,7 @@ _DOCKER_SPECIAL: dict[str, Rule] = {
     "compose.cp": _copy,
     "pull": _pull,
     "image.pull": _pull,
+    **dict.fromkeys(("save", "image.save", "export", "container.export"), _save),
     "push": _push,
     "image.push": _push,
     "build": _build,
@@ -154,7 +163,7 @@ _DOCKER_SPECIAL: dict[str, Rule] = {
     "builder.build": _build,
 }
 _DOCKER = tool(
-    """-Dc:H:l:f<p: config! context: debug host: log-level: tls tlscacert< tlscert< tlskey< tlsverify file<
+    """-Dc:H@l:f<p: config! context: debug host@ log-level: tls tlscacert< tlscert< tlskey< tlsverify file<
     project-name: profile: env-file< project-directory: ansi: compatibility progress: parallel: dry-run
     all-resources root! runroot! storage-driver: remote url@ connection: cgroup-manager: noout""",
     """

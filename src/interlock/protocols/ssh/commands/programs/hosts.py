@@ -68,8 +68,8 @@ def of_address(text: str) -> str | None:
 
 
 def of_login(text: str) -> str | None:
-    """The host of ``host``, ``user@host``, ``ssh://user@host:port``."""
-    return of_url(text) if _SCHEME.match(text) else normalised(text.rpartition("@")[2]) or None
+    """The host of ``host``, ``user@host``, ``user@host:port``, ``ssh://user@host:port``."""
+    return of_url(text) if _SCHEME.match(text) else of_address(text.rpartition("@")[2])
 
 
 def of_remote_path(text: str) -> str | None:

@@ -122,6 +122,8 @@ def _after_at(text: str) -> str:
 
 def _method(parsed: Parsed) -> Verdict:
     """DELETE removes something over there; ``-Q`` gives commands to a server of files."""
+    if not all(word.literal for word in parsed.values("X", "request")):
+        return opaque("what is asked of the server is not known")
     methods = [word.text.upper() for word in parsed.values("X", "request")]
     quoted = [word.text.upper() for word in parsed.values("Q", "quote")]
     removing = any(method in ("DELETE", "PURGE") for method in methods) or any(
@@ -410,7 +412,7 @@ PROGRAMS: Programs = {
     "nmap": _nmap,
     "masscan": _talks("-p: rate:", roles="@*"),
     "zmap": _talks("-p:o>", roles="@*"),
-    "ftp": _talks("-46AadefginpRtvN<o>P:r:s:T:u:", roles="@.*", strict=True),
+    "ftp": lambda invocation: total(CONTACTS, opaque("ftp is told what to do while it runs")),
     "lftp": lambda invocation: total(CONTACTS, opaque("lftp has commands that run programs")),
     "tftp": _talks("-46c:lm:vR:"),
     "ncftp": lambda invocation: total(CONTACTS, opaque("ncftp is told what to do while it runs")),

@@ -90,6 +90,8 @@ _SYSTEM_PLACES: tuple[tuple[frozenset[CommandClass], str], ...] = (
 )
 """Places of the whole system, the first that matches counts; a name with ``*`` matches every name that begins so."""
 
+_HOLDING_THE_SYSTEM = (("/",), ("/", "etc"), ("/", "usr"), ("/", "root"), ("/", "var", "spool"))
+"""What is unpacked or copied there ends up in places of the system."""
 _HISTORIES = names(
     """
     .bash_history .zsh_history .sh_history .history .python_history .mysql_history .psql_history .lesshst
@@ -150,6 +152,8 @@ def _below(parts: tuple[str, ...], directory: tuple[str, ...]) -> bool:
 def _system(parts: tuple[str, ...]) -> frozenset[CommandClass]:
     if parts[:1] != ("/",):
         return frozenset()
+    if parts in _HOLDING_THE_SYSTEM:
+        return _PERSISTS
     for classes, places in _PLACES:
         if any(_begins(parts[1:], name) or _everything_at(parts[1:], name) for name in places):
             return classes

@@ -117,7 +117,7 @@ _OF_NO_FILES = names(
     mcookie pwgen nvidia-smi numastat lstopo modinfo systemd-detect-virt systemd-path systemd-cgls
     systemd-cgtop systemd-analyze zdump lsb_release apt-cache needs-restarting getcap getsebool sestatus
     getenforce aa-status ausearch aureport lsscsi pvs vgs lvs pvdisplay vgdisplay lvdisplay pvscan vgscan
-    lvscan xfs_info quota repquota atq figlet cowsay fortune banner errno pathchk vainfo glxinfo tabs resize
+    lvscan xfs_info quota repquota atq figlet fortune banner errno pathchk vainfo glxinfo tabs resize
     line lsirq lsfd getopt getopts read mapfile readarray local declare typeset readonly
     """
 )

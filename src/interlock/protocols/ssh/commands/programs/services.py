@@ -41,6 +41,8 @@ def _service(invocation: Invocation) -> Verdict:
     if any(word.text == "--status-all" for word in invocation.arguments):
         return READS
     action = words[1] if len(words) > 1 and all(word.literal for word in invocation.arguments[1:]) else ""
+    if words and "/" in words[0]:
+        return opaque("a service is named by a path")
     if action in ("status", "configtest", "show", "config", "check"):
         return READS
     if action in ("start", "restart", "reload", "force-reload", "try-restart", "condrestart", "graceful"):

@@ -105,7 +105,7 @@ def has_flag(words: Sequence[Word], flag: str) -> bool:
         if flag.startswith("--"):
             if written == flag or (len(written) > 4 and flag.startswith(written)):
                 return True
-        elif (len(flag) > 2 and word.text == flag) or (len(flag) == 2 and _bundles(word.text, flag)):
+        elif (len(flag) > 2 and written.lstrip("-") == flag[1:]) or (len(flag) == 2 and _bundles(word.text, flag)):
             return True
     return False
 

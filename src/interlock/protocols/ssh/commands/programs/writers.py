@@ -189,6 +189,20 @@ def _split(invocation: Invocation) -> Verdict:
     )
 
 
+_HARMLESS_RENAMING = re.compile(r"(?:s|y|tr)/[\w .*+?^$\\\[\]()|-]*/[\w .\\$-]*/[gi]*|[\w .-]*")
+
+
+def _rename(invocation: Invocation) -> Verdict:
+    """``rename``: two words, or an expression in Perl, which is code unless it only substitutes."""
+    parsed = parse(
+        invocation.arguments, grammar("-vnfsoial0 verbose no-act force symlink no-overwrite interactive null")
+    )
+    told = parsed.operands[:1]
+    if parsed.unknown or not all(word.literal and _HARMLESS_RENAMING.fullmatch(word.text) for word in told):
+        return opaque("what rename is told may be code")
+    return total(WRITES, touching(parsed.operands[1:], PathUse.WRITE))
+
+
 def _patch(invocation: Invocation) -> Verdict:
     """``patch`` writes where the patch says; ``-e`` scripts are run by ``ed``."""
     parsed = parse(
@@ -218,7 +232,7 @@ PROGRAMS: Programs = {
     "ln": _copy,
     "install": _copy,
     "link": plain("<>", "", _WRITE),
-    "rename": plain(".*", "", _WRITE, strict=True),
+    "rename": _rename,
     "rename.ul": plain("..>*", "-vsnoilap", _WRITE),
     "touch": plain(">*", "-acd:fhmr<t: no-create date: no-dereference reference< time:", _WRITE),
     "mkdir": _make_directory,
