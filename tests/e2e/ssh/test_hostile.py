@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import Boolean, String, UInt32
 
+from tests.clients.ssh.way import Ways
 from tests.e2e.ssh.access import NO_DATABASE, connect
 from tests.servers.gateway import GatewayOptions, GatewayServer, ssh_target
 from tests.servers.openssh import OpenSshServer
@@ -127,6 +129,19 @@ def test_a_stranger_that_speaks_no_ssh(gateway: GatewayServer, begun: bytes) -> 
             while part := connection.recv(4096):
                 received += part
         assert b"Traceback" not in received
+
+
+def test_a_command_that_is_no_text_runs_nowhere(gateway: GatewayServer, host: OpenSshServer) -> None:
+    """Policy here permits everything, also what nobody can read; the gateway still cannot carry it."""
+    with Ways() as ways:
+        words = ways.through(gateway, "web").words("ssh", "target")
+        environment = ways.through(gateway, "web").environment
+        done = subprocess.run(
+            [*words, b"touch \xff\xfe"], capture_output=True, env=environment, timeout=60, check=False
+        )
+    assert done.returncode == 255
+    assert b"UTF-8" in done.stderr
+    assert not [file for file in host.home.iterdir() if "\udcff" in file.name]
 
 
 async def test_a_client_that_tries_to_log_in_without_end(gateway: GatewayServer) -> None:

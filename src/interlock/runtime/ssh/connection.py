@@ -40,6 +40,12 @@ class BoundedChannel(SSHServerChannel[bytes]):
         self._env[key] = value
         return True
 
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        """The library refuses commands that are not UTF-8 without a word; here they are decided as they are."""
+        command = packet.get_string()
+        packet.check_end()
+        return self._start_session(command=command.decode(errors="surrogateescape"))
+
     def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """The library keeps this to itself for as long as reading is paused."""
         session = self._session

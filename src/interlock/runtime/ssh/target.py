@@ -137,13 +137,20 @@ async def _open(connection: asyncssh.SSHClientConnection, request: Request, driv
     if isinstance(request, events.Subsystem):
         asked |= {"subsystem": request.name, "command": None, "request_pty": False}
     else:
-        asked["command"] = request.command.decode() if isinstance(request, events.Exec) else None
+        asked["command"] = _text(request.command) if isinstance(request, events.Exec) else None
         asked["request_pty"] = "force" if request.pty is not None else False
         if request.pty is not None:
             size = (request.pty.columns, request.pty.rows)
             asked |= {"term_type": request.pty.terminal, "term_size": size, "term_modes": dict(request.pty.modes)}
     channel, _ = await connection.create_session(lambda: TargetSession(driver), **asked)
     return channel
+
+
+def _text(command: bytes) -> str:
+    try:
+        return command.decode()
+    except UnicodeDecodeError:
+        raise HostUnreachable("the gateway carries commands in UTF-8 only") from None
 
 
 async def _forward(connection: asyncssh.SSHClientConnection, request: events.Forward, driver: ChannelDriver) -> Wire:

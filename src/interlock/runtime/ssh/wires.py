@@ -35,7 +35,7 @@ class ClientSession(asyncssh.SSHServerSession[bytes]):
         return True
 
     def exec_requested(self, command: str) -> bool:
-        self._request = lambda: events.Exec(command.encode(), self._environment(), self._pty)
+        self._request = lambda: events.Exec(command.encode(errors="surrogateescape"), self._environment(), self._pty)
         return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
