@@ -28,6 +28,8 @@ _AT_MOST: Final = (
     dict.fromkeys("@ABCDEFGIKLMPSTXZ`ade", 1) | dict.fromkeys("Hfr", 2) | {"J": 1, "b": 1, "m": MAX_PARAMETERS}
 )
 """Control sequences that pass, with how many parameters they may have."""
+_ERASURES: Final = frozenset(("", "0", "1", "2"))
+"""Of the screen and of a line; 3 would erase what has scrolled away."""
 _MODES: Final = frozenset(("4", "?6", "?7", "?25", "?47", "?1047", "?1049"))
 _ALTERNATE: Final = frozenset(("?47", "?1047", "?1049"))
 _ESCAPES: Final = frozenset(("7", "8", "D", "E", "M", "(0", "(B", ")0", ")B"))
@@ -129,7 +131,7 @@ class TerminalText:
         count = len(re.split("[;:]", parameters))
         if count > _AT_MOST.get(final, 0) or not _NUMBERS.fullmatch(parameters):
             return ""
-        if final == "J" and parameters.strip("0") == "3":
+        if final in "JK" and parameters not in _ERASURES:
             return ""
         self._margins = self._margins or final == "r"
         return f"\x1b[{parameters}{final}"

@@ -10,6 +10,7 @@ from interlock.core.ledger import OperationCompleted, OperationDecided
 from interlock.protocols.ssh.recorded import Kind, Stream
 from interlock.services.incidents import host_commands
 from interlock.services.incidents.host_commands import HostCommands
+from interlock.services.incidents.leaving import SoughtSessions
 from interlock.services.incidents.reading import since_of
 from interlock.services.incidents.reports import report_json, report_text
 from tests.services.evidence.ssh_recordings import SshRecording, transcriber
@@ -65,6 +66,26 @@ def test_the_report_shows_them(world: World) -> None:
 
 def test_a_report_without_hosts_says_nothing_of_them(world: World) -> None:
     assert "On hosts" not in report_text(report_of(world))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(1, Stream.OUTPUT, b"4111"), (2, Stream.OUTPUT, b"other"), (1, Stream.OUTPUT, b"1111\0")],
+        [(1, Stream.OUTPUT, b"4111"), (1, Stream.ERROR, b"other"), (1, Stream.OUTPUT, b"1111\n")],
+        [(1, Stream.RESIZED, b"6x5"), (1, Stream.OUTPUT, b"4111\x1b[1m11"), (1, Stream.OUTPUT, b"11\r\n")],
+    ],
+)
+def test_a_value_is_found_however_it_was_cut(world: World, pieces: list[tuple[int, Stream, bytes]]) -> None:
+    recording = SshRecording(world.gateway)
+    recording.ask(b"one")
+    recording.ask(b"two")
+    for number, stream, data in pieces:
+        recording.say(number, stream, data)
+    recording.close()
+    world.settle()
+    search = world.reader.find_value("41111111", SoughtSessions(None, "", "", 0, 1 << 63), settled=True)
+    assert [(found.session, found.number) for found in search.found] == [(recording.session, 1)]
 
 
 def decided(number: int, verb: str) -> OperationDecided:

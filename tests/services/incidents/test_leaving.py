@@ -7,7 +7,6 @@ import pytest
 
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.core.incident import ValueSearch
-from interlock.core.recording import Direction, Frame
 from interlock.services.incidents.leaving import SoughtSessions, ValueHunt, needles_of
 from tests.services.incidents.incident_bench import World, Written
 
@@ -53,9 +52,8 @@ def test_what_was_asked_is_not_what_was_delivered(world: World) -> None:
 def test_a_value_that_was_cut_in_two(world: World) -> None:
     hunt = ValueHunt("ada", ALL, world.reader.archive, world.reader.keys, Written)
     assert "ada" not in repr(hunt)
-    frames = [Frame(0, Direction.ANSWER, 1, b"x ad"), Frame(1, Direction.ANSWER, 1, b"a y")]
-    assert [hunt._is_in_bytes("s", frame) for frame in frames] == [False, True]
-    assert not hunt._is_in_bytes("s", Frame(2, Direction.ANSWER, 2, b"da"))
+    said = [(1, "", b"x ad"), (2, "", b"a"), (1, "error", b"a"), (1, "", b"a y"), (2, "", b"da")]
+    assert [hunt._is_in_bytes("s", *each) for each in said] == [False, False, False, True, False]
 
 
 def test_not_known_when_something_was_not_kept(tmp_path: Path) -> None:

@@ -60,7 +60,11 @@ def test_another_channel_begins_on_a_line_of_its_own() -> None:
 
 
 def test_what_was_typed_is_not_shown() -> None:
-    assert plain(shown(event(Kind.INPUT, "password"))) == ""
+    assert shown(event(Kind.INPUT, "password")) == ""
+
+
+def test_nothing_is_written_when_nothing_is_shown() -> None:
+    assert shown() == ""
 
 
 def test_another_size_is_said() -> None:

@@ -32,7 +32,7 @@ _KINDS: Final = {
 
 
 class SshTranscript:
-    """Implements ``protocols.base.Transcript``, and ``services.evidence.archive.TerminalTranscriber``."""
+    """Implements ``protocols.base.Transcript``, ``TerminalTranscriber`` and ``StreamTranscriber`` (evidence.archive)."""
 
     def __init__(self) -> None:
         self._operations: dict[int, _Operation] = {}
@@ -73,6 +73,14 @@ class SshTranscript:
     def new_terminal(self) -> SshTerminalEvents:
         """A reader of the same session's recording as what happened at terminals."""
         return SshTerminalEvents()
+
+    def stream(self, frame: Frame) -> tuple[str, bytes]:
+        """See ``services.evidence.archive.StreamTranscriber``."""
+        try:
+            recorded = decode(frame.data)
+        except ValueError:
+            return "", frame.data
+        return recorded.stream.name, recorded.data
 
     def _make_room(self) -> Iterator[TranscriptLine]:
         if len(self._operations) >= MAX_OPERATIONS:

@@ -179,6 +179,14 @@ class ExchangeTranscriber(SessionTranscriber, Protocol):
         """A reader for the same session."""
 
 
+@runtime_checkable
+class StreamTranscriber(SessionTranscriber, Protocol):
+    """A transcriber of a protocol whose operations have several streams, marked in their frames."""
+
+    def stream(self, frame: Frame) -> tuple[str, bytes]:
+        """The name of the stream that a frame is of, and what it says there."""
+
+
 class TerminalReader(Protocol):
     """Turns what one session said into events of terminals; requests and frames come in order, frames cut anywhere."""
 

@@ -6,6 +6,7 @@ encoding) is not found.
 """
 
 import json
+from collections import OrderedDict
 from typing import Final
 
 from interlock.core.chain import Entry
@@ -18,6 +19,8 @@ from interlock.services.evidence.sessions import session_of
 from interlock.services.incidents.playback import Playbacks, SessionPlayback
 
 MAX_FOUND: Final = 1000
+MAX_ANSWERS: Final = 256
+"""Answers of one session that go on at a time; a value that is cut in another one is not seen in its bytes."""
 _MIN_HEX: Final = 4
 _COPY: Final = str.maketrans(
     {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
@@ -67,7 +70,8 @@ class ValueHunt:
         self._sought = sought
         self._playbacks = Playbacks(chunks, keys, transcriber)
         self._starts: dict[str, int] = {}
-        self._tails: dict[str, tuple[int, bytes]] = {}
+        self._tails: dict[str, OrderedDict[int, dict[str, bytes]]] = {}
+        """The ends of what was said last, by session, operation and stream: a value can be cut there."""
         self._found: dict[tuple[str, int], dict[str, list[int]]] = {}
         self._told: dict[tuple[str, int], tuple[SessionPlayback, int]] = {}
         """Of the operations in ``_found``: whose they are, and when."""
@@ -103,8 +107,9 @@ class ValueHunt:
         at_ns = self._sought_at(playback, frame.at_us)
         if at_ns is None:
             return
-        self._searched += len(frame.data)
-        if self._is_in_bytes(playback.opened.session, frame):
+        stream, data = playback.stream(frame)
+        self._searched += len(data)
+        if self._is_in_bytes(playback.opened.session, frame.number, stream, data):
             self._note(playback, frame.number, at_ns, _BYTES, whole=False)
 
     def _look_in_lines(self, playback: SessionPlayback, lines: list[TranscriptLine]) -> None:
@@ -141,13 +146,18 @@ class ValueHunt:
     def _is_in(self, text: str) -> bool:
         return any(needle in text for needle in self._needles)
 
-    def _is_in_bytes(self, session: str, frame: Frame) -> bool:
-        """Whether the value ends in this frame; it can have begun in the one before."""
-        number, tail = self._tails.get(session, (0, b""))
-        data = tail + frame.data if number == frame.number else frame.data
+    def _is_in_bytes(self, session: str, number: int, stream: str, data: bytes) -> bool:
+        """Whether the value ends in this part of an answer; it can have begun in the one before."""
+        answers = self._tails.setdefault(session, OrderedDict())
+        if number not in answers:
+            self._answers += 1
+            if len(answers) >= MAX_ANSWERS:
+                answers.popitem(last=False)
+        tails = answers.setdefault(number, {})
+        answers.move_to_end(number)
+        data = tails.get(stream, b"") + data
         keep = len(self._bytes) - 1
-        self._tails[session] = frame.number, data[-keep:] if keep else b""
-        self._answers += number != frame.number
+        tails[stream] = data[-keep:] if keep else b""
         return self._bytes in data
 
     def _note(self, playback: SessionPlayback, number: int, at_ns: int, where: str, *, whole: bool) -> None:

@@ -12,7 +12,7 @@ from interlock.core.chain import Entry
 from interlock.core.errors import InterlockError
 from interlock.core.ledger import OperationDecided, RecordingGap, RecordingStored, SessionClosed, SessionOpened
 from interlock.core.recording import Direction, Frame, TranscriptKind, TranscriptLine
-from interlock.services.evidence.archive import ChunkSource, SessionKeys, Transcriber
+from interlock.services.evidence.archive import ChunkSource, SessionKeys, StreamTranscriber, Transcriber
 from interlock.services.evidence.sessions import session_of
 
 MAX_CLOSED: Final = 10_000
@@ -23,6 +23,10 @@ MAX_ASKED: Final = 10_000
 _SENT: Final = f"({Direction.REQUEST.value})"
 """In the reason of a gap in what streamed to the target."""
 _NO_COLUMNS: Final = TranscriptLine(0, 0, TranscriptKind.COLUMNS)
+
+
+def _only_stream(frame: Frame) -> tuple[str, bytes]:
+    return "", frame.data
 
 
 class SessionPlayback:
@@ -37,10 +41,13 @@ class SessionPlayback:
         self._asked: deque[OperationDecided] = deque(maxlen=MAX_ASKED)
         self._texts: OrderedDict[bytes, TranscriptLine] = OrderedDict()
         self._text = b""
+        self._stream = _only_stream
         try:
             key = keys.reveal(opened.session, opened.wrapped_key)
             self._opener = keys.opener(opened.session, key)
-            self._transcriber = transcriber(opened.protocol)
+            self._transcriber = reader = transcriber(opened.protocol)
+            if isinstance(reader, StreamTranscriber):
+                self._stream = reader.stream
         except InterlockError as error:
             self.problem = str(error)
 
@@ -57,6 +64,10 @@ class SessionPlayback:
             yield from self._read(record)
         except InterlockError as error:
             self.problem = str(error)
+
+    def stream(self, frame: Frame) -> tuple[str, bytes]:
+        """Which of its operation's streams a frame is of, and what it says there."""
+        return self._stream(frame)
 
     def missed(self, record: RecordingGap) -> None:
         """Something was not kept; what went to the target does not matter here."""

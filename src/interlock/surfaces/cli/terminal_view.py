@@ -24,6 +24,7 @@ class TerminalView:
         self._write = write
         self._size = size
         self._text = TerminalText()
+        self._used = False
         self._number = 0
         self._line_begun = False
 
@@ -51,6 +52,7 @@ class TerminalView:
         self._number = event.number
         text = self._text.feed(event.text.encode(errors="replace"))
         if text:
+            self._used = True
             self._line_begun = not text.endswith("\n")
             self._write(text)
 
@@ -65,9 +67,10 @@ class TerminalView:
 
     def _end_output(self) -> None:
         """What comes next begins on a line of its own, on a terminal in its usual state."""
-        self._write(self._text.restore() + ("\r\n" if self._line_begun else ""))
-        self._text = TerminalText()
-        self._line_begun = False
+        if self._used:
+            self._write(self._text.restore() + ("\r\n" if self._line_begun else ""))
+            self._text = TerminalText()
+        self._used = self._line_begun = False
 
 
 def _words(event: TerminalEvent) -> str:
