@@ -32,7 +32,7 @@ _KINDS: Final = {
 
 
 class SshTranscript:
-    """Implements ``protocols.base.Transcript``, ``TerminalTranscriber`` and ``StreamTranscriber`` (evidence.archive)."""
+    """Implements ``protocols.base.Transcript``, ``TerminalTranscriber`` and ``StreamTranscriber``."""
 
     def __init__(self) -> None:
         self._operations: dict[int, _Operation] = {}
