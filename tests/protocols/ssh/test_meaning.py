@@ -153,6 +153,8 @@ def test_a_command_with_too_many_accesses_is_opaque() -> None:
     assert len(of.accesses) == MAX_ACCESSES
     assert of.accesses[-1] == Access("ssh-opaque", ResourceKind.CONNECTION)
     assert "opaque" in str(facts(of)["classes"])
+    assert len(facts(of)["paths"]) == MAX_ACCESSES  # type: ignore[arg-type]
+    assert facts(of)["paths_unknown"] is True
 
 
 def test_facts_of_a_command() -> None:

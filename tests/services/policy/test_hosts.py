@@ -151,8 +151,12 @@ def test_an_action_that_policy_does_not_know_is_a_denial() -> None:
         {"login": None},
     ],
 )
-def test_circumstances_that_cannot_be_told_are_a_denial(facts: dict[str, Any]) -> None:
-    assert is_broken(decide(engine(EVERYTHING), asked(**facts)))
+def test_circumstances_that_cannot_be_told_to_a_rule_are_a_denial(facts: dict[str, Any]) -> None:
+    (name,) = facts
+    same = f"[context.ssh.{name}].contains(context.ssh.{name})"
+    rule = f'@id("r") permit (principal, action, resource) when {{ context has ssh && {same} }};'
+    assert is_allowed(engine(rule), asked(programs=(), paths=(), pty=False))
+    assert is_broken(decide(engine(rule), asked(**facts)))
 
 
 def test_a_rule_that_cannot_be_evaluated_is_a_denial() -> None:

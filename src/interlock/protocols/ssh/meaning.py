@@ -28,8 +28,11 @@ from interlock.protocols.ssh.commands.invocation import (
 )
 from interlock.protocols.ssh.events import Exec, Forward, ForwardKind, Shell
 
-MAX_ACCESSES: Final = 256
-"""Different accesses of one command; one with more is opaque."""
+MAX_ACCESSES: Final = 128
+"""Different accesses of one command; one with more is opaque, and as many facts of a kind are told of it.
+
+The circumstances are told for each access anew, so the cost of a decision grows with the square of this.
+"""
 _SHOWN_PROGRAMS = 5
 
 _CLASS_ACTIONS: Final = {each: f"ssh-{each.value}" for each in CommandClass}
@@ -155,15 +158,15 @@ def _facts(
     environment: tuple[str, ...] = (),
     pty: bool = False,
 ) -> dict[str, object]:
-    paths = list(dict.fromkeys(files))
+    paths = list(dict.fromkeys(files))[:MAX_ACCESSES]
     return {
         "kind": kind,
         "login": login,
         "command": command,
-        "programs": tuple(dict.fromkeys(programs)),
+        "programs": tuple(dict.fromkeys(programs))[:MAX_ACCESSES],
         "paths": tuple(shown(path) for path in paths if not is_unknown(path)),
         "paths_unknown": any(map(is_unknown, paths)) or CommandClass.OPAQUE.value in classes,
-        "hosts": tuple(dict.fromkeys(hosts)),
+        "hosts": tuple(dict.fromkeys(hosts))[:MAX_ACCESSES],
         "classes": classes,
         "environment": environment,
         "pty": pty,

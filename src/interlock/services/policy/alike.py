@@ -6,7 +6,7 @@ of these. Exact in one direction: meanings that are not alike may still be decid
 
 from collections.abc import Hashable, Iterable, Mapping
 
-from interlock.core.operation import PARTS, Access, Meaning
+from interlock.core.operation import PARTS, Access, Facts, Meaning
 from interlock.services.policy.resources import Resource, UnresolvedName, resolve
 from interlock.services.policy.rules import Rule
 from interlock.services.policy.scopes import actions_of, fits_principal, may_fit
@@ -45,6 +45,20 @@ class Alikeness:
         given = {part: facts[part] for part in PARTS & facts.keys()} or ({"sql": facts} if facts else {})
         said = tuple(_said(given, part, name) for part, name in self._read_about(accesses))
         return accesses, frozenset(given), said
+
+    def seen_of(self, facts: Facts, accesses: _Accesses) -> Facts:
+        """What rules that could fit one of these see of the facts; the parts stay, so that a rule can ask for them.
+
+        A part is told to Cedar anew for each access, so what nobody asks for is not. May raise.
+        """
+        given = {part: said for part in PARTS & facts.keys() if isinstance(said := facts[part], Mapping)}
+        if not given:
+            return facts
+        read = self._read_about(accesses)
+        return {
+            part: said if (part, WHOLE) in read else {name: said[name] for name in said if (part, name) in read}
+            for part, said in given.items()
+        }
 
     def reads_body(self, accesses: _Accesses) -> bool:
         """Whether a rule that could fit one of these asks what is in a request's body. May raise."""

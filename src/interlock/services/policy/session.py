@@ -101,7 +101,8 @@ class SessionPolicy:
     def examine(self, meaning: Meaning, now_s: float) -> tuple[Finding, ...]:
         """What policy says about each different access, in order. May raise: decisions come from ``decide``."""
         accesses = self._accesses(meaning)
-        context = self._viewpoint.circumstances(now_s, meaning.facts)
+        seen = self._alikeness.seen_of(meaning.facts, tuple(accesses))
+        context = self._viewpoint.circumstances(now_s, seen)
         found = {finding.access: finding for finding in self._ask([(one, context) for one in accesses], meaning.noun)}
         return tuple(found.get(access) or self._unresolved(access, meaning.noun) for access in accesses)
 
