@@ -35,3 +35,19 @@ class TerminalEvent(msgspec.Struct, frozen=True):
     number: int
     kind: TerminalEventKind
     text: str
+
+    @property
+    def words(self) -> str:
+        """The text, or what a signal and an exit are in words."""
+        match self.kind:
+            case TerminalEventKind.SIGNAL:
+                return f"signal {self.text}"
+            case TerminalEventKind.EXIT:
+                return exit_words(self.text)
+            case _:
+                return self.text
+
+
+def exit_words(text: str) -> str:
+    """An exit as its recording has it: a status, the name of a signal, or nothing."""
+    return f"exit status {text}" if text.isdigit() else f"ended by {text or 'the connection'}"

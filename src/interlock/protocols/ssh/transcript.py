@@ -12,6 +12,7 @@ from typing import Final
 from interlock.core.printable import printable
 from interlock.core.recording import Frame, SealedRequest, TranscriptKind, TranscriptLine
 from interlock.core.terminal import TerminalText
+from interlock.core.terminal_event import exit_words
 from interlock.protocols.ssh.asked import Asked
 from interlock.protocols.ssh.recorded import Recorded, Stream, decode, terminal_size
 from interlock.protocols.ssh.screen import Screen
@@ -177,7 +178,7 @@ def _parts(line: str) -> Iterator[str]:
 
 
 def _exit(text: str) -> tuple[TranscriptKind, str]:
-    return TranscriptKind.DONE, f"exit status {text}" if text.isdigit() else f"ended by {text or 'the connection'}"
+    return TranscriptKind.DONE, exit_words(text)
 
 
 def _signal(text: str) -> tuple[TranscriptKind, str]:

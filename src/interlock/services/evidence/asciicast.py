@@ -62,17 +62,7 @@ def _events(version: int, events: Iterable[TerminalEvent], *, exits: bool) -> It
         if event.kind is TerminalEventKind.EXIT and exits and event.text.isdigit():
             yield _line((time_us / 1e6, "x", event.text))
         else:
-            yield _line((time_us / 1e6, _CODES.get(event.kind, "m"), _data(event)))
-
-
-def _data(event: TerminalEvent) -> str:
-    match event.kind:
-        case TerminalEventKind.SIGNAL:
-            return f"signal {event.text}"
-        case TerminalEventKind.EXIT:
-            return f"exit status {event.text}" if event.text.isdigit() else f"ended by {event.text}"
-        case _:
-            return event.text
+            yield _line((time_us / 1e6, _CODES.get(event.kind, "m"), event.words))
 
 
 def _line(value: object) -> bytes:

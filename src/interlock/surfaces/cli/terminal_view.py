@@ -35,7 +35,7 @@ class TerminalView:
         elif event.kind is TerminalEventKind.RESIZED:
             self._resized(event)
         elif event.kind is not TerminalEventKind.INPUT:
-            self._head(event, _words(event))
+            self._head(event, event.words)
 
     def note(self, text: str) -> None:
         """A line of the reader's own program."""
@@ -71,13 +71,3 @@ class TerminalView:
             self._write(self._text.restore() + ("\r\n" if self._line_begun else ""))
             self._text = TerminalText()
         self._used = self._line_begun = False
-
-
-def _words(event: TerminalEvent) -> str:
-    match event.kind:
-        case TerminalEventKind.SIGNAL:
-            return f"signal {event.text}"
-        case TerminalEventKind.EXIT:
-            return f"exit status {event.text}" if event.text.isdigit() else f"ended by {event.text}"
-        case _:
-            return event.text
