@@ -123,7 +123,8 @@ def test_no_command_is_hidden(shell: str, tmp_path: Path) -> None:
             cwd=tmp_path / "empty",
             env={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "empty")},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             timeout=60,
         )
         assert not mark.exists(), text
