@@ -14,9 +14,9 @@ from interlock.protocols.ssh.commands.reading import read_command
 
 _BYTES = 2048
 _PIECES = r"""
-a 'a' "a" $x ${x:- a[ a[$( $( ` { {, {a,b}@ ; & | && || (( ( [[ [[@-n@a@]]; if@ while@ for@ case@ f(){ x=1; x=$x$x; a@ > <
-<< <<E@ <<< $' \ \a # ! = ~ [ [] * eval@ env@ sudo@ command@ sh@-c@ find@-exec@ xargs@ '\'@ "\"@ $'\'@ ../ 1 $(( )) ] } é
-ls;ls| cd@a; cd@a&& echo@x|sh; "$( trap@x@EXIT; $((x)) ${x#} sh@<<<x;
+a 'a' "a" $x ${x:- a[ a[$( $( ` { {, {a,b}@ ; & | && || (( ( [[ [[@-n@a@]]; if@ while@ for@ case@ f(){ x=1; x=$x$x; a@
+> < << <<E@ <<< $' \ \a # ! = ~ [ [] * eval@ env@ sudo@ command@ sh@-c@ find@-exec@ xargs@ '\'@ "\"@ $'\'@ ../ 1
+$(( )) ] } é ls;ls| cd@a; cd@a&& echo@x|sh; "$( trap@x@EXIT; $((x)) ${x#} sh@<<<x;
 """
 _REPEATED = _PIECES.split()
 
