@@ -7,7 +7,9 @@ from interlock.core.denial import DenialReason
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal
 from interlock.core.lock import LockMode, Restriction
+from interlock.protocols.ssh.written import meaning_of_written
 from interlock.services.enforcement import Enforcement
+from interlock.services.enforcement.judge import reads_only
 from tests.services.policy.examples import BASIC, source
 from tests.services.test_enforcement import SESSION, Bench, reasons
 
@@ -81,3 +83,22 @@ async def test_locks_are_looked_up_once_as_long_as_nothing_changes(locked: Locke
     await locked.decide("select", "select")
     await locked.decide("insert")
     assert locked.locks.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "reads"),
+    [
+        ("$ cat /srv/x | grep y", True),
+        ("sftp list /srv", True),
+        ("sftp open /srv/x for reading", True),
+        ("$ cat /srv/x > /tmp/y", False),
+        ("$ curl https://example.org", False),
+        ("$ ./report.sh", False),
+        ("sftp open /srv/x for writing", False),
+        ("sftp remove /srv/x", False),
+        ("shell", False),
+        ("forward db:5432", False),
+    ],
+)
+def test_what_of_a_host_a_code_freeze_lets_through(asked: str, reads: bool) -> None:
+    assert reads_only(meaning_of_written(asked, None)) is reads

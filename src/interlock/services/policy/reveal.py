@@ -65,7 +65,7 @@ def _unsteady_problems(policy: pst.Template) -> Iterator[str]:
     if context_read(policy) & _UNSTEADY:
         yield (
             "a forbid about reveal, columns or fields may not read the time, the statement, the request or the whole "
-            "context (context.now, hour, weekday, sql, http, graphql, mcp, model): masks stay for a whole session"
+            "context (context.now, hour, weekday, sql, http, graphql, mcp, model, ssh): masks stay for a whole session"
         )
 
 
