@@ -46,10 +46,41 @@ class SlowReception:
 
 
 class Client(asyncssh.SSHClient):
-    """Can be cut while it logs in."""
+    """Can be cut while it logs in. ``told`` is what it was told at the keyboard, where it says nothing."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[str] = asyncio.Queue()
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.connection = conn
+
+    def kbdint_auth_requested(self) -> str:
+        return ""
+
+    async def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: Any) -> list[str]:
+        self.told.put_nowait(instructions)
+        await asyncio.Event().wait()
+        return []
+
+
+class Elsewhere:
+    """Lets people sign in elsewhere, which takes for ever. ``waiting`` counts those who do."""
+
+    instruction = "sign in elsewhere"
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    async def begin(self, client_host: str) -> "Elsewhere":
+        self.waiting += 1
+        return self
+
+    async def poll(self) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    def abandon(self) -> None:
+        self.waiting -= 1
 
 
 class Bench:
@@ -59,11 +90,22 @@ class Bench:
         self.live = LiveRegistry()
         nothing = cast(Any, None)
         reception = cast(Any, self.reception)
-        parts = SshParts(SshSettings(), reception, nothing, nothing, self.live, nothing, nothing, self.attempts)
+        self.elsewhere = Elsewhere()
+        parts = SshParts(
+            SshSettings(),
+            reception,
+            nothing,
+            nothing,
+            self.live,
+            nothing,
+            nothing,
+            self.attempts,
+            self.elsewhere,
+        )
         self.listener = SshListener(parts, Metrics(), [asyncssh.generate_private_key("ssh-ed25519")])
 
-    async def begin(self, password: str) -> tuple[Client, "asyncio.Future[Any]"]:
-        """A client that has sent its password and waits."""
+    def connect(self, password: str | None = None) -> tuple[Client, "asyncio.Future[Any]"]:
+        """A client that is on its way in, with a password or at a keyboard."""
         client = Client()
         connecting = asyncio.ensure_future(
             asyncssh.connect(
@@ -75,8 +117,14 @@ class Bench:
                 client_keys=None,
                 agent_path=None,
                 client_factory=lambda: client,
+                preferred_auth="keyboard-interactive" if password is None else "password",
             )
         )
+        return client, connecting
+
+    async def begin(self, password: str) -> tuple[Client, "asyncio.Future[Any]"]:
+        """A client that has sent its password and waits."""
+        client, connecting = self.connect(password)
         assert await asyncio.wait_for(self.reception.asked.get(), TIMEOUT_S) == password
         return client, connecting
 
@@ -113,3 +161,15 @@ async def test_leaving_early_saves_no_failure(bench: Bench) -> None:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0)
     assert not bench.attempts.may_try("127.0.0.1")
+
+
+async def test_whoever_has_others_sign_in_over_and_over_is_not_heard(bench: Bench) -> None:
+    for _ in range(FAILURES_PER_MINUTE):
+        client, connecting = bench.connect()
+        assert await asyncio.wait_for(client.told.get(), TIMEOUT_S) == bench.elsewhere.instruction
+        assert bench.elsewhere.waiting == 1
+        await bench.cut(client, connecting)
+        assert bench.elsewhere.waiting == 0
+    client, connecting = bench.connect()
+    assert await asyncio.wait_for(client.told.get(), TIMEOUT_S) == ""
+    await bench.cut(client, connecting)

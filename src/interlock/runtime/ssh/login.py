@@ -60,7 +60,7 @@ class ClientServer(asyncssh.SSHServer):
         self._driver.connection = conn
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._abandon_device_login()
+        self._give_up_device_login()
         self.driver.left()
 
     @property
@@ -88,9 +88,9 @@ class ClientServer(asyncssh.SSHServer):
 
     async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         """A token is asked for; whoever has none signs in elsewhere, where there is an issuer for that."""
+        self._give_up_device_login()
         if self._device_logins is None or not self._attempts.may_try(self._source):
             return "", "", "", [("Token as password:", False)]
-        self._abandon_device_login()
         try:
             self._device_login = await self._device_logins.begin(self._source)
         except LoginRefused as refused:
@@ -109,11 +109,18 @@ class ClientServer(asyncssh.SSHServer):
         try:
             token = await self._device_login.poll()
         except LoginRefused as refused:
-            self._attempts.failed(self._source)
+            self._give_up_device_login()
             await self.driver.refused(username, refused.reason)
             self._say(str(refused))
             return False
+        self._device_login = None
         return await self._admit(username, token=token)
+
+    def _give_up_device_login(self) -> None:
+        """Whoever has somebody asked at the issuer, and does not wait for it, has failed to log in."""
+        if self._device_login is not None:
+            self._attempts.failed(self._source)
+        self._abandon_device_login()
 
     def _abandon_device_login(self) -> None:
         if self._device_login is not None:
