@@ -120,7 +120,7 @@ class OutputMask:
 
     def _part_end(self, part: bytes, found: Look) -> int:
         """Where a part ends so that no value goes across. All of it is given out when a value goes beyond it."""
-        end = _middle(part)
+        end = _middle(part, self._gone)
         crossing = next((finding for finding in found.masked if finding.start < end < finding.end), None)
         if crossing is None:
             return end
@@ -165,10 +165,10 @@ class OutputMask:
         return _CHARACTER.sub("*", text.decode(errors="replace")).encode()
 
 
-def _middle(part: bytes) -> int:
-    """Where a part may end when nothing is found there: at a line, or where base64 can be read from."""
+def _middle(part: bytes, gone: int) -> int:
+    """Where a part may end when nothing is found there: at a line behind what has gone on, or where base64 goes on."""
     end = len(part) - _AGAIN_BYTES
-    line_end = part.rfind(b"\n", end // 2, end) + 1
+    line_end = part.rfind(b"\n", max(gone, end // 2), end) + 1
     if line_end:
         return line_end
     end = _character_start(part, end)
