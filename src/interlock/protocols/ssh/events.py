@@ -48,6 +48,8 @@ class ForwardKind(enum.Enum):
     """``direct-tcpip``, also of a dynamic forwarding: the client goes through the host to somewhere."""
     REMOTE = "remote"
     """``tcpip-forward``: the host listens, and what comes goes to the client."""
+    RETURN = "return"
+    """``forwarded-tcpip``: somebody has come to what the host listens on."""
     UNIX = "unix"
     """``direct-streamlocal@openssh.com``"""
 
@@ -80,6 +82,9 @@ class Forward(msgspec.Struct, frozen=True):
     kind: ForwardKind
     host: str
     port: int = 0
+    origin: str = ""
+    origin_port: int = 0
+    """Who has come, of a ``RETURN``."""
 
 
 Request = Exec | Shell | Subsystem | Forward

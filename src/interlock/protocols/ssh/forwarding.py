@@ -53,7 +53,9 @@ class ForwardChannel:
         self._request = request
         self._number = self._numbers.next()
         self._state = State.DECIDING
-        text = f"{request.kind.value} {request.host}:{request.port}" if request.port else request.host
+        text = f"{request.kind.value} {request.host}" + (f":{request.port}" if request.port else "")
+        if request.origin:
+            text += f" from {request.origin}:{request.origin_port}"
         meaning = self._read(request, self._context)
         masking = events.version_of(self._masking)
         operation = Operation(self._number, meaning, text.encode(), masking=masking, parameter_types=Kind.FORWARD.value)

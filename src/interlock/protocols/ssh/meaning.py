@@ -87,7 +87,7 @@ def meaning_of_forward(request: Forward, login: str) -> Meaning:
             path = file_path(request.host)
             access = Access("forward", ResourceKind.FILE, path)
             facts = _facts("forward", login, command, files=[path])
-        case ForwardKind.REMOTE:
+        case ForwardKind.REMOTE | ForwardKind.RETURN:
             access = Access("forward", ResourceKind.CONNECTION)
             facts = _facts("forward", login, command)
     return Meaning(verb, (access,), {"ssh": facts})

@@ -148,6 +148,11 @@ class ChannelDriver:
         return self._ended
 
     @property
+    def target(self) -> Wire | None:
+        """The target's side, once it is there."""
+        return self._target
+
+    @property
     def unsent_bytes(self) -> int:
         return self._client.get_write_buffer_size() if self._client is not None else 0
 

@@ -19,11 +19,12 @@ from interlock.core.run import run_in
 from interlock.core.session import SessionStatus
 from interlock.protocols import base
 from interlock.protocols.ssh import events
-from interlock.protocols.ssh.events import ChannelContext, Numbers, Request
+from interlock.protocols.ssh.events import ChannelContext, ForwardKind, Numbers, Request
 from interlock.runtime.ssh.channels import ChannelDriver, Wire
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.parts import SshParts
 from interlock.runtime.ssh.target import TargetConnection
+from interlock.runtime.ssh.wires import ForwardSide
 from interlock.runtime.tasks import spawn
 from interlock.services.enforcement import SessionGuard
 from interlock.services.opening import Caller, NotAdmitted, OpenSession
@@ -121,7 +122,7 @@ class SshDriver:
         opened = await self._parts.reception.open(caller)
         self._opened, self._caller = opened, caller
         opened.guard.tell = self._tell_held
-        self._target = TargetConnection(self._parts, opened.session, opened.settings)
+        self._target = TargetConnection(self._parts, opened.session, opened.settings, self._come)
         if self._ended:
             self._close_record(SessionStatus.CLOSED, "the client left while it was logged in")
             return
@@ -251,8 +252,32 @@ class SshDriver:
             channel.feed(base.MaskingChanged(masking))
 
     async def open_target(self, request: Request, channel: ChannelDriver) -> Wire:
+        if isinstance(request, events.Forward) and request.kind is ForwardKind.RETURN:
+            return await self._open_to_client(request, channel)
         assert self._target is not None
         return await self._target.open(request, channel)
+
+    async def _come(self, listened: events.Forward, origin: tuple[str, int]) -> ForwardSide:
+        """Somebody has come to what the host listens on. Raises ``ChannelOpenError`` when it is refused."""
+        if len(self._channels) >= self._parts.settings.max_channels:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "as many channels as there may be")
+        request = events.Forward(ForwardKind.RETURN, listened.host, listened.port, *origin)
+        channel = self.start(request, lambda _: None)
+        refused = await channel.settled
+        if refused is not None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refused)
+        return ForwardSide(channel, is_client=False)
+
+    async def _open_to_client(self, request: events.Forward, channel: ChannelDriver) -> Wire:
+        """The client's side of what comes back to it; the target's is there already, and waits for this."""
+        assert self.connection is not None
+        side: Any = lambda: ForwardSide(channel, is_client=True)  # noqa: E731 - the same for both sides
+        wire: Wire
+        wire, _ = await self.connection.create_connection(
+            side, request.host, request.port, request.origin, request.origin_port
+        )
+        channel.settled.set_result(None)
+        return wire
 
     def deciding(self, operations: Sequence[Operation], channel: ChannelDriver) -> None:
         self._channels[channel] = {operation.number for operation in operations}

@@ -18,6 +18,7 @@ from interlock.runtime.ssh.channels import ChannelDriver
 from interlock.runtime.ssh.connection import ClientConnection
 from interlock.runtime.ssh.driver import SshDriver
 from interlock.runtime.ssh.parts import DeviceLogin, SshParts
+from interlock.runtime.ssh.remote import ClientListener, HostListener
 from interlock.runtime.ssh.wires import ClientSession, ForwardSide
 from interlock.runtime.tasks import spawn
 from interlock.services.opening import Caller, NotAdmitted
@@ -206,10 +207,14 @@ class ClientServer(asyncssh.SSHServer):
         self._refuse_too_many()
         return self._forward(events.Forward(ForwardKind.UNIX, dest_path))
 
-    async def server_requested(self, listen_host: str, listen_port: int) -> bool:
-        """A remote forwarding: decided and on record, and carried in no case (the channel says so)."""
-        channel = self.driver.start(events.Forward(ForwardKind.REMOTE, listen_host, listen_port), lambda _: None)
-        return await channel.settled is None
+    async def server_requested(self, listen_host: str, listen_port: int) -> ClientListener | bool:
+        """A remote forwarding. There is no place to say why it is refused; the record has it."""
+        request = events.Forward(ForwardKind.REMOTE, listen_host, listen_port)
+        channel = self.driver.start(request, lambda _: None)
+        if await channel.settled is not None:
+            return False
+        assert isinstance(channel.target, HostListener)
+        return ClientListener(channel, channel.target.port or listen_port)
 
     async def _forward(self, request: events.Forward) -> ForwardSide:
         sides: list[ForwardSide] = []

@@ -16,6 +16,7 @@ from interlock.runtime.ssh.channels import ChannelDriver, Wire
 from interlock.runtime.ssh.host_login import CERTIFICATE_LIFETIME_S, HostKeys, log_in
 from interlock.runtime.ssh.library import MAX_PACKET_BYTES, WINDOW_BYTES
 from interlock.runtime.ssh.parts import SshParts
+from interlock.runtime.ssh.remote import Come, listen_at_host
 from interlock.runtime.ssh.wires import ForwardSide, TargetSession
 
 log = structlog.get_logger()
@@ -38,10 +39,12 @@ class HostUnreachable(InterlockError):
 class TargetConnection:
     """The connection of one session to its host."""
 
-    def __init__(self, parts: SshParts, session: Session, settings: ConnectionSettings) -> None:
+    def __init__(self, parts: SshParts, session: Session, settings: ConnectionSettings, come: Come) -> None:
+        """``come`` is asked about those who come to what the host listens on."""
         self._parts = parts
         self._session = session
         self._settings = settings
+        self._come = come
         self._connecting: asyncio.Lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._client: HostKeys | None = None
@@ -52,6 +55,8 @@ class TargetConnection:
         connection = await self._connected()
         try:
             async with asyncio.timeout(self._parts.settings.connect_timeout_s):
+                if isinstance(request, events.Forward) and request.kind is ForwardKind.REMOTE:
+                    return await listen_at_host(connection, request, driver, self._come)
                 return await _open(connection, request, driver)
         except asyncssh.ChannelOpenError as error:
             raise HostUnreachable(f"the host refuses it: {error.reason}") from error
@@ -155,8 +160,6 @@ def _text(command: bytes) -> str:
 
 async def _forward(connection: asyncssh.SSHClientConnection, request: events.Forward, driver: ChannelDriver) -> Wire:
     channel: Wire
-    if request.kind is ForwardKind.REMOTE:
-        raise HostUnreachable("the gateway carries no remote forwarding")
     side: Any = lambda: ForwardSide(driver, is_client=False)  # noqa: E731 - the same for both kinds of channels
     if request.kind is ForwardKind.UNIX:
         channel, _ = await connection.create_unix_connection(side, request.host)
