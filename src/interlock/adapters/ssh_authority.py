@@ -27,7 +27,7 @@ from interlock.core.addresses import read_address
 from interlock.core.errors import CredentialUnavailable, LoginRefused
 from interlock.core.identity import Principal
 from interlock.core.settings.ssh import SshSettings
-from interlock.core.ssh_key import SignedKey, SshPublicKey, read_ssh_key
+from interlock.core.ssh_key import SignedKey, SshPublicKey
 from interlock.services.ports import Clock
 
 USER_AUTHORITY_FILE: Final = "ssh-user-authority.key"
@@ -143,8 +143,8 @@ class SshAuthority:
             principal = msgspec.json.decode(read.extensions[PRINCIPAL_EXTENSION], type=Principal)
         except (KeyError, msgspec.DecodeError):
             raise LoginRefused(_NOT_ACCEPTED, "it says nobody's name") from None
-        fingerprint = read_ssh_key(public_line(read.public_key())).fingerprint
-        return principal, SignedKey(certificate, read.serial, fingerprint, float(read.valid_before))
+        key = SshPublicKey(*public_line(read.public_key()).split())
+        return principal, SignedKey(certificate, read.serial, key.fingerprint, float(read.valid_before))
 
     def _check(self, certificate: SSHCertificate, client_address: str) -> None:
         if certificate.type is not SSHCertificateType.USER:
