@@ -122,6 +122,7 @@ def test_no_command_is_hidden(shell: str, tmp_path: Path) -> None:
             check=False,
             cwd=tmp_path / "empty",
             env={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path / "empty")},
+            start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
