@@ -208,6 +208,81 @@ def test_here_document_ends_where_the_shell_ends_it() -> None:
     assert "opaque" in classes("cat <<'EOF'\n'EOF'\nrm -rf /srv\nEOF\n")
 
 
+def test_arithmetic_of_known_numbers() -> None:
+    assert "opaque" not in classes("for i in 1 2 3; do echo $((i*2)); done")
+    assert "opaque" not in classes("for i in $(seq 1 5); do echo $((i+1)); done")
+    assert "opaque" not in classes("n=$(ls | wc -l); echo $((n+1))")
+    assert "opaque" in classes("for i in $(cat /srv/x); do echo $((i+1)); done")
+    assert "opaque" in classes("read n; echo $((n+1))")
+
+
+def test_values_are_followed_only_where_they_are_certain() -> None:
+    assert paths("d=/srv; rm $d/x") == ["x/srv/x"]
+    assert paths("d=/srv && rm $d/x") == ["x/srv/x"]
+    for text in (
+        "d=/srv; ls || d=/etc; rm $d/x",
+        "d=/srv; if ls; then d=/etc; fi; rm $d/x",
+        "d=/srv; while ls; do rm $d/x; d=/etc; done",
+        "d=/srv; f() { d=/etc; }; f; rm $d/x",
+        "d=/srv; read d; rm $d/x",
+        "d=/srv; printf -v d /etc; rm $d/x",
+        "d=5; : $((d=6)); rm /srv/$d",
+        "d=/srv; ls | read d; rm $d/x",
+        "d=/srv; eval 'd=/etc' || ls; rm $d/x",
+        "d=/srv; IFS=/; rm $d/x",
+        "readonly d=/etc; d=/srv; rm $d/x",
+        "d=$(pwd); rm $d/x",
+        "d='a b'; rm $d",
+        "d='*'; rm $d",
+        "d=/srv; rm $d:h",
+        "d=/srv; rm $d[1]",
+    ):
+        assert paths(text)[-1] in ("x?", "x/etc/x"), text
+
+
+def test_directories_that_are_not_known() -> None:
+    for text in (
+        "cd $x && cat y",
+        "cd - && cat y",
+        "popd; cat y",
+        "cat ~root/y",
+        "cat ~/../y",
+        "cat $x/y",
+        "trap 'cat y' EXIT; cd /srv",
+        "f() { cat y; }; cd /srv; f",
+        "cd /srv && su bob -c 'cat y'",
+        "cd /srv && sudo -i cat y",
+        "find /srv -execdir cat y ';'",
+        "cat '~/y'",
+    ):
+        assert "<?" in paths(text), text
+    assert "<?" not in paths("cd /srv && sudo -u bob cat y")
+    assert "opaque" in classes("cd $x && touch y")
+    assert "opaque" in classes("for d in a b; do cd /srv/$d; ls; done")
+
+
+def test_functions_do_not_take_the_names_of_programs() -> None:
+    assert "opaque" in classes("test -f x && echo() { cat /tmp/x; }; echo ls | sh")
+    assert "opaque" in classes("false && cd() { :; }; cd /srv && rm x")
+    assert "opaque" not in classes("greet() { echo hi; }; greet")
+
+
+def test_input_of_shells() -> None:
+    assert "destructive" in classes("sh <<'END'\nrm /srv/x\nEND\n")
+    for text in (
+        "sh",
+        "cat /srv/x | sh",
+        "echo $x | sh",
+        "echo ls | sh < /srv/x",
+        "echo ls |& sh",
+        "echo ls | { read x; sh; }",
+        "sh < <(cat /srv/x)",
+        "sh <<END\n$x\nEND\n",
+        "echo 'a\\nb' | sh",
+    ):
+        assert "opaque" in classes(text), text
+
+
 def test_many_commands_are_opaque() -> None:
     assert "opaque" not in classes(";".join(["ls"] * MAX_COMMANDS))
     assert "opaque" in classes(";".join(["ls"] * (MAX_COMMANDS + 1)))

@@ -72,6 +72,10 @@ def judged(call: Call) -> Verdict | None:
     return known(call) if known else None
 
 
+def is_builtin(name: str) -> bool:
+    return name in _BUILTINS
+
+
 def _eval(call: Call) -> Verdict:
     if not call.literal:
         return opaque("eval runs a text that is not known: write the command itself")

@@ -3,10 +3,24 @@
 Links are not known here: ``/srv/a/../b`` is taken for ``/srv/b``, as a shell does for ``cd``.
 """
 
+import posixpath
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from interlock.protocols.ssh.commands.invocation import Invocation, Word
+from interlock.protocols.ssh.commands.programs.tables import names
 
 HOME = "~"
 _MAX_PLACES = 8
+_ALWAYS_MOVING = names("su runuser login pkexec chroot nsenter unshare systemd-run machinectl")
+_MOVING = {
+    **dict.fromkeys(("sudo", "doas"), re.compile(r"-[A-Za-z]*[iDR]|--(?:login|chd|chr)")),
+    "env": re.compile(r"-[A-Za-z0]*C|--chd"),
+    "find": re.compile(r"-(?:exec|ok)dir"),
+}
+_WITH_VALUE = re.compile(r"-[A-Za-z]*[ugChprtTUacS]|--(?:user|group|prompt|host|unset)")
+"""Options by which programs start what they start in another directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +57,49 @@ AT_HOME = Directories((HOME,))
 UNKNOWN = Directories(())
 
 
+def changes_directory(invocation: Invocation) -> bool:
+    """The program starts what it starts in another directory than its own."""
+    name = posixpath.basename(invocation.program.text)
+    options = _MOVING.get(name)
+    if options is None:
+        return name in _ALWAYS_MOVING
+    own = invocation.arguments if name == "find" else _own_options(invocation.arguments)
+    return any(not word.literal or options.match(word.text) for word in own)
+
+
+def _own_options(words: Sequence[Word]) -> Sequence[Word]:
+    """The words in front of the program that is started."""
+    after_option = False
+    for at, word in enumerate(words):
+        if not word.text.startswith("-") and not after_option and "=" not in word.text:
+            return words[:at]
+        after_option = _WITH_VALUE.fullmatch(word.text) is not None
+    return words
+
+
 def _inside(place: str, path: str) -> str | None:
     return _joined(place, path) if place.startswith("/") else _below_home(f"{place[2:]}/{path}")
 
 
 def _joined(place: str, path: str) -> str:
     """``/srv`` and ``../x`` -> ``/x``; nothing is above the root."""
-    names: list[str] = []
+    found: list[str] = []
     for name in f"{place}/{path}".split("/"):
         if name == "..":
-            del names[-1:]
+            del found[-1:]
         elif name not in ("", "."):
-            names.append(name)
-    return "/" + "/".join(names)
+            found.append(name)
+    return "/" + "/".join(found)
 
 
 def _below_home(path: str) -> str | None:
     """None for what is above the home directory, whose place is not known."""
-    names: list[str] = []
+    found: list[str] = []
     for name in path.split("/"):
         if name == "..":
-            if not names:
+            if not found:
                 return None
-            names.pop()
+            found.pop()
         elif name not in ("", "."):
-            names.append(name)
-    return "/".join([HOME, *names])
+            found.append(name)
+    return "/".join([HOME, *found])

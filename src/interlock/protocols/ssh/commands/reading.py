@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from interlock.protocols.ssh.commands.builtins import Call, judged
-from interlock.protocols.ssh.commands.directories import UNKNOWN, Directories
+from interlock.protocols.ssh.commands.builtins import Call, is_builtin, judged
+from interlock.protocols.ssh.commands.directories import UNKNOWN, Directories, changes_directory
 from interlock.protocols.ssh.commands.expanding import expanded, word_of
 from interlock.protocols.ssh.commands.findings import Findings
 from interlock.protocols.ssh.commands.grammar.commands import Parser
@@ -54,7 +54,7 @@ from interlock.protocols.ssh.commands.invocation import (
 )
 from interlock.protocols.ssh.commands.outputs import printed
 from interlock.protocols.ssh.commands.programs import judge
-from interlock.protocols.ssh.commands.programs.judging import base_name, builds_projects
+from interlock.protocols.ssh.commands.programs.judging import PROGRAMS, base_name, builds_projects
 from interlock.protocols.ssh.commands.redirections import Streams, redirected
 from interlock.protocols.ssh.commands.scope import Scope
 from interlock.protocols.ssh.commands.variables import assigning
@@ -278,6 +278,8 @@ class _Reader:
 
     def _function(self, command: Function, scope: Scope) -> None:
         """Its body counts whether it is called or not, from any directory and on any input."""
+        if command.name in PROGRAMS or is_builtin(command.name):
+            self.found.opaque(f"a function has the name of a program, {command.name}: use another name")
         inner = scope.copy()
         inner.forget_all()
         inner.directories = UNKNOWN
@@ -298,7 +300,7 @@ class _Reader:
         else:
             name = base_name(program.text) or program.text
             own = judged(Call(invocation, written, scope, self.facts))
-            self._apply(own or judge(invocation), name, scope, invocation, is_builtin=own is not None)
+            self._apply(own or judge(invocation), name, scope, invocation, in_shell=own is not None)
         self.depth -= 1
 
     def _apply(
@@ -308,7 +310,7 @@ class _Reader:
         scope: Scope,
         invocation: Invocation | None = None,
         *,
-        is_builtin: bool = False,
+        in_shell: bool = False,
     ) -> None:
         """Adds what a program does, and reads what it starts: builtins start it in the shell that they are part of."""
         self.found.add(verdict.classes, program)
@@ -319,10 +321,13 @@ class _Reader:
         for host in verdict.hosts:
             self.found.hosts[host] = None
         streams = Streams(invocation.input, invocation.input_text, invocation.output_piped) if invocation else Streams()
+        elsewhere = scope.copy()
+        if invocation is not None and changes_directory(invocation):
+            elsewhere.directories = UNKNOWN
         for text in verdict.shell_texts:
-            self._shell_text(text, _scope_of_text(program, scope, is_builtin=is_builtin), streams.shared())
+            self._shell_text(text, _scope_of_text(program, scope, elsewhere, in_shell=in_shell), streams.shared())
         for started in verdict.invocations:
-            self._started(started, scope if is_builtin else scope.copy())
+            self._started(started, scope if in_shell else elsewhere)
 
     def _shell_text(self, text: Word, scope: Scope, streams: Streams) -> None:
         self.depth += 1
@@ -342,11 +347,11 @@ class _Reader:
             self._invocation(invocation, (), scope)
 
 
-def _scope_of_text(program: str | None, scope: Scope, *, is_builtin: bool) -> Scope:
+def _scope_of_text(program: str | None, scope: Scope, elsewhere: Scope, *, in_shell: bool) -> Scope:
     """``eval`` runs a text where it stands, ``trap`` wherever the shell is by then, others start a new shell."""
-    if is_builtin:
+    if in_shell:
         return Scope(directories=UNKNOWN) if program == "trap" else scope
-    return Scope(directories=scope.directories)
+    return Scope(directories=elsewhere.directories)
 
 
 def _either(one: Directories | None, other: Directories | None) -> Directories | None:

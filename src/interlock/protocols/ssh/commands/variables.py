@@ -2,9 +2,11 @@
 
 import re
 
+from interlock.protocols.ssh.commands.grammar.simple import is_inert
 from interlock.protocols.ssh.commands.grammar.syntax import Part, ShellWord, Text, Variable
 from interlock.protocols.ssh.commands.invocation import CommandClass, Verdict, Word
 from interlock.protocols.ssh.commands.programs.environment import setting
+from interlock.protocols.ssh.commands.programs.tables import names
 
 _SHELLS_OWN = re.compile(
     r"path|[a-z_]+path|commands|[a-z]*aliases|functions|dis_\w+|options|NULLCMD|READNULLCMD|BASH_\w+|ENV|\w+_functions"
@@ -12,7 +14,12 @@ _SHELLS_OWN = re.compile(
 )
 """What changes the meaning of later words; zsh has lists of its own for PATH, aliases and functions."""
 
-_SYSTEM_PATH = frozenset(["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"])
+_SYSTEM_PATH = names(
+    """
+    /bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /snap/bin /usr/games
+    /usr/local/go/bin /opt/homebrew/bin
+    """
+)
 _NO_BLANKS = frozenset({"PATH", "HOME", "PWD", "USER", "LOGNAME", "OLDPWD", "HOSTNAME", "UID", "EUID", "PPID"})
 
 
@@ -46,7 +53,8 @@ def _path_text(part: Part) -> str | None:
 
 def may_split(value: ShellWord) -> bool:
     """dash splits such a value behind ``export``, so that it may assign more variables."""
-    return any(
-        not isinstance(part, Text) and not part.quoted and not (isinstance(part, Variable) and part.name in _NO_BLANKS)
-        for part in value.parts
-    )
+    return any(not isinstance(part, Text) and not part.quoted and not _is_one_word(part) for part in value.parts)
+
+
+def _is_one_word(part: Part) -> bool:
+    return is_inert(part) or (isinstance(part, Variable) and part.name in _NO_BLANKS)

@@ -5,6 +5,7 @@ import re
 from interlock.protocols.ssh.commands.grammar.conditions import Conditions
 from interlock.protocols.ssh.commands.grammar.dialects import Dialect, UnreadableError
 from interlock.protocols.ssh.commands.grammar.facts import MAX_COMMANDS, Facts
+from interlock.protocols.ssh.commands.grammar.simple import is_inert
 from interlock.protocols.ssh.commands.grammar.syntax import (
     AndOr,
     Command,
@@ -268,7 +269,8 @@ class Parser(Conditions):
         words = self._items() if self._reserved() == "in" else []
         if not self._newlines() and self.take(";"):
             self._newlines()
-        self.facts.unchecked.add(name)
+        if not words or not all(is_inert(part) for word in words for part in word.parts):
+            self.facts.unchecked.add(name)
         return Compound(Runs.AGAIN, (self._body(),), tuple(words), (name,))
 
     def _items(self) -> list[ShellWord]:

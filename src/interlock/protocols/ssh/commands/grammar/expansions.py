@@ -28,7 +28,7 @@ _BACKQUOTED = re.compile(r"(?:[^\\`]|\\.)*", re.DOTALL)
 _OPERATOR = re.compile(r":?[-=+?]|##?|%%?|//?[#%]?|\^\^?|,,?|:|@[QULuKkAaE](?=\})")
 _WORD_TEXT = re.compile(r"[^\s'\"\\$`{}()<>]+|[ \t]+")
 _COMPUTED_TEXT = re.compile(r"[\w \t#.,:?<>=!&|^~+*/%@-]+", re.ASCII)
-_COUNTERS = frozenset({"wc", "nproc", "date", "id", "stat", "expr"})
+_COUNTERS = frozenset({"wc", "nproc", "date", "id", "stat", "expr", "seq"})
 """Programs that print numbers, as far as their own words tell."""
 
 

@@ -99,7 +99,7 @@ class SimpleCommands(HereDocuments):
         plain = operator == "="
         if plain or operator == "+=":
             self.facts.assigned.add(name)
-        if index or not all(_checked(part) for part in value.parts):
+        if index or not all(is_inert(part) for part in value.parts):
             self.facts.unchecked.add(name)
         return Assignment(name, ShellWord((*index, *value.parts)), plain)
 
@@ -118,7 +118,7 @@ class SimpleCommands(HereDocuments):
         return Assignment(name, ShellWord((Text("", quoted=True),)), plain=False, words=tuple(words))
 
 
-def _checked(part: Part) -> bool:
+def is_inert(part: Part) -> bool:
     """Arithmetic may evaluate the value without running anything."""
     match part:
         case Text(text=text):
