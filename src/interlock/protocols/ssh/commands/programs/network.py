@@ -66,7 +66,11 @@ def _urls(urls: Sequence[Word]) -> Verdict:
 def _host_of(url: Word) -> str | None:
     """The host of a URL; None when it is a pattern of several (``{a,b}``, ``[1-9]``)."""
     authority = re.split(r"[/?#]", re.sub(r"^[A-Za-z][\w+.-]*://", "", url.text), maxsplit=1)[0]
-    if "{" in authority or re.search(r"\[(?![0-9A-Fa-f:.%]+\])", authority) or re.search(r"\[\d+-", authority):
+    if (
+        "{" in authority
+        or re.search(r"\[(?![0-9A-Fa-f:.]+(?:%[\w.]*)?\])", authority)
+        or re.search(r"\[\d+-", authority)
+    ):
         return None
     return hosts.of_url(url.text)
 

@@ -39,7 +39,7 @@ class Tool:
             return total(READS, told)
         rule = self.special.get(chain)
         done = rule(invocation, rest) if rule else Verdict(self._classes(chain) or frozenset())
-        return total(told, done, self._flagged(chain, rest), _why(done, f"{name} {chain.replace('.', ' ')}"))
+        return total(told, done, self._flagged(chain, options, rest), _why(done, f"{name} {chain.replace('.', ' ')}"))
 
     def _find(self, words: Sequence[Word]) -> Verdict | tuple[str, list[Option], Sequence[Word]]:
         """The longest chain of words that the table has, the options on the way, the words behind."""
@@ -81,8 +81,10 @@ class Tool:
         parts = chain.split(".")
         return any(_leads_to(parts, key.split(".")) for key in (*self.table, *self.special))
 
-    def _flagged(self, chain: str, rest: Sequence[Word]) -> Verdict:
-        added = [classes for flag, classes in self.flags.get(chain, ()) if has_flag(rest, flag)]
+    def _flagged(self, chain: str, options: Sequence[Option], rest: Sequence[Word]) -> Verdict:
+        """What flags add, be they in front of the sub-command (the long ones) or behind it."""
+        front = {f"--{option.name}" for option in options if len(option.name) > 1}
+        added = [classes for flag, classes in self.flags.get(chain, ()) if flag in front or has_flag(rest, flag)]
         found = Verdict(frozenset().union(*added)) if added else NOTHING
         return total(found, _why(found, f"a flag of {chain}"))
 

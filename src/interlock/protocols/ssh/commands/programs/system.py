@@ -131,7 +131,7 @@ def _ip(invocation: Invocation) -> Verdict:
     ):
         return opaque("ip runs a program in a network namespace")
     verb = words[1] if len(words) > 1 else "show"
-    if verb == "s" and len(words) > 4:
+    if verb == "s" and (len(words) > 4 or {"up", "down"} & set(words)):
         verb = "set"
     if any(verb and change.startswith(verb) and not "show".startswith(verb) for change in _IP_CHANGES):
         gone = DESTROYS if "flush".startswith(verb) or "delete".startswith(verb) or "down" in words else NOTHING
