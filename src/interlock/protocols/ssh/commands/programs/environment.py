@@ -30,6 +30,7 @@ _HARMLESS = names(
 )
 _PROGRAM_VALUES = names("cat less more most nano vi vim true : /bin/cat /usr/bin/less")
 _OF_PROJECTS = names("PYTHONPATH NODE_PATH CC CXX LD GOFLAGS MAKEFLAGS MAVEN_OPTS GRADLE_OPTS PYTEST_ADDOPTS")
+_SYSTEM_PATH = names("/bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin")
 _HEAP_SIZE = re.compile(r"--max[-_]old[-_]space[-_]size=\d+")
 
 
@@ -52,6 +53,8 @@ def setting(name: str, value: Word, *, building: bool = False) -> Verdict:
 
 
 def _harmless_value(name: str, value: str) -> bool:
+    if name == "PATH":
+        return _SYSTEM_PATH.issuperset(value.split(":"))
     if name.endswith(("PAGER", "EDITOR", "VISUAL")):
         return not value or value in _PROGRAM_VALUES
     return name == "NODE_OPTIONS" and _HEAP_SIZE.fullmatch(value) is not None

@@ -185,7 +185,7 @@ def _push(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
 
 
 def _branch(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
-    """``git branch`` and ``git tag`` list, unless they are given a name."""
+    """``git branch`` lists, unless it is given a name."""
     listing = any(
         has_flag(rest, flag)
         for flag in (
@@ -208,6 +208,13 @@ def _branch(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     )
     named = [word for word in rest if not word.text.startswith("-")]
     return READS if listing or not named else WRITES
+
+
+def _tag(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
+    flags = ("--list", "-l", "--contains", "--merged", "--no-merged", "--points-at", "--sort", "-v", "--verify")
+    listing = any(has_flag(rest, flag) for flag in (*flags, "-n"))
+    makes = any(word.text in ("-a", "-s", "-m", "-f", "-F", "-am") for word in rest)
+    return READS if not rest or (listing and not makes) else WRITES
 
 
 def _remote(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
@@ -324,7 +331,7 @@ _SPECIAL = {
     "pull": _fetch,
     "push": _push,
     "branch": _branch,
-    "tag": _branch,
+    "tag": _tag,
     "remote": _remote,
     "remote.add": _remote_url,
     "remote.set-url": _remote_url,

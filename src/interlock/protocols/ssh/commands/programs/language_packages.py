@@ -156,7 +156,7 @@ _GO = tool(
     """,
     {
         "install": install_rule("", project=True),
-        "get": install_rule("-u", project=True),
+        "get": install_rule("-ut", project=True),
         "run": lambda invocation, rest: (
             WRITES
             if any(

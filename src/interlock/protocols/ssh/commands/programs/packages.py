@@ -46,9 +46,7 @@ def install_rule(options: str = "", *, project: bool = False) -> Rule:
 
 
 def package(word: Word, *, project: bool) -> Verdict:
-    if (project and word.text in (".", "./", ".[dev]", ".[test]", ".[all]")) or re.fullmatch(
-        r"\.\[[\w,-]+\]", word.text
-    ):
+    if (project and word.text in (".", "./", "./...")) or re.fullmatch(r"\.\[[\w,-]+\]", word.text):
         return NOTHING
     if not word.literal:
         return opaque("which package is installed is not known")

@@ -153,7 +153,8 @@ PROGRAMS: Programs = {
         """
         read: general.status general device.status device.show device.wifi.list connection.show
         networking.connectivity general.hostname device.list general.permissions radio device connection
-        write: connection.up connection.reload device.connect device.reapply device.wifi.connect networking.on
+        read: con con.show c c.show dev dev.status d dev.show g
+        write: con.up connection.up connection.reload device.connect device.reapply device.wifi.connect networking.on
         radio.wifi persistence: connection.modify connection.add connection.import connection.edit
         destructive: connection.delete connection.down device.disconnect networking.off device.delete
         """,

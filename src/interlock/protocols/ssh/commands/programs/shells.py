@@ -88,23 +88,31 @@ _MODULES: dict[str, frozenset[CommandClass]] = {
 
 def _python(invocation: Invocation) -> Verdict:
     """``python -m`` with modules that are known; any other code is opaque."""
-    parsed = parse(invocation.arguments, grammar("-bBdEhiIOPqRsSuvVxc:m:W:X: check-hash-based-pycs:", in_order=True))
-    if parsed.informs or asks_version(invocation) or parsed.has("V", "h"):
+    front, module, rest = _module_of(invocation.arguments)
+    parsed = parse(front, grammar("-bBdEhiIOPqRsSuvVxc:W:X: check-hash-based-pycs:", in_order=True))
+    if parsed.informs or asks_version(invocation) or (not module and parsed.has("V", "h")):
         return READS
-    module = parsed.values("m")
-    if not module or parsed.has("c", "i") or not module[0].literal or parsed.unknown:
+    if module is None or not module.literal or parsed.has("c", "i") or parsed.unknown or parsed.operands:
         return _interpreter(invocation)
-    # What follows ``-m module`` belongs to the module, whatever it looks like.
-    after = next(at for at, word in enumerate(invocation.arguments) if word.text.endswith(module[0].text)) + 1
-    rest = invocation.arguments[after:]
-    if module[0].text in ("pip", "pytest", "coverage", "tox", "mypy", "ruff", "black"):
-        return starting(invocation, (Word(module[0].text), *rest))
-    known = _MODULES.get(module[0].text)
+    if module.text in ("pip", "pytest", "coverage", "tox", "mypy", "ruff", "black"):
+        return starting(invocation, (module, *rest))
+    known = _MODULES.get(module.text)
     if known is None:
-        return opaque(f"python runs the module {module[0].text}")
-    files = [word for word in rest if not word.text.startswith("-")] if module[0].text == "json.tool" else []
-    written = touching(files[1:2], PathUse.WRITE)
-    return total(verdict(*known), touching(files[:1], PathUse.READ), written)
+        return opaque(f"python runs the module {module.text}")
+    files = [word for word in rest if not word.text.startswith("-")] if module.text == "json.tool" else []
+    return total(verdict(*known), touching(files[:1], PathUse.READ), touching(files[1:2], PathUse.WRITE))
+
+
+def _module_of(words: Sequence[Word]) -> tuple[Sequence[Word], Word | None, Sequence[Word]]:
+    """The options in front of ``-m``, the module, and what belongs to the module, whatever it looks like."""
+    for at, word in enumerate(words):
+        found = re.fullmatch(r"(-[bBdEIOPqRsSuvx]*)m(.*)", word.text)
+        if found and word.literal:
+            front = [*words[:at], *([Word(found[1])] if found[1] != "-" else [])]
+            if found[2]:
+                return front, Word(found[2]), words[at + 1 :]
+            return front, (*words[at + 1 : at + 2], None)[0], words[at + 2 :]
+    return words, None, ()
 
 
 def _php(invocation: Invocation) -> Verdict:

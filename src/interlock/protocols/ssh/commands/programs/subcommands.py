@@ -51,6 +51,8 @@ class Tool:
             if not parsed.operands or not parsed.operands[0].literal:
                 break
             longer = f"{chain}.{parsed.operands[0].text}" if chain else parsed.operands[0].text
+            if parsed.operands[0].text == "help" and not parsed.unknown and not chain:
+                return READS
             if self._classes(longer) is None and longer not in self.special and not self._continues(longer):
                 break
             if parsed.unknown:

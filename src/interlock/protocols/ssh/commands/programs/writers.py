@@ -240,7 +240,7 @@ PROGRAMS: Programs = {
     "mknod": _special_file,
     "mktemp": plain(".*", "-dup:qt directory dry-run quiet suffix: tmpdir?", _WRITE),
     "tempfile": plain(".*", "-d:m:n>p:s:", _WRITE),
-    "tee": plain(">*", "-aip append ignore-interrupts output-error?", _WRITE),
+    "tee": plain(">*", "-aip append ignore-interrupts output-error?"),
     "sponge": plain(">*", "-a", _WRITE),
     "chmod": _change_mode,
     "chown": _change_owner,
