@@ -8,11 +8,25 @@ import re
 from collections.abc import Iterable, Mapping
 
 from interlock.protocols.ssh.commands.braces import braced
-from interlock.protocols.ssh.commands.grammar.syntax import Part, ShellWord, Substitutes, Substitution, Text, Variable
+from interlock.protocols.ssh.commands.grammar.syntax import (
+    AndOr,
+    Part,
+    Pipeline,
+    Script,
+    ShellWord,
+    Simple,
+    Substitutes,
+    Substitution,
+    Text,
+    Variable,
+)
 from interlock.protocols.ssh.commands.invocation import Word
 
 _WILD = re.compile(r"[*?]")
 _SPLIT_OR_WILD = re.compile(r"[\s*?\[\]\\~]")
+_DATE_FORMAT = re.compile(r"\+%[YmdHMSFTsyj](?:[-_.]?%[YmdHMSFTsyj])*")
+_DATE = "*"
+"""What stands for a date inside of a name: a pattern that matches it."""
 _COMPARISONS = frozenset({"=", "==", "=~"})
 SUBSTITUTED_FILE = "/dev/fd/63"
 """What stands for the file of ``<(…)`` and ``>(…)``."""
@@ -34,7 +48,8 @@ def word_of(written: ShellWord, values: Mapping[str, str], *, splits: bool = Tru
         texts.append(text or "")
     text = "".join(texts)
     literal = literal and _begins_plainly(written.parts[0], text, values)
-    return Word(text, literal, splits and _is_wild(written.parts))
+    dated = any(isinstance(part, Substitution) for part in written.parts) and _DATE in text
+    return Word(text, literal, splits and (dated or _is_wild(written.parts)))
 
 
 def _text_of(
@@ -49,10 +64,30 @@ def _text_of(
         case Variable(name=name, quoted=quoted) if name != "HOME":
             value = values.get(name)
             return None if value is None or (not quoted and splits and not _is_one_word(value)) else value
+        case Substitution(kind=Substitutes.OUTPUT, script=script) if not first and _is_date(script):
+            return _DATE
         case Substitution(kind=Substitutes.INPUT_FILE | Substitutes.OUTPUT_FILE):
             return SUBSTITUTED_FILE
         case _:
             return None
+
+
+def _is_date(script: Script) -> bool:
+    """``date +%F``: it prints digits and what is between them, nothing that begins or ends a word or a path.
+
+    Nobody but the program has that name: whoever reads a function ``date`` takes it for opaque.
+    """
+    match script.lists:
+        case [AndOr(first=Pipeline(commands=[Simple(assignments=(), words=words, redirects=())]), rest=())]:
+            texts = [_plain_text(word) for word in words if _plain_text(word) not in ("-u", "--utc")]
+            return len(texts) == 2 and texts[0] == "date" and _DATE_FORMAT.fullmatch(texts[1] or "") is not None
+        case _:
+            return False
+
+
+def _plain_text(word: ShellWord) -> str | None:
+    texts = [part.text for part in word.parts if isinstance(part, Text)]
+    return "".join(texts) if len(texts) == len(word.parts) else None
 
 
 def _is_one_word(value: str) -> bool:

@@ -61,6 +61,8 @@ from interlock.protocols.ssh.commands.variables import assigning
 
 _READINGS = 4
 """How often the text may be read again: inside of it, and in the ways of other shells."""
+_PASSES = 8
+"""How many values of a loop's variable are told apart."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CSH_HISTORY = re.compile(r"(?<!\\)!\{?#")
 _EXIT = re.compile(r"exit (?:\d+ )?", re.ASCII)
@@ -259,6 +261,7 @@ class _Reader:
             self._substitutions(word.parts, scope)
         streams, _ = self._redirections(command.redirects, scope, streams)
         scope = scope.copy() if command.runs is Runs.APART else scope
+        passes = self._passes(command, scope)
         if command.runs is Runs.AGAIN:
             scope.forget_all()
         for name in command.binds:
@@ -267,14 +270,27 @@ class _Reader:
         conditional = command.runs in (Runs.SOME, Runs.AGAIN)
         scope.conditional += conditional
         start = scope.directories
-        for script in command.scripts:
-            before = scope.directories
-            self.script(script, scope, streams.shared())
-            if conditional:
-                scope.directories = before.or_in(scope.directories)
+        for value in passes:
+            for name in command.binds:
+                scope.hold(name, value)
+            for script in command.scripts:
+                before = scope.directories
+                self.script(script, scope, streams.shared())
+                if conditional:
+                    scope.directories = before.or_in(scope.directories)
+        for name in command.binds:
+            scope.hold(name, None)
         scope.conditional -= conditional
         if command.runs is Runs.AGAIN and scope.directories != start:
             self.found.opaque("a loop changes the directory it runs in: write paths in full")
+
+    def _passes(self, command: Compound, scope: Scope) -> Sequence[str | None]:
+        """The values of a loop's variable, if few and known: the loop is read for each. Else it is read once."""
+        if command.runs is not Runs.AGAIN or len(command.binds) != 1 or not self.facts.followed(command.binds[0]):
+            return (None,)
+        words = expanded(command.words, scope.values)
+        known = all(word.literal and not word.glob and not word.text.startswith("~") for word in words)
+        return [word.text for word in words] if known and 0 < len(words) <= _PASSES else (None,)
 
     def _function(self, command: Function, scope: Scope) -> None:
         """Its body counts whether it is called or not, from any directory and on any input."""
@@ -288,6 +304,8 @@ class _Reader:
         if inner.directories != UNKNOWN:
             self.found.opaque("a function changes the directory: write paths in full")
         scope.define(command.name)
+        if command.name == "date":
+            self.found.opaque("a function has the name of date, whose output is relied on: use another name")
 
     def _invocation(self, invocation: Invocation, written: tuple[ShellWord, ...], scope: Scope) -> None:
         """A program or builtin is started."""

@@ -45,6 +45,12 @@ class Scope:
         else:
             self.values.pop(name, None)
 
+    def hold(self, name: str, value: str | None) -> None:
+        """The variable of a loop has this value when a pass begins."""
+        conditional, self.conditional = self.conditional, 0
+        self.assign(name, value)
+        self.conditional = conditional
+
     def define(self, name: str) -> None:
         """A function is certain to have that name from now on, unless this may not happen."""
         if not self.conditional:
