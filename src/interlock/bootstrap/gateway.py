@@ -115,6 +115,7 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics()
         self.live = LiveRegistry()
+        self.metrics.sessions.set_function(lambda: len(self.live.all()))
         self._stack = stack
         self._node = Node(settings, stack)
         self.issuer_url = ""

@@ -123,14 +123,12 @@ class StreamListener:
         self._settle(driver)
         self._sessions.add(driver)
         self._emptied.clear()
-        self._metrics.sessions.set(len(self._sessions))
         if len(self._sessions) > self._max_sessions:
             driver.kill("53300", "the gateway has as many sessions as it is allowed")
 
     def _ended(self, driver: StreamDriver) -> None:
         self._settle(driver)
         self._sessions.discard(driver)
-        self._metrics.sessions.set(len(self._sessions))
         if not self._sessions:
             self._emptied.set()
 

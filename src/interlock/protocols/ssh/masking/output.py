@@ -14,7 +14,7 @@ from typing import Final
 
 from interlock.core.content.content import Content
 from interlock.core.content.readable import Spans
-from interlock.core.content.same_length import stars
+from interlock.core.content.stars import stars
 from interlock.core.masking import ANY_NAME, Masking
 from interlock.protocols.ssh.masking.keys import key_begins
 from interlock.protocols.ssh.masking.looking import Look
