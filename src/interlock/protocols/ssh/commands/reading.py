@@ -55,6 +55,7 @@ from interlock.protocols.ssh.commands.invocation import (
 from interlock.protocols.ssh.commands.outputs import printed
 from interlock.protocols.ssh.commands.programs import judge
 from interlock.protocols.ssh.commands.programs.judging import PROGRAMS, base_name, builds_projects
+from interlock.protocols.ssh.commands.programs.listings import names_listed
 from interlock.protocols.ssh.commands.redirections import Streams, redirected
 from interlock.protocols.ssh.commands.scope import Scope
 from interlock.protocols.ssh.commands.variables import assigning
@@ -217,7 +218,7 @@ class _Reader:
             return None
         self._invocation(invocation, command.words, scope)
         writes = any(redirect.operator.endswith((">", ">&")) for redirect in command.redirects)
-        return None if writes else printed(invocation)
+        return None if writes else printed(invocation) or names_listed(invocation)
 
     def _assigned(self, assignment: Assignment, scope: Scope, words: Sequence[Word]) -> Word:
         """Gives the variable its value. In front of a command that is only for the command, to most shells."""

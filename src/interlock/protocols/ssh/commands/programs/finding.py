@@ -23,6 +23,7 @@ _TESTS_WITH_VALUE = names(
     -used -user -wholename -xtype -context -printf -files0-from -newerXY -flags -Bmin -Btime
     """
 )
+_PRINTING_OTHERS = names("-exec -execdir -ok -okdir -printf -ls -fprint -fprintf -delete -o -or , -H -L -P -D")
 _RUNNING = names("-exec -execdir -ok -okdir")
 _WRITING = names("-fprint -fprint0 -fls")
 
@@ -36,6 +37,17 @@ def _find(invocation: Invocation) -> Verdict:
     if any(not word.literal and not word.text for word in roots[1:]):
         return opaque("a word of find is not known")
     return total(READS, touching(roots, PathUse.READ), *_expression(invocation, roots, words[start:]))
+
+
+def names_found(invocation: Invocation) -> str | None:
+    """A pattern of the names that are printed, a line; None when something else is, or they may be anywhere."""
+    words = list(invocation.arguments)
+    start = next((at for at, word in enumerate(words) if word.text[:1] in ("-", "(", "!", ",")), len(words))
+    roots, expression = words[:start] or [Word(".")], words[start:]
+    if any(not word.literal or word.text in _PRINTING_OTHERS for word in words):
+        return None
+    found = _found(roots, expression)
+    return f"{found.text}\n" if found.literal and re.fullmatch(r"[\w./*?-]+", found.text) else None
 
 
 def _expression(invocation: Invocation, roots: Sequence[Word], words: Sequence[Word]) -> list[Verdict]:

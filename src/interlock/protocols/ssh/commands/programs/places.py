@@ -99,6 +99,7 @@ _HISTORIES = names(
     """
 )
 _WILD = re.compile(r"[*?\[]")
+_SAYS_NOTHING = re.compile(r"[*?]+(?:\.\w+)?")
 
 
 def path_classes(path: str, use: PathUse) -> frozenset[CommandClass]:
@@ -185,7 +186,7 @@ def _may_be(written: str, name: str) -> bool:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """A pattern of the shell: it does not match a leading dot unless it has one. A mere ``*`` says nothing."""
-    if not pattern.strip("*?") or (name.startswith(".") and not pattern.startswith((".", "["))):
+    """A pattern of the shell: it does not match a leading dot unless it has one. ``*`` and ``*.py`` say nothing."""
+    if _SAYS_NOTHING.fullmatch(pattern) or (name.startswith(".") and not pattern.startswith((".", "["))):
         return False
     return fnmatchcase(name, pattern)
