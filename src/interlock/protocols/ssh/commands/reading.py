@@ -46,9 +46,12 @@ from interlock.protocols.ssh.commands.grammar.syntax import (
     Text,
 )
 from interlock.protocols.ssh.commands.invocation import (
+    UNKNOWN_PATH,
     CommandReading,
     Input,
     Invocation,
+    PathUse,
+    TouchedPath,
     Verdict,
     Word,
 )
@@ -145,7 +148,10 @@ class _Reader:
             self.found.opaque("commands are nested too deep: write fewer of them inside of one another")
         else:
             for each in script.lists:
-                self._and_or(each, scope.copy() if each.background else scope, streams)
+                own = scope.copy() if each.background else scope
+                self._and_or(each, own, streams)
+                if each.background:
+                    scope.lose(own)
         self.depth -= 1
 
     def _and_or(self, and_or: AndOr, scope: Scope, streams: Streams) -> None:
@@ -283,7 +289,13 @@ class _Reader:
             scope.hold(name, None)
         scope.conditional -= conditional
         if command.runs is Runs.AGAIN and scope.directories != start:
-            self.found.opaque("a loop changes the directory it runs in: write paths in full")
+            self._lost("a loop changes the directory it runs in: write paths in full", scope)
+
+    def _lost(self, why: str, scope: Scope) -> None:
+        """Nobody knows where relative paths are, those that have been read included."""
+        self.found.opaque(why)
+        self.found.touch(TouchedPath(UNKNOWN_PATH, PathUse.WRITE), UNKNOWN)
+        scope.directories = UNKNOWN
 
     def _passes(self, command: Compound, scope: Scope) -> Sequence[str | None]:
         """The values of a loop's variable, if few and known: the loop is read for each. Else it is read once."""
@@ -303,7 +315,7 @@ class _Reader:
         inner.conditional += 1
         self._compound(command.body, inner, Streams(Input.PIPE, None, output_piped=True))
         if inner.directories != UNKNOWN:
-            self.found.opaque("a function changes the directory: write paths in full")
+            self._lost("a function changes the directory: write paths in full", scope)
         scope.define(command.name)
         if command.name == "date":
             self.found.opaque("a function has the name of date, whose output is relied on: use another name")

@@ -64,7 +64,10 @@ class Scope:
             self.values["HOME"] = ""
 
     def lose(self, other: "Scope") -> None:
-        """``other``, a copy, may have been this scope after all (zsh runs the last command of a pipeline itself)."""
+        """``other``, a copy, may have been this scope after all.
+
+        zsh runs the last command of a pipeline itself, and the first of ``a && b &``.
+        """
         for name in [name for name, value in self.values.items() if other.values.get(name) != value]:
             del self.values[name]
         self.follows = self.follows and other.follows
