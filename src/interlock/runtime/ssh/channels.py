@@ -39,6 +39,8 @@ from interlock.services.ports import SessionRecorder
 log = structlog.get_logger()
 
 STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
+_REQUESTABLE: Final = frozenset({"open", "eof_pending", "eof"})
+"""States of a channel, as the library calls them, in which it has not been closed."""
 
 
 class Wire(Protocol):
@@ -139,6 +141,7 @@ class ChannelDriver:
         self._ended = False
         self._timer = SessionTimer(self._time_passed)
         self._last_words: list[str] = []
+        self._client_takes_no_more = False
         self._opening: asyncio.Task[Any] | None = None
         self.settled: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         """Of a forwarding: None once it is open, else why it is not."""
@@ -179,6 +182,14 @@ class ChannelDriver:
     def attach_target(self, wire: Wire) -> None:
         self._target = wire
         self.target_valve.attach(wire)
+        if self._client_takes_no_more:
+            self.client_takes_no_more()
+
+    def client_takes_no_more(self) -> None:
+        """Nobody reads the client's output any more: the target is told, and what writes it ends as a rule."""
+        self._client_takes_no_more = True
+        if (target := self._requestable()) is not None:
+            target._send_request(b"eow@openssh.com")
 
     def client_data(self, data: bytes) -> None:
         self._owner.note_received(len(data))
@@ -288,12 +299,19 @@ class ChannelDriver:
             self._target.write_eof()
 
     def _signal_target(self, effect: events.SignalTarget) -> None:
-        if isinstance(self._target, asyncssh.SSHClientChannel) and not self._target.is_closing():
-            self._target.send_signal(effect.name)
+        if (target := self._requestable()) is not None:
+            target.send_signal(effect.name)
 
     def _resize_target(self, effect: events.ResizeTarget) -> None:
-        if isinstance(self._target, asyncssh.SSHClientChannel) and not self._target.is_closing():
-            self._target.change_terminal_size(effect.columns, effect.rows)
+        if (target := self._requestable()) is not None:
+            target.change_terminal_size(effect.columns, effect.rows)
+
+    def _requestable(self) -> asyncssh.SSHClientChannel[bytes] | None:
+        """The target's channel while requests can be made on it: also when no more data is going to be sent."""
+        target = self._target
+        if isinstance(target, asyncssh.SSHClientChannel) and target._send_state in _REQUESTABLE:
+            return target
+        return None
 
     def _close_target(self, effect: events.CloseTarget) -> None:
         if self._opening is not None and self._target is None:

@@ -46,6 +46,14 @@ class BoundedChannel(SSHServerChannel[bytes]):
         packet.check_end()
         return self._start_session(command=command.decode(errors="surrogateescape"))
 
+    def _process_eow_at_openssh_dot_com_request(self, packet: SSHPacket) -> bool:
+        """The client takes no more output: OpenSSH's PROTOCOL, 2.1. The library does not know it."""
+        packet.check_end()
+        takes_no_more = getattr(self._session, "client_takes_no_more", None)
+        if takes_no_more is not None:
+            takes_no_more()
+        return True
+
     def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """The library keeps this to itself for as long as reading is paused."""
         session = self._session

@@ -12,9 +12,9 @@ import asyncssh
 WINDOW_BYTES: Final = 2 << 20
 """The receive window of each channel, which is how much waits in memory for a side that does not take it."""
 MAX_PACKET_BYTES: Final = 32 << 10
-_VERSION: Final = "Interlock OpenSSH_9.0_SFTP"
-"""The comment is for libraries: by that word they choose the order of the arguments of SFTP's SYMLINK, which OpenSSH
-has the other way round than its draft, and in which the gateway reads and writes them."""
+_VERSION: Final = "OpenSSH_9.0 Interlock"
+"""What others say OpenSSH to: ``ssh`` tells when nobody reads its output any more, and libraries choose the order of
+the arguments of SFTP's SYMLINK, which OpenSSH has the other way round than its draft, and so has the gateway."""
 
 FAST_CIPHERS: Final = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
 """What the library does in one call for each packet; what it has besides takes several."""

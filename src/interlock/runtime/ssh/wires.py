@@ -75,6 +75,11 @@ class ClientSession(asyncssh.SSHServerSession[bytes]):
         if self._driver is not None:
             self._driver.client_full(False)
 
+    def client_takes_no_more(self) -> None:
+        """What reads the client's output is gone, such as ``head`` in ``ssh … | head``."""
+        if self._driver is not None:
+            self._driver.client_takes_no_more()
+
     def client_closing(self) -> None:
         """The client closes the channel, although reading may be paused."""
         if self._driver is not None:
