@@ -22,4 +22,4 @@ def _copy(way: SshWay, name: str, *options: str) -> object:
         way.run(*words, f"target:{remote}/absent", str(local)),
         way.run(*words, f"{way.directory}/tree/plain.txt", f"target:{remote}/absent/x"),
     ]
-    return seen, tree(remote, times=name == "new"), tree(local)
+    return seen, tree(remote), tree(remote / "up", times=name == "new"), tree(local)

@@ -4,7 +4,7 @@ from typing import Any, Final, Protocol, cast
 
 import asyncssh
 from asyncssh.channel import SSHServerChannel
-from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST, MSG_GLOBAL_REQUEST
+from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST, MSG_GLOBAL_REQUEST, MSG_IGNORE
 from asyncssh.packet import SSHPacket
 
 from interlock.runtime.ssh.library import FAST_CIPHERS, MAX_PACKET_BYTES, WINDOW_BYTES
@@ -86,6 +86,11 @@ class ClientConnection(asyncssh.SSHServerConnection):
         if self._client_version.startswith(b"SSH-2.0-OpenSSH_"):
             self._enc_algs = [cipher.encode() for cipher in FAST_CIPHERS]
         super()._send_kexinit()
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
+        """The library sends a packet to be ignored before every other one, which helps with CBC only."""
+        if pkttype != MSG_IGNORE:
+            super().send_packet(pkttype, *args, handler=handler)
 
     def send_userauth_failure(self, partial_success: bool) -> None:
         self._failures += 1
