@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from interlock.protocols.ssh.commands.invocation import Invocation, PathUse, Verdict, Word
 from interlock.protocols.ssh.commands.programs import hosts
 from interlock.protocols.ssh.commands.programs.options import Parsed, grammar, parse
-from interlock.protocols.ssh.commands.programs.plain import Programs, of_options
+from interlock.protocols.ssh.commands.programs.plain import Judge, Programs, of_options
 from interlock.protocols.ssh.commands.programs.subcommands import Rule, tool
 from interlock.protocols.ssh.commands.programs.verdicts import (
     CONTACTS,
@@ -277,10 +277,26 @@ _HELM = tool(
     """,
 )
 
+_ELSEWHERE = re.compile(r"/(?:tmp|var/tmp|dev)/.*|\w+://.*")
+
+
+def _described(judge: Judge, *, reads_input: bool = True) -> Judge:
+    """What is described by a file that anybody may have written is not known, nor is what comes in."""
+
+    def judged(invocation: Invocation) -> Verdict:
+        words = [Word(part) for word in invocation.arguments for part in word.text.split("=", 1)]
+        options = ("-f", "--file", "--filename", "--kubeconfig", "-k", "--kustomize")
+        files = [words[at + 1].text for at, word in enumerate(words[:-1]) if word.text in options]
+        found = any(_ELSEWHERE.fullmatch(file) or (file == "-" and not reads_input) for file in files)
+        return total(judge(invocation), opaque("what it is told is described elsewhere") if found else NOTHING)
+
+    return judged
+
+
 PROGRAMS: Programs = {
-    **dict.fromkeys(("docker", "podman", "nerdctl"), _DOCKER),
-    **dict.fromkeys(("docker-compose", "podman-compose"), _COMPOSE),
-    **dict.fromkeys(("kubectl", "oc", "k3s-kubectl", "microk8s.kubectl"), _KUBECTL),
+    **dict.fromkeys(("docker", "podman", "nerdctl"), _described(_DOCKER, reads_input=False)),
+    **dict.fromkeys(("docker-compose", "podman-compose"), _described(_COMPOSE, reads_input=False)),
+    **dict.fromkeys(("kubectl", "oc", "k3s-kubectl", "microk8s.kubectl"), _described(_KUBECTL)),
     "helm": _HELM,
     "crictl": tool(
         "-r:i:D",

@@ -1,6 +1,7 @@
 """What one program does with its arguments. Nothing is run, looked up or guessed: what is not known is opaque."""
 
 import posixpath
+import re
 
 from interlock.protocols.ssh.commands.invocation import Invocation, Verdict
 from interlock.protocols.ssh.commands.programs import (
@@ -30,6 +31,8 @@ from interlock.protocols.ssh.commands.programs.depth import of_its_depth
 from interlock.protocols.ssh.commands.programs.plain import Programs
 from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, READS, opaque, total
 
+_WRAPPERS = {"./gradlew": "gradle", "./mvnw": "mvn", "./configure": "autoconf"}
+_INSTALLED_WITH_IT = re.compile(r"(?:\./)?(?:\.?v?env/bin|node_modules/\.bin|vendor/bin)/([\w.-]+)")
 _SYSTEM_DIRECTORIES = frozenset({"/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
 
 _FAMILIES = (
@@ -68,7 +71,7 @@ def judge(invocation: Invocation) -> Verdict:
     program = invocation.program
     if not program.literal or program.glob:
         return opaque("which program runs is not known")
-    name = base_name(program.text)
+    name = base_name(program.text) or _of_project(program.text)
     if name is None:
         return opaque(f"{program.text} is a program of its own, what it does is not known")
     known = PROGRAMS.get(name)
@@ -83,6 +86,14 @@ def base_name(program: str) -> str | None:
     """``rm`` for ``rm`` and ``/bin/rm``; None for a program that is not in a directory of the system."""
     directory, name = posixpath.split(program)
     return name if not directory or directory in _SYSTEM_DIRECTORIES else None
+
+
+def _of_project(program: str) -> str | None:
+    """The build tool that a project brings along. It runs the code of the project, as build tools do anyway."""
+    if program in _WRAPPERS:
+        return _WRAPPERS[program]
+    found = _INSTALLED_WITH_IT.fullmatch(program)
+    return found[1] if found and builds_projects(found[1]) else None
 
 
 def builds_projects(program: str) -> bool:

@@ -291,6 +291,7 @@ PROGRAMS: Programs = {
     "route": _interface,
     "iwconfig": _interface,
     "ethtool": plain(".*", "-KsAGLCE", _READ, K=_WRITE, s=_WRITE, E=_WRITE, G=_WRITE, L=_WRITE),
+    "arp": plain(".*", "-aneviH:A:D:d:s:f<", _READ, d=_PRIVILEGE, s=_PRIVILEGE),
     "ifup": plain(".*", "", _WRITE),
     "ifdown": plain(".*", "", _DESTRUCTIVE),
     "dhclient": plain(".*", "-sf!cf!", _WRITE, CommandClass.NETWORK),
