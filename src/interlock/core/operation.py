@@ -114,7 +114,8 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
 
     ``runs`` is what the text runs by name (``EXECUTE``, ``FETCH``), with the values that are bound to it. ``uncertain``
     says that it may be something else: a name is being given another meaning, or its values are not known.
-    ``withheld_digest`` is SHA-256 over what the text does not show because it is secret.
+    ``withheld_digest`` is SHA-256 over what the text does not show because it is secret. ``lasting``: it goes on for as
+    long as its client likes (a shell), so of what is said in it as much is kept as of a whole session.
     """
 
     number: int
@@ -131,6 +132,7 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     runs: tuple[tuple[bytes, bytes], ...] = ()
     uncertain: bool = False
     withheld_digest: bytes = b""
+    lasting: bool = False
 
     def digest(self) -> bytes:
         """SHA-256 over text and parameters, length-prefixed so that no two operations share an encoding."""

@@ -28,6 +28,7 @@ from interlock.adapters.recordings.tape import find_tape, tape_path
 from interlock.core.chain import decode_entry
 from interlock.core.errors import CredentialUnavailable, EvidenceError, LedgerUnavailable
 from interlock.core.ledger import AnyRecord, RecordingGap, RecordingStored
+from interlock.core.operation import Meaning, Operation
 from interlock.core.recording import Direction, Frame, SealedRequest
 from interlock.services.evidence.verification import verify_ledger
 
@@ -103,6 +104,18 @@ def test_a_full_chunk_is_written_without_a_tick(tmp_path: Path) -> None:
     assert sum(frame.data == bytes(4096) for frame in frames(gateway, recorder)) >= 15
     recorder.close()
     gateway.close()
+
+
+def test_of_what_lasts_as_much_is_kept_as_of_a_session(tmp_path: Path) -> None:
+    gateway = start(tmp_path, RecordingLimits(max_operation_bytes=4))
+    recorder = gateway.recordings.open(SESSION, "ssh")
+    for number, lasting in ((1, True), (2, False)):
+        recorder.seal(Operation(number, Meaning("SHELL", ()), b"", lasting=lasting))
+        recorder.answer(number, b"12345678")
+    recorder.close()
+    gateway.close()
+    kept = [(frame.number, frame.data) for frame in frames(gateway, recorder)]
+    assert kept == [(1, b"12345678"), (2, b"1234")]
 
 
 def test_an_operation_is_kept_up_to_its_limit_and_the_rest_is_a_fact(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from interlock.core.ledger import HostKeyRefused, OperationCompleted, OperationD
 from tests.e2e.ledger_files import records_of, wait_for
 from tests.e2e.ssh.access import NO_DATABASE, connect
 from tests.servers.gateway import GatewayOptions, GatewayServer, ssh_target
-from tests.servers.openssh import OpenSshServer
+from tests.servers.openssh import OpenSshServer, new_key
 from tests.servers.password_host import PasswordHost
 from tests.servers.silent_host import SilentHost
 
@@ -34,6 +34,7 @@ class Hosts:
             + ssh_target("password", self.password)
             + ssh_target("unknown", self.key, "host_authorities = []")
             + ssh_target("impostor", self.key, other_key)
+            + ssh_target("kind", self.key, f'host_keys = ["{new_key(self.key.directory / "other", "ecdsa").public}"]')
             + ssh_target("silent", self.key, port=self.silent.port)
             + ssh_target("absent", self.key, port=1)
         )
@@ -67,6 +68,16 @@ async def test_a_host_with_another_key_is_refused_and_on_record(hosts: Hosts, co
     assert len(refused) == 1
     assert refused[0].fingerprint in str(done.stderr)
     assert refused[0].fingerprint.startswith("SHA256:")
+
+
+async def test_a_host_without_a_key_of_the_kind_that_is_known_is_another_host(hosts: Hosts) -> None:
+    async with connect(hosts.gateway, "kind") as client:
+        done = await client.run("echo out")
+    assert (done.stdout, done.exit_status) == ("", 255)
+    wait_for(
+        lambda: [record for record in records_of(hosts.gateway, HostKeyRefused) if record.connection == "kind"],
+        "the record of the refused host",
+    )
 
 
 @pytest.mark.parametrize("connection", ["silent", "absent"])

@@ -64,6 +64,8 @@ class FileSessionRecorder:
         self._session_gap: Gap | None = None
         self._answers: dict[int, Meter] = {}
         self._inputs: dict[int, Meter] = {}
+        self._lasting: set[int] = set()
+        """Operations of which as much is kept as of the session."""
         self._unowned = Meter(Direction.ANSWER, 0, limits.max_session_bytes)
         self._closed = False
 
@@ -87,6 +89,8 @@ class FileSessionRecorder:
             operation.parameter_types[:limit],
         )
         self._requests_sealed += 1
+        if operation.lasting:
+            self._lasting.add(operation.number)
         return self._cipher.seal_request(self._requests_sealed, operation.number, request)
 
     def answer(self, number: int, data: bytes) -> None:
@@ -97,6 +101,7 @@ class FileSessionRecorder:
         self._take(self._meter(self._inputs, Direction.REQUEST, number), number, data)
 
     def ended(self, number: int) -> None:
+        self._lasting.discard(number)
         for meters in (self._answers, self._inputs):
             if number in meters:
                 self._end(meters.pop(number))
@@ -125,9 +130,13 @@ class FileSessionRecorder:
         if meter is None:
             if len(meters) >= MAX_METERS:
                 self._end(meters.pop(next(iter(meters))))
-            meter = Meter(direction, number, self._limits.max_operation_bytes)
+            meter = Meter(direction, number, self._most(number))
         meters[number] = meter
         return meter
+
+    def _most(self, number: int) -> int:
+        lasting = number in self._lasting
+        return self._limits.max_session_bytes if lasting else self._limits.max_operation_bytes
 
     def _take(self, meter: Meter, number: int, data: bytes) -> None:
         size = len(data)
@@ -153,7 +162,7 @@ class FileSessionRecorder:
             gap = self._session_gap = self._session_gap or self._new_gap("the session", self._limits.max_session_bytes)
         else:
             about = f"operation {meter.number} ({meter.direction.value})"
-            gap = meter.gap = meter.gap or self._new_gap(about, self._limits.max_operation_bytes)
+            gap = meter.gap = meter.gap or self._new_gap(about, self._most(meter.number))
         gap.add(data[kept:])
         return data[:kept]
 

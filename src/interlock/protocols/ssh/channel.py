@@ -87,7 +87,15 @@ class CommandChannel:
         text, kind = (request.command, Kind.EXEC) if isinstance(request, Exec) else (b"", Kind.SHELL)
         meaning, parameters = self._read(request, self._context), parameters_of(request)
         masking = events.version_of(self._masking)
-        operation = Operation(self._number, meaning, text, parameters, masking=masking, parameter_types=kind.value)
+        operation = Operation(
+            self._number,
+            meaning,
+            text,
+            parameters,
+            masking=masking,
+            parameter_types=kind.value,
+            lasting=kind is Kind.SHELL,
+        )
         effects += (base.Pause(Side.CLIENT), base.Authorize((operation,)))
 
     def _client_data(self, event: events.ClientData, effects: list[Effect]) -> None:

@@ -14,6 +14,8 @@ from interlock.runtime.ssh.library import target_options
 from interlock.services.ports import TargetCredential
 
 CERTIFICATE_LIFETIME_S: Final = 300
+BREAKS_OFF: Final = (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError)
+"""What a host does, among others, that has no key of the kinds that are expected."""
 
 Mint = Callable[[], tuple[bytes, bytes]]
 """Makes a private key with its certificate for one login. Raises ``CredentialUnavailable``."""
@@ -35,6 +37,19 @@ class HostKeys(asyncssh.SSHClient):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
+
+
+async def strange_key(settings: ConnectionSettings) -> asyncssh.SSHKey | None:
+    """The key of a host that has broken off, when it is not one that is pinned. Raises ``OSError``, ``asyncssh.Error``.
+
+    Of a host that proves itself by a certificate, its key says nothing.
+    """
+    if settings.ssh.host_authorities:
+        return None
+    key = await asyncssh.get_server_host_key(settings.host, settings.port, client_version="Interlock", config=None)
+    if key is None or key in [asyncssh.import_public_key(known) for known in settings.ssh.host_keys]:
+        return None
+    return key
 
 
 async def log_in(

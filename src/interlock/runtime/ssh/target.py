@@ -13,11 +13,12 @@ from interlock.core.settings import ConnectionSettings
 from interlock.protocols.ssh import events
 from interlock.protocols.ssh.events import ForwardKind, Request
 from interlock.runtime.ssh.channels import ChannelDriver, Wire
-from interlock.runtime.ssh.host_login import CERTIFICATE_LIFETIME_S, HostKeys, log_in
+from interlock.runtime.ssh.host_login import BREAKS_OFF, CERTIFICATE_LIFETIME_S, HostKeys, log_in, strange_key
 from interlock.runtime.ssh.library import MAX_PACKET_BYTES, WINDOW_BYTES
 from interlock.runtime.ssh.parts import SshParts
 from interlock.runtime.ssh.remote import Come, listen_at_host
 from interlock.runtime.ssh.wires import ForwardSide, TargetSession
+from interlock.services.ports import TargetCredential
 
 log = structlog.get_logger()
 
@@ -101,7 +102,7 @@ class TargetConnection:
             credential = await self._parts.vault.reveal(name)
             login, keepalive_s = self._session.database, self._parts.settings.keepalive_s
             async with asyncio.timeout(self._parts.settings.connect_timeout_s):
-                return await log_in(client, self._settings, login, credential, self._mint, keepalive_s)
+                return await self._log_in(client, login, credential, keepalive_s)
         except asyncssh.HostKeyNotVerifiable as error:
             raise self._wrong_host(client) from error
         except asyncssh.PermissionDenied as error:
@@ -116,6 +117,17 @@ class TargetConnection:
             log.warning("target not reached", connection=name, error=type(error).__name__)
             raise HostUnreachable(f'the target of connection "{name}" cannot be reached; try again later') from error
 
+    async def _log_in(
+        self, client: HostKeys, login: str, credential: TargetCredential, keepalive_s: float
+    ) -> asyncssh.SSHClientConnection:
+        try:
+            return await log_in(client, self._settings, login, credential, self._mint, keepalive_s)
+        except BREAKS_OFF:
+            client.refused = await strange_key(self._settings)
+            if client.refused is None:
+                raise
+            raise asyncssh.HostKeyNotVerifiable("no key of the kinds that are known") from None
+
     def _mint(self) -> tuple[bytes, bytes]:
         session, lifetime_s = self._session, CERTIFICATE_LIFETIME_S
         return self._parts.certificates.mint_for_target(
@@ -125,7 +137,7 @@ class TargetConnection:
     def _wrong_host(self, client: HostKeys) -> HostUnreachable:
         name = self._session.connection
         shown = client.refused.export_public_key().decode().strip() if client.refused is not None else ""
-        fingerprint = client.refused.get_fingerprint() if client.refused is not None else "a certificate"
+        fingerprint = client.refused.get_fingerprint() if client.refused is not None else "no such key"
         log.error("host key refused", connection=name, fingerprint=fingerprint, key=shown)
         self._parts.note(HostKeyRefused(self._session.id, name, self._settings.host, fingerprint))
         return HostUnreachable(
