@@ -76,6 +76,8 @@ def test_depth_is_bounded(opening: str, closing: str) -> None:
         "é" * 8193,
         "; ".join(["ls"] * (MAX_COMMANDS + 1)),
         "cat " + " ".join(f"/srv/{number}" for number in range(MAX_PATHS + 1)),
+        "for a in 1 2 3 4 5 6 7 8; do " * 20 + "ls" + "; done" * 20,
+        "for a in 1 2 3 4 5 6 7 8; do " * 4 + "ls; " * 200 + "done;" * 4,
         "echo {1..300}",
         "echo " + "{a,b}" * 9,
         "echo " + "{" * 33,

@@ -232,6 +232,7 @@ def test_values_are_followed_only_where_they_are_certain() -> None:
         "d=/srv; IFS=/; rm $d/x",
         "readonly d=/etc; d=/srv; rm $d/x",
         "d=$(pwd); rm $d/x",
+        "select d in a b; do rm /srv/$d; done",
         "d='a b'; rm $d",
         "d='*'; rm $d",
         "d=/srv; rm $d:h",

@@ -156,7 +156,7 @@ def _written(call: Call) -> Sequence[ShellWord | None]:
 def _declared(call: Call, word: Word, written: ShellWord | None, *, keeps: bool) -> Verdict:
     if word.literal and _NAME.fullmatch(word.text):
         if not keeps:
-            call.facts.readonly.add(word.text)
+            call.facts.unfollowed.add(word.text)
         call.scope.assign(word.text, None)
         return _NOTHING
     found = _DECLARED.fullmatch(word.text)
@@ -166,7 +166,7 @@ def _declared(call: Call, word: Word, written: ShellWord | None, *, keeps: bool)
     if value is not None and not word.literal and may_split(value):
         return opaque(f"the value of {found[1]} may be split into more assignments: put it between double quotes")
     if not keeps:
-        call.facts.readonly.add(found[1])
+        call.facts.unfollowed.add(found[1])
     certain = word.literal and keeps and "+=" not in word.text[: len(found[1]) + 2]
     call.scope.assign(found[1], found[2] if certain else None)
     if not word.literal or _CODE.search(found[2]):
@@ -284,15 +284,15 @@ def _cd(call: Call) -> Verdict:
     plain = len(words) == 1 and words[0].literal and not words[0].glob and words[0].text not in ("", "-")
     plain = plain and not words[0].text.startswith(("+", "-"))
     if not words and call.invocation.program.text == "cd" and "HOME" in call.scope.values:
-        call.scope.directories = call.scope.directories.entering("~")
+        call.scope.move(call.scope.directories.entering("~"))
         return _READS
-    call.scope.directories = call.scope.directories.entering(words[0].text if plain else None)
+    call.scope.move(call.scope.directories.entering(words[0].text if plain else None))
     entered = TouchedPath(words[0].text if plain else "?", PathUse.READ)
     return Verdict(_READS.classes, (entered,))
 
 
 def _popd(call: Call) -> Verdict:
-    call.scope.directories = UNKNOWN
+    call.scope.move(UNKNOWN)
     return _READS
 
 

@@ -65,6 +65,8 @@ from interlock.protocols.ssh.commands.variables import assigning
 
 _READINGS = 4
 """How often the text may be read again: inside of it, and in the ways of other shells."""
+_RUNS = 1024
+"""Simple commands, and lists of them, counted again in each pass of a loop."""
 _PASSES = 8
 """How many values of a loop's variable are told apart."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -96,6 +98,8 @@ class _Reader:
         self.facts = Facts()
         self.max_bytes = max_bytes
         self.bytes_left = max_bytes * _READINGS
+        self.scripts_left = _RUNS
+        self.runs_left = _RUNS
         self.depth = 0
 
     def read(self, text: str) -> None:
@@ -144,7 +148,10 @@ class _Reader:
 
     def script(self, script: Script, scope: Scope, streams: Streams) -> None:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
+        self.scripts_left -= 1
+        if self.scripts_left < 0:
+            self.found.opaque("loops inside of one another, over many words: write fewer of them")
+        elif self.depth > MAX_DEPTH:
             self.found.opaque("commands are nested too deep: write fewer of them inside of one another")
         else:
             for each in script.lists:
@@ -209,6 +216,10 @@ class _Reader:
         return None
 
     def _simple(self, command: Simple, scope: Scope, streams: Streams) -> str | None:
+        self.runs_left -= 1
+        if self.runs_left < 0:
+            self.found.opaque("loops over many words: write fewer of them")
+            return None
         for word in _all_words(command):
             self._substitutions(word.parts, scope)
         words = tuple(expanded(command.words, scope.values))
@@ -276,7 +287,7 @@ class _Reader:
             scope.assign(name, None)
         conditional = command.runs in (Runs.SOME, Runs.AGAIN)
         scope.conditional += conditional
-        start = scope.directories
+        moved, scope.moved = scope.moved, False
         for value in passes:
             for name in command.binds:
                 scope.hold(name, value)
@@ -288,8 +299,9 @@ class _Reader:
         for name in command.binds:
             scope.hold(name, None)
         scope.conditional -= conditional
-        if command.runs is Runs.AGAIN and scope.directories != start:
+        if command.runs is Runs.AGAIN and scope.moved:
             self._lost("a loop changes the directory it runs in: write paths in full", scope)
+        scope.moved = scope.moved or moved
 
     def _lost(self, why: str, scope: Scope) -> None:
         """Nobody knows where relative paths are, those that have been read included."""
@@ -314,7 +326,7 @@ class _Reader:
         inner.directories = UNKNOWN
         inner.conditional += 1
         self._compound(command.body, inner, Streams(Input.PIPE, None, output_piped=True))
-        if inner.directories != UNKNOWN:
+        if inner.moved:
             self._lost("a function changes the directory: write paths in full", scope)
         scope.define(command.name)
         if command.name == "date":

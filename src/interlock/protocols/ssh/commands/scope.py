@@ -27,12 +27,18 @@ class Scope:
     values: dict[str, str] = field(default_factory=lambda: {"HOME": ""})
     functions: set[str] = field(default_factory=set)
     conditional: int = 0
+    moved: bool = False
+    """A change of directory was asked for since this was looked at last."""
     follows: bool = True
     """Values are kept. They are not once ``IFS`` may split them in other places."""
 
     def copy(self) -> "Scope":
         """For what runs in a process of its own."""
-        return Scope(self.directories, dict(self.values), set(self.functions), self.conditional, self.follows)
+        return Scope(self.directories, dict(self.values), set(self.functions), self.conditional, follows=self.follows)
+
+    def move(self, directories: Directories) -> None:
+        self.directories = directories
+        self.moved = True
 
     def assign(self, name: str, value: str | None) -> None:
         """A variable gets a value, None for one that is not known."""
@@ -71,4 +77,5 @@ class Scope:
         for name in [name for name, value in self.values.items() if other.values.get(name) != value]:
             del self.values[name]
         self.follows = self.follows and other.follows
+        self.moved = self.moved or other.moved
         self.directories = self.directories.or_in(other.directories)

@@ -273,6 +273,12 @@ class Parser(Conditions):
             self.facts.unchecked.add(name)
         return Compound(Runs.AGAIN, (self._body(),), tuple(words), (name,))
 
+    def choice(self) -> Compound:
+        """``select``: its variable is empty after an answer that is none of the words."""
+        loop = self.loop_over_words()
+        self.facts.unfollowed.update(loop.binds)
+        return loop
+
     def _items(self) -> list[ShellWord]:
         self.at += len("in")
         self.skip_blanks()
@@ -332,7 +338,7 @@ _COMPOUNDS = {
     "while": Parser.loop,
     "until": Parser.loop,
     "for": Parser.loop_over_words,
-    "select": Parser.loop_over_words,
+    "select": Parser.choice,
     "case": Parser.cases,
     "[[": Parser.condition,
 }

@@ -23,8 +23,8 @@ class Facts:
     """Names whose value may be anything, because it is read from somewhere or has expansions or quotations in it."""
     assigned: set[str] = field(default_factory=set)
     """Names that get a value by a plain assignment."""
-    readonly: set[str] = field(default_factory=set)
-    """Names whose value does not change any more."""
+    unfollowed: set[str] = field(default_factory=set)
+    """Names whose assignments do not tell their values: those that are readonly, and those of ``select``."""
     heads: set[str] = field(default_factory=set)
     """Names that arithmetic begins with. fish takes ``$((x))`` for a command ``x``, but refuses a text with ``x=1``."""
     commands_left: int = MAX_COMMANDS
@@ -37,7 +37,7 @@ class Facts:
 
     def followed(self, name: str) -> bool:
         """Assignments tell the value of the variable. Arithmetic may change it as well."""
-        return name not in self.computed and name not in self.readonly
+        return name not in self.computed and name not in self.unfollowed
 
     def unsound(self) -> str | None:
         """A name that arithmetic must not have, if there is one."""
