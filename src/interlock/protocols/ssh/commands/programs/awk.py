@@ -3,10 +3,12 @@
 import re
 
 _RUNS = re.compile(r"\bsystem\b|\bgetline\b|@\s*(?:load|include|namespace|\w+\s*\()|\bextension\b|/inet[46]?/")
+_MAX = 200
+"""Brackets, and statements that print, in a program that is looked into."""
 _PIPES = re.compile(r"(?<!\|)\|(?!\|)|\|&")
 _OUTPUT = re.compile(r"\b(?:print|printf)\b[^;}\n]*?>>?\s*(?P<target>[^;}\n]*)")
 _STRING_MARK = re.compile(r"\0(\d+)\0\s*")
-_BEFORE_REGEX = re.compile(r"(?:^|[(,{};!~&|\n=?:]|\b(?:print|printf|return|in|else|do|case|and|or))\s*$")
+_BEFORE_REGEX = re.compile(r"(?:[(,{};!~&|=?:]|\b(?:print|printf|return|in|else|do|case|and|or))$")
 
 
 def files_written(program: str) -> tuple[str, ...] | None:
@@ -14,7 +16,7 @@ def files_written(program: str) -> tuple[str, ...] | None:
 
     Words that run something make it None wherever they stand, even in a string.
     """
-    if _RUNS.search(program):
+    if _RUNS.search(program) or program.count("print") > _MAX or program.count("(") > _MAX:
         return None
     try:
         code, strings = _without_literals(program)
@@ -42,7 +44,7 @@ def _without_literals(program: str) -> tuple[str, list[str]]:
             code += f"\0{len(strings)}\0"
             strings.append(program[at + 1 : end - 1])
             at = end
-        elif character == "/" and _BEFORE_REGEX.search(code):
+        elif character == "/" and _may_begin_expression(code):
             at = _end(program, at)
             code += " R "
         elif character == "#":
@@ -51,6 +53,12 @@ def _without_literals(program: str) -> tuple[str, list[str]]:
             code += character
             at += 1
     return code, strings
+
+
+def _may_begin_expression(code: str) -> bool:
+    """A slash behind this code does not divide."""
+    line = code[code.rfind("\n") + 1 :].rstrip()
+    return not line or _BEFORE_REGEX.search(line[-12:]) is not None
 
 
 def _end(program: str, at: int) -> int:

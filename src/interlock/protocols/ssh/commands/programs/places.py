@@ -98,6 +98,8 @@ _HISTORIES = names(
     .viminfo
     """
 )
+_MAX_NAMES = 128
+"""Directories in a path. Longer ones are taken for any place."""
 _WILD = re.compile(r"[*?\[]")
 _SAYS_NOTHING = re.compile(r"[*?]+(?:\.\w+)?")
 
@@ -111,6 +113,8 @@ def path_classes(path: str, use: PathUse) -> frozenset[CommandClass]:
     parts = _parts(path)
     if parts[:2] == ("/", "dev") and len(parts) > 2 and parts[2] in _HARMLESS_DEVICES:
         return _device(parts[2:], use)
+    if len(parts) > _MAX_NAMES:
+        return _WRITE | _REMOVE | _RULES
     if use is PathUse.READ:
         return _READ
     if use is PathUse.REMOVE:
@@ -147,7 +151,8 @@ def _named(parts: tuple[str, ...]) -> frozenset[CommandClass]:
 
 def _below(parts: tuple[str, ...], directory: tuple[str, ...]) -> bool:
     """The directory or something inside of it is meant."""
-    return any(_begins(parts[at:], directory) for at in range(len(parts)))
+    length = len(directory)
+    return any(_begins(parts[at : at + length], directory) for at in range(len(parts) - length + 1))
 
 
 def _system(parts: tuple[str, ...]) -> frozenset[CommandClass]:

@@ -19,6 +19,7 @@ from interlock.protocols.ssh.commands.programs.verdicts import (
 _LITERALS = re.compile(
     r"--[^\n]*|\#[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\$(\w*)\$.*?\$\1\$|\"(?:[^\"]|\"\")*\"|`[^`]*`", re.DOTALL
 )
+_MAX_COMMENTS = 20
 _IN_DOUBT = re.compile(r"\\['\"]|--(?!\s|$)|\#|\$\w*\$")
 """Where strings and comments end is not the same in all of them."""
 _FUNCTIONS = names(
@@ -52,7 +53,7 @@ _READING = names(
 
 def effects(text: str) -> Verdict:
     """All the statements of the text together."""
-    if _IN_DOUBT.search(text):
+    if _IN_DOUBT.search(text) or text.count("/*") > _MAX_COMMENTS:
         return opaque("SQL that databases take apart in different ways")
     statements = [each.strip() for each in _LITERALS.sub(_blank, text).split(";")]
     return total(*(_statement(each) for each in statements if each)) if any(statements) else READS
@@ -160,7 +161,7 @@ def _reading(text: str, words: list[str]) -> Verdict:
 
 def _functions(text: str) -> Verdict:
     """A function may do anything; those of the language itself are known."""
-    called = {name.lower() for name in re.findall(r"([A-Za-z_][\w$.]*)\s*\(", text)}
+    called = {name.lower() for name in re.findall(r"(?<![\w$.])([A-Za-z_][\w$.]*)\s*\(", text)}
     unknown = sorted(name for name in called if name.removeprefix("pg_catalog.") not in _FUNCTIONS)
     inserted = re.findall(r"into\s+([\w.]+)\s*\(", text, re.IGNORECASE)
     unknown = [name for name in unknown if name not in {each.lower() for each in inserted}]

@@ -28,6 +28,7 @@ _COPYING = grammar(
     one-file-system context? group: owner: mode: strip compare directory preserve-timestamps exchange debug
     relative physical logical"""
 )
+_MAX_MODE = 64
 _SETUID = re.compile(r"[2467]?[2467][0-7]{3}|.*[ugoa]*[+=][rwxXtugo]*s.*")
 _WIDE_OPEN = re.compile(r"0?[0-7]?[0-7][0-7][2367]|(?:.*,)?[ugo]*[oa][ugoa]*[+=][rxXst]*w.*|\+[rxXst]*w.*")
 _TIGHTENING = re.compile(
@@ -89,7 +90,7 @@ def _whole_trees(words: Sequence[Word]) -> Verdict:
 
 def _mode(modes: Sequence[Word]) -> Verdict:
     """What a mode gives away: rights of the owner to whoever runs it, or writing to everybody."""
-    if any(_SETUID.fullmatch(mode.text) or not mode.literal for mode in modes):
+    if any(not mode.literal or len(mode.text) > _MAX_MODE or _SETUID.fullmatch(mode.text) for mode in modes):
         return RULES
     return RULES if any(_WIDE_OPEN.fullmatch(mode.text) for mode in modes) else NOTHING
 
