@@ -224,3 +224,11 @@ def test_no_words_break_it_and_everything_is_said_something_of() -> None:
             found = judge(Invocation((Word(name), *given), (), source, chosen.choice([None, "", "x\ny"])))
             assert found.classes or found.invocations or found.shell_texts, (name, given)
             assert (CommandClass.OPAQUE in found.classes) == bool(found.why_opaque), (name, given)
+
+
+def test_what_is_too_long_to_look_into_counts_for_the_worst() -> None:
+    assert CommandClass.PERSISTENCE in path_classes("/a" * 1000, PathUse.WRITE)
+    for program, text in (("awk", "{" + "print " * 300 + "}"), ("psql", "/*" * 100), ("chmod", "u" * 1000)):
+        options = ("-c",) if program == "psql" else ()
+        found = judge(Invocation(words(program, *options, text, "x"))).classes
+        assert found & {CommandClass.OPAQUE, CommandClass.PRIVILEGE}
