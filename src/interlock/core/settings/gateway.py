@@ -88,7 +88,11 @@ class RecordingSettings(Table, frozen=True):
         int, Meta(ge=0, description="The most that is kept of one session's answers and streamed data.")
     ] = 64 << 20
     max_operation_bytes: Annotated[
-        int, Meta(ge=0, description="The most that is kept of the answer to one operation.")
+        int,
+        Meta(
+            ge=0,
+            description="The most that is kept of the answer to one operation. Of a shell it is `max_session_bytes`.",
+        ),
     ] = 1 << 20
     max_request_bytes: Annotated[
         int, Meta(ge=1024, le=1 << 20, description="The most that is kept of one request's text and bound values.")
