@@ -47,6 +47,7 @@ from interlock.protocols.ssh.commands.grammar.syntax import (
 )
 from interlock.protocols.ssh.commands.invocation import (
     UNKNOWN_PATH,
+    CommandClass,
     CommandReading,
     Input,
     Invocation,
@@ -224,6 +225,8 @@ class _Reader:
             self._substitutions(word.parts, scope)
         words = tuple(expanded(command.words, scope.values))
         streams, takes_input = self._redirections(command.redirects, scope, streams)
+        if _empties(words, command.redirects, scope):
+            self.found.add({CommandClass.DESTRUCTIVE})
         assignments = tuple((each.name, self._assigned(each, scope, words)) for each in command.assignments)
         if not words:
             return None
@@ -414,6 +417,14 @@ def _leaves(pipeline: Pipeline) -> bool:
             return _leaves(last.first)
         case _:
             return False
+
+
+def _empties(words: Sequence[Word], redirects: Sequence[Redirect], scope: Scope) -> bool:
+    """``> file`` and ``: > file`` leave nothing of a file."""
+    if words and words[0].text not in (":", "true"):
+        return False
+    written = (word_of(each.target, scope.values, splits=False) for each in redirects if each.operator in (">", ">|"))
+    return any(not word.text.startswith("/dev/") for word in written)
 
 
 def _redirect_words(redirects: Sequence[Redirect]) -> list[ShellWord]:

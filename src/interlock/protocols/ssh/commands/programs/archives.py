@@ -163,11 +163,13 @@ def _seven_zip(invocation: Invocation) -> Verdict:
 def _cpio(invocation: Invocation) -> Verdict:
     parsed = parse(
         invocation.arguments,
-        grammar("""-oipt0acdfuvmBLVAH:F:I<O>E<D:R:C:M: create extract pass-through list file: make-directories
+        grammar("""-oipt0acdfuvmBLVAH:F:I<O>E<D>R:C:M: create extract pass-through list file: make-directories
             unconditional preserve-modification-time format: to-stdout null quiet absolute-filenames
-            no-absolute-filenames rsh-command! directory: owner: verbose dot reset-access-time no-preserve-owner"""),
+            no-absolute-filenames rsh-command! directory> owner: verbose dot reset-access-time no-preserve-owner"""),
     )
     told = of_options(parsed, strict=True, program="cpio")
+    remote = [word for word in parsed.values("F", "file", "I", "O") if ":" in word.text]
+    told = total(told, contacting([(word, hosts.of_remote_path(word.text)) for word in remote]) if remote else NOTHING)
     if parsed.has("t", "list", "o", "create"):
         return total(
             READS, told, touching(parsed.values("F", "file") if parsed.has("o", "create") else (), PathUse.WRITE)

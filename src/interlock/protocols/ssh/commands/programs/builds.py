@@ -10,7 +10,16 @@ from interlock.protocols.ssh.commands.programs.plain import Programs, plain
 from interlock.protocols.ssh.commands.programs.shells import asks_version
 from interlock.protocols.ssh.commands.programs.subcommands import tool
 from interlock.protocols.ssh.commands.programs.tables import names
-from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, READS, WRITES, opaque, total, touching
+from interlock.protocols.ssh.commands.programs.verdicts import (
+    DESTROYS,
+    NOTHING,
+    PERSISTS,
+    READS,
+    WRITES,
+    opaque,
+    total,
+    touching,
+)
 
 _WRITE = CommandClass.WRITE
 
@@ -41,7 +50,7 @@ def _make(invocation: Invocation) -> Verdict:
     )
     if any(map(_elsewhere, given)) or shell or parsed.unknown or parsed.has("eval", "E"):
         return opaque("make is told to run something else than the project says")
-    return WRITES
+    return total(WRITES, touching(parsed.values("C", "directory"), PathUse.WRITE))
 
 
 def _cmake(invocation: Invocation) -> Verdict:
@@ -78,7 +87,25 @@ def _tests(invocation: Invocation) -> Verdict:
     for word in invocation.arguments:
         if not word.text.startswith("-") and re.match(r"/(?:tmp|var/tmp|dev)/", word.text):
             return opaque(f"{invocation.program.text} runs {word.text}")
-    return WRITES
+    results = [Word(word.text.partition("=")[2], word.literal) for word in invocation.arguments if "=/" in word.text]
+    return total(WRITES, touching(results, PathUse.WRITE))
+
+
+def _hooks(invocation: Invocation) -> Verdict:
+    """Hooks of a repository run later."""
+    installs = any(word.text in ("install", "init-templatedir", "add") for word in invocation.arguments[:1])
+    return total(_tests(invocation), PERSISTS if installs else NOTHING)
+
+
+_UNDOES = re.compile(
+    r"reset|clean|down(?:grade)?|down-to|revert|redo|.*drop.*|.*(?:rollback|undo).*|--force-reset|--accept-data-loss"
+)
+
+
+def _migrations(invocation: Invocation) -> Verdict:
+    """Schemas are moved on, or thrown away."""
+    undoes = any(_UNDOES.fullmatch(word.text) for word in invocation.arguments)
+    return total(_tests(invocation), DESTROYS if undoes else NOTHING)
 
 
 def _from_elsewhere(invocation: Invocation) -> Verdict | None:
@@ -164,7 +191,7 @@ PROGRAMS: Programs = {
     **dict.fromkeys(
         names(
             "gcc g++ cc c++ clang clang++ tcc ld as rustc javac kotlinc tsc swiftc nasm yasm gfortran protoc ghc dmd"
-            " nvcc ranlib strip objcopy windres flex bison yacc lex"
+            " nvcc windres flex bison yacc lex"
         ),
         _compiler,
     ),
@@ -185,6 +212,7 @@ PROGRAMS: Programs = {
     ),
     **dict.fromkeys(names("black isort prettier gofmt goimports rustfmt shfmt clang-format autopep8 yapf"), _formatter),
     **dict.fromkeys(("mvn", "mvnd", "gradle", "ant", "sbt", "lein"), _maven),
+    **dict.fromkeys(("strip", "objcopy", "ranlib"), plain(">*", "-o>I:O:j:R:K:N:F:", _WRITE)),
     **dict.fromkeys(("java", "javaw"), _java),
     "jar": _archive_of_java,
     **dict.fromkeys(("rake", "rails"), _rails),
@@ -192,11 +220,12 @@ PROGRAMS: Programs = {
         names(
             "ninja meson bazel bazelisk buck scons msbuild xcodebuild waf autoreconf autoconf automake aclocal"
             " webpack vite next nuxt rollup parcel esbuild gulp grunt turbo nx lerna hugo jekyll mkdocs sphinx-build"
-            " doxygen swag wire mockgen alembic flyway liquibase prisma knex sequelize goose dbt"
-            " pre-commit lefthook mix rebar3  just task invoke"
+            " doxygen swag wire mockgen dbt mix rebar3 just task invoke"
         ),
         _tests,
     ),
+    **dict.fromkeys(("pre-commit", "lefthook", "husky"), _hooks),
+    **dict.fromkeys(names("alembic flyway liquibase prisma knex sequelize goose"), _migrations),
     "dotnet": tool(
         "",
         """

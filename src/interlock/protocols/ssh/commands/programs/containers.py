@@ -188,8 +188,8 @@ _DOCKER = tool(
     container.remove volume.rm volume.remove volume.prune network.rm network.remove network.prune system.prune
     builder.prune buildx.prune buildx.rm compose.down compose.rm compose.kill compose.stop service.rm stack.rm
     secret.rm config.rm node.rm swarm.leave context.rm pod.rm pod.stop pod.kill pod.prune system.reset
-    compose.up:--remove-orphans privilege: login logout swarm.init swarm.join swarm.update opaque: attach
-    container.attach plugin.enable plugin.create trust checkpoint
+    compose.up:--remove-orphans privilege+network: login privilege: logout swarm.init swarm.join swarm.update
+    opaque: attach container.attach plugin.enable plugin.create trust checkpoint
     """,
     _DOCKER_SPECIAL,
 )
@@ -205,8 +205,8 @@ _COMPOSE = tool(
     {"exec": _execute, "run": _execute, "cp": _copy},
 )
 
-_KUBECTL_OPTIONS = """-n:s@l:f<o:Av:wc:RLk: namespace: context: cluster: user: kubeconfig: server@ token: as: as-group:
-    selector: request-timeout: all-namespaces output: field-selector: sort-by: container:
+_KUBECTL_OPTIONS = """-n:s@l:f<o:Av:wc:RLk: namespace: context: cluster: user: kubeconfig! server@ token: as! as-group!
+    as-uid! selector: request-timeout: all-namespaces output: field-selector: sort-by: container:
     certificate-authority< client-key< client-certificate< insecure-skip-tls-verify filename< watch
     show-labels no-headers"""
 
@@ -260,14 +260,32 @@ _KUBECTL = tool(
     config.rename-context create config.set destructive: delete drain replace:--force taint rollout.cancel
     config.delete-context config.delete-cluster write: replace privilege: create.clusterrolebinding
     create.rolebinding create.clusterrole create.role certificate.approve certificate.deny auth.reconcile
-    config.set-credentials create.serviceaccount create.token write: create.* opaque: run attach debug edit
+    config.set-credentials create.serviceaccount create.token
+    persistence+write: create.cronjob write: create.* opaque: run attach debug edit
     proxy port-forward krew.install plugin
     """,
     {"exec": _kubectl_exec, "cp": _copy, "apply": _kubectl_apply, "create": _kubectl_apply},
 )
 
+
+def _kubectl(invocation: Invocation) -> Verdict:
+    """Whose cluster it is and who asks may be told anywhere; what is scaled to nothing is stopped."""
+    texts = [word.text for word in invocation.arguments]
+    own = texts[: texts.index("--")] if "--" in texts else texts
+    posing = [text for text in own if re.match(r"--(?:kubeconfig|as|as-group|as-uid|server)(?:=|$)", text)]
+    stopped = re.search(r"--replicas[= ]0+(?: |$)", " ".join(own))
+    return total(
+        _KUBECTL(invocation),
+        opaque(f"kubectl {posing[0].partition('=')[0]} makes it another cluster or somebody else")
+        if posing
+        else NOTHING,
+        DESTROYS if stopped else NOTHING,
+    )
+
+
 _HELM = tool(
-    "-n:a namespace: kube-context: kubeconfig: debug registry-config: repository-config: repository-cache:",
+    "-n:a namespace: kube-context: kubeconfig! kube-as-user! kube-apiserver@ debug registry-config: repository-config:"
+    " repository-cache:",
     """
     read: list ls status history get get.* show show.* template lint version env search search.* repo.list
     dependency.list plugin.list verify write: rollback package create test network+write: install upgrade
@@ -296,7 +314,7 @@ def _described(judge: Judge, *, reads_input: bool = True) -> Judge:
 PROGRAMS: Programs = {
     **dict.fromkeys(("docker", "podman", "nerdctl"), _described(_DOCKER, reads_input=False)),
     **dict.fromkeys(("docker-compose", "podman-compose"), _described(_COMPOSE, reads_input=False)),
-    **dict.fromkeys(("kubectl", "oc", "k3s-kubectl", "microk8s.kubectl"), _described(_KUBECTL)),
+    **dict.fromkeys(("kubectl", "oc", "k3s-kubectl", "microk8s.kubectl"), _described(_kubectl)),
     "helm": _HELM,
     "crictl": tool(
         "-r:i:D",

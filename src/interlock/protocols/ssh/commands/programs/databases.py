@@ -359,6 +359,11 @@ def _mysqladmin(invocation: Invocation) -> Verdict:
 
 
 def _etcdctl(invocation: Invocation) -> Verdict:
+    servers = parse(invocation.arguments, grammar("endpoints: endpoint: peers:")).values("endpoints", "endpoint")
+    return total(_etcd_verb(invocation), _server(servers))
+
+
+def _etcd_verb(invocation: Invocation) -> Verdict:
     words = [word.text for word in invocation.arguments if not word.text.startswith("-")]
     verbs = set(words)
     if verbs & {"del", "rm", "rmdir", "compact", "defrag", "remove", "restore"}:

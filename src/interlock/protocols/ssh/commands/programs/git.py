@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from interlock.protocols.ssh.commands.invocation import Invocation, PathUse, Verdict, Word
 from interlock.protocols.ssh.commands.programs import hosts
 from interlock.protocols.ssh.commands.programs.options import grammar, parse
-from interlock.protocols.ssh.commands.programs.plain import Programs, plain
+from interlock.protocols.ssh.commands.programs.plain import Programs, of_options, plain
 from interlock.protocols.ssh.commands.programs.subcommands import has_flag, tool
 from interlock.protocols.ssh.commands.programs.verdicts import (
     CONTACTS,
@@ -45,7 +45,8 @@ bisect.new bisect.old sparse-checkout sparse-checkout.set sparse-checkout.add sp
 sparse-checkout.disable lfs.track lfs.untrack bundle.create maintenance.run gc mailinfo mailsplit merge-file
 merge-index switch:-m stage receive-pack lfs.checkout destructive: prune prune-packed stash.drop stash.clear
 worktree.remove worktree.prune submodule.deinit notes.remove notes.prune remote.remove remote.rm remote.prune
-reflog.expire reflog.delete branch:-D branch:-d branch:--delete tag:-d tag:--delete reset:--hard reset:--merge
+reflog.expire reflog.delete branch:-D branch:-d branch:--delete branch:-f branch:--force tag:-d tag:--delete tag:-f
+tag:--force reset:--hard reset:--merge
 reset:--keep checkout:-f checkout:--force checkout:-B switch:--discard-changes switch:-f switch:--force
 switch:-C gc:--prune push:--force push:-f push:--mirror push:--delete push:-d push:--prune
 push:--force-with-lease push:--force-if-includes update-ref:-d rm lfs.prune replace:-d symbolic-ref:-d
@@ -90,7 +91,12 @@ def _git(invocation: Invocation) -> Verdict:
         return total(opaque("git -c sets something that may run a program"), _TOOL(invocation))
     if any(not word.literal and not word.text for word in front.operands[:1]):
         return opaque("what git is told is not known")
-    return total(_TOOL(invocation), _outputs(front.operands), _unknown_options(front.operands))
+    does = total(_TOOL(invocation), _outputs(front.operands), _unknown_options(front.operands))
+    return total(does, touching(front.values("C", "git-dir", "work-tree"), _use_of(does)))
+
+
+def _use_of(does: Verdict) -> PathUse:
+    return PathUse.READ if does.classes <= READS.classes | CONTACTS.classes else PathUse.WRITE
 
 
 def _outputs(words: Sequence[Word]) -> Verdict:
@@ -318,6 +324,13 @@ def _archive(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     return total(READS, touching(parsed.values("o", "output"), PathUse.WRITE), _reach(parsed.values("remote")))
 
 
+def _making(rest: Sequence[Word], options: str, operands: int = 1) -> Verdict:
+    """The first operand, if any counts, is a file or directory that is made."""
+    parsed = parse(rest, grammar(options))
+    made = touching(parsed.operands[:operands], PathUse.WRITE)
+    return total(WRITES, made, of_options(parsed, strict=False, program="git"))
+
+
 def _foreach(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     words = [word for word in rest if word.text not in ("--recursive", "--quiet", "-q")]
     return (
@@ -344,6 +357,14 @@ _SPECIAL = {
     "clean": _clean,
     "rebase": _rebase,
     "archive": _archive,
+    "init": lambda invocation, rest: _making(
+        rest, "-qb: quiet bare template! separate-git-dir> initial-branch: shared?"
+    ),
+    "format-patch": lambda invocation, rest: _making(rest, "-o> output-directory> stdout", 0),
+    "bundle.create": lambda invocation, rest: _making(rest, "-q quiet progress version:"),
+    "worktree.add": lambda invocation, rest: _making(
+        rest, "-fdb:B:q force detach checkout no-checkout orphan lock reason:"
+    ),
     "submodule.foreach": _foreach,
     "bisect.run": lambda invocation, rest: total(WRITES, starting(invocation, rest)),
 }

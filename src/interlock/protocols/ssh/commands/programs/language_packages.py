@@ -145,6 +145,12 @@ _CARGO = tool(
 )
 
 
+def _go_build(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
+    """What is built, and what is measured, may go anywhere."""
+    parsed = parse(rest, grammar("o> coverprofile> cpuprofile> memprofile> trace> outputdir> C>", single_dash=True))
+    return total(WRITES, of_options(parsed, strict=False, program="go"))
+
+
 _GO = tool(
     "-C:",
     """
@@ -157,6 +163,8 @@ _GO = tool(
     {
         "install": install_rule("", project=True),
         "get": install_rule("-ut", project=True),
+        "build": _go_build,
+        "test": _go_build,
         "run": lambda invocation, rest: (
             WRITES
             if any(
@@ -192,10 +200,12 @@ def _npx(invocation: Invocation) -> Verdict:
     if texts:
         return total(CONTACTS, shelling(*texts))
     if known:
-        return total(WRITES, CONTACTS if parsed.has("yes", "y") else NOTHING)
+        does = starting(invocation, parsed.operands) if parsed.operands[0].text in _OF_DATABASES else NOTHING
+        return total(WRITES, does, CONTACTS if parsed.has("yes", "y") else NOTHING)
     return total(CONTACTS, opaque("npx runs a package"))
 
 
+_OF_DATABASES = ("prisma", "knex", "sequelize")
 _NODE_TOOLS = frozenset(
     [
         "tsc",
@@ -214,10 +224,8 @@ _NODE_TOOLS = frozenset(
         "turbo",
         "stylelint",
         "biome",
-        "prisma",
-        "knex",
-        "sequelize",
         "typeorm",
+        *_OF_DATABASES,
     ]
 )
 

@@ -236,6 +236,14 @@ def _socat_address(word: Word) -> Verdict:
     return NOTHING if _SOCAT_LOCAL.fullmatch(kind) else opaque(f"socat has an address that is not known: {kind}")
 
 
+def _getent(invocation: Invocation) -> Verdict:
+    """Looking up a host asks a server of names; other tables are read here."""
+    parsed = parse(invocation.arguments, grammar("-is:A service: no-idn no-addrconfig"))
+    table = parsed.operands[0] if parsed.operands else Word("")
+    asks = not table.literal or table.text in ("hosts", "ahosts", "ahostsv4", "ahostsv6")
+    return _resolver(Invocation((Word("host"), *parsed.operands[1:]))) if asks and parsed.operands[1:] else READS
+
+
 def _resolver(invocation: Invocation) -> Verdict:
     """``dig``, ``host``, ``nslookup``, ``drill``: a query leaves through the resolver, or goes to ``@server``."""
     parsed = parse(invocation.arguments, grammar("-b:c:f<k<p:q:t:x:y:C:N:R:W:m:aAdilrsTvw46"))
@@ -402,6 +410,7 @@ PROGRAMS: Programs = {
     **dict.fromkeys(("nc", "ncat", "netcat", "nc.openbsd", "nc.traditional"), _netcat),
     "socat": _socat,
     "telnet": _telnet,
+    "getent": _getent,
     **dict.fromkeys(("dig", "host", "nslookup", "drill", "delv", "kdig"), _resolver),
     "whois": _talks("-h@p:", roles=".*"),
     "ping": _talks("-46aAbBc:dDfF:hi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:"),

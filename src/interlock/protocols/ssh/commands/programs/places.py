@@ -31,11 +31,13 @@ _NAMES_THAT_RUN = names(
     .bashrc .bash_profile .bash_login .bash_logout .bash_aliases .kshrc .mkshrc .cshrc .tcshrc .zshrc .zshenv
     .zprofile .zlogin .zlogout .xinitrc .xprofile .xsession .xsessionrc .inputrc .pam_environment .envrc .vimrc
     .exrc .gvimrc .emacs .nanorc .gitconfig .gdbinit .psqlrc .sqliterc .pythonrc .Rprofile .irbrc .perldb
-    .tmux.conf .screenrc .lesskey .curlrc .wgetrc .npmrc .pypirc .netrc config.fish sitecustomize.py
-    usercustomize.py crontab sudoers rc.local ld.so.preload
+    .tmux.conf .screenrc .lesskey .curlrc .wgetrc .npmrc .pypirc .netrc config.fish crontab sudoers
+    rc.local ld.so.preload
     """
 )
 """Files that are run, obeyed or trusted wherever they are."""
+_MODULES_THAT_RUN = names("sitecustomize.py usercustomize.py")
+"""Likewise, but not meant by ``*.py``."""
 
 _DIRECTORIES_THAT_RUN = tuple(
     tuple(each.split("/"))
@@ -90,7 +92,7 @@ _SYSTEM_PLACES: tuple[tuple[frozenset[CommandClass], str], ...] = (
 )
 """Places of the whole system, the first that matches counts; a name with ``*`` matches every name that begins so."""
 
-_HOLDING_THE_SYSTEM = (("/",), ("/", "etc"), ("/", "usr"), ("/", "root"), ("/", "var", "spool"))
+_HOLDING_THE_SYSTEM = (("/",), ("/", "etc"), ("/", "usr"), ("/", "usr", "local"), ("/", "root"), ("/", "var", "spool"))
 """What is unpacked or copied there ends up in places of the system."""
 _HISTORIES = names(
     """
@@ -144,7 +146,9 @@ def _named(parts: tuple[str, ...]) -> frozenset[CommandClass]:
         return frozenset()
     if any(_may_be(parts[-1], name) for name in _HISTORIES):
         return _REMOVE
-    if any(_may_be(parts[-1], name) for name in _NAMES_THAT_RUN) or parts[-2:] == (".git", "config"):
+    if any(_may_be(parts[-1], name) for name in _NAMES_THAT_RUN) or parts[-1] in _MODULES_THAT_RUN:
+        return _PERSISTS
+    if parts[-2:] == (".git", "config"):
         return _PERSISTS
     return _PERSISTS if any(_below(parts, directory) for directory in _DIRECTORIES_THAT_RUN) else frozenset()
 

@@ -110,14 +110,14 @@ _OF_NO_FILES = names(
     """
     reset jps jstack jstat jinfo netstat printenv echo true false : pwd whoami id groups logname tty uname arch
     hostid uptime w who users free vmstat iostat mpstat pidstat sar nproc lscpu lsmem lspci lsusb lsmod lsblk lsns
-    lsipc lslocks findmnt blkid getconf getent locale which type whereis whatis apropos cal ncal seq yes sleep
+    lsipc lslocks findmnt blkid getconf locale which type whereis whatis apropos cal ncal seq yes sleep
     usleep factor expr test [ [[ bc basename dirname tput ps pstree pgrep pidof top htop atop btop jobs wait times
     umask ulimit numfmt dmidecode inxi neofetch sensors acpi lnstat nstat clear cd pushd popd dirs let shift
     return exit logout break continue disown fg bg caller info tldr slabtop tload runlevel mountpoint ipcs uuidgen
     mcookie pwgen nvidia-smi numastat lstopo modinfo systemd-detect-virt systemd-path systemd-cgls systemd-cgtop
     systemd-analyze zdump lsb_release apt-cache needs-restarting getcap getsebool sestatus getenforce aa-status
     ausearch aureport lsscsi pvs vgs lvs pvdisplay vgdisplay lvdisplay pvscan vgscan lvscan xfs_info quota
-    repquota atq figlet fortune banner errno pathchk vainfo glxinfo tabs resize line lsirq lsfd getopt getopts
+    repquota atq figlet fortune banner errno pathchk vainfo glxinfo tabs resize help line lsirq lsfd getopt getopts
     read mapfile readarray local declare typeset readonly
     """
 )

@@ -153,10 +153,12 @@ PROGRAMS: Programs = {
         """
         read: general.status general device.status device.show device.wifi.list connection.show
         networking.connectivity general.hostname device.list general.permissions radio device connection
-        read: con con.show c c.show dev dev.status d dev.show g
+        read: con con.show c c.show dev dev.status d dev.show d.show g
         write: con.up connection.up connection.reload device.connect device.reapply device.wifi.connect networking.on
         radio.wifi persistence: connection.modify connection.add connection.import connection.edit
-        destructive: connection.delete connection.down device.disconnect networking.off device.delete
+        con.modify con.add con.mod
+        destructive: con.delete con.del con.down dev.disconnect connection.delete connection.down device.disconnect
+        networking.off device.delete
         """,
     ),
     "nginx": lambda invocation: _nginx(invocation),

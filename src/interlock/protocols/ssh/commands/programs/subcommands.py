@@ -14,6 +14,8 @@ from interlock.protocols.ssh.commands.programs.options import Grammar, Option, P
 from interlock.protocols.ssh.commands.programs.plain import of_options
 from interlock.protocols.ssh.commands.programs.verdicts import NOTHING, READS, opaque, total
 
+_TAKING_OPERANDS = frozenset({"reflog"})
+"""Of those that have sub-commands, what takes other words as well."""
 Rule = Callable[[Invocation, Sequence[Word]], Verdict]
 """What a sub-command does with the words behind it."""
 
@@ -62,9 +64,14 @@ class Tool:
                 found, rest = longer, words
             if not self._continues(longer):
                 break
-        if found:
+        if found and not (chain == found and found not in self.special and self._misses(found, rest)):
             return found, options, rest
         return self._without_verb(parsed, options, chain)
+
+    def _misses(self, chain: str, rest: Sequence[Word]) -> bool:
+        """A word follows in the place of one that the table has, and it does not have that."""
+        operands = parse(rest, self.rules).operands
+        return self._continues(chain) and bool(operands) and chain not in _TAKING_OPERANDS
 
     def _without_verb(self, parsed: Parsed, options: list[Option], chain: str) -> Verdict:
         if parsed.operands or parsed.unknown:

@@ -29,8 +29,8 @@ _COPYING = grammar(
     relative physical logical"""
 )
 _MAX_MODE = 64
-_SETUID = re.compile(r"[2467]?[2467][0-7]{3}|.*[ugoa]*[+=][rwxXtugo]*s.*")
-_WIDE_OPEN = re.compile(r"0?[0-7]?[0-7][0-7][2367]|(?:.*,)?[ugo]*[oa][ugoa]*[+=][rxXst]*w.*|\+[rxXst]*w.*")
+_SETUID = re.compile(r"[0-7]*[2-7][0-7]{3}|.*[ugoa]*[+=][rwxXtugo]*s.*")
+_WIDE_OPEN = re.compile(r"[0-7]*[2367]|(?:.*,)?(?:[ugo]*[oa][ugoa]*)?(?:[-+=][rwxXstugo]*)*[+=][rxXst]*[wug].*")
 _TIGHTENING = re.compile(
     r"0?[0-6][0246][045]|0?[0-7]00|(?:[ugoa]*-[rwxXst]+|u[+=][rw]+|[go]+=)(?:,(?:[ugoa]*-[rwxXst]+|[go]+=|u[+=][rw]+))*"
 )
@@ -67,7 +67,14 @@ def _copy(invocation: Invocation) -> Verdict:
     written = total(
         touching(target, PathUse.WRITE), Verdict(touching(_inside(sources, target[0]), PathUse.WRITE).classes)
     )
-    return total(WRITES, _mode(parsed.values("m", "mode")), _sources(program, sources), written)
+    emptied = program != "ln" and any(word.text == "/dev/null" for word in (*sources, *target))
+    return total(
+        WRITES,
+        _mode(parsed.values("m", "mode")),
+        _sources(program, sources),
+        written,
+        DESTROYS if emptied else NOTHING,
+    )
 
 
 def _sources(program: str, sources: Sequence[Word]) -> Verdict:
@@ -99,7 +106,7 @@ def _change_mode(invocation: Invocation) -> Verdict:
     words = [
         word
         for word in invocation.arguments
-        if not re.fullmatch(r"-[rwxXstugo,+=-]+", word.text) or re.fullmatch(r"-[Rcfv]+", word.text)
+        if not re.fullmatch(r"-(?!-)[rwxXstugo,+=-]+", word.text) or re.fullmatch(r"-[Rcfv]+", word.text)
     ]
     parsed = parse(
         words, grammar("-Rcfv recursive changes quiet silent verbose preserve-root no-preserve-root reference<")
@@ -208,13 +215,14 @@ def _patch(invocation: Invocation) -> Verdict:
     """``patch`` writes where the patch says; ``-e`` scripts are run by ``ed``."""
     parsed = parse(
         invocation.arguments,
-        grammar("""-bB:cd:D:eEfF:g:i<lnNo>p:r>RstTuvV:x:Y:z:Z backup binary context directory: ed^ dry-run forward
+        grammar("""-bB:cd>D:eEfF:g:i<lnNo>p:r>RstTuvV:x:Y:z:Z backup binary context directory> ed^ dry-run forward
             force fuzz: ignore-whitespace input< normal output> strip: reverse reject-file> silent batch unified
             verbose merge? posix remove-empty-files no-backup-if-mismatch get: prefix: suffix: quoting-style:"""),
     )
     if parsed.has("dry-run"):
         return READS
-    return total(WRITES, of_options(parsed, strict=True, program="patch"), touching(parsed.operands[:1], PathUse.WRITE))
+    files = parsed.operands[:1] or (() if parsed.has("d", "directory") else (Word("."),))
+    return total(WRITES, of_options(parsed, strict=True, program="patch"), touching(files, PathUse.WRITE))
 
 
 PROGRAMS: Programs = {
