@@ -32,7 +32,7 @@ def visit(way: SshWay) -> list[object]:
         env=way.environment,
     )
     seen = [_shared_connection(way), _bytes_both_ways(way), _input_without_end(way), _shell_by_script(way)]
-    seen += [_terminal(way), _terminal_without_command(way), _reader_that_leaves(way)]
+    seen += [_terminal(way), _terminal_without_command(way), _readers_that_leave(way)]
     output, _ = alive.communicate(timeout=60)
     return [*seen, ("keep-alive", alive.returncode, output)]
 
@@ -96,7 +96,10 @@ def _terminal_without_command(way: SshWay) -> object:
         return terminal.finish()
 
 
-def _reader_that_leaves(way: SshWay) -> object:
-    """Output without end, of which only the beginning is read; the command ends by that."""
-    done = way.run("sh", "-c", f"({way.remote_shell()} target 'yes'; echo ended >&2) | head -c 4")
-    return done.status, done.output, done.errors
+def _readers_that_leave(way: SshWay) -> object:
+    """Output without end, of which only the beginning is read; the command ends by that, whatever was on its way."""
+    seen = []
+    for reader in ("head -c 4", "(sleep 1; head -c 4)"):
+        done = way.run("sh", "-c", f"({way.remote_shell()} target yes; echo ended >&2) | {reader}")
+        seen.append((done.status, done.output, done.errors))
+    return seen

@@ -1,5 +1,6 @@
 """A client's connection as the library has it, with bounds of our own where the library has none."""
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 import asyncssh
@@ -31,6 +32,8 @@ class ClientServer(Protocol):
 class BoundedChannel(SSHServerChannel[bytes]):
     """A session channel that keeps a bounded environment, and says at once when its client closes it."""
 
+    _takes_no_more = False
+
     def _process_env_request(self, packet: SSHPacket) -> bool:
         key, value = packet.get_string(), packet.get_string()
         packet.check_end()
@@ -47,12 +50,31 @@ class BoundedChannel(SSHServerChannel[bytes]):
         return self._start_session(command=command.decode(errors="surrogateescape"))
 
     def _process_eow_at_openssh_dot_com_request(self, packet: SSHPacket) -> bool:
-        """The client takes no more output: OpenSSH's PROTOCOL, 2.1. The library does not know it."""
+        """The client takes no more output: OpenSSH's PROTOCOL, 2.1. The library does not know it.
+
+        Nor does such a client open its window again, so that what waits for that would wait for ever.
+        """
         packet.check_end()
+        self._takes_no_more = True
+        self._keep_unsent(lambda kind: kind is not None)
         takes_no_more = getattr(self._session, "client_takes_no_more", None)
         if takes_no_more is not None:
             takes_no_more()
         return True
+
+    def write(self, data: bytes, datatype: int | None = None) -> None:
+        if datatype is not None or not self._takes_no_more:
+            super().write(data, datatype)
+
+    def close(self) -> None:
+        if self._takes_no_more:
+            self._keep_unsent(lambda _: False)
+        super().close()
+
+    def _keep_unsent(self, wanted: Callable[[int | None], bool]) -> None:
+        self._send_buf = [(data, kind) for data, kind in self._send_buf if wanted(kind)]
+        self._send_buf_len = sum(len(data) for data, _ in self._send_buf)
+        self._flush_send_buf()
 
     def _process_close(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         """The library keeps this to itself for as long as reading is paused."""
