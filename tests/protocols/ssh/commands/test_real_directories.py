@@ -49,7 +49,7 @@ def _joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash", "zsh", "ksh"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(text=st.recursive(_ATOMS, _joined, max_leaves=12))
 def test_relative_paths_are_where_the_shell_is(text: str, shell: str, tmp_path: Path) -> None:
     program = shutil.which(shell)

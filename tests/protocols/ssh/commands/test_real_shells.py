@@ -17,7 +17,7 @@ import pytest
 from interlock.protocols.ssh.commands.invocation import CommandClass
 from interlock.protocols.ssh.commands.reading import read_command
 
-_TEXTS = 400
+_TEXTS = 150
 _SHELLS = {
     "bash": ("--norc", "-c"),
     "dash": ("-c",),

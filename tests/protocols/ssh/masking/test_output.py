@@ -55,14 +55,14 @@ def masked(data: bytes, cuts: list[int] | None = None, by: Masking = ALL, termin
 
 
 @given(streams, st.lists(st.integers(0, 900), max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_comes_out_does_not_depend_on_the_cuts(data: bytes, cuts: list[int]) -> None:
     assert masked(data, cuts) == masked(data)
     assert masked(data, list(range(len(data)))) == masked(data)
 
 
 @given(streams, st.lists(st.integers(0, 900), max_size=12), st.integers(60, 400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nor_do_parts_of_lines_that_are_too_long(data: bytes, cuts: list[int], longest: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(output_module, "MAX_UNIT_BYTES", longest)
@@ -72,14 +72,14 @@ def test_nor_do_parts_of_lines_that_are_too_long(data: bytes, cuts: list[int], l
 
 
 @given(st.sampled_from(EVERY_VALUE), streams, streams, st.lists(st.integers(0, 900), max_size=12), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_value_never_goes_on(value: bytes, before: bytes, behind: bytes, cuts: list[int], terminal: bool) -> None:
     data = before + b"\n" + value + b" \n" + behind
     assert masked(data, cuts, terminal=terminal).count(value) < data.count(value)
 
 
 @given(st.sampled_from(EVERY_VALUE), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nor_does_one_with_sequences_between_its_characters(value: bytes, data: st.DataObject) -> None:
     parts = [value[:1]]
     for index in range(1, len(value)):
@@ -111,7 +111,7 @@ def test_without_detectors_everything_goes_on_at_once(data: bytes, cuts: list[in
 @given(
     st.lists(st.sampled_from([word for word in WORDS if b"PRIVATE" not in word and b"YWR" not in word]), max_size=20)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_is_no_value_is_not_changed(words: list[bytes]) -> None:
     data = b" , ".join(words)
     for cuts in ([], list(range(0, len(data), 3))):
@@ -141,7 +141,7 @@ def test_a_few_bytes_of_something_else_are_no_address() -> None:
 
 
 @given(streams)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_control_character_is_lost_or_moved(data: bytes) -> None:
     shown = masked(data)
     assert len(shown) == len(data)

@@ -62,7 +62,7 @@ requests = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(requests, max_size=25), st.integers(0, 1 << 16), st.booleans(), st.sampled_from([0, 1, 5, 30]))
 def test_no_name_reaches_the_host_undecided(asked: list[bytes], seed: int, honest: bool, cut: int) -> None:
     channel = Watched(seed, honest, cut)
@@ -76,7 +76,7 @@ def test_no_name_reaches_the_host_undecided(asked: list[bytes], seed: int, hones
     assert channel.exit is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(requests, min_size=1, max_size=10),
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=6),
@@ -113,7 +113,7 @@ def test_any_cut_does_the_same(asked: list[bytes], seed: int, cut: int) -> None:
     assert seen[0] == seen[1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=10), st.booleans())
 def test_garbage_from_either_side_raises_nothing(pieces: list[bytes], from_client: bool) -> None:
     channel = Channel(None)
