@@ -33,6 +33,10 @@ _SHOPT_NAMES = names("nullglob failglob dotglob globstar nocaseglob nocasematch 
 _READ_VALUES = frozenset({"-p", "-t", "-n", "-N", "-d", "-u", "-i"})
 _DECLARE = re.compile(r"-[xrgpFfaA]+", re.ASCII)
 
+_ACTIVATE = re.compile(
+    r"(?!/tmp/|/var/tmp/|/dev/)(?:[\w@.~-]*/)*\.?(?:venv|virtualenv|env)[\w.-]*/bin/activate", re.ASCII
+)
+
 _NOTHING = Verdict(frozenset())
 _READS = Verdict(frozenset({CommandClass.READ}))
 
@@ -83,6 +87,9 @@ def _eval(call: Call) -> Verdict:
 
 
 def _source(call: Call) -> Verdict:
+    """A project's virtual environment is the project's own, as what its build tools run."""
+    if len(call.arguments) == 1 and call.literal and _ACTIVATE.fullmatch(call.texts[0]):
+        return Verdict(frozenset({CommandClass.WRITE}))
     paths = tuple(TouchedPath(word.text, PathUse.READ, False) for word in call.arguments[:1] if word.literal)
     why = "what the sourced file says is not known"
     return Verdict(frozenset({CommandClass.OPAQUE}), paths, why_opaque=why)

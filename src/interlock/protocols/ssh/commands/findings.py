@@ -81,7 +81,7 @@ class Findings:
 
     def reading(self) -> CommandReading:
         return CommandReading(
-            classes=frozenset(self.classes),
+            classes=frozenset(self.classes or {CommandClass.READ}),
             programs=tuple(self.by_program),
             paths=tuple(self.paths),
             hosts=tuple(self.hosts),
