@@ -44,3 +44,11 @@ def test_the_same_through_the_gateway(gateway: GatewayServer, openssh: OpenSshSe
         through, directly = threads.map(VISITS[client], both)
         for number, (one, other) in enumerate(zip(through, directly, strict=True)):
             assert both[0].alike(one) == both[1].alike(other), number
+
+
+@pytest.mark.parametrize("cipher", ["chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-gcm@openssh.com"])
+def test_every_cipher_that_ssh_may_be_left_with(gateway: GatewayServer, cipher: str) -> None:
+    with Ways() as ways:
+        way = ways.through(gateway, "host")
+        done = way.ssh("-o", f"Ciphers={cipher}", "-o", "RekeyLimit=64K", "target", "cat", source=bytes(300_000))
+        assert (done.status, done.output, done.said) == (0, bytes(300_000), "")

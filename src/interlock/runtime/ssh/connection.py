@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol, cast
 
 import asyncssh
 from asyncssh.channel import SSHServerChannel
-from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST, MSG_GLOBAL_REQUEST, MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST, MSG_GLOBAL_REQUEST, MSG_IGNORE, MSG_KEXINIT
 from asyncssh.packet import SSHPacket
 
 from interlock.runtime.ssh.library import FAST_CIPHERS, MAX_PACKET_BYTES, WINDOW_BYTES
@@ -16,6 +16,7 @@ MAX_QUEUED_REQUESTS: Final = 64
 """Requests of a connection or a channel that wait for the answer to one before."""
 MAX_FAILURES: Final = 32
 """Attempts to log in on one connection; public keys that are only asked about count."""
+_FAST: Final = frozenset(cipher.encode() for cipher in FAST_CIPHERS)
 _SIGNED_WITH_SHA1: Final = b"\0\0\0\7ssh-rsa"
 
 
@@ -99,15 +100,24 @@ class ClientConnection(asyncssh.SSHServerConnection):
     """``server`` is told what the library does not tell."""
 
     _failures = 0
+    _offered = False
 
     async def reload_config(self) -> None:
         """There is no configuration file whose sections could depend on the user."""
 
     def _send_kexinit(self) -> None:
-        """OpenSSH would choose another cipher that it likes better, which takes several times as long in here."""
-        if self._client_version.startswith(b"SSH-2.0-OpenSSH_"):
-            self._enc_algs = [cipher.encode() for cipher in FAST_CIPHERS]
-        super()._send_kexinit()
+        """OpenSSH says what it can without waiting for us: what it is offered is made of that, when it is there."""
+        if self._session_id or self._offered or not self._client_version.startswith(b"SSH-2.0-OpenSSH_"):
+            super()._send_kexinit()
+
+    async def _process_kexinit(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """The client would choose the cipher that it likes best, which takes several times as long in here."""
+        if self._client_version.startswith(b"SSH-2.0-OpenSSH_") and not self._offered:
+            self._offered = True
+            known = _ciphers(packet.get_remaining_payload())
+            self._enc_algs = [cipher for cipher in self._enc_algs if cipher in known & _FAST] or self._enc_algs
+            super()._send_kexinit()
+        await super()._process_kexinit(pkttype, pktid, packet)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """The library sends a packet to be ignored before every other one, which helps with CBC only."""
@@ -128,6 +138,7 @@ class ClientConnection(asyncssh.SSHServerConnection):
     _packet_handlers: Final = {  # type: ignore[misc]
         **asyncssh.SSHServerConnection._packet_handlers,
         MSG_GLOBAL_REQUEST: _process_global_request,
+        MSG_KEXINIT: _process_kexinit,
     }
 
     def create_server_channel(self, *_: Any, **__: Any) -> BoundedChannel:
@@ -163,6 +174,14 @@ class ClientConnection(asyncssh.SSHServerConnection):
     @property
     def _client_server(self) -> ClientServer:
         return cast(ClientServer, self._owner)
+
+
+def _ciphers(kexinit: bytes) -> frozenset[bytes]:
+    """What a client's KEXINIT has in both directions (RFC 4253, 7.1), without the byte that says what it is."""
+    packet = SSHPacket(kexinit)
+    packet.get_bytes(16)
+    _, _, upward, downward = (packet.get_namelist() for _ in range(4))
+    return frozenset(upward) & frozenset(downward)
 
 
 def _check_queue(waiting: int) -> None:
