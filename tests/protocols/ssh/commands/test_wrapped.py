@@ -136,9 +136,9 @@ _SHELLED = _told(
 _PLACED = _around(
     *("(@)", "{ @; }", "if @; then :; fi", "if :; then @; fi", "while @; do break; done", "until @; do :; done"),
     *("for i in 1; do @; done", "case x in x) @;; esac", "f() { @; }; f", "function f { @; }", "f() ( @ ); f"),
-    *("echo $(@)", "echo `@`", 'echo "$(@)"', 'x="$(@)"', "x=$(@) true", "cat <(@)", "ls | tee >(@)", "[[ $(@) ]]"),
-    *("arr=($(@))", "export X=$(@)", "echo $(( $(@) ))", 'echo "${x:-$(@)}"', "cat <<E\n$(@)\nE", "sh <<E\n@\nE"),
-    *("sh <<'E'\n@\nE", "cat <<E | sh\n@\nE", "bash <<-E\n\t@\n\tE", "@ # ls", "ls # x\n@", "time (@)", "! { @; }"),
+    *("echo $(@)", 'echo "$(@)"', 'x="$(@)"', "x=$(@) true", "cat <(@)", "ls | tee >(@)", "[[ $(@) ]]"),
+    *("arr=($(@))", "export X=$(@)", "echo $(( $(@) ))", 'echo "${x:-$(@)}"'),
+    *("@ # ls", "ls # x\n@", "time (@)", "! { @; }"),
     *(
         "set -e; @",
         "trap - EXIT; @",
@@ -150,6 +150,10 @@ _PLACED = _around(
     ),
     *("select x in a; do @; done", "coproc { @; }", "while read x; do @; done < f", "shopt -s x; @", "alias x=y\n@"),
 )
+_DELIMITED = _around(
+    *("echo `@`", "cat <<E\n$(@)\nE", "sh <<E\n@\nE", "sh <<'E'\n@\nE", "cat <<E | sh\n@\nE", "bash <<-E\n\t@\n\tE"),
+)
+"""What does not nest: the outer one ends where the inner one begins."""
 _SPELLED: list[Callable[[str], str]] = [
     _escaped,
     _hexadecimal,
@@ -177,7 +181,7 @@ _SPELLED: list[Callable[[str], str]] = [
     lambda line: f"\t  {line}",
     lambda line: f"{line};",
 ]
-_WRAPS = [*_STARTED, *_SHELLED, *_PLACED, *_SPELLED]
+_WRAPS = [*_STARTED, *_SHELLED, *_PLACED, *_DELIMITED, *_SPELLED]
 
 
 def _keeps(expected: str, line: str) -> bool:

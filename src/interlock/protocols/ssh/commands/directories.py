@@ -12,6 +12,10 @@ from interlock.protocols.ssh.commands.invocation import Invocation, Word
 from interlock.protocols.ssh.commands.programs.tables import names
 
 HOME = "~"
+_OF_A_PROCESS = re.compile(
+    r"/(?:proc|[^/]*[*?\[][^/]*)/[^/]+/(?:task/[^/]+/)?(?:(?:root|cwd)(?:/|$)|fd/[^/]+/)|/dev/fd/[^/]+/"
+)
+"""Links to where a process is, which may be anywhere."""
 _MAX_PLACES = 8
 _ALWAYS_MOVING = names("su runuser login pkexec chroot nsenter unshare systemd-run machinectl")
 _MOVING = {
@@ -44,7 +48,7 @@ class Directories:
     def resolved(self, path: str) -> tuple[str, ...]:
         """What the path may mean: absolute, or in the home directory (``~/x``). Empty when that is not known."""
         if path.startswith("/"):
-            return (_joined("", path),)
+            return () if _OF_A_PROCESS.match(re.sub(r"/(?:\.?/)+", "/", path)) else (_joined("", path),)
         if path == HOME or path.startswith(HOME + "/"):
             found = [_below_home(path[2:])]
         else:

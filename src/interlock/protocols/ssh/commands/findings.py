@@ -1,5 +1,6 @@
 """What has been found out about a command line so far."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from interlock.protocols.ssh.commands.programs import path_classes
 from interlock.protocols.ssh.commands.programs.hosts import normalised
 
 _NOT_FILES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty")
+_DESCRIPTOR = re.compile(r"/dev/fd/\d+", re.ASCII)
 _NETWORK_FILES = ("/dev/tcp/", "/dev/udp/")
 
 MAX_PATHS = 256
@@ -52,7 +54,7 @@ class Findings:
 
     def touch(self, touched: TouchedPath, directories: Directories, program: str | None = None) -> None:
         """A path that is touched where a command may run, with the classes of its place."""
-        if touched.path in _NOT_FILES or touched.path.startswith("/dev/fd/"):
+        if touched.path in _NOT_FILES or _DESCRIPTOR.fullmatch(touched.path):
             return
         if touched.path.startswith(_NETWORK_FILES):
             self.add({CommandClass.NETWORK}, program)

@@ -83,7 +83,9 @@ def _tar_mode(parsed: Parsed) -> Verdict:
     if parsed.has("c", "r", "u", "create", "append", "update", "A", "concatenate", "catenate"):
         removed = DESTROYS if parsed.has("remove-files") else NOTHING
         to_output = not parsed.values("f", "file") or all(word.text == "-" for word in parsed.values("f", "file"))
-        return total(READS if to_output else WRITES, removed, touching(parsed.operands, PathUse.READ))
+        use = PathUse.REMOVE if parsed.has("remove-files") else PathUse.READ
+        members = [*parsed.operands, *parsed.values("C", "directory")]
+        return total(READS if to_output else WRITES, removed, touching(members, use))
     return DESTROYS if parsed.has("delete") else READS
 
 
@@ -111,7 +113,7 @@ def _zip(invocation: Invocation) -> Verdict:
         opaque("zip runs a program") if runs else NOTHING,
         of_options(parsed, strict=True, program="zip"),
         touching(parsed.operands[:1], PathUse.WRITE),
-        touching(parsed.operands[1:], PathUse.READ),
+        touching(parsed.operands[1:], PathUse.REMOVE if parsed.has("m", "move") else PathUse.READ),
     )
 
 

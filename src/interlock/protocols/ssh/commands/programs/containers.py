@@ -53,7 +53,21 @@ def _run(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     started = starting(invocation, [*entry[:1], *words]) if entry or words else NOTHING
     escaping = _escapes(parsed)
     known = _OFFICIAL.fullmatch(image[0].text) and not escaping.classes
-    return total(WRITES, escaping, started, NOTHING if known else opaque("an image runs code of whoever made it"))
+    foreign = NOTHING if known else opaque("an image runs code of whoever made it")
+    files = touching(parsed.values("env-file"), PathUse.READ)
+    return total(WRITES, escaping, started, foreign, files, _mounted(parsed))
+
+
+def _sources(volumes: Sequence[Word], mounts: Sequence[Word]) -> list[str]:
+    named = [word.text.partition(":")[0] for word in volumes]
+    return named + [found[1] for word in mounts if (found := re.search(r"(?:src|source)=([^,]*)", word.text))]
+
+
+def _mounted(parsed: Parsed) -> Verdict:
+    """Directories of the host are within reach of whatever runs inside."""
+    sources = _sources(parsed.values("v", "volume"), parsed.values("mount"))
+    paths = [Word(source) for source in sources if source.startswith(("/", ".", "~"))]
+    return touching(paths, PathUse.WRITE, harmless=True)
 
 
 def _escapes(parsed: Parsed) -> Verdict:
@@ -63,8 +77,7 @@ def _escapes(parsed: Parsed) -> Verdict:
         word.text == "host" or not word.literal
         for word in parsed.values("pid", "net", "network", "userns", "ipc", "uts", "cgroupns")
     )
-    sources = [word.text.partition(":")[0] for word in volumes]
-    sources += [found[1] for word in mounts if (found := re.search(r"(?:src|source)=([^,]*)", word.text))]
+    sources = _sources(volumes, mounts)
     outside = [source for source in sources if not _HARMLESS_MOUNTS.fullmatch(source)]
     return RULES if rights or outside else NOTHING
 
@@ -246,7 +259,14 @@ def _kubectl_apply(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
         reached,
         opaque("resources from elsewhere run code") if elsewhere else NOTHING,
         touching([word for word in given if word not in elsewhere], PathUse.READ),
+        touching(_contents(rest), PathUse.READ),
     )
+
+
+def _contents(rest: Sequence[Word]) -> list[Word]:
+    """Files that a configuration or a secret is made from: ``--from-file=name=path``."""
+    given = [word for word in rest if re.match(r"--from-(?:env-)?file=", word.text)]
+    return [Word(word.text.rpartition("=")[2], word.literal) for word in given]
 
 
 _KUBECTL = tool(

@@ -5,9 +5,18 @@ from collections.abc import Sequence
 
 from interlock.protocols.ssh.commands.invocation import CommandClass, Invocation, PathUse, Verdict, Word
 from interlock.protocols.ssh.commands.programs.options import grammar, parse
+from interlock.protocols.ssh.commands.programs.places import path_classes
 from interlock.protocols.ssh.commands.programs.plain import Programs, of_options, plain
 from interlock.protocols.ssh.commands.programs.tables import names
-from interlock.protocols.ssh.commands.programs.verdicts import DESTROYS, READS, opaque, starting, total, touching
+from interlock.protocols.ssh.commands.programs.verdicts import (
+    DESTROYS,
+    READS,
+    WRITES,
+    opaque,
+    starting,
+    total,
+    touching,
+)
 
 _TESTS_WITHOUT_VALUE = names(
     """
@@ -94,7 +103,11 @@ def _found(roots: Sequence[Word], expression: Sequence[Word]) -> Word:
     if len(roots) != 1 or not roots[0].literal or _ABOVE_THE_SYSTEM.fullmatch(roots[0].text):
         return Word("", literal=False)
     names = [expression[at + 1].text for at, word in enumerate(expression[:-1]) if word.text in ("-name", "-iname")]
-    return Word(f"{roots[0].text.rstrip('/')}/{names[0] if len(names) == 1 else '*'}", glob=True)
+    root = roots[0].text.rstrip("/")
+    named = f"{root}/{names[0]}" if len(names) == 1 else f"{root}/*"
+    # A name may be found at any depth: it is kept where it says more of what is done than the directory does.
+    plain = path_classes(named, PathUse.WRITE) == WRITES.classes
+    return Word(f"{root}/*" if plain else named, glob=True)
 
 
 _ABOVE_THE_SYSTEM = re.compile(

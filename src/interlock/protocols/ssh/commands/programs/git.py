@@ -92,7 +92,15 @@ def _git(invocation: Invocation) -> Verdict:
     if any(not word.literal and not word.text for word in front.operands[:1]):
         return opaque("what git is told is not known")
     does = total(_TOOL(invocation), _outputs(front.operands), _unknown_options(front.operands))
-    return total(does, touching(front.values("C", "git-dir", "work-tree"), _use_of(does)))
+    places = touching(front.values("C", "git-dir", "work-tree"), _use_of(does))
+    return total(does, places, touching(_files(front.operands), PathUse.READ))
+
+
+def _files(words: Sequence[Word]) -> list[Word]:
+    """Operands that are certainly files, of whichever sub-command: outside of the repository, or with none."""
+    anywhere = any(word.text in ("hash-object", "--no-index") for word in words)
+    operands = [word for word in words[1:] if not word.text.startswith("-")]
+    return [word for word in operands if anywhere or word.text.startswith(("/", "~", "../"))]
 
 
 def _use_of(does: Verdict) -> PathUse:

@@ -106,6 +106,12 @@ def _curl_files(parsed: Parsed, urls: Sequence[Word]) -> Verdict:
         )
         if re.match(r"(?:[^=@]*=)?[@<]", word.text) and _after_at(word.text) != "-"
     ]
+    sent += [
+        Word(word.text.partition("@")[2], word.literal)
+        for word in parsed.values("data-urlencode")
+        if re.match(r"[^=@<]+@", word.text)
+    ]
+    sent += [word for word in parsed.values("b", "cookie") if "=" not in word.text and not word.text.startswith("@")]
     names = parsed.has("O", "remote-name", "remote-name-all")
     saved = [
         Word(f"./{url.text.rstrip('/').rpartition('/')[2].partition('?')[0]}", url.literal) for url in urls if names

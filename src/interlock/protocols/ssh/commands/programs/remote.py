@@ -179,6 +179,9 @@ def _rsync(invocation: Invocation) -> Verdict:
         if removes and not hosts.of_remote_path(parsed.operands[-1].text)
         else NOTHING
     )
+    if parsed.has("remove-source-files", "remove-sent-files"):
+        local = [word for word in parsed.operands[:-1] if not hosts.of_remote_path(word.text)]
+        gone = total(gone, touching(local, PathUse.REMOVE))
     return total(told, DESTROYS if removes else NOTHING, gone, _transfers(parsed.operands))
 
 
@@ -236,7 +239,7 @@ def _keygen(invocation: Invocation) -> Verdict:
     """``ssh-keygen``: looking at keys reads; making them writes; ``-D`` and ``-w`` load code."""
     parsed = parse(
         invocation.arguments,
-        grammar("-a:AB?b:C:cD!E:eF:f:gHhI:iKklLM:m:N:n:O:P:pQqR:r:s:T:t:UuV:vw!Yy:z:Z:"),
+        grammar("-a:AB?b:C:cD!E:eF:f:gHhI:iKklLM:m:N:n:O:P:pQqR:r:s:T:t:UuV:vw!Y:yz:Z:"),
     )
     files = parsed.values("f")
     if parsed.has("l", "F", "L", "B", "y", "Q"):

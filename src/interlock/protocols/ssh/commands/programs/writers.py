@@ -82,7 +82,8 @@ def _sources(program: str, sources: Sequence[Word]) -> Verdict:
         given_up = touching(sources, PathUse.REMOVE, harmless=True)
         return total(given_up, touching(sources, PathUse.WRITE), _whole_trees(sources))
     if program == "ln":
-        return NOTHING
+        # Whoever writes to a link, or reads it, does so to what it leads to.
+        return total(touching(sources, PathUse.READ), touching(sources, PathUse.WRITE, harmless=True))
     return Verdict(frozenset(), paths=touching(sources, PathUse.READ).paths)
 
 
