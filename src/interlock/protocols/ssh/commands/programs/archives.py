@@ -84,7 +84,8 @@ def _tar_mode(parsed: Parsed) -> Verdict:
         removed = DESTROYS if parsed.has("remove-files") else NOTHING
         to_output = not parsed.values("f", "file") or all(word.text == "-" for word in parsed.values("f", "file"))
         use = PathUse.REMOVE if parsed.has("remove-files") else PathUse.READ
-        members = [*parsed.operands, *parsed.values("C", "directory")]
+        listed = [Word("", literal=False)] if parsed.has("T", "files-from") else []
+        members = [*parsed.operands, *parsed.values("C", "directory"), *listed]
         return total(READS if to_output else WRITES, removed, touching(members, use))
     return DESTROYS if parsed.has("delete") else READS
 

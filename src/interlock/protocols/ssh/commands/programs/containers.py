@@ -284,7 +284,8 @@ _KUBECTL = tool(
     persistence+write: create.cronjob write: create.* opaque: run attach debug edit
     proxy port-forward krew.install plugin
     """,
-    {"exec": _kubectl_exec, "cp": _copy, "apply": _kubectl_apply, "create": _kubectl_apply},
+    {"exec": _kubectl_exec, "cp": _copy, "apply": _kubectl_apply, "create": _kubectl_apply}
+    | dict.fromkeys(("create.secret", "create.configmap"), _kubectl_apply),
 )
 
 

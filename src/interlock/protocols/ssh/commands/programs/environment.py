@@ -7,7 +7,7 @@ import re
 from interlock.protocols.ssh.commands.invocation import Verdict, Word
 from interlock.protocols.ssh.commands.programs import hosts
 from interlock.protocols.ssh.commands.programs.tables import names
-from interlock.protocols.ssh.commands.programs.verdicts import CONTACTS, DESTROYS, NOTHING, contacting, opaque
+from interlock.protocols.ssh.commands.programs.verdicts import CONTACTS, DESTROYS, NOTHING, contacting, opaque, total
 
 _RUN_CODE = re.compile(
     r"LD_.*|DYLD_.*|GIT_.*|BASH_.*|PERL5?.*|RUBY.*|PYTHON.*|NODE_OPTIONS|NODE_PATH|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_.*"
@@ -64,7 +64,9 @@ def setting(name: str, value: Word, *, building: bool = False) -> Verdict:
     if re.fullmatch(r"HIST(?:FILE|SIZE|FILESIZE|CONTROL|IGNORE)", name):
         return _history(name, value)
     if re.fullmatch(r"(?:https?|ftp|all|no)_proxy", name, re.IGNORECASE):
-        return NOTHING if name.lower() == "no_proxy" or not value.text else CONTACTS
+        proxy = hosts.of_url(value.text)
+        none = name.lower() == "no_proxy" or (value.literal and not value.text)
+        return NOTHING if none else total(CONTACTS, contacting([(value, proxy)]))
     if name in _HARMLESS or not _RUN_CODE.fullmatch(name):
         return NOTHING
     if not value.literal:

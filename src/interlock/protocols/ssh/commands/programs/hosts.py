@@ -50,10 +50,13 @@ def _number(text: str) -> int | None:
 
 
 def of_url(text: str) -> str | None:
-    """The host of a URL or of what ``curl`` takes for one (``example.org/x``); None when it has none."""
+    """The host of a URL or of what ``curl`` takes for one (``example.org/x``); None when it has none.
+
+    A backslash is an end of the host to some clients and a part of the user to others: None as well.
+    """
     rest = text[match.end() :] if (match := _SCHEME.match(text)) else text
-    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return of_address(authority)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return None if "\\" in authority else of_address(authority.rpartition("@")[2])
 
 
 def of_address(text: str) -> str | None:

@@ -26,7 +26,7 @@ _CURL = grammar(
     alt-svc: anyauth append aws-sigv4: basic ca-native cacert< capath< cert< cert-type: ciphers: compressed
     compressed-ssh config! connect-timeout: connect-to: continue-at: cookie: cookie-jar> create-dirs
     create-file-mode: crlf data: data-ascii: data-binary: data-raw: data-urlencode: delegation: digest disable
-    dns-servers: doh-url@ dump-header> egd-file: engine! etag-compare< etag-save> expect100-timeout: fail
+    dns-servers! doh-url@ dump-header> egd-file: engine! etag-compare< etag-save> expect100-timeout: fail
     fail-early fail-with-body false-start form: form-escape form-string: ftp-account: ftp-create-dirs ftp-method:
     ftp-pasv ftp-port: get globoff happy-eyeballs-timeout-ms: haproxy-protocol head header: hostpubmd5: hsts: http0.9
     http1.0 http1.1 http2 http2-prior-knowledge http3 ignore-content-length include insecure interface: ipv4 ipv6
@@ -278,6 +278,7 @@ def _openssl(invocation: Invocation) -> Verdict:
             *_values(words, "host"),
             *_values(words, "proxy"),
             *_values(words, "url"),
+            *(word for word in words[1:2] if not word.text.startswith("-")),
         ]
         return total(CONTACTS, contacting([(word, hosts.of_url(word.text)) for word in targets]))
     if verb == "s_server":
@@ -419,7 +420,7 @@ PROGRAMS: Programs = {
     "getent": _getent,
     **dict.fromkeys(("dig", "host", "nslookup", "drill", "delv", "kdig"), _resolver),
     "whois": _talks("-h@p:", roles=".*"),
-    "ping": _talks("-46aAbBc:dDfF:hi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:"),
+    "ping": _talks("-46aAbBc:dDfF:hi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:", roles="@*"),
     "ping6": _talks("-c:i:I:s:t:w:W:nq"),
     "fping": _talks("-c:C:i:p:t:g", roles="@*"),
     "hping3": _talks("-c:p:s:d:E<i:S", roles="@*"),

@@ -21,6 +21,8 @@ from interlock.protocols.ssh.commands.programs.verdicts import (
 Judge = Callable[[Invocation], Verdict]
 Programs = dict[str, Judge]
 
+_LISTS = ("files-from", "files0-from")
+"""Options whose file has the names of the files that are read."""
 _USES = {"<": PathUse.READ, ">": PathUse.WRITE, "x": PathUse.REMOVE}
 
 
@@ -80,7 +82,8 @@ def of_options(parsed: Parsed, *, strict: bool, program: str) -> Verdict:
 def _of_kind(name: str, kind: Kind, value: Word | None, program: str) -> Verdict:
     match kind:
         case Kind.READS:
-            return touching([value] if value else (), PathUse.READ)
+            listed = [Word("", literal=False)] if name in _LISTS else []
+            return touching([value, *listed] if value else (), PathUse.READ)
         case Kind.WRITES:
             return touching([value] if value else (), PathUse.WRITE)
         case Kind.CONTACTS:
