@@ -27,7 +27,7 @@ interleavings: venv ## 1,000 random races over approvals, checked at the target 
 
 ansible: venv build/ansible/.installed ## Ansible itself through the gateway, in a virtual environment of its own
 	tools/system_packages.sh test
-	$(PY) -m pytest -n 0 tests/clients/ssh/test_ansible.py
+	ANSIBLE=1 $(PY) -m pytest -n 0 tests/clients/ssh/test_ansible.py
 
 check: venv ## style, types, layers and files
 	.venv/bin/ruff check .

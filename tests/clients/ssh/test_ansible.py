@@ -1,6 +1,7 @@
 """Ansible itself through the gateway. ``make ansible`` installs it, in an environment of its own, and runs this."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ POLICY = """
 @id("look") permit (principal in Group::"lookers", action in Action::"read", resource);
 """
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="Ansible is not installed: make ansible")
+pytestmark = pytest.mark.skipif("ANSIBLE" not in os.environ, reason="takes long: make ansible")
 
 
 @pytest.fixture(scope="module")
