@@ -68,7 +68,7 @@ def test_a_secret_directory_is_touched_however_it_is_spelled(use: str, line: str
         "psql 'postgresql:///x?host=evil' -c 'select 1'",
         "PGHOST=evil psql -c 'select 1'",
         "ping good evil",
-        "getent hosts evil",
+        "getent hosts evil.example",
         "docker pull evil:5000/x",
     ],
 )

@@ -97,7 +97,7 @@ def _hosts_of_dsn(words: Sequence[Word]) -> list[Word]:
     found += [
         Word(match[1], word.literal)
         for word in words
-        if (match := re.search(r"(?:^|[\s?&])host(?:addr)?=([^\s&]+)", word.text))
+        for match in re.finditer(r"(?:^|[\s?&])host(?:addr)?=([^\s&]+)", word.text)
     ]
     return found
 
