@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncssh
 
 from interlock.core.settings import ConnectionSettings, SshAuthentication
-from interlock.runtime.ssh.library import target_options
+from interlock.runtime.ssh.library import send_nothing_to_ignore, target_options
 from interlock.services.ports import TargetCredential
 
 CERTIFICATE_LIFETIME_S: Final = 300
@@ -67,7 +67,9 @@ async def log_in(
     """
     proof = _proof(settings, login, credential, mint)
     options = target_options(lambda: client, keepalive_interval=keepalive_s, **_expected(settings), **proof)
-    return await asyncssh.connect(settings.host, settings.port, **options)
+    connection = await asyncssh.connect(settings.host, settings.port, **options)
+    send_nothing_to_ignore(connection)
+    return connection
 
 
 def _expected(settings: ConnectionSettings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
 
 WINDOW_BYTES: Final = 2 << 20
 """The receive window of each channel, which is how much waits in memory for a side that does not take it."""
@@ -69,3 +70,14 @@ def target_options(client: Any, **given: Any) -> dict[str, Any]:
         **_COMMON,
         **given,
     }
+
+
+def send_nothing_to_ignore(connection: asyncssh.SSHClientConnection) -> None:
+    """The library sends a packet to be ignored before every other one, which helps with CBC only."""
+    send = connection.send_packet
+
+    def send_packet(pkttype: int, *args: bytes, handler: Any = None) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, handler=handler)
+
+    connection.send_packet = send_packet  # type: ignore[method-assign]
