@@ -131,6 +131,18 @@ async def test_nothing_runs_on_after_a_client_that_vanishes(gateway: GatewayServ
         await until(lambda: not running(mark), "the command is gone")
 
 
+async def test_nothing_runs_on_when_the_gateway_stops(host: OpenSshServer) -> None:
+    mark = f"73.{os.getpid()}"
+    with GatewayServer(NO_DATABASE, GatewayOptions(ssh=True, extra=ssh_target("web", host))) as stopping:
+        async with connect(stopping) as connection:
+            process = await connection.create_process(f"sleep {mark}")
+            await until(lambda: running(mark), "the command runs")
+            await asyncio.to_thread(stopping.stop)
+            done = await asyncio.wait_for(process.wait(), TIMEOUT_S)
+        assert "shutting down" in str(done.stderr)
+        await until(lambda: not running(mark), "the command is gone")
+
+
 async def test_a_frozen_session_goes_on_where_it_was(gateway: GatewayServer, responder: Responder) -> None:
     async with connect(gateway) as connection:
         process = await connection.create_process("cat")

@@ -123,6 +123,15 @@ def _decided_in_run(hosts: Hosts) -> list[OperationDecided]:
     return [record for record in records_of(hosts.gateway, OperationDecided) if record.session in sessions]
 
 
+async def test_channels_that_come_while_the_run_is_being_said_belong_to_it(hosts: Hosts) -> None:
+    run = "00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-00f067aa0ba902b7-01"
+    async with connect(hosts.gateway, "key") as client:
+        done = await asyncio.gather(*(client.run(f"echo {n}", env={"INTERLOCK_RUN": run}) for n in range(5)))
+    assert [one.stdout for one in done] == [f"{n}\n" for n in range(5)]
+    sessions = {record.session for record in records_of(hosts.gateway, SessionOpened) if record.trace == run[3:35]}
+    assert len(sessions) == 1
+
+
 async def test_a_token_that_has_expired_opens_no_more_channels(hosts: Hosts) -> None:
     async with connect(hosts.gateway, "key", token=hosts.gateway.token(ttl_s=3)) as client:
         async with asyncio.timeout(20):

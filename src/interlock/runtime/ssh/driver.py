@@ -60,6 +60,8 @@ class SshDriver:
         self._left_running = False
         """Whether something may still run at the host that nobody hears of."""
         self._ended = False
+        self.letting_go: asyncio.Task[Any] | None = None
+        """What is still to be done after the end, at the host above all."""
 
     # ------------------------------------------------------------ for the list of live sessions
 
@@ -154,14 +156,13 @@ class SshDriver:
 
     def start(self, request: Request, attach: Callable[[ChannelDriver], None]) -> ChannelDriver:
         """A channel for what the client asks for; ``attach`` gives it its client's side."""
-        assert self._opened is not None
         channel = ChannelDriver(self)
         self._channels[channel] = set()
         attach(channel)
         if self.frozen:
             channel.freeze()
-        run = _run_of(request)
-        if self._changing.locked() or (run and run_in(run) != self._opened.session.trace):
+        run, opened = _run_of(request), self._opened
+        if self._changing.locked() or opened is None or (run and run_in(run) != opened.session.trace):
             spawn(self._begin_in_run(request, run, channel), "begin channel")
         else:
             self._begin(request, channel)
@@ -189,6 +190,8 @@ class SshDriver:
         """The client says only now which run it belongs to: a session that has done nothing begins again in it."""
         try:
             async with self._changing:
+                if self._ended:
+                    return
                 assert self._opened is not None
                 trace = self._opened.session.trace
                 if run and run_in(run) != trace and self._numbers.used:
@@ -216,7 +219,7 @@ class SshDriver:
             return request
         assert self._opened is not None
         patterns = self._opened.settings.ssh.environment
-        kept = tuple(pair for pair in request.environment if pair[0] in RUN_VARIABLES or _matches(pair[0], patterns))
+        kept = tuple(pair for pair in request.environment if _matches(pair[0], patterns))
         return msgspec.structs.replace(request, environment=kept)
 
     @property
@@ -330,7 +333,7 @@ class SshDriver:
             self._opened.guard.give_up("the client has left")
             self._parts.live.ended(self)
             self._close_record(status, reason)
-        spawn(self._let_go(code, reason), "end session")
+        self.letting_go = spawn(self._let_go(code, reason), "end session")
         self._on_end(self)
 
     async def _let_go(self, code: str, reason: str) -> None:

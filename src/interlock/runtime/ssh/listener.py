@@ -33,6 +33,7 @@ class SshListener:
         self._servers: list[asyncio.Server] = []
         self._half_open: dict[SshDriver, asyncio.TimerHandle] = {}
         self._sessions: set[SshDriver] = set()
+        self._ending: set[asyncio.Task[Any]] = set()
         self._emptied = asyncio.Event()
         self._emptied.set()
 
@@ -61,6 +62,12 @@ class SshListener:
             log.info("sessions are ended for shutdown", sessions=len(self._sessions))
         for driver in list(self._sessions):
             driver.kill("57P01", SHUTTING_DOWN)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Wait until nothing is left running at hosts, as far as that can be had."""
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     def _accept(self) -> asyncio.Protocol:
         self._metrics.connections.inc()
@@ -96,5 +103,8 @@ class SshListener:
     def _ended(self, driver: SshDriver) -> None:
         self._allow_s(driver, 0)
         self._sessions.discard(driver)
+        if driver.letting_go is not None:
+            self._ending.add(driver.letting_go)
+            driver.letting_go.add_done_callback(self._ending.discard)
         if not self._sessions:
             self._emptied.set()
