@@ -111,7 +111,7 @@ async def test_a_file_is_recorded_with_its_hash_and_a_change_of_it_waits(
 async def test_what_runs_is_cut_before_it_does_what_comes_next(gateway: GatewayServer, host: OpenSshServer) -> None:
     """A lock while ``sleep 600 && …`` runs: the process is gone, and what was to come has not happened."""
     reviewer, responder = Reviewer(gateway, "olga", "ops"), Responder(gateway)
-    command = "sleep 600 && cp /dev/null precious"
+    command = "sleep 600 && touch precious/late"
     async with connect(gateway) as client:
         process = await client.create_process(command)
         asked = re.search(r"Request (\S+)\.", await process.stderr.readline())

@@ -108,8 +108,8 @@ def test_any_cut_does_the_same(asked: list[bytes], seed: int, cut: int) -> None:
         channel = Watched(seed, True, size)
         channel.send(wire.greeting(PacketType.INIT) + stream)
         reports = sorted(channel.reports, key=lambda report: report.number)
-        done = (channel.texts, reports) if channel.exit is None else ()
-        seen.append((sorted(channel.packets), channel.to_target, done))
+        whole = (sorted(channel.packets), channel.to_target, channel.texts, reports)
+        seen.append(whole if channel.exit is None else ())
     assert seen[0] == seen[1]
 
 
