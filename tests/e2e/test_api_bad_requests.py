@@ -132,6 +132,7 @@ PATHS = {
     "/v1/sessions?principal=%ff": 400,
     "/v1/sessions?" + "&".join(["a=1"] * 101): 400,
     "/v1/approvals?status=perhaps": 422,
+    "/v1/approvals?status=null": 422,
     "/v1/operations?text=" + "x" * 1001: 422,
     "/v1/ledger/entries?kind=" + "x" * 101: 422,
 }

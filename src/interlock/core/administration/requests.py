@@ -99,6 +99,9 @@ def command_of(
         command: CommandT = msgspec.convert(given, kind, strict=not reads_query)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise InvalidCommand(f"{error} (field names begin at $)") from None
+    for name, _ in query:
+        if getattr(command, name) is None:  # the word null, which stands for nothing in a query
+            raise InvalidCommand(f"query parameter {name!r} is given as null: leave it out")
     return command
 
 
