@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 20
 BENCH ?= postgres http ssh
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
-.PHONY: help venv demo test interleavings ansible check build bench fuzz docs clean
+.PHONY: help venv demo test attacks interleavings ansible check build bench fuzz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,9 +17,13 @@ venv: .venv/.installed ## make the virtual environment
 demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEMO_KEEP=1 keeps them running)
 	.venv/bin/interlock demo
 
-test: venv $(COMPILED:1=build) ## all tests (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
+test: venv $(COMPILED:1=build) ## all tests but attacks (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
-	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(PYTEST_ARGS),--ignore=tests/masking)
+
+attacks: venv ## the corpus of attacks on masks, through a gateway to a real database
+	tools/system_packages.sh test
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/masking
 
 interleavings: venv ## 1,000 random races over approvals, checked at the target (RACE_SEED=n plays others; minutes)
 	tools/system_packages.sh test

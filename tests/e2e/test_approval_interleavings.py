@@ -20,7 +20,7 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayServer
 from tests.servers.postgres import PostgresServer
 
-RACES = int(os.environ.get("RACES", "200"))
+RACES = int(os.environ.get("RACES", "80"))
 SEED = int(os.environ.get("RACE_SEED", "4"))
 ONLY = os.environ.get("RACE_ONLY", "")
 SLOTS = 40
