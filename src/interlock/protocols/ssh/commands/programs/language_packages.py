@@ -23,15 +23,17 @@ from interlock.protocols.ssh.commands.programs.verdicts import (
 _READ, _WRITE, _DESTRUCTIVE = CommandClass.READ, CommandClass.WRITE, CommandClass.DESTRUCTIVE
 
 _PIP_OPTIONS = """-rUIeqvtc<i@f:d>t>r<h upgrade force-reinstall no-deps user root: prefix: target> requirement<
-    constraint< index-url@ extra-index-url@ find-links: trusted-host: no-cache-dir pre editable: quiet verbose
+    constraint< find-links: trusted-host: no-cache-dir pre editable: quiet verbose
     disable-pip-version-check no-input break-system-packages no-build-isolation no-binary: only-binary: timeout: proxy@
     cert< progress-bar: require-hashes dest> wheel-dir> upgrade-strategy: log> root-user-action: no-index yes
     ignore-installed platform: python-version: python: system dry-run report>"""
+_PIP_INDEXES = tuple(f"{kind}-url" for kind in ("index", "extra-index"))
+_PIP_OPTIONS += "".join(f" {option}@" for option in _PIP_INDEXES)
 
 
 def _pip_install(invocation: Invocation, rest: Sequence[Word]) -> Verdict:
     parsed = parse(rest, grammar(_PIP_OPTIONS))
-    elsewhere = parsed.has("index-url", "extra-index-url", "i", "find-links", "f", "trusted-host")
+    elsewhere = parsed.has(*_PIP_INDEXES, "i", "find-links", "f", "trusted-host")
     packages = [*parsed.operands, *parsed.values("e", "editable")]
     return total(
         WRITES,
