@@ -4,7 +4,6 @@ Nothing in here changes evidence. Requests and recordings are opened with the se
 sealing key; lists and counts do not need it.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from interlock.services.evidence.archive import (
     Transcriber,
 )
 from interlock.services.evidence.bundle import is_bundle, verify_bundle
+from interlock.services.evidence.ordering import in_order
 from interlock.services.evidence.package import verify_package, write_package
 from interlock.services.evidence.search import AuditQuery, SearchQuery, search_operations
 from interlock.services.evidence.sessions import SessionFilter, SessionTally, session_of, summarize
@@ -157,20 +157,18 @@ class EvidenceService:
 
     def _said(self, session: str) -> Iterator[tuple[int, Said]]:
         """Decisions, frames and gaps with their times since the session's start, in order."""
-        frames = ((frame.at_us, 1, frame) for frame in self.frames(session))
-        for at_us, _, item in heapq.merge(self._asked(session), frames, key=lambda timed: timed[:2]):
-            yield at_us, item
+        return in_order(self._asked(session), self.frames(session))
 
-    def _asked(self, session: str) -> Iterator[tuple[int, int, OperationView | RecordingGap]]:
-        """Decisions and gaps with their times since the session's start."""
+    def _asked(self, session: str) -> Iterator[tuple[int, int, int, OperationView | RecordingGap]]:
+        """Decisions and gaps, as ``in_order`` takes them."""
         opener, start_ns = self.opener(session), self.opened(session).time_ns
         for entry in self.entries(session):
             at_us = max(0, entry.time_ns - start_ns) // 1000
             if isinstance(record := entry.record, OperationDecided):
                 request = opener.unseal_request(record.number, record.sealed)
-                yield at_us, 0, OperationView(entry.time_ns, entry.sequence, record, request)
+                yield at_us, record.number, 0, OperationView(entry.time_ns, entry.sequence, record, request)
             elif isinstance(record, RecordingGap):
-                yield at_us, 2, record
+                yield at_us, 0, 2, record
 
     def search(self, query: SearchQuery) -> Iterator[SearchHit]:
         """The operations that match, in order."""
