@@ -27,6 +27,7 @@ from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.store.budgets import BudgetTable
 from interlock.bootstrap.addresses import split_address
+from interlock.bootstrap.identity import Identity
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node, Stopping
 from interlock.bootstrap.notifying import Notifying
@@ -249,9 +250,8 @@ class Gateway:
         if issuer is not None:
             issuers.append(issuer.issuer_settings())
             rules += issuer.identity_rules()
-        authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock)
-        self._stack.push_async_callback(authenticator.close)
-        return authenticator
+        self.identity = Identity(node, settings, self._stack)
+        return self.identity.open(issuers, rules)
 
     def _reception(self, authenticator: TokenAuthenticator) -> Reception:
         node = self._node
@@ -435,7 +435,14 @@ class Gateway:
         events = Events(FollowedLedger(node.ledger))
         streams = EventStreams(events, authority, authentication, node.ledger, node.clock)
         administration = node.administration(self.stopping, authority, issuer, self._rooms(), self.policies)
-        application = build_application(administration, authentication, node.clock, streams, public_url=api.public_url)
+        application = build_application(
+            administration,
+            authentication,
+            node.clock,
+            streams,
+            public_url=api.public_url,
+            pages=self.identity.pages,
+        )
         server = ApiServer(application, spawn)
         self._stack.push_async_callback(server.close)
         self._stack.callback(self.watching.close)

@@ -4,6 +4,7 @@ Values only. Nothing in here verifies a token or keeps a secret.
 """
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,12 @@ class Principal(msgspec.Struct, frozen=True):
     ``groups`` are gateway groups, after the mapping rules. ``owner`` answers for an agent. ``expires_at_s`` is the
     end of the proof's life as Unix time. ``claims`` are the few claims kept as evidence (run, actor, repository ...),
     sorted by name; never the token itself.
+
+    ``issued_at_s`` is when the first proof was given, as Unix time, None when unknown. ``login`` is the issuer's
+    name for the person's session there (``sid`` of OpenID Connect, SessionIndex of SAML). ``audience`` is what the
+    proof is good for, ``connection:NAME`` and ``api``; empty: everything. ``ancestors`` are the ids of the tokens that
+    this one came from, the nearest first. ``acting`` are those who act for the principal, the current one first
+    (``act`` of RFC 8693 section 4.1). ``run`` is the run that the token was given for.
     """
 
     kind: PrincipalKind
@@ -33,6 +40,25 @@ class Principal(msgspec.Struct, frozen=True):
     token_id: str = ""
     expires_at_s: float | None = None
     claims: tuple[tuple[str, str], ...] = ()
+    issued_at_s: float | None = None
+    login: str = ""
+    audience: frozenset[str] = frozenset()
+    ancestors: tuple[str, ...] = ()
+    acting: tuple["Principal", ...] = ()
+    run: str = ""
+
+    def may_use(self, audience: str) -> bool:
+        """Whether the proof is good for this, as ``audience`` names it."""
+        return not self.audience or audience in self.audience
+
+
+API_AUDIENCE: Final = "api"
+"""The gateway's own API, in a principal's audience."""
+
+
+def connection_audience(connection: str) -> str:
+    """A connection, in a principal's audience."""
+    return f"connection:{connection}"
 
 
 class RegisteredIdentity(msgspec.Struct, frozen=True):

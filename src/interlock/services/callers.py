@@ -7,7 +7,7 @@ elsewhere (``services.authority``).
 from typing import Final
 
 from interlock.core.errors import LoginRefused, StateUnavailable
-from interlock.core.identity import Actor, local_actor
+from interlock.core.identity import API_AUDIENCE, Actor, local_actor
 from interlock.core.ledger import ConnectionRefused
 from interlock.services.ports import Authenticator, Ledger
 from interlock.services.state import IdentityStore
@@ -28,6 +28,8 @@ class Callers:
         """The actor with this token. Raises LoginRefused when it is on record, LedgerUnavailable."""
         try:
             principal = await self._authenticator.authenticate(token, client_address)
+            if not principal.may_use(API_AUDIENCE):
+                raise LoginRefused("the token is not for the API of the gateway", "the token is for something else")
         except LoginRefused as refused:
             await self._record(client_address, refused.reason)
             raise

@@ -13,7 +13,7 @@ import structlog
 from interlock.core.decision import Hold
 from interlock.core.denial import DenialReason
 from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
-from interlock.core.identity import Principal
+from interlock.core.identity import Principal, connection_audience
 from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
 from interlock.core.operation import Meaning
 from interlock.core.run import run_in
@@ -189,6 +189,8 @@ class Reception:
         settings = self._find_connection(name)
         if settings is None or settings.protocol != caller.protocol:
             raise self._no_such(caller, principal, "no such connection")
+        if not principal.may_use(connection_audience(name)):
+            raise self._no_such(caller, principal, "the token is for something else")
         database = database or settings.places[0]
         if database not in settings.places:
             raise self._no_such(caller, principal, "no such database on this connection")

@@ -57,7 +57,16 @@ class TokenAuthenticator:
         self._remembered: dict[bytes, _Verified] = {}
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
-        """The principal behind a bearer token. Raises LoginRefused."""
+        """The principal behind a bearer token, with what is registered for its name. Raises LoginRefused."""
+        return self.admit(await self.prove(token, client_address))
+
+    def admit(self, principal: Principal) -> Principal:
+        """The principal with what is registered for its name now. Raises LoginRefused when it may not log in."""
+        registered = self._registered(principal.name)
+        return principal if registered is None else merge(principal, registered)
+
+    async def prove(self, token: str, client_address: str) -> Principal:
+        """Whom a bearer token speaks for, by itself: nothing that is registered is in it. Raises LoginRefused."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None or not await self._still_holds(verified):
@@ -120,9 +129,7 @@ class TokenAuthenticator:
         token_id = verified.claims.get("jti")
         if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
             token_id = f"sha256:{digest.hex()[:32]}"
-        principal = self._rules.principal(verified.claims, token_id, verified.expires_at_s)
-        registered = self._registered(principal.name)
-        return principal if registered is None else merge(principal, registered)
+        return self._rules.principal(verified.claims, token_id, verified.expires_at_s)
 
     def _registered(self, name: str) -> RegisteredIdentity | None:
         """Without an answer nobody gets in: the identity may be a disabled one. Raises LoginRefused."""

@@ -20,6 +20,7 @@ IDENTITY_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+=|-]{0,254}")
 MAX_GROUPS: Final = 200
 MAX_GROUP_CHARACTERS: Final = 200
 MAX_KEPT_CHARACTERS: Final = 512
+MAX_LOGIN_CHARACTERS: Final = 512
 KEPT_CLAIMS: Final = (
     "act",
     "actor",
@@ -68,6 +69,8 @@ class Rule:
             token_id=token_id,
             expires_at_s=expires_at_s,
             claims=_kept(claims, (*KEPT_CLAIMS, *self._settings.keep)),
+            issued_at_s=_issued_at_s(claims),
+            login=_login(claims),
         )
 
     def _claimed_groups(self, claims: dict[str, Any]) -> frozenset[str]:
@@ -164,6 +167,19 @@ def _fill(template: str, claims: dict[str, Any]) -> str | None:
 
 def _is_group(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_GROUP_CHARACTERS
+
+
+def _issued_at_s(claims: dict[str, Any]) -> float | None:
+    issued = claims.get("iat")
+    return float(issued) if isinstance(issued, int | float) else None
+
+
+def _login(claims: dict[str, Any]) -> str:
+    """The claim ``sid`` (OpenID Connect Front-Channel Logout section 3), if any. Raises LoginRefused."""
+    login = claims.get("sid", "")
+    if not isinstance(login, str) or len(login) > MAX_LOGIN_CHARACTERS:
+        raise LoginRefused(NOT_ACCEPTED, "sid is not a short text")
+    return login
 
 
 def _kept(claims: dict[str, Any], names: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """The ASGI application of the API, put together."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -21,6 +21,13 @@ from interlock.surfaces.api.problems import RequestProblem, problem_of, response
 from interlock.surfaces.api.routes import Executor, add_commands, allowed_methods
 
 
+class Pages(Protocol):
+    """Routes that are no commands: what other programs and browsers ask by standards of their own."""
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes."""
+
+
 def build_application(
     executor: Executor,
     authentication: Authentication,
@@ -28,8 +35,9 @@ def build_application(
     streams: EventStreams | None = None,
     commands: Iterable[type[Command[Any]]] = COMMANDS,
     public_url: str = "",
+    pages: Iterable[Pages] = (),
 ) -> ASGIApp:
-    """Everything that the API answers; without ``streams`` there is no event stream.
+    """Everything that the API answers; without ``streams`` there is no event stream. ``pages`` add routes of their own.
 
     With a ``public_url``, the links that lead there from messages are answered, too.
     """
@@ -41,6 +49,8 @@ def build_application(
         streams.add_to(app)
     if public_url:
         add_landing(app, public_url)
+    for page in pages:
+        page.add_to(app)
     _add_description(app, describe(commands, {PATH: describe_events()} if streams is not None else {}))
     for kind in (HTTPException, RequestProblem):
         app.add_exception_handler(kind, _problem)
