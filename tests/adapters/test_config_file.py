@@ -8,6 +8,8 @@ from interlock.adapters.config_file import LineFinder, load_settings
 from interlock.core.errors import ConfigurationError
 from interlock.core.settings import Detection, Durability, Notifications, PlainConnections, Settings, TlsMode
 
+SAML = '[[saml]]\nname = "corp"\nmetadata_file = "corp.xml"'
+PUBLIC = '\n[api]\npublic_url = "https://gateway.example"'
 CONNECTION = """\
 [connections.crm]
 protocol = "postgres"
@@ -145,6 +147,22 @@ WRONG = {
         '[[issuers]]\nurl = "https://a"\naudience = "x"\n[[issuers]]\nurl = "https://a"\naudience = "y"',
         ":4: issuers[1]: issuer 'https://a' is given twice",
     ),
+    "saml without a public url": (SAML, ":1: saml: api.public_url is missing"),
+    "saml provider that is an issuer's name": (
+        '[[issuers]]\nurl = "https://a"\nname = "corp"\naudience = "x"\n' + SAML + PUBLIC,
+        ":5: saml[0].name: issuer 'corp' is given twice",
+    ),
+    "saml without metadata": (
+        '[[saml]]\nname = "corp"' + PUBLIC,
+        ":1: saml[0]: exactly one of metadata_file, metadata",
+    ),
+    "saml metadata in the clear": (
+        '[[saml]]\nname = "corp"\nmetadata_url = "http://idp.example/x"' + PUBLIC,
+        ":1: saml[0]: metadata_url: must be an https URL without user name or fragment",
+    ),
+    "saml key without certificate": (SAML + '\nsigning_key = "k.pem"' + PUBLIC, ":1: saml[0]: signing_certificate and"),
+    "saml name of a path": (SAML.replace("corp", "a/b") + PUBLIC, ":1: saml[0]: name: letters, digits"),
+    "saml name id": (SAML + '\nname_id_format = "x"' + PUBLIC, ":1: saml[0]: name_id_format: allowed: persistent,"),
     "no host names": ("[ssh]\nhost_names = []", ":2: ssh.host_names: "),
     "host name": ('[ssh]\nhost_names = ["a b"]', ":2: ssh.host_names"),
     "device client": (

@@ -17,6 +17,7 @@ def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[
     return [
         *_duplicate_issuers(settings.issuers),
         *_unknown_issuers(settings),
+        *_wrong_saml(settings),
         *_wrong_connections(settings.connections, protocols),
         *_wrong_channels(settings.notifications),
     ]
@@ -34,11 +35,25 @@ def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
 
 def _unknown_issuers(settings: Settings) -> list[Problem]:
     known = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
+    known |= {provider.name for provider in settings.saml}
     return [
         Problem(("identities", index, "issuer"), f"no issuer {rule.issuer!r}; allowed: {', '.join(sorted(known))}")
         for index, rule in enumerate(settings.identities)
         if rule.issuer not in known
     ]
+
+
+def _wrong_saml(settings: Settings) -> list[Problem]:
+    """Names of SAML providers are issuers' names to identity rules, so that they must be apart from those."""
+    taken = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
+    problems = []
+    for index, provider in enumerate(settings.saml):
+        if provider.name in taken:
+            problems.append(Problem(("saml", index, "name"), f"issuer {provider.name!r} is given twice"))
+        taken.add(provider.name)
+    if settings.saml and not settings.api.public_url:
+        problems.append(Problem(("saml",), "api.public_url is missing: browsers come back to it from the provider"))
+    return problems
 
 
 def _wrong_connections(connections: dict[str, ConnectionSettings], protocols: tuple[str, ...]) -> list[Problem]:

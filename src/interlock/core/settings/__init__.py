@@ -56,10 +56,12 @@ from interlock.core.settings.references import (
     KeyReference,
     SecretReference,
 )
+from interlock.core.settings.saml import NAME_ID_FORMATS, SamlSettings
 from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 
 __all__ = [
+    "NAME_ID_FORMATS",
     "NAME_PATTERN",
     "OWN_CONNECTION",
     "PATH",
@@ -97,6 +99,7 @@ __all__ = [
     "PostgresSettings",
     "ProxySettings",
     "RecordingSettings",
+    "SamlSettings",
     "SecretReference",
     "SecretsSettings",
     "ServerRequest",
@@ -120,6 +123,7 @@ class Settings(Table, frozen=True):
     proxy: Annotated[ProxySettings, Meta(description="The forward proxy.")] = ProxySettings()
     ssh: Annotated[SshSettings, Meta(description="The SSH listener.")] = SshSettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
+    saml: Annotated[tuple[SamlSettings, ...], Meta(description="Where people sign in with SAML.")] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(
         default_factory=dict
