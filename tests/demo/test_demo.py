@@ -108,7 +108,15 @@ def test_kept_demo_works_and_ends_with_everything_it_started(directory: Path) ->
     with kept_demo(directory) as demo:
         shown = read_until(demo, "  edit ")
         connect = next(line for line in shown.splitlines() if line.startswith("  psql ")).split('"')[1]
-        words = [*COMMAND[:-1], "--config", str(directory / "interlock.toml"), "token", "x", "--group", "ci-bots"]
+        words = [
+            *COMMAND[:-1],
+            "--config",
+            str(directory / "interlock.toml"),
+            "development-token",
+            "x",
+            "--group",
+            "ci-bots",
+        ]
         token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
         with psycopg.connect(connect, password=token) as connection:
             remaining = script.TABLES["orders"] - APPROVED_DELETES["orders"]

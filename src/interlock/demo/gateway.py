@@ -25,7 +25,7 @@ CONNECTION: Final = "demo"
 
 _HOST: Final = "127.0.0.1"
 _COMMAND: Final = (sys.executable, "-m", "interlock")
-_TOKEN_ARGUMENTS: Final = ("token", AGENT, "--group", "ci-bots", "--owner", "alice")
+_TOKEN_ARGUMENTS: Final = ("development-token", AGENT, "--group", "ci-bots", "--owner", "alice")
 _COMMAND_TIMEOUT_S: Final = 60
 _LEAST_COLUMNS: Final = 120
 _INDENTATION: Final = 4
@@ -118,7 +118,7 @@ class DemoGateway:
         """Run ``interlock`` as somebody else would, from anywhere: over the API, with a token of their own."""
         words = [*_COMMAND, "--api", f"https://{_HOST}:{self.api_port}", *arguments]
         if person not in self._tokens:
-            self._tokens[person] = self._issued("token", person, "--kind", "user", "--group", group)
+            self._tokens[person] = self._issued("development-token", person, "--kind", "user", "--group", group)
         token = {"INTERLOCK_TOKEN": self._tokens[person]}
         environment = os.environ | token | {"COLUMNS": "160", "INTERLOCK_API_CA": str(self.certificate_file)}
         return subprocess.run(  # noqa: S603 - this very program

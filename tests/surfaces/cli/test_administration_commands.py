@@ -1,4 +1,4 @@
-"""``interlock connections | identities | token`` as they are typed, executed in this process."""
+"""``interlock connections | identities | development-token`` as they are typed, executed in this process."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from interlock.core.settings import (
     SshAuthentication,
     TlsMode,
 )
-from interlock.surfaces.cli import connections, identities, token
+from interlock.surfaces.cli import connections, development_token, identities
 from tests.services.administration_bench import AdministrationBench
 
 SECRET = "planted-secret"
@@ -59,7 +59,7 @@ def run(workbench: BenchWorkbench) -> Run:
     app = typer.Typer()
     app.add_typer(connections.app)
     app.add_typer(identities.app)
-    app.command("token")(token.issue_token)
+    app.command("development-token")(development_token.issue_token)
 
     def run(*arguments: str, typed: str = "") -> Result:
         result = CliRunner().invoke(app, arguments, obj=workbench, input=typed, terminal_width=200)
@@ -260,8 +260,8 @@ def test_a_generated_secret_is_shown_once_and_alone_on_standard_output(run: Run)
 
 
 def test_a_development_token(run: Run) -> None:
-    assert run("token", "bot", "--ttl", "60").output == "token of agent bot for 60\n"
-    answer = json.loads(run("token", "ada", "--kind", "user", "--json").output)
+    assert run("development-token", "bot", "--ttl", "60").output == "token of agent bot for 60\n"
+    answer = json.loads(run("development-token", "ada", "--kind", "user", "--json").output)
     assert answer == {"token": "token of user ada for 900", "expires_in_s": 900}
 
 

@@ -15,6 +15,7 @@ from interlock.surfaces.cli import (
     audit,
     ca,
     connections,
+    development_token,
     identities,
     incident,
     live,
@@ -24,7 +25,6 @@ from interlock.surfaces.cli import (
     sessions,
     ssh,
     ssh_cert,
-    token,
     tokens,
     tools,
 )
@@ -100,7 +100,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
     ):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
-    app.command("token")(token.issue_token)
+    app.command("development-token")(development_token.issue_token)
     app.command("ssh-cert")(ssh_cert.issue_certificate)
     return app
 

@@ -1,4 +1,4 @@
-"""``interlock token``: a token of the development issuer, for trying things out."""
+"""``interlock development-token``: a token of the development issuer, for trying things out."""
 
 from typing import Annotated
 
