@@ -1,5 +1,6 @@
 """Who may lift which lock: never whoever is locked by it, under none of its names; everybody else may."""
 
+import msgspec
 import pytest
 
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable
@@ -126,6 +127,23 @@ async def test_a_lock_on_a_token_or_run_binds_whose_it_is(office: Office, kind: 
     session.done.append("cut")
     assert not await office.lift(lock, user(name="alice"))
     assert not await office.lift(lock, Principal(PrincipalKind.USER, "ci-1"))
+    assert await office.lift(lock, user(name="bob"))
+
+
+async def test_a_lock_on_earlier_proofs_binds_whoever_logs_in_again(office: Office) -> None:
+    early = Principal(PrincipalKind.USER, "carol", issuer="idp", subject="42", issued_at_s=1000.0)
+    receipt = await office.locking.locks.add(
+        LockSubject.SUBJECT, "idp 42", LockMode.REFUSE, "looked at", "ada", issued_before_s=1000.0
+    )
+    assert not await office.lift(receipt.lock, msgspec.structs.replace(early, issued_at_s=2000.0))
+    assert await office.lift(receipt.lock, user(name="bob"))
+
+
+async def test_a_lock_on_whoever_acts_binds_for_whom(office: Office) -> None:
+    bot = agent(name="bot", owner=None)
+    office.locking.sessions.add(user(name="carol", acting=(bot,)))
+    lock = await office.lock(LockSubject.AGENT, "bot")
+    assert not await office.lift(lock, user(name="carol"))
     assert await office.lift(lock, user(name="bob"))
 
 

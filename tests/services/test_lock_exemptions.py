@@ -78,6 +78,15 @@ async def test_the_lock_does_not_concern_them_and_concerns_all_others(
     assert freeze.modes(user(name="ci-1")) == {"read-only"}
 
 
+async def test_whoever_acts_for_somebody_has_to_be_exempt_as_well(freeze: Freeze) -> None:
+    await freeze.lock()
+    await freeze.exempt(LockSubject.USER, "sam")
+    assert freeze.modes(user()) == set()
+    assert freeze.modes(user(acting=(agent(),))) == {"read-only"}
+    await freeze.exempt(LockSubject.AGENT, "ci-1")
+    assert freeze.modes(user(acting=(agent(),))) == set()
+
+
 async def test_other_locks_concern_them_all_the_same(freeze: Freeze) -> None:
     await freeze.lock()
     await freeze.exempt()

@@ -1,5 +1,6 @@
 """Locks: what is in force, that it is on record before it is, and that every failure leaves more locked, not less."""
 
+import msgspec
 import pytest
 
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable, StateUnavailable
@@ -13,6 +14,18 @@ from tests.services.policy.examples import agent, user
 EVE = Actor(user(name="eve"))
 RUN = "0af7651916cd43dd8448eb211c80319c"
 HOUR_S = 3600.0
+CI = Principal(
+    PrincipalKind.AGENT,
+    "ci-1",
+    frozenset(["ci-bots"]),
+    "alice",
+    issuer="https://id.example",
+    subject="7",
+    token_id="jti-1",
+    login="sid-1",
+    ancestors=("jti-0",),
+    run="nightly",
+)
 
 
 class Post:
@@ -28,9 +41,12 @@ class Post:
         subject: str = "ci-1",
         mode: LockMode = LockMode.REFUSE,
         for_s: float | None = None,
+        issued_before_s: float | None = None,
     ) -> LockReceipt:
         expires_at_s = None if for_s is None else self.bench.clock.now_s() + for_s
-        return await self.locking.locks.add(kind, subject, mode, "looked at", "eve", expires_at_s=expires_at_s)
+        return await self.locking.locks.add(
+            kind, subject, mode, "looked at", "eve", expires_at_s=expires_at_s, issued_before_s=issued_before_s
+        )
 
     def modes(self, principal: Principal | None = None, connection: str = "pg", run: str = "") -> set[str]:
         """What is in force for a session."""
@@ -62,17 +78,31 @@ def post() -> Post:
         (LockSubject.GROUP, "ci-bots"),
         (LockSubject.CONNECTION, "pg"),
         (LockSubject.TOKEN, "jti-1"),
+        (LockSubject.TOKEN, "jti-0"),
         (LockSubject.RUN, RUN),
+        (LockSubject.RUN, "nightly"),
+        (LockSubject.LOGIN, "https://id.example sid-1"),
+        (LockSubject.SUBJECT, "https://id.example 7"),
         (LockSubject.EVERYTHING, ""),
     ],
 )
-async def test_whom_a_lock_is_about(post: Post, kind: LockSubject, subject: str) -> None:
-    locked = Principal(PrincipalKind.AGENT, "ci-1", frozenset(["ci-bots"]), "alice", token_id="jti-1")
+@pytest.mark.parametrize("acting", [False, True])
+async def test_whom_a_lock_is_about(post: Post, kind: LockSubject, subject: str, acting: bool) -> None:
+    locked = CI if not acting else user(name="ada", acting=(agent(name="between"), CI))
     await post.lock(kind, subject)
     assert post.modes(locked, "pg", RUN) == {"refuse"}
     everybody = kind is LockSubject.EVERYTHING
     assert bool(post.modes(agent(name="ci-2", owner="bob"), "other")) is everybody
     assert bool(post.modes(user(name="ci-1"), "other")) is everybody
+
+
+async def test_one_on_earlier_proofs_leaves_later_ones_alone(post: Post) -> None:
+    await post.lock(LockSubject.SUBJECT, "https://id.example 7", issued_before_s=1000.0)
+    assert post.modes(CI) == {"refuse"}, "when it was given is not known"
+    for issued_at_s, refused in ((999.0, True), (1000.0, True), (1000.5, False)):
+        again = msgspec.structs.replace(CI, issued_at_s=issued_at_s)
+        assert bool(post.modes(again)) is refused
+        assert bool(post.modes(user(name="ada", acting=(again,), issued_at_s=1.0))) is refused
 
 
 async def test_a_run_is_locked_by_any_text_that_names_it(post: Post) -> None:

@@ -8,6 +8,7 @@ import enum
 import msgspec
 
 from interlock.core.decision import ApprovalDemand
+from interlock.core.identity import Principal
 
 
 class ApprovalStatus(enum.Enum):
@@ -45,7 +46,8 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     ``digest`` is SHA-256, in hexadecimal, over principal, connection, database, the operation with all its parameters,
     what it means, and the policy version. ``claims`` are those of the principal, for four eyes. ``asked`` counts equal
     requests. ``expires_at_s`` is when a request that nobody has answered is denied; once it is approved, when the
-    approval ends. ``policy`` is the policy's version. Times are Unix seconds.
+    approval ends. ``policy`` is the policy's version. Times are Unix seconds. The last four are of the principal, for
+    locks.
     """
 
     id: str
@@ -78,6 +80,10 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     votes: tuple[Vote, ...] = ()
     settled_by: str = ""
     settled_reason: str = ""
+    issued_at_s: float | None = None
+    login: str = ""
+    ancestors: tuple[str, ...] = ()
+    acting: tuple[Principal, ...] = ()
 
 
 class Bypass(msgspec.Struct, frozen=True):

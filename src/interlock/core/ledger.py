@@ -71,7 +71,11 @@ class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
 
 
 class SessionOpened(Record, frozen=True, tag="session.opened"):
-    """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway."""
+    """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway.
+
+    ``login`` is the issuer's name for the person's session there; ``ancestors`` are the ids of the tokens that this
+    session's token came from, the nearest first.
+    """
 
     session: str
     protocol: str
@@ -91,6 +95,8 @@ class SessionOpened(Record, frozen=True, tag="session.opened"):
     policy: str
     rules: tuple[str, ...]
     wrapped_key: bytes
+    login: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 class OperationDecided(Record, frozen=True, tag="operation.decided"):
@@ -245,7 +251,10 @@ class OperationRehearsed(Record, frozen=True, tag="operation.rehearsed"):
 
 
 class LockAdded(Record, frozen=True, tag="lock.added"):
-    """Somebody or something is locked; written before it takes effect. ``expires_at_s`` is 0 for no end."""
+    """Somebody or something is locked; written before it takes effect. ``expires_at_s`` is 0 for no end.
+
+    It is only about whose first proof was not given after ``issued_before_s``, 0 for no such limit.
+    """
 
     lock: str
     subject_kind: str
@@ -255,6 +264,7 @@ class LockAdded(Record, frozen=True, tag="lock.added"):
     by: str
     cause: str
     expires_at_s: float
+    issued_before_s: float = 0.0
 
 
 class LockRemoved(Record, frozen=True, tag="lock.removed"):

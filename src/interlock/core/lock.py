@@ -4,7 +4,7 @@ Values only. What a lock does, ``services.locks`` says.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -35,6 +35,10 @@ class LockSubject(enum.Enum):
     CONNECTION = "connection"
     TOKEN = "token"  # noqa: S105 - the kind of subject
     RUN = "run"
+    LOGIN = "login"
+    """``ISSUER LOGIN``: a person's session at an issuer."""
+    SUBJECT = "subject"
+    """``ISSUER SUBJECT``: whom an issuer calls so, under whatever name here."""
     EVERYTHING = "everything"
 
 
@@ -60,7 +64,8 @@ class Lock(msgspec.Struct, frozen=True):
     """One lock. ``subject`` is the name within its kind, empty for everything; times are Unix seconds.
 
     An owner's lock is about the owner and all agents that it answers for. ``expires_at_s`` is None for one that stays
-    until it is removed. ``cause`` says what made it: ``command``, ``incident ID``, ``identity disabled`` …
+    until it is removed. ``cause`` says what made it: ``command``, ``incident ID``, ``identity disabled`` … With
+    ``issued_before_s`` it is only about whose first proof was not given after that; a time that is unknown was before.
     """
 
     id: str
@@ -73,6 +78,7 @@ class Lock(msgspec.Struct, frozen=True):
     expires_at_s: float | None = None
     cause: str = "command"
     exemptions: tuple[Exemption, ...] = ()
+    issued_before_s: float | None = None
 
 
 class Restriction(msgspec.Struct, frozen=True):
@@ -128,30 +134,64 @@ def concerns_anew(lock: Lock, before: Lock | None, principal: Principal, connect
 
 def is_about(lock: Lock, principal: Principal, connection: str, run: str) -> bool:
     """As ``concerns``, whoever is exempt: that does not make a lock somebody else's."""
-    return (lock.subject_kind, lock.subject) in subjects_of(principal, connection, run)
+    subject = lock.subject_kind, lock.subject
+    return any(
+        subject in subjects and _was_issued_before(lock, who)
+        for who, subjects in _each_with_subjects(principal, connection, run)
+    )
+
+
+def _was_issued_before(lock: Lock, principal: Principal) -> bool:
+    if lock.issued_before_s is None or principal.issued_at_s is None:
+        return True
+    return principal.issued_at_s <= lock.issued_before_s
 
 
 def is_exempt(lock: Lock, principal: Principal) -> bool:
-    """Whether one of the lock's exemptions is for this principal."""
+    """Whether the lock's exemptions are for this principal and, each by itself, for everybody who acts for it."""
     if not lock.exemptions:
         return False
-    subjects = subjects_of(principal, "", "")
-    return any((exemption.subject_kind, exemption.subject) in subjects for exemption in lock.exemptions)
+    exempted = {(exemption.subject_kind, exemption.subject) for exemption in lock.exemptions}
+    return all(not exempted.isdisjoint(subjects) for _, subjects in _each_with_subjects(principal, "", ""))
 
 
 def subjects_of(principal: Principal, connection: str, run: str) -> tuple[tuple[LockSubject, str], ...]:
-    """Everything under which a session can be locked."""
+    """Everything under which a session can be locked: also what those are called who act for the principal."""
+    return tuple(subject for _, own in _each_with_subjects(principal, connection, run) for subject in own)
+
+
+Subjects = tuple[tuple[LockSubject, str], ...]
+
+
+def _each_with_subjects(principal: Principal, connection: str, run: str) -> Iterator[tuple[Principal, Subjects]]:
+    place = ((LockSubject.EVERYTHING, ""), (LockSubject.CONNECTION, connection))
+    yield principal, (*place, *_own_subjects(principal, run))
+    for actor in principal.acting:
+        yield actor, _own_subjects(actor, run)
+
+
+def _own_subjects(principal: Principal, run: str) -> Subjects:
+    """What one proved identity can be locked under by itself."""
     kind = LockSubject.AGENT if principal.kind is PrincipalKind.AGENT else LockSubject.USER
-    found = [
-        (LockSubject.EVERYTHING, ""),
+    named = (
+        (LockSubject.OWNER, principal.owner or ""),
+        (LockSubject.RUN, run),
+        (LockSubject.RUN, principal.run),
+        *((LockSubject.TOKEN, token) for token in (principal.token_id, *principal.ancestors)),
+        (LockSubject.LOGIN, at_issuer(principal.issuer, principal.login) if principal.login else ""),
+        (LockSubject.SUBJECT, at_issuer(principal.issuer, principal.subject) if principal.subject else ""),
+    )
+    return (
         (kind, principal.name),
         (LockSubject.OWNER, principal.name),
-        (LockSubject.CONNECTION, connection),
         *((LockSubject.GROUP, group) for group in principal.groups),
-    ]
-    optional = ((LockSubject.OWNER, principal.owner), (LockSubject.TOKEN, principal.token_id), (LockSubject.RUN, run))
-    found += [(subject, name) for subject, name in optional if name]
-    return tuple(found)
+        *(subject for subject in named if subject[1]),
+    )
+
+
+def at_issuer(issuer: str, name: str) -> str:
+    """What an issuer calls somebody, or somebody's session there, as locks have it."""
+    return f"{issuer} {name}"
 
 
 class SessionReceipt(msgspec.Struct, frozen=True):

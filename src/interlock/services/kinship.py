@@ -46,6 +46,7 @@ class Kinship:
         """Whom a lock is on that is the principal or the same person's, None when there is nobody."""
         if lock.subject_kind not in _PERSONAL:
             return None
+        lock = msgspec.structs.replace(lock, issued_before_s=None)  # it is his, however often he logs in again
         who = self._complete(principal)
         if is_about(lock, who, "", ""):
             return "yourself"
@@ -63,7 +64,7 @@ class Kinship:
         for live in self._live.all():
             session = live.session
             if is_about(lock, session.principal, session.connection, session.trace):
-                yield session.principal
+                yield from (session.principal, *session.principal.acting)
         if lock.subject_kind is LockSubject.GROUP:
             members = (identity for identity in self._identities.all() if lock.subject in identity.groups)
             yield from (Principal(identity.kind, identity.name, owner=identity.owner) for identity in members)

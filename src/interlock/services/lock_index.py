@@ -6,7 +6,7 @@ Decides nothing and keeps nothing on disk.
 from collections.abc import Collection
 
 from interlock.core.identity import Principal
-from interlock.core.lock import Lock, LockSubject, is_exempt, subjects_of
+from interlock.core.lock import Lock, LockSubject, is_about, is_exempt, subjects_of
 
 
 class LockIndex:
@@ -33,7 +33,8 @@ class LockIndex:
     def about(self, principal: Principal, connection: str, run: str) -> list[Lock]:
         """The locks that are about a session, also those that it is exempt from."""
         found = (self._by_subject.get(subject) for subject in subjects_of(principal, connection, run))
-        return list({lock.id: lock for locks in found if locks for lock in locks}.values())
+        named = {lock.id: lock for locks in found if locks for lock in locks}.values()
+        return [lock for lock in named if lock.issued_before_s is None or is_about(lock, principal, connection, run)]
 
     def add(self, lock: Lock) -> None:
         self._by_id[lock.id] = lock

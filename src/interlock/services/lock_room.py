@@ -79,6 +79,7 @@ class LockRoom:
             command.reason,
             actor.name,
             expires_at_s=expires_at_s,
+            issued_before_s=command.issued_before_s,
         )
 
     async def _remove_lock(self, command: RemoveLock, actor: Actor) -> Done:

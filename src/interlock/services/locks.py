@@ -126,8 +126,9 @@ class Locks:
         *,
         expires_at_s: float | None = None,
         cause: str = "command",
+        issued_before_s: float | None = None,
     ) -> LockReceipt:
-        """Lock somebody or something, and see to it that it is so. ``expires_at_s`` is Unix time.
+        """Lock somebody or something, and see to it that it is so. Times are Unix time.
 
         Raises ``AdministrationRefused`` for what cannot be locked, ``LedgerUnavailable`` when it cannot be recorded and
         ``StateUnavailable`` before anything has happened. What fails later is among the receipt's warnings: the lock is
@@ -135,6 +136,7 @@ class Locks:
         """
         started_s = self._clock.monotonic_s()
         lock = self._new(kind, subject, mode, reason, by, expires_at_s, cause)
+        lock = msgspec.structs.replace(lock, issued_before_s=issued_before_s)
         await self._accept(_added(lock))
         self._put(lock)
         for listener in self.listeners:
@@ -300,4 +302,5 @@ def _added(lock: Lock) -> LockAdded:
         by=lock.by,
         cause=lock.cause,
         expires_at_s=lock.expires_at_s or 0.0,
+        issued_before_s=lock.issued_before_s or 0.0,
     )

@@ -329,4 +329,6 @@ def _opened(session: Session, recorder: SessionRecorder, policy: str, rules: tup
         policy=policy,
         rules=rules,
         wrapped_key=recorder.wrapped_key,
+        login=principal.login,
+        ancestors=principal.ancestors,
     )

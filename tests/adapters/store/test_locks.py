@@ -9,7 +9,7 @@ from interlock.core.errors import StateUnavailable
 from interlock.core.lock import Exemption, Lock, LockMode, LockSubject
 
 LOCK = Lock("l1", LockSubject.CONNECTION, "pg", LockMode.READ_ONLY, "code freeze", "ada", 5.0, 9.5, "incident 1")
-OTHER = Lock("l2", LockSubject.EVERYTHING, "", LockMode.FREEZE, "what is this?", "ada", 6.0)
+OTHER = Lock("l2", LockSubject.SUBJECT, "idp 7", LockMode.FREEZE, "what is this?", "ada", 6.0, issued_before_s=5.5)
 EXEMPTION = Exemption(LockSubject.AGENT, "ci-1", "hotfix", "eve", 6.5, 7.5)
 
 

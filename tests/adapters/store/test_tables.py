@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Any
 
+import msgspec
 import pytest
 
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
@@ -11,6 +12,7 @@ from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.lock import LockSubject
 from interlock.core.session import Session, SessionStatus
 from interlock.core.settings import ConnectionSettings, CredentialReference, Detection, MaskingSettings, TlsMode
 
@@ -109,6 +111,31 @@ async def test_sessions(database: Database) -> None:
     assert [entry.opened_at_s for entry in table.recent(status=SessionStatus.KILLED)] == [3.0]
     assert table.recent(connection="elsewhere") == []
     assert table.find("nowhere") is None
+
+
+async def test_whose_sessions_there_have_been(database: Database) -> None:
+    table = SessionTable(database)
+    carol = Principal(
+        PrincipalKind.USER, "carol", issuer="idp", subject="a b", token_id="t3", login="sid", ancestors=("t2", "t1")
+    )
+    for number, principal in enumerate((carol, Principal(PrincipalKind.USER, "dave", issuer="idp", subject="b"))):
+        table.opened(msgspec.structs.replace(session(number), principal=principal), at_s=number)
+    await flush(database)
+    for kind, subject in (
+        (LockSubject.LOGIN, "idp sid"),
+        (LockSubject.SUBJECT, "idp a b"),
+        (LockSubject.TOKEN, "t3"),
+        (LockSubject.TOKEN, "t2"),
+        (LockSubject.TOKEN, "t1"),
+    ):
+        assert [principal.name for principal in table.known(kind, subject)] == ["carol"], subject
+    for kind, subject in (
+        (LockSubject.LOGIN, "idp "),
+        (LockSubject.SUBJECT, "idp a"),
+        (LockSubject.TOKEN, "t"),
+        (LockSubject.GROUP, "x"),
+    ):
+        assert table.known(kind, subject) == [], subject
 
 
 async def test_sessions_that_a_crash_left_open(database: Database) -> None:

@@ -29,8 +29,10 @@ def agent(*groups: str, name: str = "ci-1", owner: str | None = "alice") -> Prin
     return Principal(PrincipalKind.AGENT, name, frozenset(groups), owner)
 
 
-def user(*groups: str, name: str = "sam") -> Principal:
-    return Principal(PrincipalKind.USER, name, frozenset(groups))
+def user(
+    *groups: str, name: str = "sam", acting: tuple[Principal, ...] = (), issued_at_s: float | None = None
+) -> Principal:
+    return Principal(PrincipalKind.USER, name, frozenset(groups), acting=acting, issued_at_s=issued_at_s)
 
 
 def table(action: str, name: str = "users", schema: str = "public") -> Access:

@@ -32,8 +32,9 @@ class LockTable:
         values = msgspec.to_builtins(lock)
         sql = (
             "INSERT OR REPLACE INTO locks"
-            " (id, subject_kind, subject, mode, reason, by, created_at_s, expires_at_s, cause)"
-            " VALUES (:id, :subject_kind, :subject, :mode, :reason, :by, :created_at_s, :expires_at_s, :cause)"
+            " (id, subject_kind, subject, mode, reason, by, created_at_s, expires_at_s, cause, issued_before_s)"
+            " VALUES (:id, :subject_kind, :subject, :mode, :reason, :by, :created_at_s, :expires_at_s, :cause,"
+            " :issued_before_s)"
         )
         await self._database.write(lambda connection: connection.execute(sql, values))
 

@@ -146,4 +146,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX ssh_keys_by_identity ON ssh_keys (identity, added_at_s)",
     ),
+    (
+        "ALTER TABLE locks ADD COLUMN issued_before_s REAL",
+        "ALTER TABLE sessions ADD COLUMN login TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sessions ADD COLUMN ancestors TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX sessions_by_subject ON sessions (issuer || ' ' || subject)",
+        "CREATE INDEX sessions_by_login ON sessions (issuer || ' ' || login) WHERE login <> ''",
+    ),
 )

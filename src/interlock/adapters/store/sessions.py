@@ -31,12 +31,17 @@ class SessionTable:
             session.trace,
             at_s,
             SessionStatus.OPEN.value,
+            None,
+            0,
+            0,
+            0,
             principal.issuer,
             principal.subject,
             principal.token_id,
+            principal.login,
+            "\n".join(("", *principal.ancestors, "")) if principal.ancestors else "",
         )
-        sql = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, 0, ?, ?, ?)"
-        self._database.write_soon(lambda connection: connection.execute(sql, values))
+        self._database.write_soon(lambda connection: connection.execute(_INSERT, values))
 
     def closed(self, session_id: str, status: str, at_s: float, operations: int, denied: int, rows: int) -> None:
         """Note how a session ended."""
@@ -74,12 +79,16 @@ class SessionTable:
         return [_principal(row) for row in self._database.read(sql, (subject,))]
 
 
+_COLUMNS: Final = 21
+_INSERT: Final = f"INSERT OR REPLACE INTO sessions VALUES ({', '.join('?' * _COLUMNS)})"  # noqa: S608 - no values
 _SUBJECTS: Final = {
     LockSubject.USER: "principal_kind = 'User' AND principal = ?1",
     LockSubject.AGENT: "principal_kind = 'Agent' AND principal = ?1",
     LockSubject.OWNER: "owner = ?1 OR principal = ?1",
-    LockSubject.TOKEN: "token_id = ?1",
+    LockSubject.TOKEN: "token_id = ?1 OR (ancestors <> '' AND instr(ancestors, char(10) || ?1 || char(10)))",
     LockSubject.RUN: "trace = ?1",
+    LockSubject.LOGIN: "login <> '' AND issuer || ' ' || login = ?1",
+    LockSubject.SUBJECT: "issuer || ' ' || subject = ?1",
 }
 """Which sessions a lock on a subject would have been about."""
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from interlock.core.administration.base import Command, Permission, Route
 from interlock.core.administration.evidence import END_OF_TIME_S, READING_S, Limit, Number, Seconds
-from interlock.core.administration.locks import Reason
+from interlock.core.administration.locks import MAX_SUBJECT_CHARACTERS, Reason
 from interlock.core.incident import ExposureReport, Incident, TimelineItem, ValueSearch
 from interlock.core.lock import LockMode, LockReceipt, LockSubject
 
@@ -90,7 +90,7 @@ class OpenIncident(Command[OpenedIncident], frozen=True, tag="incidents.open"):
 
     subject_kind: LockSubject
     reason: Reason
-    subject: Annotated[str, Meta(max_length=255)] = ""
+    subject: Annotated[str, Meta(max_length=MAX_SUBJECT_CHARACTERS)] = ""
     mode: LockMode | None = LockMode.REFUSE
 
 

@@ -1,6 +1,6 @@
 """Locks and tokens that are taken back: what can be asked of them and what is answered."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,8 @@ Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
 LockSeconds = Annotated[int, Meta(ge=1, le=366 * 86_400)]
 ExemptionSeconds = Annotated[int, Meta(ge=1, le=MAX_EXEMPTION_S)]
 SubjectName = Annotated[str, Meta(min_length=1, max_length=255)]
+MAX_SUBJECT_CHARACTERS: Final = 2048
+"""Of what a lock is on: issuers' names for people are long."""
 
 
 class LockPage(msgspec.Struct, frozen=True):
@@ -31,15 +33,20 @@ class ListLocks(Command[LockPage], frozen=True, tag="locks.list"):
 
 
 class AddLock(Command[LockReceipt], frozen=True, tag="locks.add"):
-    """Lock somebody or something; without ``expires_in_s`` until the lock is removed."""
+    """Lock somebody or something; without ``expires_in_s`` until the lock is removed.
+
+    A ``login`` is ``ISSUER SID``, a ``subject`` is ``ISSUER SUB``. With ``issued_before_s`` (Unix time), whoever has a
+    proof that was given later is not concerned.
+    """
 
     route: ClassVar = Route("POST", "/v1/locks", (Permission.RESPOND,))
 
     subject_kind: LockSubject
     reason: Reason
-    subject: Annotated[str, Meta(max_length=255)] = ""
+    subject: Annotated[str, Meta(max_length=MAX_SUBJECT_CHARACTERS)] = ""
     mode: LockMode = LockMode.REFUSE
     expires_in_s: LockSeconds | None = None
+    issued_before_s: Annotated[float, Meta(gt=0, lt=1e11)] | None = None
 
 
 class RemoveLock(Command[Done], frozen=True, tag="locks.remove"):
@@ -79,5 +86,5 @@ class RevokeToken(Command[LockReceipt], frozen=True, tag="tokens.revoke"):
 
     route: ClassVar = Route("POST", "/v1/tokens/{token_id}/revoke", (Permission.RESPOND, Permission.ADMINISTER))
 
-    token_id: Annotated[str, Meta(min_length=1, max_length=255)]
+    token_id: Annotated[str, Meta(min_length=1, max_length=256)]
     reason: Reason

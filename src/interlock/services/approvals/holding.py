@@ -245,6 +245,10 @@ class Wait:
             policy=self.held.hold.policy,
             created_at_s=0.0,
             expires_at_s=0.0,
+            issued_at_s=principal.issued_at_s,
+            login=principal.login,
+            ancestors=principal.ancestors,
+            acting=principal.acting,
         )
 
     def _question(self) -> Question:

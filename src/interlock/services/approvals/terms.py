@@ -28,7 +28,13 @@ def asker_of(request: ApprovalRequest) -> Principal:
         request.principal,
         frozenset(request.groups),
         request.owner or None,
+        issuer=request.issuer,
+        subject=request.subject,
         token_id=request.token_id,
+        issued_at_s=request.issued_at_s,
+        login=request.login,
+        ancestors=request.ancestors,
+        acting=request.acting,
     )
 
 

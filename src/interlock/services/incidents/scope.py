@@ -83,7 +83,15 @@ def lockable(opened: SessionOpened) -> frozenset[Subject]:
     """Everything under which a session could have been locked."""
     kind = PrincipalKind.AGENT if opened.principal_kind == PrincipalKind.AGENT.value else PrincipalKind.USER
     principal = Principal(
-        kind, opened.principal, frozenset(opened.groups), opened.owner or None, token_id=opened.token_id
+        kind,
+        opened.principal,
+        frozenset(opened.groups),
+        opened.owner or None,
+        issuer=opened.issuer,
+        subject=opened.subject,
+        token_id=opened.token_id,
+        login=opened.login,
+        ancestors=opened.ancestors,
     )
     return frozenset((kind.value, name) for kind, name in subjects_of(principal, opened.connection, opened.trace))
 

@@ -70,18 +70,21 @@ def open_incident(
     connection: Annotated[str, typer.Option(help="On this connection.")] = "",
     token: Annotated[str, typer.Option(help="On the token with this id (jti).")] = "",
     run: Annotated[str, typer.Option(help="On the agent's run with this trace id.")] = "",
+    login: Annotated[str, typer.Option(help="On the login with this issuer and sid, as 'ISSUER SID'.")] = "",
+    subject: Annotated[str, typer.Option(help="On whom an issuer calls so, as 'ISSUER SUB'.")] = "",
     everything: Annotated[bool, typer.Option("--everything", help="On all sessions.")] = False,
     mode: Annotated[LockMode, typer.Option(help="What the lock does.")] = LockMode.REFUSE,
     no_lock: Annotated[bool, typer.Option("--no-lock", help="Lock nobody.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Lock somebody or something and begin a timeline."""
-    names = dict(zip(LockSubject, (user, agent, owner, group, connection, token, run), strict=False))
-    given = [(kind, name) for kind, name in names.items() if name]
+    named = (user, agent, owner, group, connection, token, run, login, subject)
+    given = [(kind, name) for kind, name in zip(LockSubject, named, strict=False) if name]
     given += [(LockSubject.EVERYTHING, "")] if everything else []
     if len(given) != 1:
         stop(
-            "name exactly one: --agent, --user, --owner, --group, --connection, --token, --run, --everything",
+            "name exactly one: --agent, --user, --owner, --group, --connection, --token, --run, --login, --subject,"
+            " --everything",
             UNAVAILABLE,
         )
     ((kind, name),) = given

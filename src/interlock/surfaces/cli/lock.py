@@ -111,6 +111,7 @@ def _row(lock: Lock) -> tuple[str, ...]:
     subject = f"{lock.subject_kind.value} {lock.subject}".rstrip()
     until = _time(lock.expires_at_s) if lock.expires_at_s is not None else "removed"
     exempt = "; ".join(map(_exempt, lock.exemptions)) or "-"
+    subject += f" (proofs until {_time(lock.issued_before_s)})" if lock.issued_before_s is not None else ""
     return lock.id, subject, lock.mode.value, lock.reason, lock.by, _time(lock.created_at_s), until, lock.cause, exempt
 
 
