@@ -29,6 +29,19 @@ def create_private(file: Path, content: bytes) -> None:
         os.fsync(descriptor)
 
 
+def replace_private(file: Path, content: bytes) -> None:
+    """Put a file with mode 0600 in the place of one, durably, as a whole or not at all. Raises OSError."""
+    unfinished = file.with_name(f".{file.name}.new")
+    unfinished.unlink(missing_ok=True)
+    create_private(unfinished, content)
+    unfinished.rename(file)
+    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def _require_private(status: os.stat_result, file: Path) -> None:
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
         raise ConfigurationError(f"{file}: must be a file that only its owner may reach (chmod 600)")

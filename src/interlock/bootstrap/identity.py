@@ -1,11 +1,26 @@
 """Puts together who is believed: issuers, the gateway's own tokens, logins of people, and the pages for them."""
 
+import asyncio
 import contextlib
+from typing import Any, Final
+
+import structlog
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.session_tokens import SessionTokens
+from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
+from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
 from interlock.bootstrap.node import Node
 from interlock.core.settings import IdentityRule, IssuerSettings, Settings
+from interlock.runtime.tasks import spawn
+from interlock.services.token_exchange import TokenExchange
 from interlock.surfaces.api.application import Pages
+from interlock.surfaces.api.oauth import token
+from interlock.surfaces.api.oauth.metadata import JWKS_PATH, Metadata
+
+ROTATE_TICK_S: Final = 60.0
+
+log = structlog.get_logger(__name__)
 
 
 class Identity:
@@ -19,6 +34,43 @@ class Identity:
 
     def open(self, issuers: list[IssuerSettings], rules: list[IdentityRule]) -> TokenAuthenticator:
         """``issuers`` and ``rules`` are those of the settings, and of the development issuer."""
-        authenticator = TokenAuthenticator(issuers, rules, self._node.identities, self._node.clock)
+        node = self._node
+        self._open_keys()
+        own = SessionTokens(self._own_issuer, self.keys, SessionTokenTable(node.database), node.clock)
+        authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock, own)
         self._stack.push_async_callback(authenticator.close)
+        spent = SpentTokenTable(node.database)
+        self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
+        self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)
+        self.pages += [self.token_endpoint, Metadata(self._metadata, self.keys.jwks)]
         return authenticator
+
+    def _open_keys(self) -> None:
+        node = self._node
+        rotate_s = self._settings.tokens.rotate_s
+        self.keys = TokenKeys(node.data_dir / KEYS_FILE, node.sealer, rotate_s, node.clock.now_s())
+        self._stack.callback(spawn(self._keep_rotating(), "keys of the gateway's tokens").cancel)
+
+    async def _keep_rotating(self) -> None:
+        while True:
+            await asyncio.sleep(ROTATE_TICK_S)
+            try:
+                self.keys.rotate(self._node.clock.now_s())
+            except OSError as error:  # the present key signs on
+                log.error("the next key for the gateway's tokens cannot be made", error=str(error))
+
+    @property
+    def _own_issuer(self) -> str:
+        settings = self._settings
+        return settings.tokens.issuer or settings.api.public_url or f"urn:interlock:{settings.gateway.node}"
+
+    def _metadata(self) -> dict[str, Any]:
+        """RFC 8414 section 2."""
+        url = self._settings.api.public_url
+        return {
+            "issuer": self._own_issuer,
+            "token_endpoint": f"{url}{token.PATH}",
+            "jwks_uri": f"{url}{JWKS_PATH}",
+            "grant_types_supported": sorted(self.token_endpoint.grants),
+            "token_endpoint_auth_methods_supported": ["none"],
+        }

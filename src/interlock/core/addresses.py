@@ -7,6 +7,7 @@ RFC 4380 (Teredo), and what clouds document about their metadata services.
 import enum
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -120,6 +121,31 @@ def one_source(host: str) -> str:
 MAX_HOST_LENGTH: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+def is_within(host: str, networks: Iterable[str]) -> bool:
+    """Whether an address, with or without brackets, is in one of the networks. What cannot be read is in none."""
+    address = read_address(host.strip("[]").partition("%")[0])
+    if address is None:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    try:
+        return any(address in ipaddress.ip_network(network) for network in networks)
+    except ValueError:
+        return False
+
+
+def network_within(network: str, networks: Iterable[str]) -> bool:
+    """Whether a network, or address, is a part of one of the networks. Raises ``ValueError`` for what is none."""
+    inner = ipaddress.ip_network(network)
+    return any(_is_part(inner, ipaddress.ip_network(outer)) for outer in networks)
+
+
+def _is_part(inner: _Network, outer: _Network) -> bool:
+    if isinstance(inner, ipaddress.IPv4Network):
+        return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
 
 
 def host_problem(host: str) -> str | None:

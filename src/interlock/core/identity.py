@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from interlock.core.addresses import is_within
+
 
 class PrincipalKind(enum.Enum):
     """Cedar entity types that may be a principal."""
@@ -28,7 +30,8 @@ class Principal(msgspec.Struct, frozen=True):
     name for the person's session there (``sid`` of OpenID Connect, SessionIndex of SAML). ``audience`` is what the
     proof is good for, ``connection:NAME`` and ``api``; empty: everything. ``ancestors`` are the ids of the tokens that
     this one came from, the nearest first. ``acting`` are those who act for the principal, the current one first
-    (``act`` of RFC 8693 section 4.1). ``run`` is the run that the token was given for.
+    (``act`` of RFC 8693 section 4.1). ``run`` is the run that the token was given for. ``sources`` are the networks
+    that the proof counts from; empty: from anywhere.
     """
 
     kind: PrincipalKind
@@ -46,10 +49,15 @@ class Principal(msgspec.Struct, frozen=True):
     ancestors: tuple[str, ...] = ()
     acting: tuple["Principal", ...] = ()
     run: str = ""
+    sources: tuple[str, ...] = ()
 
     def may_use(self, audience: str) -> bool:
         """Whether the proof is good for this, as ``audience`` names it."""
         return not self.audience or audience in self.audience
+
+    def counts_from(self, client_address: str) -> bool:
+        """Whether the proof counts from ``host:port``. An address that cannot be read is nowhere."""
+        return not self.sources or is_within(client_address.rpartition(":")[0], self.sources)
 
 
 API_AUDIENCE: Final = "api"

@@ -70,6 +70,30 @@ class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
     reason: str
 
 
+class TokenIssued(Record, frozen=True, tag="token.issued"):
+    """A session token was given in exchange for another token, or for a login.
+
+    ``token_id`` is its id, ``ancestors`` those of the tokens that it came from, the nearest first. ``audience`` is what
+    it is good for, ``sources`` are the networks that it counts from (none: anywhere), ``acting`` those who act for the
+    principal, the current one first. ``form`` is ``opaque`` or ``jwt``.
+    """
+
+    token_id: str
+    principal_kind: str
+    principal: str
+    issuer: str
+    subject: str
+    ancestors: tuple[str, ...]
+    acting: tuple[str, ...]
+    audience: tuple[str, ...]
+    sources: tuple[str, ...]
+    run: str
+    trace: str
+    form: str
+    client_address: str
+    expires_at_s: float
+
+
 class SessionOpened(Record, frozen=True, tag="session.opened"):
     """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway.
 
@@ -445,6 +469,7 @@ AnyRecord = (
     | PolicyRefused
     | AdministrationChanged
     | ConnectionRefused
+    | TokenIssued
     | SessionOpened
     | OperationDecided
     | OperationCompleted

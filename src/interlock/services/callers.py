@@ -28,6 +28,8 @@ class Callers:
         """The actor with this token. Raises LoginRefused when it is on record, LedgerUnavailable."""
         try:
             principal = await self._authenticator.authenticate(token, client_address)
+            if not principal.counts_from(f"{client_address}:0"):
+                raise LoginRefused("the token does not count from this address", "source")
             if not principal.may_use(API_AUDIENCE):
                 raise LoginRefused("the token is not for the API of the gateway", "the token is for something else")
         except LoginRefused as refused:

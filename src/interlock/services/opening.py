@@ -191,10 +191,12 @@ class Reception:
             raise self._no_such(caller, principal, "no such connection")
         if not principal.may_use(connection_audience(name)):
             raise self._no_such(caller, principal, "the token is for something else")
+        if not principal.counts_from(caller.client_address):
+            raise NotAdmitted("the token does not count from this address", "source", principal.name, code="28000")
         database = database or settings.places[0]
         if database not in settings.places:
             raise self._no_such(caller, principal, "no such database on this connection")
-        run = run_in(caller.application)
+        run = principal.run or run_in(caller.application)
         client = ClientFacts(caller.client_address.rpartition(":")[0], caller.application, run)
         policy = self._policies.engine.for_session(principal, name, database, client)
         verdict = policy.decide(_CONNECT, self._clock.now_s())

@@ -15,6 +15,7 @@ from interlock.core.ledger import AnyRecord
 from interlock.core.lock import Restriction
 from interlock.core.operation import Operation
 from interlock.core.session import Session
+from interlock.core.session_token import SessionToken, TokenForm
 from interlock.core.ssh_key import SignedKey, SshPublicKey
 from interlock.core.tool import ToolDefinition
 
@@ -128,6 +129,33 @@ class Authenticator(Protocol):
 
     def scram_principal(self, user: str) -> Principal:
         """The principal behind a SCRAM user that has just proved its secret. Raises ``LoginRefused``."""
+
+
+class Prover(Protocol):
+    """Says whom a bearer token speaks for, before it is exchanged for another one."""
+
+    async def prove(self, token: str, client_address: str) -> Principal:
+        """Whom the token speaks for by itself, with nothing that is registered. Raises ``LoginRefused``."""
+
+    def admit(self, principal: Principal) -> Principal:
+        """The principal with what is registered for its name now. Raises ``LoginRefused`` when it may not log in."""
+
+    def is_for_one_exchange(self, principal: Principal) -> bool:
+        """Whether the proof that the principal comes from may be exchanged once only."""
+
+
+class SessionTokens(Protocol):
+    """Writes session tokens."""
+
+    async def give(self, token: SessionToken, form: TokenForm) -> str:
+        """The token's text; when this returns, it counts. Raises ``StateUnavailable``, ``OSError`` without a clock."""
+
+
+class SpentTokens(Protocol):
+    """Remembers tokens that may be used once only, until they have ended anyway."""
+
+    async def spend(self, issuer: str, token_id: str, expires_at_s: float, now_s: float) -> bool:
+        """Note that a token is used; False when it was used before. Raises ``StateUnavailable``."""
 
 
 class SshLogins(Protocol):

@@ -14,13 +14,16 @@ from interlock.adapters.identity.claims import check_claims
 from interlock.adapters.identity.issuer import Issuer
 from interlock.adapters.identity.keys import signature_holds
 from interlock.adapters.identity.rules import Rules
-from interlock.adapters.identity.token import NOT_ACCEPTED, UnverifiedToken, take_apart
+from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
+from interlock.adapters.identity.token import BEARER_TYPES, NOT_ACCEPTED, UnverifiedToken, take_apart
 from interlock.core.errors import LoginRefused, StateUnavailable
 from interlock.core.identity import Principal, RegisteredIdentity
-from interlock.core.settings import IdentityRule, IssuerSettings
+from interlock.core.session_token import OPAQUE_PREFIX
+from interlock.core.settings import IdentityRule, IssuerSettings, TokenUse
 from interlock.services.ports import Clock
 
 MAX_REMEMBERED: Final = 10_000
+_ALL_TYPES: Final = BEARER_TYPES | {TOKEN_TYPE}
 
 
 class Identities(Protocol):
@@ -48,17 +51,28 @@ class TokenAuthenticator:
         rules: Iterable[IdentityRule],
         identities: Identities,
         clock: Clock,
+        own: SessionTokens | None = None,
+        others: Iterable[str] = (),
     ) -> None:
+        """``own`` reads the gateway's tokens; ``others`` are issuers of proofs that are no bearer tokens."""
         issuers = tuple(issuers)
         self._issuers = {settings.url: Issuer(settings, clock) for settings in issuers}
         self._rules = Rules(rules, {settings.label: settings.url for settings in issuers})
         self._identities = identities
         self._clock = clock
+        self._own = own
+        self._others = frozenset(others)
         self._remembered: dict[bytes, _Verified] = {}
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
         """The principal behind a bearer token, with what is registered for its name. Raises LoginRefused."""
-        return self.admit(await self.prove(token, client_address))
+        principal = await self.prove(token, client_address)
+        if self._use(principal) is not TokenUse.LOGIN:
+            raise LoginRefused(
+                "this token is only for being exchanged: get a session token for it with interlock token",
+                "the issuer's tokens are for exchange only",
+            )
+        return self.admit(principal)
 
     def admit(self, principal: Principal) -> Principal:
         """The principal with what is registered for its name now. Raises LoginRefused when it may not log in."""
@@ -67,13 +81,32 @@ class TokenAuthenticator:
 
     async def prove(self, token: str, client_address: str) -> Principal:
         """Whom a bearer token speaks for, by itself: nothing that is registered is in it. Raises LoginRefused."""
+        if self._own is not None and token.startswith(OPAQUE_PREFIX):
+            return self._as_trusted(self._own.read_opaque(token))
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None or not await self._still_holds(verified):
             self._remembered.pop(digest, None)
-            verified = await self._verify(take_apart(token))
+            unverified = take_apart(token, _ALL_TYPES)
+            if self._own is not None and unverified.issuer == self._own.issuer:
+                return self._as_trusted(self._own.read_signed(unverified))
+            verified = await self._verify(unverified)
             self._remember(digest, verified)
         return self._identify(verified, digest)
+
+    def is_for_one_exchange(self, principal: Principal) -> bool:
+        """Whether the proof that the principal comes from may be exchanged once only."""
+        return self._use(principal) is TokenUse.EXCHANGE_ONCE
+
+    def _use(self, principal: Principal) -> TokenUse:
+        issuer = self._issuers.get(principal.issuer)
+        return issuer.settings.use if issuer is not None and not principal.ancestors else TokenUse.LOGIN
+
+    def _as_trusted(self, principal: Principal) -> Principal:
+        """Whom a token of the gateway's own is for, as long as whoever vouched for it first is trusted."""
+        if not all(self.trusts(who.issuer) for who in (principal, *principal.acting)):
+            raise LoginRefused(NOT_ACCEPTED, "who vouched for it first is not trusted any more")
+        return principal
 
     def scram_verifier(self, user: str) -> str | None:
         """The SCRAM-SHA-256 verifier of an identity that has a generated secret and may log in, else None."""
@@ -101,7 +134,7 @@ class TokenAuthenticator:
 
     def trusts(self, issuer: str) -> bool:
         """Whether tokens of this issuer are looked at."""
-        return issuer in self._issuers
+        return issuer in self._issuers or issuer in self._others
 
     async def close(self) -> None:
         """Release the connections to the issuers."""
@@ -117,6 +150,8 @@ class TokenAuthenticator:
         issuer = self._issuers.get(token.issuer)
         if issuer is None:
             raise LoginRefused(NOT_ACCEPTED, "unknown issuer")
+        if token.token_type not in BEARER_TYPES:
+            raise LoginRefused(NOT_ACCEPTED, "typ is not that of a bearer token")
         if token.algorithm not in issuer.settings.algorithms:
             raise LoginRefused(NOT_ACCEPTED, "alg is not one of the issuer's")
         key = await issuer.find_key(token.key_id, token.algorithm)

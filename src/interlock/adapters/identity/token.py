@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,8 @@ MAX_JSON_DEPTH: Final = 16
 
 NOT_ACCEPTED: Final = "the token is not accepted"
 _SEGMENTS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-_TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+BEARER_TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+_PLAIN_TYPE: Final = "jwt"
 _KEYS_FROM_THE_SENDER: Final = ("jwk", "jku", "x5u", "x5c")
 _UNSUPPORTED_HEADERS: Final = ("crit", "b64", "enc", "zip")
 
@@ -29,6 +31,7 @@ class UnverifiedToken(msgspec.Struct, frozen=True):
 
     algorithm: str
     key_id: str | None
+    token_type: str
     issuer: str
     claims: dict[str, Any]
     signing_input: bytes
@@ -38,8 +41,11 @@ class UnverifiedToken(msgspec.Struct, frozen=True):
         return "UnverifiedToken(...)"
 
 
-def take_apart(token: str) -> UnverifiedToken:
-    """The parts of a compact JWS. Raises LoginRefused for anything that is not a plain signed bearer token."""
+def take_apart(token: str, types: Collection[str] = BEARER_TYPES) -> UnverifiedToken:
+    """The parts of a compact JWS. Raises LoginRefused for anything that is not a plain signed token of these types.
+
+    Types are in lower case; a token that says none is a ``jwt``.
+    """
     if len(token) > MAX_TOKEN_BYTES:
         raise LoginRefused("the token is too long", f"token of {len(token)} characters")
     if not _SEGMENTS.fullmatch(token):
@@ -47,13 +53,14 @@ def take_apart(token: str) -> UnverifiedToken:
     header_text, payload_text, signature_text = token.split(".")
     header = _decode_object(header_text, "header")
     claims = _decode_object(payload_text, "payload")
-    _check_header(header)
+    _check_header(header, types)
     issuer = claims.get("iss")
     if not isinstance(issuer, str):
         raise LoginRefused(NOT_ACCEPTED, "no iss claim")
     return UnverifiedToken(
         algorithm=header["alg"],
         key_id=header.get("kid"),
+        token_type=header.get("typ", _PLAIN_TYPE).lower(),
         issuer=issuer,
         claims=claims,
         signing_input=f"{header_text}.{payload_text}".encode("ascii"),
@@ -61,7 +68,7 @@ def take_apart(token: str) -> UnverifiedToken:
     )
 
 
-def _check_header(header: dict[str, Any]) -> None:
+def _check_header(header: dict[str, Any], types: Collection[str]) -> None:
     if not isinstance(header.get("alg"), str):
         raise LoginRefused(NOT_ACCEPTED, "no alg in the header")
     for name in _KEYS_FROM_THE_SENDER:
@@ -74,8 +81,8 @@ def _check_header(header: dict[str, Any]) -> None:
     if key_id is not None and not (isinstance(key_id, str) and len(key_id) <= MAX_KEY_ID_CHARACTERS):
         raise LoginRefused(NOT_ACCEPTED, "kid is not a short text")
     # RFC 8725 section 3.11: a token made for another purpose (logout, identity assertion) must not log anyone in.
-    token_type = header.get("typ", "jwt")
-    if not isinstance(token_type, str) or token_type.lower() not in _TOKEN_TYPES:
+    token_type = header.get("typ", _PLAIN_TYPE)
+    if not isinstance(token_type, str) or token_type.lower() not in types:
         raise LoginRefused(NOT_ACCEPTED, "typ is not that of a bearer token")
 
 

@@ -153,4 +153,23 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX sessions_by_subject ON sessions (issuer || ' ' || subject)",
         "CREATE INDEX sessions_by_login ON sessions (issuer || ' ' || login) WHERE login <> ''",
     ),
+    (
+        """
+        CREATE TABLE session_tokens (
+            digest BLOB PRIMARY KEY,
+            token BLOB NOT NULL,
+            expires_at_s REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX session_tokens_by_end ON session_tokens (expires_at_s)",
+        """
+        CREATE TABLE spent_tokens (
+            issuer TEXT NOT NULL,
+            token TEXT NOT NULL,
+            expires_at_s REAL NOT NULL,
+            PRIMARY KEY (issuer, token)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX spent_tokens_by_end ON spent_tokens (expires_at_s)",
+    ),
 )

@@ -42,7 +42,7 @@ from interlock.core.settings.http import (
     ToolPins,
     Uninspectable,
 )
-from interlock.core.settings.identities import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings
+from interlock.core.settings.identities import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings, TokenUse
 from interlock.core.settings.listeners import ApiSettings, PlainConnections, PostgresSettings
 from interlock.core.settings.oversight import (
     AlertLock,
@@ -59,6 +59,7 @@ from interlock.core.settings.references import (
 from interlock.core.settings.saml import NAME_ID_FORMATS, SamlSettings
 from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
+from interlock.core.settings.tokens import TokenSettings
 
 __all__ = [
     "NAME_ID_FORMATS",
@@ -109,6 +110,8 @@ __all__ = [
     "SshTarget",
     "Table",
     "TlsMode",
+    "TokenSettings",
+    "TokenUse",
     "ToolPins",
     "Uninspectable",
 ]
@@ -125,6 +128,7 @@ class Settings(Table, frozen=True):
     issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
     saml: Annotated[tuple[SamlSettings, ...], Meta(description="Where people sign in with SAML.")] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
+    tokens: Annotated[TokenSettings, Meta(description="The gateway's own tokens.")] = TokenSettings()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(
         default_factory=dict
     )

@@ -24,6 +24,14 @@ class IdentityKind(enum.Enum):
     USER = "user"
 
 
+class TokenUse(enum.Enum):
+    """What an issuer's tokens are good for."""
+
+    LOGIN = "login"
+    EXCHANGE = "exchange"
+    EXCHANGE_ONCE = "exchange-once"
+
+
 class IssuerSettings(Table, frozen=True):
     """A token issuer that is trusted (OpenID Connect). Only tokens of listed issuers are looked at."""
 
@@ -62,6 +70,13 @@ class IssuerSettings(Table, frozen=True):
             description="How long keys stay in use, counted from their fetch, while the issuer cannot be reached.",
         ),
     ] = 14_400
+    use: Annotated[
+        TokenUse,
+        Meta(
+            description="What its tokens are good for: `login` everywhere, `exchange` only to get session tokens for "
+            "them, `exchange-once` to get one, once."
+        ),
+    ] = TokenUse.LOGIN
     device_client_id: Annotated[
         ClientId | None,
         Meta(
