@@ -95,6 +95,15 @@ def test_a_token_for_a_connection_is_none_for_the_api(gateway: GatewayServer) ->
     assert gateway.api(session_token(gateway, gateway.token(), "api")).get("/v1/whoami").status == 200
 
 
+def test_a_token_falls_with_the_one_that_it_came_from(gateway: GatewayServer) -> None:
+    first = exchange(gateway, gateway.token(), CONNECTION).json
+    second = session_token(gateway, first["access_token"])
+    assert one(gateway, second) == 1
+    gateway.command("tokens", "revoke", first["token_id"], "--reason", "stolen")
+    with pytest.raises(psycopg.OperationalError, match="locked"):
+        one(gateway, second)
+
+
 def test_keys_and_metadata_are_there_for_everybody(gateway: GatewayServer) -> None:
     (key,) = gateway.api().get("/.well-known/jwks.json").json["keys"]
     assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("OKP", "Ed25519", "EdDSA", "sig")
