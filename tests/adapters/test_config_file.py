@@ -150,7 +150,7 @@ WRONG = {
     "saml without a public url": (SAML, ":1: saml: api.public_url is missing"),
     "saml provider that is an issuer's name": (
         '[[issuers]]\nurl = "https://a"\nname = "corp"\naudience = "x"\n' + SAML + PUBLIC,
-        ":5: saml[0].name: issuer 'corp' is given twice",
+        ":6: saml[0].name: issuer 'corp' is given twice",
     ),
     "saml without metadata": (
         '[[saml]]\nname = "corp"' + PUBLIC,

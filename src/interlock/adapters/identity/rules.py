@@ -54,7 +54,7 @@ class Rule:
         """Whether every condition holds for these claims."""
         return all(_matches(find_claim(claims, claim), accepted) for claim, accepted in self._conditions)
 
-    def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float) -> Principal:
+    def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The identity that the rule gives to a token's holder. Raises LoginRefused."""
         name = _fill(self._settings.identity, claims)
         if name is None or not IDENTITY_NAME.fullmatch(name):
@@ -94,7 +94,7 @@ class Rules:
         for settings in rules:
             self._by_issuer.setdefault(urls.get(settings.issuer, settings.issuer), []).append(Rule(settings))
 
-    def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float) -> Principal:
+    def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The principal behind a verified token. Raises LoginRefused when no rule of its issuer applies."""
         for rule in self._by_issuer.get(claims["iss"], ()):
             if rule.applies(claims):
