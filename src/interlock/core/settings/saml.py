@@ -28,9 +28,7 @@ class SamlSettings(Table, frozen=True):
     name: Annotated[
         str, Meta(description="Short name: in identity rules as `issuer`, and in the addresses `/saml/NAME/…`.")
     ]
-    metadata_file: Annotated[
-        str | None, Meta(description="The provider's metadata as a file.", extra=PATH)
-    ] = None
+    metadata_file: Annotated[str | None, Meta(description="The provider's metadata as a file.", extra=PATH)] = None
     metadata_url: Annotated[
         str | None, Meta(description="Where the provider publishes its metadata. `https` only, no redirects.")
     ] = None
