@@ -72,6 +72,7 @@ from interlock.services.evidence.watching import WatchRoom
 from interlock.services.hosts import Hosts
 from interlock.services.locks import TICK_S as LOCKS_TICK_S
 from interlock.services.locks import Locks
+from interlock.services.logins import TICK_S as LOGINS_TICK_S
 from interlock.services.masking import Maskings
 from interlock.services.opening import Reception
 from interlock.services.policy.commands import PolicyCommands
@@ -135,6 +136,7 @@ class Gateway:
         await node.sessions.interrupt_open(node.clock.now_s())
         await node.approvals.interrupt_open()
         self._background(_every_async(APPROVALS_TICK_S, node.approvals.tick), "approvals tick")
+        self._background(_every_async(LOGINS_TICK_S, node.logins.expire), "logins")
         self.stopping = self._start_locks()
         issuer = await self._start_development_issuer()
         self.policies = await self._start_policy()

@@ -28,6 +28,7 @@ from interlock.adapters.store.connections import ConnectionTable, SealedCredenti
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.locks import LockTable
+from interlock.adapters.store.logins import LoginTable
 from interlock.adapters.store.sessions import SessionTable
 from interlock.adapters.store.ssh_keys import SshKeyTable
 from interlock.adapters.store.tools import ToolTable
@@ -58,6 +59,7 @@ from interlock.services.lock_exemptions import Exemptions
 from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
+from interlock.services.logins import Logins
 from interlock.services.policy.store import PolicyStore
 from interlock.services.ssh_room import SshRoom
 from interlock.services.state import TokenIssuer
@@ -90,6 +92,7 @@ class Node:
         self.connections = ConnectionTable(self.database, self.settings.connections)
         self.identities = IdentityTable(self.database)
         self.ssh_keys = SshKeyTable(self.database)
+        self.logins = Logins(LoginTable(self.database), self.ledger, self.clock, self.settings.logins.lifetime_s)
         self.sessions = SessionTable(self.database)
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)

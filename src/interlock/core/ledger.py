@@ -94,6 +94,37 @@ class TokenIssued(Record, frozen=True, tag="token.issued"):
     expires_at_s: float
 
 
+class LoginOpened(Record, frozen=True, tag="login.opened"):
+    """A person has signed in at a provider; written before the login counts.
+
+    ``holder`` is what it is for: ``browser`` or ``interlock-cli``. ``provider_session`` is the provider's name for the
+    person's session there, empty when it gave none. ``groups`` are those that the provider's word gives, without what
+    is registered.
+    """
+
+    login: str
+    holder: str
+    provider: str
+    principal_kind: str
+    principal: str
+    groups: tuple[str, ...]
+    issuer: str
+    subject: str
+    provider_session: str
+    claims: tuple[tuple[str, str], ...]
+    client_address: str
+    ends_at_s: float
+
+
+class LoginClosed(Record, frozen=True, tag="login.closed"):
+    """A login has ended: by its time, by the person, by the provider or by a command."""
+
+    login: str
+    principal: str
+    by: str
+    reason: str
+
+
 class SessionOpened(Record, frozen=True, tag="session.opened"):
     """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway.
 
@@ -470,6 +501,8 @@ AnyRecord = (
     | AdministrationChanged
     | ConnectionRefused
     | TokenIssued
+    | LoginOpened
+    | LoginClosed
     | SessionOpened
     | OperationDecided
     | OperationCompleted

@@ -6,6 +6,7 @@ from typing import Protocol
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
 from interlock.core.identity import Principal, RegisteredIdentity
 from interlock.core.lock import Exemption, Lock, LockSubject
+from interlock.core.login import KeptLogin, Login
 from interlock.core.settings import ConnectionSettings
 from interlock.core.ssh_key import RegisteredSshKey
 from interlock.core.tool import ToolPin
@@ -41,6 +42,37 @@ class SshKeyStore(Protocol):
 
     async def remove(self, fingerprint: str) -> None:
         """Forget a key; one that is not there is none to forget."""
+
+
+class LoginStore(Protocol):
+    """Logins of people, with digests of their secrets."""
+
+    def find(self, family: bytes) -> KeptLogin | None:
+        """The login whose secret has a first part with this digest, None when there is none."""
+
+    def by_session(self, issuer: str, sid: str) -> list[Login]:
+        """The logins of one session at a provider, the oldest first; of no session, none."""
+
+    def by_subject(self, issuer: str, subject: str) -> list[Login]:
+        """The logins of a provider's person, the oldest first."""
+
+    def by_name(self, name: str) -> list[Login]:
+        """The logins of an identity, the oldest first."""
+
+    def ended(self, now_s: float) -> list[Login]:
+        """The logins whose time is over."""
+
+    async def add(self, kept: KeptLogin) -> None:
+        """Keep a login."""
+
+    async def change(self, family: bytes, change: Callable[[KeptLogin], KeptLogin | None]) -> KeptLogin | None:
+        """Put what ``change`` makes of a login in its place, in one step; returns what it was before.
+
+        None when there is no such login. Nothing is changed when ``change`` makes nothing of it.
+        """
+
+    async def remove(self, login_id: str) -> bool:
+        """Forget a login; whether it was there."""
 
 
 class ConnectionStore(Protocol):

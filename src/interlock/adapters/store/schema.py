@@ -172,4 +172,25 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX spent_tokens_by_end ON spent_tokens (expires_at_s)",
     ),
+    (
+        """
+        CREATE TABLE logins (
+            id TEXT PRIMARY KEY,
+            family BLOB NOT NULL UNIQUE,
+            secret BLOB NOT NULL,
+            spent BLOB NOT NULL,
+            renewed_at_s REAL NOT NULL,
+            issuer TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            sid TEXT NOT NULL,
+            name TEXT NOT NULL,
+            ends_at_s REAL NOT NULL,
+            login TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX logins_by_session ON logins (issuer, sid)",
+        "CREATE INDEX logins_by_subject ON logins (issuer, subject)",
+        "CREATE INDEX logins_by_name ON logins (name)",
+        "CREATE INDEX logins_by_end ON logins (ends_at_s)",
+    ),
 )

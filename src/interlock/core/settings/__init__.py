@@ -42,7 +42,14 @@ from interlock.core.settings.http import (
     ToolPins,
     Uninspectable,
 )
-from interlock.core.settings.identities import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings, TokenUse
+from interlock.core.settings.identities import (
+    ClaimCondition,
+    IdentityKind,
+    IdentityRule,
+    IssuerSettings,
+    LoginSettings,
+    TokenUse,
+)
 from interlock.core.settings.listeners import ApiSettings, PlainConnections, PostgresSettings
 from interlock.core.settings.oversight import (
     AlertLock,
@@ -89,6 +96,7 @@ __all__ = [
     "KeyReference",
     "LogFormat",
     "LogLevel",
+    "LoginSettings",
     "MaskingSettings",
     "NotificationSettings",
     "Notifications",
@@ -129,6 +137,7 @@ class Settings(Table, frozen=True):
     saml: Annotated[tuple[SamlSettings, ...], Meta(description="Where people sign in with SAML.")] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     tokens: Annotated[TokenSettings, Meta(description="The gateway's own tokens.")] = TokenSettings()
+    logins: Annotated[LoginSettings, Meta(description="How people stay logged in.")] = LoginSettings()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(
         default_factory=dict
     )

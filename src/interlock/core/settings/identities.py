@@ -148,3 +148,16 @@ class IdentityRule(Table, frozen=True):
     keep: Annotated[
         tuple[str, ...], Meta(description="Claims kept as evidence in the ledger, besides the usual ones.")
     ] = ()
+
+
+class LoginSettings(Table, frozen=True):
+    """Logins of people by `/login` and `interlock login`."""
+
+    lifetime_s: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=86_400,
+            description="How long somebody stays logged in at most, in seconds. The provider may end it before.",
+        ),
+    ] = 28_800
