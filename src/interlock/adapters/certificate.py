@@ -37,6 +37,20 @@ def listener_certificate(settings: PostgresSettings, data_dir: Path) -> str:
         raise ConfigurationError(f"{file}: the TLS certificate cannot be read: {error}") from error
 
 
+def private_authority(certificate: str | None, settings: PostgresSettings, data_dir: Path) -> str:
+    """What vouches for a listener's certificate, in PEM: what is self-signed in its file, else nothing.
+
+    Without a ``certificate`` of its own the listener shows the PostgreSQL listener's. Raises ``ConfigurationError``.
+    """
+    file = Path(certificate or settings.tls_certificate or data_dir / CERTIFICATE_FILE)
+    try:
+        chain = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file}: the TLS certificate cannot be read: {error}") from error
+    own = (one for one in chain if one.issuer == one.subject)
+    return "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in own)
+
+
 def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> ssl.SSLContext:
     """The API's context, with its own certificate or else the PostgreSQL listener's. Raises ``ConfigurationError``."""
     if api.tls_certificate and api.tls_key:

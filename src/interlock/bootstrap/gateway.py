@@ -26,6 +26,7 @@ from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.store.budgets import BudgetTable
+from interlock.bootstrap.access import open_access_room
 from interlock.bootstrap.addresses import split_address
 from interlock.bootstrap.identity import Identity
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
@@ -404,6 +405,7 @@ class Gateway:
         evidence = EvidenceService(archive, WrappedSessionKeys(node.sealer), new_transcript, FileEvidenceStore())
         incidents = node.incidents(self.stopping, archive, new_transcript, self._settle_recordings)
         incidents.listeners.append(self.notifying.notifications.incident)
+        addresses = self.address, self.http_addresses.get(Mode.REVERSE.value), self.ssh_address
         self.watching = WatchRoom(evidence, FollowedLedger(node.ledger), node.ledger, node.clock)
         return [
             ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link, self._rehearsals()),
@@ -412,6 +414,7 @@ class Gateway:
             incidents,
             PolicyCommands(self.policies, Interpreter(node.connections.find), node.clock, self.settings.gateway.node),
             self.notifying.room,
+            open_access_room(node, self.policies, self.stopping.locks, *addresses),
         ]
 
     async def _settle_recordings(self) -> bool:

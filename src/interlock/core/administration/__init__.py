@@ -1,8 +1,8 @@
 """What people and programs can ask of the gateway, and what it answers: one command and one answer for each.
 
 base          what all commands have in common
-connections, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy, interception,
-ssh           one noun a file
+connections, access, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy,
+interception, ssh           one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
 
@@ -11,6 +11,7 @@ remote        where another gateway is
 
 from typing import Any, Final
 
+from interlock.core.administration.access import ConnectionAccess, ShowAccess
 from interlock.core.administration.approvals import (
     Approve,
     BypassApprovals,
@@ -104,6 +105,7 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     TestConnection,
     ScanConnection,
     HardenConnection,
+    ShowAccess,
     ListIdentities,
     ShowIdentity,
     AddIdentity,
@@ -175,6 +177,7 @@ __all__ = [
     "ChannelView",
     "ColumnPath",
     "Command",
+    "ConnectionAccess",
     "ConnectionView",
     "Deny",
     "DisableIdentity",
@@ -223,6 +226,7 @@ __all__ = [
     "SearchLedger",
     "SearchOperations",
     "SetCredential",
+    "ShowAccess",
     "ShowApproval",
     "ShowConnection",
     "ShowIdentity",

@@ -22,6 +22,14 @@ class PostgresSettings(Table, frozen=True):
         str | tuple[str, ...],
         Meta(description="Address, or list of addresses, as `host:port`. Port 0 picks a free one."),
     ] = "127.0.0.1:5432"
+    public_address: Annotated[
+        str,
+        Meta(
+            pattern=r"^([^\s/@?#:]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$|^$",
+            description="Where clients reach the listener, as `host:port`, for `interlock env` and `connect`. "
+            "Absent: the first address of `listen`.",
+        ),
+    ] = ""
     tls_certificate: Annotated[
         str | None,
         Meta(

@@ -40,7 +40,7 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class UsableConnection(msgspec.Struct, frozen=True):
-    """A connection that the identity may use. ``speaks`` is the protocol or, over HTTP, what its API is.
+    """A connection that the identity may use. ``speaks`` is the ``protocol`` or, over HTTP, what its API is.
 
     Of a host there are no databases, but ``logins``.
     """
@@ -50,6 +50,7 @@ class UsableConnection(msgspec.Struct, frozen=True):
     connecting: str
     databases: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
+    protocol: str = ""
 
 
 class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,12 +83,20 @@ class Knowledge:
         found = (self._usable(who, name, settings) for name, settings in self._connections.all().items())
         return tuple(one for one in found if one is not None)
 
+    def usable(self, who: Principal, connection: str) -> UsableConnection:
+        """One of them. Raises ``NotFound`` for one that the identity may not use, ``StateUnavailable``."""
+        settings = self._connections.find(connection)
+        usable = self._usable(who, connection, settings) if settings is not None else None
+        if usable is None:
+            raise NotFound(f"there is no connection {connection!r} that you may use: ask for list_connections")
+        return usable
+
     def permissions(self, who: Principal, connection: str) -> tuple[Permission, ...]:
         """What may be done on a connection as a whole; rules about parts of it may say otherwise.
 
         Raises ``NotFound`` for one that the identity may not use, ``StateUnavailable``.
         """
-        speaks = self._known(who, connection).speaks
+        speaks = self.usable(who, connection).speaks
         accesses = tuple(Access(action, ResourceKind.CONNECTION) for action in _ACTIONS.get(speaks, ()))
         policy = self._policy(who, connection, "")
         findings = policy.examine(Meaning("WHAT MAY I DO", accesses), self._clock.now_s())
@@ -98,7 +107,7 @@ class Knowledge:
 
         It is neither sent nor recorded. Raises as ``permissions``.
         """
-        self._known(who, connection)
+        self.usable(who, connection)
         return await asyncio.to_thread(self._judge, who, connection, request)
 
     def _judge(self, who: Principal, connection: str, request: str) -> tuple[Permission, ...]:
@@ -129,14 +138,7 @@ class Knowledge:
         speaks = settings.http.api.value if settings.protocol == "http" else settings.protocol
         connecting = WORDS[Outcome.HOLD if verdict.hold else Outcome.ALLOW]
         logins = settings.places if settings.protocol == "ssh" else ()
-        return UsableConnection(name, speaks, connecting, settings.databases, logins)
-
-    def _known(self, who: Principal, connection: str) -> UsableConnection:
-        settings = self._connections.find(connection)
-        usable = self._usable(who, connection, settings) if settings is not None else None
-        if usable is None:
-            raise NotFound(f"there is no connection {connection!r} that you may use: ask for list_connections")
-        return usable
+        return UsableConnection(name, speaks, connecting, settings.databases, logins, settings.protocol)
 
     def _policy(self, who: Principal, connection: str, database: str) -> SessionPolicy:
         if not database:
