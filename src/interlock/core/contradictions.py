@@ -2,7 +2,16 @@
 
 import msgspec
 
-from interlock.core.settings import NAME_PATTERN, ConnectionSettings, IssuerSettings, NotificationSettings, Settings
+from interlock.core.settings import (
+    NAME_PATTERN,
+    CertificateNames,
+    ConnectionSettings,
+    IssuerSettings,
+    NotificationSettings,
+    Settings,
+    Trust,
+)
+from interlock.core.trust_templates import issuer_problems, rule_problems
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -17,6 +26,8 @@ def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[
     return [
         *_duplicate_issuers(settings.issuers),
         *_unknown_issuers(settings),
+        *_duplicate_trust_domains(settings),
+        *_misplaced_trust(settings),
         *_wrong_saml(settings),
         *_wrong_connections(settings.connections, protocols),
         *_wrong_channels(settings.notifications),
@@ -35,12 +46,49 @@ def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
 
 def _unknown_issuers(settings: Settings) -> list[Problem]:
     known = {issuer.label for issuer in settings.issuers} | {issuer.url for issuer in settings.issuers}
-    known |= {provider.name for provider in settings.saml}
+    known |= {provider.name for provider in settings.saml} | {domain.label for domain in settings.trust_domains}
     return [
         Problem(("identities", index, "issuer"), f"no issuer {rule.issuer!r}; allowed: {', '.join(sorted(known))}")
         for index, rule in enumerate(settings.identities)
         if rule.issuer not in known
     ]
+
+
+def _duplicate_trust_domains(settings: Settings) -> list[Problem]:
+    labels = [domain.label for domain in settings.trust_domains]
+    return [
+        Problem(("trust_domains", index), f"trust domain {label!r} is given twice")
+        for index, label in enumerate(labels)
+        if label in labels[:index]
+    ]
+
+
+def _misplaced_trust(settings: Settings) -> list[Problem]:
+    """Rules and issuers that go against what is known of their kind."""
+    trusts = trusts_of(settings)
+    problems = [
+        Problem(("issuers", index, key), text)
+        for index, issuer in enumerate(settings.issuers)
+        for key, text in issuer_problems(issuer)
+    ]
+    return problems + [
+        Problem(("identities", index, "when"), text)
+        for index, rule in enumerate(settings.identities)
+        if rule.issuer in trusts
+        for text in rule_problems(rule, trusts[rule.issuer])
+    ]
+
+
+def trusts_of(settings: Settings) -> dict[str, Trust]:
+    """What kind of issuer each is of which that is said, by the names that rules may use."""
+    trusts: dict[str, Trust] = {}
+    for issuer in settings.issuers:
+        if issuer.trust is not None:
+            trusts |= dict.fromkeys((issuer.label, issuer.url), issuer.trust)
+    for domain in settings.trust_domains:
+        if domain.names is CertificateNames.SPIFFE:
+            trusts[domain.label] = Trust.SPIFFE
+    return trusts
 
 
 def _wrong_saml(settings: Settings) -> list[Problem]:

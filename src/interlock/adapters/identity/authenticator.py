@@ -57,7 +57,8 @@ class TokenAuthenticator:
         """``own`` reads the gateway's tokens; ``others`` are issuers of proofs that are no bearer tokens."""
         issuers = tuple(issuers)
         self._issuers = {settings.url: Issuer(settings, clock) for settings in issuers}
-        self._rules = Rules(rules, {settings.label: settings.url for settings in issuers})
+        trusts = {settings.url: settings.trust for settings in issuers if settings.trust is not None}
+        self._rules = Rules(rules, {settings.label: settings.url for settings in issuers}, trusts)
         self._identities = identities
         self._clock = clock
         self._own = own

@@ -24,7 +24,7 @@ def check_claims(claims: dict[str, Any], issuer: IssuerSettings, now_s: float) -
         raise LoginRefused(NOT_ACCEPTED, "iss is another issuer")
     _check_purpose(claims)
     _check_audience(claims.get("aud"), issuer.audience)
-    return _check_times(claims, issuer.max_token_age_s, now_s)
+    return _check_times(claims, issuer.longest_life_s, now_s)
 
 
 def _check_purpose(claims: dict[str, Any]) -> None:

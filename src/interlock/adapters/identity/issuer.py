@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from interlock.adapters.identity.document_file import read_document
 from interlock.adapters.identity.issuer_client import FetchFailed, IssuerClient
 from interlock.adapters.identity.keys import IssuerKeys, PublishedKey, read_keys
 from interlock.adapters.identity.token import NOT_ACCEPTED
@@ -92,8 +93,14 @@ class Issuer:
         self._fetched_at_s = self._clock.monotonic_s()
 
     async def _fetch_keys(self) -> IssuerKeys:
+        if self.settings.jwks_file is not None:
+            return _keys_in(await read_document(self.settings.jwks_file), self.settings.jwks_file)
         url = self.settings.jwks_url or self._client.endpoint(await self._client.discover(), "jwks_uri")
-        try:
-            return read_keys(await self._client.get(url))
-        except ValueError as error:
-            raise FetchFailed(f"{url}: {error}") from None
+        return _keys_in(await self._client.get(url), url)
+
+
+def _keys_in(document: object, place: str) -> IssuerKeys:
+    try:
+        return read_keys(document)
+    except ValueError as error:
+        raise FetchFailed(f"{place}: {error}") from None

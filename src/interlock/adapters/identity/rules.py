@@ -5,7 +5,7 @@ condition stands for any characters. A caller never learns which claim of which 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,8 @@ import msgspec
 from interlock.adapters.identity.token import NOT_ACCEPTED
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal, PrincipalKind
-from interlock.core.settings import IdentityKind, IdentityRule
+from interlock.core.settings import IdentityKind, IdentityRule, Trust
+from interlock.core.trust_templates import Built, conditions_for
 
 KINDS: Final = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
 IDENTITY_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+=|-]{0,254}")
@@ -43,60 +44,90 @@ KEPT_CLAIMS: Final = (
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 
 
-class Rule:
-    """One identity rule, ready to be applied."""
+class Condition(msgspec.Struct, frozen=True):
+    """One condition on a claim: one of the ``accepted`` texts fits it, or none does when it is ``negative``."""
 
-    def __init__(self, settings: IdentityRule) -> None:
-        self._settings = settings
-        self._conditions = [(claim, _texts(expected)) for claim, expected in settings.when.items()]
+    claim: str
+    accepted: tuple[str, ...]
+    negative: bool = False
+
+    def holds(self, claims: dict[str, Any]) -> bool:
+        """Whether it holds for these claims."""
+        return _matches(find_claim(claims, self.claim), self.accepted) is not self.negative
+
+
+class Rule:
+    """One identity rule, ready to be applied. ``trust`` adds what is known of issuers of its kind."""
+
+    def __init__(self, settings: IdentityRule, issuer: str = "", trust: Trust | None = None) -> None:
+        self.settings = settings
+        built = conditions_for(settings, issuer, trust) if trust is not None else ()
+        self.conditions = (
+            *(Condition(claim, _texts(expected)) for claim, expected in settings.when.items()),
+            *(Condition(claim, _texts(refused), negative=True) for claim, refused in settings.unless.items()),
+            *map(_condition, built),
+        )
 
     def applies(self, claims: dict[str, Any]) -> bool:
         """Whether every condition holds for these claims."""
-        return all(_matches(find_claim(claims, claim), accepted) for claim, accepted in self._conditions)
+        return all(condition.holds(claims) for condition in self.conditions)
 
     def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The identity that the rule gives to a token's holder. Raises LoginRefused."""
-        name = _fill(self._settings.identity, claims)
+        name = _fill(self.settings.identity, claims)
         if name is None or not IDENTITY_NAME.fullmatch(name):
-            raise LoginRefused(NOT_ACCEPTED, f"rule {self._settings.identity!r} gives no usable name")
+            raise LoginRefused(NOT_ACCEPTED, f"rule {self.settings.identity!r} gives no usable name")
         return Principal(
-            kind=KINDS[self._settings.kind],
+            kind=KINDS[self.settings.kind],
             name=name,
-            groups=frozenset(self._settings.groups) | self._claimed_groups(claims),
-            owner=_fill(self._settings.owner, claims) if self._settings.owner is not None else None,
+            groups=frozenset(self.settings.groups) | self._claimed_groups(claims),
+            owner=_fill(self.settings.owner, claims) if self.settings.owner is not None else None,
             issuer=claims["iss"],
             subject=claims["sub"],
             token_id=token_id,
             expires_at_s=expires_at_s,
-            claims=_kept(claims, (*KEPT_CLAIMS, *self._settings.keep)),
+            claims=_kept(claims, (*KEPT_CLAIMS, *self.settings.keep)),
             issued_at_s=_issued_at_s(claims),
             login=_login(claims),
         )
 
     def _claimed_groups(self, claims: dict[str, Any]) -> frozenset[str]:
-        if self._settings.groups_claim is None:
+        if self.settings.groups_claim is None:
             return frozenset()
-        groups = find_claim(claims, self._settings.groups_claim)
+        groups = find_claim(claims, self.settings.groups_claim)
+        if self.settings.groups_claim in _claims_elsewhere(claims):
+            text = f"{self.settings.groups_claim} is kept elsewhere: there are too many groups for the token"
+            raise LoginRefused("the token does not say all groups; the gateway's operator can help", text)
         if groups is None:
             return frozenset()
         if not isinstance(groups, list) or len(groups) > MAX_GROUPS or not all(map(_is_group, groups)):
             raise LoginRefused(
-                NOT_ACCEPTED, f"{self._settings.groups_claim} is not a list of at most {MAX_GROUPS} names"
+                NOT_ACCEPTED, f"{self.settings.groups_claim} is not a list of at most {MAX_GROUPS} names"
             )
         return frozenset(groups)
 
 
 class Rules:
-    """All identity rules, by issuer. ``urls`` maps the names that rules may use for issuers to their URLs."""
+    """All identity rules, by issuer. ``urls`` maps the names that rules may use for issuers to their URLs.
 
-    def __init__(self, rules: Iterable[IdentityRule], urls: dict[str, str]) -> None:
+    ``trusts`` says what kinds of issuers they are, by URL.
+    """
+
+    def __init__(
+        self, rules: Iterable[IdentityRule], urls: Mapping[str, str], trusts: Mapping[str, Trust] | None = None
+    ) -> None:
         self._by_issuer: dict[str, list[Rule]] = {}
         for settings in rules:
-            self._by_issuer.setdefault(urls.get(settings.issuer, settings.issuer), []).append(Rule(settings))
+            issuer = urls.get(settings.issuer, settings.issuer)
+            self._by_issuer.setdefault(issuer, []).append(Rule(settings, issuer, (trusts or {}).get(issuer)))
+
+    def of(self, issuer: str) -> Sequence[Rule]:
+        """The rules of an issuer, in their order."""
+        return self._by_issuer.get(issuer, ())
 
     def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The principal behind a verified token. Raises LoginRefused when no rule of its issuer applies."""
-        for rule in self._by_issuer.get(claims["iss"], ()):
+        for rule in self.of(claims["iss"]):
             if rule.applies(claims):
                 return rule.principal(claims, token_id, expires_at_s)
         raise LoginRefused("the token is genuine, but nobody here is known by it", "no identity rule applies")
@@ -114,6 +145,16 @@ def find_claim(claims: dict[str, Any], path: str) -> object:
         if isinstance(inner, dict) and (found := find_claim(inner, path[end + 1 :])) is not None:
             return found
     return None
+
+
+def _condition(built: Built) -> Condition:
+    return Condition(built.claim, built.never or built.only, negative=bool(built.never))
+
+
+def _claims_elsewhere(claims: dict[str, Any]) -> Iterable[str]:
+    """Claims that the issuer left out for their size (OpenID Connect Core section 5.6.2)."""
+    names = claims.get("_claim_names")
+    return names if isinstance(names, dict) else ()
 
 
 def _texts(expected: object) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ from interlock.core.settings.identities import (
     IssuerSettings,
     LoginSettings,
     TokenUse,
+    Trust,
 )
 from interlock.core.settings.listeners import ApiSettings, PlainConnections, PostgresSettings
 from interlock.core.settings.oversight import (
@@ -67,6 +68,7 @@ from interlock.core.settings.saml import NAME_ID_FORMATS, SamlSettings
 from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 from interlock.core.settings.tokens import TokenSettings
+from interlock.core.settings.workloads import CertificateNames, TrustDomainSettings
 
 __all__ = [
     "NAME_ID_FORMATS",
@@ -78,6 +80,7 @@ __all__ = [
     "AlertSettings",
     "ApiSettings",
     "ApprovalSettings",
+    "CertificateNames",
     "ClaimCondition",
     "ConnectionSettings",
     "CredentialReference",
@@ -121,6 +124,8 @@ __all__ = [
     "TokenSettings",
     "TokenUse",
     "ToolPins",
+    "Trust",
+    "TrustDomainSettings",
     "Uninspectable",
 ]
 
@@ -135,6 +140,9 @@ class Settings(Table, frozen=True):
     ssh: Annotated[SshSettings, Meta(description="The SSH listener.")] = SshSettings()
     issuers: Annotated[tuple[IssuerSettings, ...], Meta(description="Who vouches for callers.")] = ()
     saml: Annotated[tuple[SamlSettings, ...], Meta(description="Where people sign in with SAML.")] = ()
+    trust_domains: Annotated[
+        tuple[TrustDomainSettings, ...], Meta(description="Who vouches for workloads by certificate.")
+    ] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     tokens: Annotated[TokenSettings, Meta(description="The gateway's own tokens.")] = TokenSettings()
     logins: Annotated[LoginSettings, Meta(description="How people stay logged in.")] = LoginSettings()

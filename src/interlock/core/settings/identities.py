@@ -4,6 +4,7 @@ import enum
 import re
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from interlock.core.settings.oversight import _LOOPBACK_URL
@@ -32,6 +33,22 @@ class TokenUse(enum.Enum):
     EXCHANGE_ONCE = "exchange-once"
 
 
+class Trust(enum.Enum):
+    """Whose tokens they are: what is known of such issuers holds for their rules (``core.trust_templates``)."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    KUBERNETES = "kubernetes"
+    AWS = "aws"
+    GCP = "gcp"
+    ENTRA = "entra"
+    SPIFFE = "spiffe"
+
+
+_LONGEST_LIFE_S: Final = {Trust.KUBERNETES: 600, Trust.ENTRA: 5400}
+"""Of tokens, unless configured. A pod that is gone is not noticed here; Entra gives tokens of up to 90 minutes."""
+
+
 class IssuerSettings(Table, frozen=True):
     """A token issuer that is trusted (OpenID Connect). Only tokens of listed issuers are looked at."""
 
@@ -45,8 +62,23 @@ class IssuerSettings(Table, frozen=True):
     name: Annotated[
         str | None, Meta(description="Short name used in identity rules. Absent: the `url` is the name.")
     ] = None
+    trust: Annotated[
+        Trust | None,
+        Meta(
+            description="What kind of issuer it is. Rules that do not pin what has to be pinned there are refused, and "
+            "tokens that are never to be trusted there. Absent: the rules are all there is."
+        ),
+    ] = None
     jwks_url: Annotated[
         str | None, Meta(description="Where the issuer publishes its keys. Absent: found by OpenID Connect discovery.")
+    ] = None
+    jwks_file: Annotated[
+        str | None,
+        Meta(
+            description="File with the issuer's keys (a JWK set), for issuers that cannot be reached from here. It is "
+            "read again every `jwks_ttl_s`, and when a token names a key that is not in it.",
+            extra=PATH,
+        ),
     ] = None
     ca_file: Annotated[
         str | None,
@@ -57,8 +89,12 @@ class IssuerSettings(Table, frozen=True):
         Meta(min_length=1, description=f"Signature algorithms accepted, out of {', '.join(SUPPORTED_ALGORITHMS)}."),
     ] = SUPPORTED_ALGORITHMS
     max_token_age_s: Annotated[
-        int, Meta(ge=60, le=86_400, description="The longest life (`exp - iat`) a token may have, in seconds.")
-    ] = 3600
+        Annotated[int, Meta(ge=60, le=86_400)] | None,
+        Meta(
+            description="The longest life (`exp - iat`) a token may have, in seconds. Absent: an hour, but 600 with "
+            '`trust = "kubernetes"` and 5400 with `"entra"`.'
+        ),
+    ] = None
     jwks_ttl_s: Annotated[
         int, Meta(ge=10, le=86_400, description="How long the issuer's keys are used before they are fetched again.")
     ] = 600
@@ -96,6 +132,8 @@ class IssuerSettings(Table, frozen=True):
             if algorithm not in SUPPORTED_ALGORITHMS:
                 allowed = ", ".join(SUPPORTED_ALGORITHMS)
                 raise ValueError(f"algorithms: {algorithm!r} is not supported; allowed: {allowed}")
+        if self.jwks_url is not None and self.jwks_file is not None:
+            raise ValueError("jwks_url and jwks_file: only one of them")
         for key, url in (("url", self.url), ("jwks_url", self.jwks_url)):
             if url is not None and not self.may_fetch(url):
                 raise ValueError(f"{key}: must be an https URL without user name, query or fragment")
@@ -104,6 +142,13 @@ class IssuerSettings(Table, frozen=True):
     def label(self) -> str:
         """The name that identity rules use."""
         return self.name or self.url
+
+    @property
+    def longest_life_s(self) -> int:
+        """``max_token_age_s``, or what holds without it."""
+        if self.max_token_age_s is not None:
+            return self.max_token_age_s
+        return 3600 if self.trust is None else _LONGEST_LIFE_S.get(self.trust, 3600)
 
     def may_fetch(self, url: str) -> bool:
         """Whether keys may be fetched from this URL: https, or http on loopback when that is allowed."""
@@ -148,6 +193,12 @@ class IdentityRule(Table, frozen=True):
     keep: Annotated[
         tuple[str, ...], Meta(description="Claims kept as evidence in the ledger, besides the usual ones.")
     ] = ()
+    unless: Annotated[
+        dict[str, ClaimCondition],
+        Meta(
+            description="Conditions of the same form, none of which may hold. A claim that is not there does not hold."
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
 class LoginSettings(Table, frozen=True):
