@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.servers import sample
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 from tests.servers.postgres import PostgresServer
+from tests.servers.process import free_port
 
 PERMIT = '@id("everything")\npermit (principal, action, resource);\n'
 HIDE = '@id("pii")\n@mask("{}")\nforbid (principal, action == Action::"reveal", resource in Tag::"pii");\n'
@@ -131,14 +132,8 @@ def test_without_a_catalogue_the_session_is_refused_with_a_clear_error(gateway: 
 
 def test_a_target_that_is_down_opens_no_session(server: PostgresServer) -> None:
     """The first catalogue cannot be read; once it can, sessions open."""
-    with run(server, port=_closed_port()) as gateway, pytest.raises(psycopg.OperationalError, match=CANNOT_TELL):
+    with run(server, port=free_port()) as gateway, pytest.raises(psycopg.OperationalError, match=CANNOT_TELL):
         connect(gateway)
-
-
-def _closed_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 # ---------------------------------------------------------------- a table that changes under a session

@@ -5,19 +5,20 @@ called or because the test process died in whatever way, the shell signals the s
 ever looked up or ended by name.
 """
 
+import contextlib
 import functools
+import itertools
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from interlock.demo.processes import free_ports
 
 _SUPERVISOR = """
 exec 3<&0
@@ -33,6 +34,9 @@ kill "$watcher" 2>/dev/null
 exit "$status"
 """
 _PREFERRED_ACCOUNTS = ("postgres", "nobody")
+_LEAST_PORT = 20_000
+_PORTS = 12_000
+"""Above those that the demo takes, below those that systems give to connections."""
 
 
 class ServerDied(Exception):
@@ -72,8 +76,31 @@ def unprivileged_account() -> Account | None:
 
 
 def free_port() -> int:
-    """A loopback TCP port that was free a moment ago. Another process may take it: be ready to ask again."""
-    return free_ports(1)[0]
+    """A loopback TCP port that was free a moment ago, and that this process has not had from here for long.
+
+    Another program may take it: be ready to ask again.
+    """
+    for port in itertools.islice(_own_ports(), _PORTS):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise ServerDied("no port is free")
+
+
+@functools.cache
+def _own_ports() -> Iterator[int]:
+    """The ports of this process in turn, again and again. Workers that run side by side have none in common."""
+    share = worker_share(os.environ)
+    start = secrets.randbelow(len(share))
+    return itertools.cycle([*share[start:], *share[:start]])
+
+
+def worker_share(environment: Mapping[str, str]) -> range:
+    """The ports of the pytest worker with this environment; all of them when there are no workers."""
+    count = int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(environment.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % count
+    size = _PORTS // count
+    return range(_LEAST_PORT + number * size, _LEAST_PORT + (number + 1) * size)
 
 
 def accepts_connections(port: int) -> bool:

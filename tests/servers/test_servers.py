@@ -20,6 +20,7 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.fault_proxy import Ending, FaultProxy, Faults, Flow
 from tests.servers.pgbouncer import PgBouncer, PoolMode, pgbouncer_program
 from tests.servers.postgres import PostgresServer, ServerTls
+from tests.servers.process import free_port, worker_share
 
 MakeProxy = Callable[..., Awaitable[FaultProxy]]
 
@@ -29,6 +30,16 @@ def fetch_one(endpoint: Endpoint, statement: bytes) -> object:
         row = connection.execute(statement).fetchone()
     assert row is not None
     return row[0]
+
+
+def test_workers_have_no_port_in_common_and_none_has_one_twice() -> None:
+    shares = [
+        worker_share({"PYTEST_XDIST_WORKER": f"gw{number}", "PYTEST_XDIST_WORKER_COUNT": "7"}) for number in range(7)
+    ]
+    assert len(set().union(*shares)) == sum(map(len, shares))
+    ports = [free_port() for _ in range(100)]
+    assert len(set(ports)) == 100
+    assert set(ports) <= set(worker_share(os.environ))
 
 
 def test_sample_roles_connect_with_scram(postgres: PostgresServer) -> None:

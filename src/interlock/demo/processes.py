@@ -30,7 +30,7 @@ _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.05
 _LEAST_PORT: Final = 10_000
-_PORTS: Final = 20_000
+_PORTS: Final = 10_000
 
 
 class DemoFailed(Exception):
