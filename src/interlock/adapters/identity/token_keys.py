@@ -4,13 +4,13 @@ A key is published before it signs and for as long as anything that it signed ma
 the keys knows the one that it meets. Nothing in here shows a private key.
 """
 
+import base64
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from interlock.adapters.identity.keys import PublishedKey
@@ -52,10 +52,10 @@ class _Key:
     """A key, ready for use."""
 
     def __init__(self, stored: _StoredKey) -> None:
-        private = Ed25519PrivateKey.from_private_bytes(stored.private)
-        self.private = OKPKey.import_key(private)
-        self.id = self.private.thumbprint()
-        self.published = PublishedKey(self.id, ALGORITHM, OKPKey.import_key(private.public_key()))
+        self.private = Ed25519PrivateKey.from_private_bytes(stored.private)
+        public = OKPKey.import_key(self.private.public_key())
+        self.id = public.thumbprint()
+        self.published = PublishedKey(self.id, ALGORITHM, public)
         self.signs_from_s = stored.signs_from_s
         self.stored = stored
 
@@ -77,8 +77,9 @@ class TokenKeys:
     def sign(self, claims: bytes, token_type: str, now_s: float) -> str:
         """A compact JWS of claims in JSON, with ``token_type`` as its ``typ``."""
         key = self._signing(now_s)
-        header = {"alg": ALGORITHM, "kid": key.id, "typ": token_type}
-        return jws.serialize_compact(header, claims, key.private, algorithms=[ALGORITHM])
+        header = msgspec.json.encode({"alg": ALGORITHM, "kid": key.id, "typ": token_type})
+        signing_input = f"{_base64url(header)}.{_base64url(claims)}"
+        return f"{signing_input}.{_base64url(key.private.sign(signing_input.encode()))}"
 
     def find(self, key_id: str | None) -> PublishedKey | None:
         """The published key of this name."""
@@ -139,3 +140,7 @@ class TokenKeys:
 
 def _new_key(signs_from_s: float) -> _Key:
     return _Key(_StoredKey(Ed25519PrivateKey.generate().private_bytes_raw(), signs_from_s))
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
