@@ -19,6 +19,7 @@ demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEM
 
 test: venv $(COMPILED:1=build) ## all tests but attacks (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
+	tools/npm.sh
 	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(PYTEST_ARGS),--ignore=tests/masking)
 
 attacks: venv ## the corpus of attacks on masks, through a gateway to a real database

@@ -33,6 +33,7 @@ if [ "$1" = test ]; then
     command -v ssh >/dev/null 2>&1 || missing="$missing openssh-client"
     command -v rsync >/dev/null 2>&1 || missing="$missing rsync"
     command -v git >/dev/null 2>&1 || missing="$missing git"
+    command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
     has_browser || missing="$missing chromium"
 fi
 if [ "$1" = bench ]; then

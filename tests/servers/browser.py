@@ -1,0 +1,90 @@
+"""As much of a browser as signing in takes: cookies, redirects, and forms that are filled in and sent."""
+
+import html.parser
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+MAX_STEPS = 20
+
+
+@dataclass
+class Form:
+    """A form as the page has it. ``fields`` are the values that it would send as it is."""
+
+    method: str
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+class Browser:
+    """One browser with its own cookies. ``answer`` is the page that it shows, ``url`` where it is from.
+
+    It stops before an address that begins with one of ``leave_at``: such as a program's own on loopback, or a page
+    that a test looks at by itself. ``left_for`` is that address then.
+    """
+
+    def __init__(self, ca_file: Path | None = None) -> None:
+        self.client = httpx.Client(verify=str(ca_file) if ca_file is not None else True, timeout=30)
+        self.leave_at: tuple[str, ...] = ()
+        self.left_for = ""
+        self.visited: list[str] = []
+
+    def open(self, url: str) -> httpx.Response:
+        """Go to a URL and on as the answers say."""
+        return self._follow(self.client.build_request("GET", url))
+
+    def submit(self, fields: dict[str, str] | None = None, number: int = 0) -> httpx.Response:
+        """Send one of the page's forms, with these values in place of its own or beside them."""
+        form = self.forms[number]
+        url = urllib.parse.urljoin(self.url, form.action)
+        values = form.fields | (fields or {})
+        origin = "{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(self.url))
+        if form.method == "post":
+            return self._follow(self.client.build_request("POST", url, data=values, headers={"Origin": origin}))
+        return self._follow(self.client.build_request("GET", url, params=values))
+
+    @property
+    def forms(self) -> list[Form]:
+        parser = _Forms()
+        parser.feed(self.answer.text)
+        return parser.forms
+
+    @property
+    def url(self) -> str:
+        return str(self.answer.url)
+
+    def cookie(self, name: str) -> str | None:
+        return next((cookie.value for cookie in self.client.cookies.jar if cookie.name == name), None)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _follow(self, request: httpx.Request) -> httpx.Response:
+        self.left_for = ""
+        for _ in range(MAX_STEPS):
+            self.visited.append(str(request.url))
+            self.answer = self.client.send(request)
+            if self.answer.next_request is None:
+                return self.answer
+            request = self.answer.next_request
+            if str(request.url).startswith(self.leave_at):
+                self.left_for = str(request.url)
+                return self.answer
+        raise AssertionError(f"too many redirects: {self.visited[-3:]}")
+
+
+class _Forms(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(Form(attributes.get("method", "get").lower(), attributes.get("action", "")))
+        elif tag in ("input", "button") and self.forms and attributes.get("name"):
+            if attributes.get("type") not in ("submit", "button") and tag == "input":
+                self.forms[-1].fields[attributes["name"]] = attributes.get("value", "")
