@@ -4,6 +4,7 @@ import html.parser
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -20,8 +21,9 @@ class Form:
 
 
 class Browser:
-    """One browser with its own cookies. ``answer`` is the page that it shows, ``url`` where it is from.
+    """One browser with its own cookies; use it as a context manager.
 
+    ``answer`` is the page that it shows, ``url`` where it is from.
     It stops before an address that begins with one of ``leave_at``: such as a program's own on loopback, or a page
     that a test looks at by itself. ``left_for`` is that address then.
     """
@@ -59,7 +61,10 @@ class Browser:
     def cookie(self, name: str) -> str | None:
         return next((cookie.value for cookie in self.client.cookies.jar if cookie.name == name), None)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.client.close()
 
     def _follow(self, request: httpx.Request) -> httpx.Response:
@@ -85,6 +90,5 @@ class _Forms(html.parser.HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(Form(attributes.get("method", "get").lower(), attributes.get("action", "")))
-        elif tag in ("input", "button") and self.forms and attributes.get("name"):
-            if attributes.get("type") not in ("submit", "button") and tag == "input":
-                self.forms[-1].fields[attributes["name"]] = attributes.get("value", "")
+        elif tag == "input" and self.forms and attributes.get("name") and attributes.get("type") != "submit":
+            self.forms[-1].fields[attributes["name"]] = attributes.get("value", "")

@@ -21,5 +21,5 @@ def npm_packages() -> Path:
 def start_node(script: str, log: Path, environment: Mapping[str, str]) -> ServerProcess:
     """Run a script of this directory; it finds the packages by the variable ``NPM_PACKAGES``."""
     variables = {**os.environ, "NPM_PACKAGES": str(npm_packages()), **environment}
-    command = ["node", "--no-warnings", Path(__file__).parent / script]
+    command: list[str | Path] = ["node", "--no-warnings", Path(__file__).parent / script]
     return ServerProcess(command, log=log, directory=log.parent, environment=variables)

@@ -27,14 +27,16 @@ CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OidcProvider]:
-    clients = [web_client("web", CALLBACK), device_client("device"), workload_client("job")]
+    clients = [
+        web_client("web", CALLBACK, logout_uri="https://127.0.0.1:9/logout"),
+        device_client("device"),
+        workload_client("job"),
+    ]
     with OidcProvider(clients) as provider:
         yield provider
 
 
 def test_a_person_signs_in_and_the_code_counts_once(provider: OidcProvider) -> None:
-    browser = Browser()
-    browser.leave_at = (CALLBACK,)
     query = {
         "client_id": "web",
         "response_type": "code",
@@ -45,9 +47,11 @@ def test_a_person_signs_in_and_the_code_counts_once(provider: OidcProvider) -> N
         "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
     }
-    browser.open(f"{provider.url}/auth?{urllib.parse.urlencode(query)}")
-    provider.sign_in(browser, ADA)
-    answer = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(browser.left_for).query))
+    with Browser() as browser:
+        browser.leave_at = (CALLBACK,)
+        browser.open(f"{provider.url}/auth?{urllib.parse.urlencode(query)}")
+        provider.sign_in(browser, ADA)
+        answer = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(browser.left_for).query))
     assert (answer["state"], answer["iss"]) == ("s", provider.url)
     form = {
         "grant_type": "authorization_code",
@@ -61,7 +65,6 @@ def test_a_person_signs_in_and_the_code_counts_once(provider: OidcProvider) -> N
     assert claims["groups"] == ["g-staff", "g-oncall"]
     assert claims["sid"]
     assert replayed.json()["error"] == "invalid_grant"
-    browser.close()
 
 
 def test_a_person_signs_in_elsewhere(provider: OidcProvider) -> None:
@@ -78,9 +81,8 @@ def test_a_person_signs_in_elsewhere(provider: OidcProvider) -> None:
         return httpx.post(f"{provider.url}/token", data=form).json()
 
     assert poll()["error"] == "authorization_pending"
-    browser = Browser()
-    provider.confirm_device(browser, begun["verification_uri_complete"], BOB)
-    browser.close()
+    with Browser() as browser:
+        provider.confirm_device(browser, begun["verification_uri_complete"], BOB)
     claims = take_apart(poll()["id_token"]).claims
     assert (claims["sub"], claims["aud"]) == (BOB, "device")
 
