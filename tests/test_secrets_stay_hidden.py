@@ -12,6 +12,7 @@ import structlog
 from interlock.adapters.credentials import Vault
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer, TokenRequest
+from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.token import take_apart
 from interlock.adapters.sealing import open_sealer
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
@@ -54,7 +55,7 @@ class GatewayParts:
         self.issuer = DevelopmentIssuer("127.0.0.1:0", "interlock", self.directory / "development.key", self.clock)
         await self.issuer.start()
         self.authenticator = TokenAuthenticator(
-            [self.issuer.issuer_settings()], self.issuer.identity_rules(), self.identities, self.clock
+            [self.issuer.issuer_settings()], self.issuer.identity_rules(), Registry(self.identities), self.clock
         )
         self.bench = AdministrationBench(
             identities=self.identities,

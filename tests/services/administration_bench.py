@@ -11,9 +11,12 @@ from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
 from interlock.core.errors import AdministrationRefused, CatalogueUnavailable, LedgerUnavailable
 from interlock.core.identity import RegisteredIdentity
 from interlock.core.ledger import AdministrationChanged, AnyRecord
-from interlock.core.settings import ConnectionSettings
-from interlock.services.administration import Administration
+from interlock.core.settings import AgentSettings, ConnectionSettings
+from interlock.services.administration import Administration, Room
+from interlock.services.authority import Authority
 from interlock.services.discovery import Discovery
+from interlock.services.identity_room import IdentityRoom
+from interlock.services.state import IdentityStore
 from tests.clocks import ManualClock
 from tests.services.locks_bench import LocksBench
 
@@ -162,20 +165,36 @@ def find_classes(value: bytes) -> frozenset[str]:
 class AdministrationBench:
     """Everything around one ``Administration``. ``journal`` holds ``recorded`` and ``changed`` in their order."""
 
-    def __init__(self, configured: dict[str, ConnectionSettings] | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        configured: dict[str, ConnectionSettings] | None = None,
+        identities: IdentityStore | None = None,
+        agents: AgentSettings = AgentSettings(),  # noqa: B008 - a value
+        **changes: Any,
+    ) -> None:
         self.journal: list[str] = []
         self.ledger = MemoryLedger(self.journal)
         self.state = MemoryState(self.journal, configured or {})
         self.target = MemoryTarget(self.journal)
         self.clock = ManualClock()
-        identities = MemoryIdentities(self.state)
-        self.locking = LocksBench(self.ledger, self.clock, identities)
-        parts: dict[str, Any] = {
+        identities = identities or MemoryIdentities(self.state)
+        self.locking = locking = LocksBench(self.ledger, self.clock, identities)
+        authority = changes.get("authority") or Authority(self.ledger, self.clock, node="")
+        registered = IdentityRoom(
+            identities,
+            locking.ownership,
+            locking.cascade,
+            authority,
+            self.ledger,
+            self.clock,
+            agents,
+            {"https://ci.example": "ci"},
+        )
+        self.parts: dict[str, Any] = {
             "ledger": self.ledger,
             "clock": self.clock,
-            "identities": identities,
-            "cascade": self.locking.cascade,
-            "rooms": (self.locking.room,),
+            "cascade": locking.cascade,
+            "rooms": (locking.room, registered),
             "connections": MemoryConnections(self.state),
             "credentials": self.state,
             "probe": self.state,
@@ -184,7 +203,13 @@ class AdministrationBench:
             "protocols": ("postgres", "http", "ssh"),
             "token_issuer": self.state,
         }
-        self.administration = Administration(**(parts | changes))
+        self.parts |= changes
+        self.administration = Administration(**self.parts)
+
+    def add_room(self, room: Room) -> None:
+        """As if it had been there from the beginning."""
+        self.parts["rooms"] = (*self.parts["rooms"], room)
+        self.administration = Administration(**self.parts)
 
     @property
     def recorded(self) -> list[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from interlock.services.lock_exemptions import Exemptions
 from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
+from interlock.services.ownership import Ownership
 from interlock.services.ports import Clock, Ledger
 from interlock.services.state import IdentityStore
 from tests.clocks import ManualClock
@@ -190,6 +191,7 @@ class LocksBench:
         parts = LockParts(self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock)
         self.locks = Locks(parts)
         self.exemptions = Exemptions(self.locks, parts)
+        self.ownership = Ownership(self.locks, kinship, self.identities, self.known, self.sessions)
         self.cascade = Cascade(self.locks, self.sessions, cutting, self.approvals, clock)
         self.room = LockRoom(self.locks, self.exemptions, self.sessions, self.cascade, self.ledger, clock)
         if not self.store.broken:

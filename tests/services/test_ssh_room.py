@@ -36,7 +36,6 @@ from interlock.core.settings.ssh import SshSettings
 from interlock.core.ssh_key import read_ssh_key
 from interlock.services.ssh_room import SshRoom
 from tests.services.administration_bench import AdministrationBench
-from tests.services.locks_bench import LocksBench
 
 SETTINGS = SshSettings(host_names=("gateway.example",), certificate_lifetime_s=600)
 KEY = public_line(Ed25519PrivateKey.generate())
@@ -48,10 +47,9 @@ class SshBench(AdministrationBench):
     """Administration with a room for SSH, over a state store in a file."""
 
     def __init__(self, directory: Path, port: int = 2222) -> None:
-        super().__init__()
         self.database = Database(directory / "state.db")
-        identities = IdentityTable(self.database)
-        self.locking = LocksBench(self.ledger, self.clock, identities)
+        self.identities = identities = IdentityTable(self.database)
+        super().__init__(identities=identities)
         self.authority: SshAuthority = open_ssh_authority(directory, SETTINGS, self.clock)
         room = SshRoom(
             lambda: self.authority,
@@ -63,15 +61,7 @@ class SshBench(AdministrationBench):
             SETTINGS,
             lambda: port,
         )
-        changed = AdministrationBench(
-            ledger=self.ledger,
-            clock=self.clock,
-            identities=identities,
-            cascade=self.locking.cascade,
-            rooms=(self.locking.room, room),
-        )
-        self.administration = changed.administration
-        self.identities = identities
+        self.add_room(room)
 
     @property
     def details(self) -> list[tuple[str, str, str, str]]:

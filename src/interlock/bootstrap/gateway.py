@@ -285,7 +285,7 @@ class Gateway:
         node = self._node
         if not self.settings.ssh.addresses:
             return None
-        return SshLogins(node.ssh_authority, node.ssh_keys, node.identities, authenticator.trusts, node.clock)
+        return SshLogins(node.ssh_authority, node.ssh_keys, node.registry, authenticator.trusts, node.clock)
 
     def _rehearsals(self) -> Rehearsals:
         node = self._node

@@ -37,7 +37,8 @@ class Identity:
         node = self._node
         self._open_keys()
         own = SessionTokens(self._own_issuer, self.keys, SessionTokenTable(node.database), node.clock)
-        authenticator = TokenAuthenticator(issuers, rules, node.identities, node.clock, own)
+        node.issuer_labels |= {issuer.url: issuer.label for issuer in issuers}
+        authenticator = TokenAuthenticator(issuers, rules, node.registry, node.clock, own)
         self._stack.push_async_callback(authenticator.close)
         spent = SpentTokenTable(node.database)
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)

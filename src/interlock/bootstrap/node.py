@@ -10,6 +10,7 @@ from interlock.adapters.bundle_shelf import BundleShelf
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.credentials import Vault
 from interlock.adapters.http_credentials import HttpCredentialDesk
+from interlock.adapters.identity.registry import Registry
 from interlock.adapters.interception_authority import InterceptionAuthority, open_interception_authority
 from interlock.adapters.ledger.ledger import FileLedger
 from interlock.adapters.ledger.opening import Durability, open_ledger
@@ -49,6 +50,7 @@ from interlock.services.catalogues import Catalogues
 from interlock.services.cutting import Cutting
 from interlock.services.discovery import Discovery
 from interlock.services.evidence.archive import EvidenceArchive, Transcriber
+from interlock.services.identity_room import IdentityRoom
 from interlock.services.incidents.bundling import Bundling
 from interlock.services.incidents.reading import IncidentReader
 from interlock.services.incidents.room import IncidentRoom
@@ -60,6 +62,7 @@ from interlock.services.lock_parts import LockParts
 from interlock.services.lock_room import LockRoom
 from interlock.services.locks import Locks
 from interlock.services.logins import Logins
+from interlock.services.ownership import Ownership
 from interlock.services.policy.store import PolicyStore
 from interlock.services.ssh_room import SshRoom
 from interlock.services.state import TokenIssuer
@@ -80,6 +83,7 @@ class Node:
         self.clock = SystemClock()
         self.data_dir = Path(settings.gateway.data_dir)
         self.ssh_port = settings.ssh.port
+        self.issuer_labels = {issuer.url: issuer.label for issuer in settings.issuers}
         self._stack = stack
 
     async def open(self) -> None:
@@ -91,6 +95,7 @@ class Node:
         self._stack.callback(self.database.close)
         self.connections = ConnectionTable(self.database, self.settings.connections)
         self.identities = IdentityTable(self.database)
+        self.registry = Registry(self.identities, self.settings.agents, self.issuer_labels)
         self.ssh_keys = SshKeyTable(self.database)
         self.logins = Logins(LoginTable(self.database), self.ledger, self.clock, self.settings.logins.lifetime_s)
         self.sessions = SessionTable(self.database)
@@ -137,6 +142,18 @@ class Node:
             lambda: self.ssh_port,
         )
 
+    def _identity_room(self, stopping: "Stopping", authority: Authority) -> IdentityRoom:
+        return IdentityRoom(
+            self.identities,
+            stopping.ownership,
+            stopping.cascade,
+            authority,
+            self.ledger,
+            self.clock,
+            self.settings.agents,
+            self.issuer_labels,
+        )
+
     def _open_ledger(self) -> FileLedger:
         gateway = self.settings.gateway
         durability = Durability(gateway.durability.value)
@@ -162,7 +179,8 @@ class Node:
         self.approvals.bar_on = locks.bar_on
         cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
         room = LockRoom(locks, exemptions, live, cascade, self.ledger, self.clock)
-        return Stopping(locks, exemptions, cascade, room)
+        ownership = Ownership(locks, kinship, self.identities, self.sessions, live)
+        return Stopping(locks, exemptions, cascade, room, ownership)
 
     def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:
         """Who may give commands; without ``policies``, the gateway's own operators only."""
@@ -179,7 +197,6 @@ class Node:
         return Administration(
             ledger=self.ledger,
             clock=self.clock,
-            identities=self.identities,
             connections=self.connections,
             credentials=self.vault,
             probe=self._probe(),
@@ -193,6 +210,7 @@ class Node:
             authority=authority,
             rooms=(
                 stopping.room,
+                self._identity_room(stopping, authority),
                 ToolRoom(self.tools),
                 InterceptionRoom(lambda: self.interception_authority),
                 self._ssh_room(stopping.cascade),
@@ -236,3 +254,4 @@ class Stopping(NamedTuple):
     exemptions: Exemptions
     cascade: Cascade
     room: LockRoom
+    ownership: Ownership

@@ -60,6 +60,8 @@ class Principal(msgspec.Struct, frozen=True):
         return not self.sources or is_within(client_address.rpartition(":")[0], self.sources)
 
 
+OWN_ISSUER: Final = "interlock"
+"""In place of an issuer, where the gateway itself vouches: generated secrets and registered keys."""
 API_AUDIENCE: Final = "api"
 """The gateway's own API, in a principal's audience."""
 
@@ -69,10 +71,19 @@ def connection_audience(connection: str) -> str:
     return f"connection:{connection}"
 
 
+class Handover(msgspec.Struct, frozen=True):
+    """A change of an agent's owner that nobody has confirmed: who made it, and who answered for the agent before."""
+
+    by: str
+    formerly: tuple[str, ...]
+
+
 class RegisteredIdentity(msgspec.Struct, frozen=True):
     """An identity that was registered by hand: it adds to what tokens say of this name, or shuts it out.
 
-    ``scram_verifier`` is there when a secret was generated for it (RFC 5803 form, never the secret).
+    ``scram_verifier`` is there when a secret was generated for it (RFC 5803 form, never the secret). ``issuers`` are
+    those whose tokens may have this name, by URL or by their label in the settings; empty: any. While there is a
+    ``handover`` it may not log in.
     """
 
     name: str
@@ -82,6 +93,14 @@ class RegisteredIdentity(msgspec.Struct, frozen=True):
     disabled: bool = False
     created_at_s: float = 0.0
     scram_verifier: str | None = None
+    purpose: str = ""
+    issuers: frozenset[str] = frozenset()
+    handover: Handover | None = None
+    secret_made_at_s: float | None = None
+
+    def accepts(self, issuer: str, label: str) -> bool:
+        """Whether tokens of this issuer may have the name."""
+        return not self.issuers or issuer in self.issuers or label in self.issuers
 
     def __repr__(self) -> str:
         return f"RegisteredIdentity(name={self.name!r}, kind={self.kind.name}, disabled={self.disabled})"

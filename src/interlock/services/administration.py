@@ -1,4 +1,4 @@
-"""Changes to the gateway while it runs: connections, credentials, identities.
+"""Changes to the gateway while it runs: connections, credentials; its rooms know how to change the rest.
 
 Every command is let through by ``services.authority`` first, reading too. Every change is on the ledger before it is
 made, with who made it. No answer holds a stored secret, and nothing in here writes one to a log or a record.
@@ -12,46 +12,35 @@ import msgspec
 
 from interlock.core.administration import (
     AddConnection,
-    AddIdentity,
     AnswerT,
     Command,
     ConnectionView,
-    DisableIdentity,
     Done,
-    EnableIdentity,
-    GeneratedSecret,
-    GenerateSecret,
     HardenConnection,
     HardeningPlan,
-    IdentityView,
     IssuedToken,
     IssueToken,
     ListConnections,
-    ListIdentities,
     RemoveConnection,
-    RemoveIdentity,
     ScanConnection,
     ScanReport,
     SetCredential,
     ShowConnection,
-    ShowIdentity,
     TestConnection,
 )
 from interlock.core.errors import AdministrationRefused, CatalogueUnavailable, InvalidCommand, NotFound
-from interlock.core.identity import Actor, PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Actor
 from interlock.core.ledger import AdministrationChanged
-from interlock.core.settings import ConnectionSettings, IdentityKind
+from interlock.core.settings import ConnectionSettings
 from interlock.services.authority import Authority
 from interlock.services.cascade import Cascade, told
 from interlock.services.discovery import Discovery
-from interlock.services.generated_secret import generate_secret, make_verifier
 from interlock.services.policy.connection_tags import connection_tags
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.tags import tag_problems
 from interlock.services.ports import Clock, ColumnGrants, Ledger
-from interlock.services.state import ConnectionStore, CredentialKeeper, IdentityStore, TargetProbe, TokenIssuer
+from interlock.services.state import ConnectionStore, CredentialKeeper, TargetProbe, TokenIssuer
 
-_KINDS = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
 Handler = Callable[[Any, Actor], Awaitable[object]]
 
 
@@ -64,14 +53,13 @@ class Room(Protocol):
 
 
 class Administration:
-    """Executes commands. Changes of connections and identities go one at a time: each sees the one before it."""
+    """Executes commands. Changes of connections go one at a time: each sees the one before it."""
 
     def __init__(
         self,
         *,
         ledger: Ledger,
         clock: Clock,
-        identities: IdentityStore,
         connections: ConnectionStore,
         credentials: CredentialKeeper,
         probe: TargetProbe,
@@ -90,7 +78,6 @@ class Administration:
         """
         self._ledger = ledger
         self._clock = clock
-        self._identities = identities
         self._connections = connections
         self._credentials = credentials
         self._probe = probe
@@ -110,13 +97,6 @@ class Administration:
             RemoveConnection: self._remove_connection,
             TestConnection: self._test_connection,
             HardenConnection: self._harden_connection,
-            ListIdentities: self._list_identities,
-            ShowIdentity: self._show_identity,
-            AddIdentity: self._add_identity,
-            DisableIdentity: self._disable_identity,
-            EnableIdentity: self._enable_identity,
-            RemoveIdentity: self._remove_identity,
-            GenerateSecret: self._generate_secret,
             IssueToken: self._issue_token,
         }
         self._beside: dict[type[Command[Any]], Handler] = {ScanConnection: self._scan_connection}
@@ -245,74 +225,6 @@ class Administration:
             return "sealed" if self._credentials.has(name) else "sealed, not set"
         return f"environment variable {reference.env}" if reference.env else f"file {reference.file}"
 
-    # ------------------------------------------------------------ identities
-
-    async def _list_identities(self, _command: ListIdentities, _actor: Actor) -> tuple[IdentityView, ...]:
-        return tuple(map(_identity_view, self._identities.all()))
-
-    async def _show_identity(self, command: ShowIdentity, _actor: Actor) -> IdentityView:
-        return _identity_view(self._identity(command.name))
-
-    async def _add_identity(self, command: AddIdentity, actor: Actor) -> Done:
-        known = self._identities.find(command.name)
-        if known is not None and not command.replace:
-            raise AdministrationRefused(f"identity {command.name!r} exists already; change it with --replace")
-        identity = RegisteredIdentity(
-            name=command.name,
-            kind=_KINDS[command.kind],
-            owner=command.owner,
-            groups=frozenset(command.groups),
-            disabled=known.disabled if known else False,
-            created_at_s=known.created_at_s if known else self._clock.now_s(),
-            scram_verifier=known.scram_verifier if known else None,
-        )
-        detail = f"kind {command.kind.value}, owner {command.owner or '-'}, groups {', '.join(command.groups) or '-'}"
-        await self._cascade.check_may_change(known or identity, actor)
-        await self._record(actor, "identities.add", command.name, detail)
-        await self._identities.save(identity)
-        text = f"{command.kind.value.capitalize()} {command.name!r} is registered."
-        taken = known.groups - identity.groups if known else frozenset()
-        return told(text, await self._cascade.groups_taken(identity, taken, actor) if taken else None)
-
-    async def _disable_identity(self, command: DisableIdentity, actor: Actor) -> Done:
-        identity = self._identity(command.name)
-        await self._record(actor, "identities.disable", command.name, "")
-        receipt = await self._cascade.identity_disabled(identity, actor)
-        await self._set_disabled(identity, disabled=True)
-        return told(f"Identity {command.name!r} is disabled: it cannot log in any more.", receipt)
-
-    async def _enable_identity(self, command: EnableIdentity, actor: Actor) -> Done:
-        identity = self._identity(command.name)
-        await self._cascade.check_may_change(identity, actor)
-        await self._record(actor, "identities.enable", command.name, "")
-        await self._cascade.identity_enabled(identity, actor)
-        await self._set_disabled(identity, disabled=False)
-        return Done(f"Identity {command.name!r} may log in again.")
-
-    async def _remove_identity(self, command: RemoveIdentity, actor: Actor) -> Done:
-        identity = self._identity(command.name)
-        await self._cascade.check_may_change(identity, actor)
-        await self._record(actor, "identities.remove", command.name, "")
-        await self._identities.remove(command.name)
-        cut = await self._cascade.identity_removed(identity, actor)
-        return told(f"Identity {command.name!r} is removed. Locks on it stay in force.", cut)
-
-    async def _set_disabled(self, identity: RegisteredIdentity, *, disabled: bool) -> None:
-        await self._identities.save(msgspec.structs.replace(identity, disabled=disabled))
-
-    async def _generate_secret(self, command: GenerateSecret, actor: Actor) -> GeneratedSecret:
-        identity = self._identity(command.name)
-        await self._record(actor, "identities.secret", command.name, "")
-        secret = generate_secret()
-        await self._identities.save(msgspec.structs.replace(identity, scram_verifier=make_verifier(secret)))
-        return GeneratedSecret(command.name, secret)
-
-    def _identity(self, name: str) -> RegisteredIdentity:
-        identity = self._identities.find(name)
-        if identity is None:
-            raise NotFound(f"there is no registered identity {name!r}")
-        return identity
-
     # ------------------------------------------------------------ tokens
 
     async def _issue_token(self, command: IssueToken, actor: Actor) -> IssuedToken:
@@ -356,15 +268,3 @@ def _describe_host(settings: ConnectionSettings) -> str:
     ssh, logins = settings.ssh, ", ".join(settings.places)
     known_by = f"{len(ssh.host_keys)} host keys and {len(ssh.host_authorities)} authorities"
     return f"ssh://{settings.host}:{settings.port} as {logins} with {ssh.authenticate.value}, known by {known_by}"
-
-
-def _identity_view(identity: RegisteredIdentity) -> IdentityView:
-    return IdentityView(
-        name=identity.name,
-        kind=identity.kind.name.lower(),
-        owner=identity.owner,
-        groups=tuple(sorted(identity.groups)),
-        disabled=identity.disabled,
-        created_at_s=identity.created_at_s,
-        has_secret=identity.scram_verifier is not None,
-    )

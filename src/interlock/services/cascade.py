@@ -3,11 +3,11 @@
 Everything goes the way of locks: sessions are cut and the targets looked at. The change itself is somebody else's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from interlock.core.administration import Done
 from interlock.core.errors import NotFound
-from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.identity import OWN_ISSUER, Actor, Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
 from interlock.core.session import Session
 from interlock.services.cutting import Cutting, Order
@@ -16,6 +16,8 @@ from interlock.services.locks import Locks, void
 from interlock.services.ports import Clock
 
 IDENTITY_DISABLED = "identity disabled"
+OWNER_LEFT = "owner left"
+"""Why there is a lock on an owner who is not disabled: nothing is registered of them, or their account is gone."""
 TOKEN_REVOKED = "token revoked"  # noqa: S105 - why there is a lock
 
 
@@ -42,7 +44,10 @@ class Cascade:
             await self._locks.check_may_lift(self._transient(*_named(identity), IDENTITY_DISABLED, actor), actor)
 
     async def identity_disabled(self, identity: RegisteredIdentity, actor: Actor) -> LockReceipt | None:
-        """Lock the identity until it is enabled; None when it is locked so already. Raises as ``Locks.add``."""
+        """Lock the identity until it is enabled, and with a user the agents that it answers for.
+
+        None when it is locked so already. Raises as ``Locks.add``.
+        """
         kind, name = _named(identity)
         if self._disabling(identity):
             return None
@@ -51,9 +56,23 @@ class Cascade:
         )
 
     async def identity_enabled(self, identity: RegisteredIdentity, actor: Actor) -> None:
-        """Lift the lock that came with disabling it. Raises as ``Locks.remove``."""
-        for lock in self._disabling(identity):
+        """Lift the locks that came with disabling it, or with its leaving. Raises as ``Locks.remove``."""
+        for lock in (*self._disabling(identity), *self._left(identity.name)):
             await self._locks.remove(lock.id, actor, "identity enabled")
+
+    async def owner_left(self, name: str, reason: str, by: str) -> LockReceipt | None:
+        """Lock a user who is gone, and the agents that it answers for, until it is back or they have another owner.
+
+        None when it is locked so already. Raises as ``Locks.add``.
+        """
+        if self._left(name):
+            return None
+        return await self._locks.add(LockSubject.OWNER, name, LockMode.REFUSE, reason, by, cause=OWNER_LEFT)
+
+    async def owner_returned(self, name: str, actor: Actor) -> None:
+        """Lift the lock that came with an owner's leaving. Raises as ``Locks.remove``."""
+        for lock in self._left(name):
+            await self._locks.remove(lock.id, actor, "registered again")
 
     async def identity_removed(self, identity: RegisteredIdentity, actor: Actor) -> Done:
         """Cut the identity's sessions."""
@@ -61,14 +80,28 @@ class Cascade:
         lock = self._transient(kind, name, "identity removed", actor)
         return await self._cut(lock, lambda session: session.principal.name == name)
 
-    async def groups_taken(self, identity: RegisteredIdentity, groups: frozenset[str], actor: Actor) -> Done:
-        """Cut the identity's sessions that were opened as a member of one of the groups."""
-        kind, name = _named(identity)
-        reason = f"{name} is no longer in {', '.join(sorted(groups))}"
-        lock = self._transient(kind, name, reason, actor)
-        return await self._cut(
-            lock, lambda session: session.principal.name == name and not groups.isdisjoint(session.principal.groups)
-        )
+    async def identity_narrowed(
+        self, before: RegisteredIdentity | None, after: RegisteredIdentity, labels: Mapping[str, str], actor: Actor
+    ) -> Done | None:
+        """Cut the sessions that were opened as a member of a group, or with an issuer's token, that is taken away.
+
+        ``labels`` are the names that settings have for issuers, by URL. None when nothing is taken.
+        """
+        taken = before.groups - after.groups if before is not None else frozenset[str]()
+        known = before.issuers if before is not None else frozenset[str]()
+        if not taken and (not after.issuers or known == after.issuers):
+            return None
+
+        def is_concerned(session: Session) -> bool:
+            who = session.principal
+            if who.name != after.name:
+                return False
+            kept = who.issuer == OWN_ISSUER or after.accepts(who.issuer, labels.get(who.issuer, ""))
+            return not kept or not taken.isdisjoint(who.groups)
+
+        kind, name = _named(after)
+        left = f"{name} is no longer in {', '.join(sorted(taken))}" if taken else f"{name} has other issuers now"
+        return await self._cut(self._transient(kind, name, left, actor), is_concerned)
 
     # ------------------------------------------------------------ connections, tokens, sessions
 
@@ -122,7 +155,12 @@ class Cascade:
         return Done("", carried.sessions, voided, warnings)
 
     def _disabling(self, identity: RegisteredIdentity) -> list[Lock]:
-        return [lock for lock in self._locks.on(*_named(identity)) if lock.cause == IDENTITY_DISABLED]
+        own = LockSubject.AGENT if identity.kind is PrincipalKind.AGENT else LockSubject.USER
+        locks = {lock.id: lock for kind in (own, _named(identity)[0]) for lock in self._locks.on(kind, identity.name)}
+        return [lock for lock in locks.values() if lock.cause == IDENTITY_DISABLED]
+
+    def _left(self, name: str) -> list[Lock]:
+        return [lock for lock in self._locks.on(LockSubject.OWNER, name) if lock.cause == OWNER_LEFT]
 
     def _transient(self, kind: LockSubject, subject: str, reason: str, actor: Actor) -> Lock:
         """A lock that is never in force: it says whom something is about."""
@@ -130,7 +168,8 @@ class Cascade:
 
 
 def _named(identity: RegisteredIdentity) -> tuple[LockSubject, str]:
-    kind = LockSubject.AGENT if identity.kind is PrincipalKind.AGENT else LockSubject.USER
+    """Whom it is about what becomes of an identity: with a user, the agents that it answers for."""
+    kind = LockSubject.AGENT if identity.kind is PrincipalKind.AGENT else LockSubject.OWNER
     return kind, identity.name
 
 

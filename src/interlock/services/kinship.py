@@ -42,6 +42,12 @@ class Kinship:
         whom = self._own(principal, exempted)
         return whom and f"the exemption would be for {whom}: somebody else has to give it"
 
+    def is_same_person(self, principal: Principal, user: str) -> bool:
+        """Whether the principal is this user, or the same person's identity. Raises ``StateUnavailable``."""
+        keys = _keys(self._complete(principal))
+        others = (Principal(PrincipalKind.USER, user), *self._known.known(LockSubject.USER, user))
+        return any(not keys.isdisjoint(_keys(self._complete(other))) for other in others)
+
     def _own(self, principal: Principal, lock: Lock) -> str | None:
         """Whom a lock is on that is the principal or the same person's, None when there is nobody."""
         if lock.subject_kind not in _PERSONAL:
@@ -51,8 +57,10 @@ class Kinship:
         if is_about(lock, who, "", ""):
             return "yourself"
         keys = _keys(who)
-        for locked in self._locked(lock):
-            if not keys.isdisjoint(_keys(self._complete(locked))):
+        for locked in map(self._complete, self._locked(lock)):
+            if lock.subject_kind is LockSubject.OWNER and not is_about(lock, locked, "", ""):
+                continue  # an agent that has another owner by now
+            if not keys.isdisjoint(_keys(locked)):
                 return f"{locked.name!r}, which is the same person's as you"
         return None
 

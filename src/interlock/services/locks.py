@@ -192,7 +192,7 @@ class Locks:
         """
         lock = self.find(lock_id)
         await self.check_may_lift(lock, actor)
-        await self._lift(lock, actor.name, reason)
+        await self.lift(lock, actor.name, reason)
         return lock
 
     async def check_may_lift(self, lock: Lock, actor: Actor) -> None:
@@ -212,11 +212,12 @@ class Locks:
                 return
             self._next_end_s = now_s + EXPIRE_AGAIN_S
             for lock in [lock for lock in self.all() if lock.expires_at_s and lock.expires_at_s <= now_s]:
-                await self._lift(lock, GATEWAY, "expired")
+                await self.lift(lock, GATEWAY, "expired")
         except (LedgerUnavailable, StateUnavailable) as error:
             log.error("a lock does not end", error=str(error))
 
-    async def _lift(self, lock: Lock, by: str, reason: str) -> None:
+    async def lift(self, lock: Lock, by: str, reason: str) -> None:
+        """As ``remove``, for a caller that has found out itself who may have it lifted."""
         await self._accept(LockRemoved(lock.id, by, reason))
         try:
             await self._store.remove(lock.id)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import StateUnavailable
 from interlock.core.identity import RegisteredIdentity
 from interlock.core.settings import IdentityRule
@@ -51,6 +52,6 @@ async def authenticator(
 ) -> AsyncIterator[TokenAuthenticator]:
     """Trusts the issuer, and names holders after their repository."""
     rule = IdentityRule(issuer="ci", when={"repository": "acme/*"}, identity="ci:{repository}", groups=("ci",))
-    authenticator = TokenAuthenticator([issuer.settings(name="ci")], [rule], identities, clock)
+    authenticator = TokenAuthenticator([issuer.settings(name="ci")], [rule], Registry(identities), clock)
     yield authenticator
     await authenticator.close()

@@ -10,6 +10,7 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 
 from interlock.adapters.identity.authenticator import MAX_REMEMBERED, TokenAuthenticator
+from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import PrincipalKind, RegisteredIdentity
 from interlock.core.settings import IdentityRule
@@ -289,7 +290,7 @@ async def test_a_key_of_one_issuer_does_not_speak_for_another(
     await other.start()
     shared_name = other.add_key("key-1")
     rules = [IdentityRule(issuer=server.url, when={}, identity="{sub}") for server in (issuer, other)]
-    authenticator = TokenAuthenticator([issuer.settings(), other.settings()], rules, identities, clock)
+    authenticator = TokenAuthenticator([issuer.settings(), other.settings()], rules, Registry(identities), clock)
     try:
         token = assemble(
             b'{"alg": "ES256", "kid": "key-1"}', json.dumps(issuer.claims()).encode(), signer("ES256", shared_name)

@@ -9,6 +9,7 @@ import pytest
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer, TokenRequest
+from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import ConfigurationError
 from interlock.core.identity import PrincipalKind
 from interlock.core.settings import IdentityKind
@@ -27,7 +28,9 @@ async def development(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Devel
 async def test_its_tokens_log_in(
     development: DevelopmentIssuer, clock: ManualClock, identities: KnownIdentities
 ) -> None:
-    authenticator = TokenAuthenticator([development.issuer_settings()], development.identity_rules(), identities, clock)
+    authenticator = TokenAuthenticator(
+        [development.issuer_settings()], development.identity_rules(), Registry(identities), clock
+    )
     body = {"name": "ada", "kind": "user", "groups": ["dba"], "owner": "grace", "ttl_s": 60}
     async with aiohttp.ClientSession() as session, session.post(f"{development.url}/token", json=body) as response:
         token = (await response.json())["token"]

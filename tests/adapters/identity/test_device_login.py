@@ -15,6 +15,7 @@ from interlock.adapters.identity.device_login import (
     DeviceLogins,
     device_logins,
 )
+from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IdentityKind, IdentityRule, IssuerSettings
 from tests.adapters.identity.conftest import KnownIdentities
@@ -71,7 +72,9 @@ async def test_a_person_signs_in_and_the_token_counts(
     device_issuer.sign_in(login.user_code, "ada")
     token = await login.poll()
     rule = IdentityRule(issuer=device_issuer.url, when={}, identity="{sub}", kind=IdentityKind.USER)
-    authenticator = TokenAuthenticator([IssuerSettings(**device_issuer.settings())], [rule], identities, clock)
+    authenticator = TokenAuthenticator(
+        [IssuerSettings(**device_issuer.settings())], [rule], Registry(identities), clock
+    )
     assert (await authenticator.authenticate(token, "")).name == "ada"
     await authenticator.close()
 

@@ -12,6 +12,7 @@ import msgspec
 from joserfc.jwk import ECKey
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.registry import Registry
 from interlock.core.settings import ClaimCondition, IdentityKind, IdentityRule, IssuerSettings, Trust
 from tests.adapters.identity.conftest import KnownIdentities
 from tests.adapters.identity.issuer_server import assemble, signer
@@ -228,4 +229,4 @@ class ScriptedIssuer:
     def authenticator(self, *rules: IdentityRule, **changes: Any) -> TokenAuthenticator:
         """Trusts the issuer, with these rules or the vendor's."""
         chosen = rules or (self.rule(),)
-        return TokenAuthenticator([self.settings(**changes)], chosen, KnownIdentities(), self._clock)
+        return TokenAuthenticator([self.settings(**changes)], chosen, Registry(KnownIdentities()), self._clock)

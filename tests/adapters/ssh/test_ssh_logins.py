@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.ssh_logins import SshLogins
 from interlock.adapters.ssh_authority import SshAuthority, open_ssh_authority
 from interlock.adapters.ssh_key_files import public_line
@@ -74,7 +75,7 @@ def issuers() -> set[str]:
 
 @pytest.fixture
 def logins(authority: SshAuthority, known: Known, clock: ManualClock, issuers: set[str]) -> SshLogins:
-    return SshLogins(authority, KnownKeys(known), known, issuers.__contains__, clock)
+    return SshLogins(authority, KnownKeys(known), Registry(known), issuers.__contains__, clock)
 
 
 @pytest.fixture

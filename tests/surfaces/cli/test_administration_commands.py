@@ -242,8 +242,29 @@ def test_identities_by_command(run: Run, bench: AdministrationBench) -> None:
     shown = json.loads(run("identities", "show", "bot", "--json").output)
     assert (shown["groups"], shown["disabled"]) == (["a", "b"], False)
     assert run("identities", "add", "bot").exit_code == 1
+    assert run("identities", "add", "bot", "--replace", "--purpose", "nightly reports", "--issuer", "ci").exit_code == 0
     assert run("identities", "add", "bot", "--replace").exit_code == 0
-    assert bench.state.identities["bot"].owner is None
+    bot = bench.state.identities["bot"]
+    assert (bot.owner, bot.purpose, bot.issuers, bot.groups) == (
+        "ada",
+        "nightly reports",
+        frozenset({"ci"}),
+        frozenset(),
+    )
+    assert "issuers:         ci\n" in run("identities", "show", "bot").output
+    run("identities", "add", "bot", "--replace", "--any-issuer")
+    assert bench.state.identities["bot"].issuers == frozenset()
+
+
+def test_an_agent_given_away_by_command(run: Run) -> None:
+    run("identities", "add", "bot", "--owner", "ada")
+    assert (
+        "locked until its new owner 'grace' is confirmed"
+        in run("identities", "transfer", "bot", "--to", "grace").output
+    )
+    assert "owner not confirmed" in run("identities", "list").output
+    result = run("identities", "confirm", "bot")
+    assert (result.exit_code, "cannot confirm that" in result.output) == (1, True)
 
 
 def test_a_generated_secret_is_shown_once_and_alone_on_standard_output(run: Run) -> None:

@@ -6,31 +6,25 @@ Implements ``services.ports.Authenticator``. It keeps no token: verified ones ar
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from interlock.adapters.identity.claims import check_claims
 from interlock.adapters.identity.issuer import Issuer
 from interlock.adapters.identity.keys import signature_holds
+from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
 from interlock.adapters.identity.token import BEARER_TYPES, NOT_ACCEPTED, UnverifiedToken, take_apart
-from interlock.core.errors import LoginRefused, StateUnavailable
-from interlock.core.identity import Principal, RegisteredIdentity
+from interlock.core.errors import LoginRefused
+from interlock.core.identity import Principal
 from interlock.core.session_token import OPAQUE_PREFIX
 from interlock.core.settings import IdentityRule, IssuerSettings, TokenUse
 from interlock.services.ports import Clock
 
 MAX_REMEMBERED: Final = 10_000
 _ALL_TYPES: Final = BEARER_TYPES | {TOKEN_TYPE}
-
-
-class Identities(Protocol):
-    """The identities that were registered by hand."""
-
-    def find(self, name: str) -> RegisteredIdentity | None:
-        """The registered identity of this name, None when there is none. Raises StateUnavailable."""
 
 
 class _Verified(msgspec.Struct, frozen=True):
@@ -49,7 +43,7 @@ class TokenAuthenticator:
         self,
         issuers: Iterable[IssuerSettings],
         rules: Iterable[IdentityRule],
-        identities: Identities,
+        registry: Registry,
         clock: Clock,
         own: SessionTokens | None = None,
         others: Iterable[str] = (),
@@ -59,7 +53,7 @@ class TokenAuthenticator:
         self._issuers = {settings.url: Issuer(settings, clock) for settings in issuers}
         trusts = {settings.url: settings.trust for settings in issuers if settings.trust is not None}
         self._rules = Rules(rules, {settings.label: settings.url for settings in issuers}, trusts)
-        self._identities = identities
+        self._registry = registry
         self._clock = clock
         self._own = own
         self._others = frozenset(others)
@@ -77,8 +71,7 @@ class TokenAuthenticator:
 
     def admit(self, principal: Principal) -> Principal:
         """The principal with what is registered for its name now. Raises LoginRefused when it may not log in."""
-        registered = self._registered(principal.name)
-        return principal if registered is None else merge(principal, registered)
+        return self._registry.admit(principal)
 
     async def prove(self, token: str, client_address: str) -> Principal:
         """Whom a bearer token speaks for, by itself: nothing that is registered is in it. Raises LoginRefused."""
@@ -112,26 +105,19 @@ class TokenAuthenticator:
     def scram_verifier(self, user: str) -> str | None:
         """The SCRAM-SHA-256 verifier of an identity that has a generated secret and may log in, else None."""
         try:
-            identity = self._registered(user)
+            identity = self._registry.find(user)
+            if identity is not None:
+                self._registry.own(identity)
         except LoginRefused:
             return None
-        return identity.scram_verifier if identity is not None and not identity.disabled else None
+        return identity.scram_verifier if identity is not None else None
 
     def scram_principal(self, user: str) -> Principal:
         """The principal behind a SCRAM user that has just proved its secret. Raises LoginRefused."""
-        identity = self._registered(user)
+        identity = self._registry.find(user)
         if identity is None or identity.scram_verifier is None:
             raise LoginRefused("the secret is not accepted", "no such identity, or it has no secret")
-        if identity.disabled:
-            raise LoginRefused("this identity is disabled", "identity disabled")
-        return Principal(
-            kind=identity.kind,
-            name=identity.name,
-            groups=identity.groups,
-            owner=identity.owner,
-            issuer="interlock",
-            subject=identity.name,
-        )
+        return self._registry.own(identity)
 
     def trusts(self, issuer: str) -> bool:
         """Whether tokens of this issuer are looked at."""
@@ -167,13 +153,6 @@ class TokenAuthenticator:
             token_id = f"sha256:{digest.hex()[:32]}"
         return self._rules.principal(verified.claims, token_id, verified.expires_at_s)
 
-    def _registered(self, name: str) -> RegisteredIdentity | None:
-        """Without an answer nobody gets in: the identity may be a disabled one. Raises LoginRefused."""
-        try:
-            return self._identities.find(name)
-        except StateUnavailable:
-            raise LoginRefused("the gateway cannot look identities up; try again later", "state store") from None
-
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         """Keep it until it ends; when there are too many, the oldest goes."""
         if len(self._remembered) >= MAX_REMEMBERED:
@@ -185,14 +164,3 @@ class TokenAuthenticator:
             return self._clock.now_s()
         except OSError:
             raise LoginRefused("the gateway cannot tell the time", "no clock") from None
-
-
-def merge(principal: Principal, registered: RegisteredIdentity) -> Principal:
-    """The principal with what is registered for its name. Raises LoginRefused when it may not log in."""
-    if registered.disabled:
-        raise LoginRefused("this identity is disabled", "identity disabled")
-    if registered.kind is not principal.kind:
-        raise LoginRefused(NOT_ACCEPTED, "the token's rule gives this name to another kind of identity")
-    return msgspec.structs.replace(
-        principal, groups=principal.groups | registered.groups, owner=registered.owner or principal.owner
-    )

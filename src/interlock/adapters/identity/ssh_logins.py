@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from interlock.adapters.identity.authenticator import Identities, merge
+from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused, StateUnavailable
 from interlock.core.identity import Principal, RegisteredIdentity
 from interlock.core.ssh_key import RegisteredSshKey, SignedKey
@@ -37,13 +37,13 @@ class SshLogins:
         self,
         certificates: Certificates,
         keys: Keys,
-        identities: Identities,
+        registry: Registry,
         trusts: Callable[[str], bool],
         clock: Clock,
     ) -> None:
         self._certificates = certificates
         self._keys = keys
-        self._identities = identities
+        self._registry = registry
         self._trusts = trusts
         self._clock = clock
 
@@ -54,18 +54,7 @@ class SshLogins:
             raise LoginRefused("the key is not registered here", "no such key")
         if key.expires_at_s is not None and key.expires_at_s <= self._now_s():
             raise LoginRefused("the key has expired; have it registered again", "key expired")
-        if identity.disabled:
-            raise LoginRefused("this identity is disabled", "identity disabled")
-        return Principal(
-            kind=identity.kind,
-            name=identity.name,
-            groups=identity.groups,
-            owner=identity.owner,
-            issuer="interlock",
-            subject=identity.name,
-            token_id=fingerprint,
-            expires_at_s=key.expires_at_s,
-        )
+        return self._registry.own(identity, fingerprint, key.expires_at_s)
 
     def certificate_principal(self, certificate: str, client_address: str) -> Principal:
         """Whom the certificate is for. Raises LoginRefused."""
@@ -76,30 +65,17 @@ class SshLogins:
             raise LoginRefused("the token has expired; get a new one", "exp is past")
         evidence = {"ssh_certificate": str(signed.serial), "ssh_key": signed.fingerprint}
         claims = tuple(sorted((dict(principal.claims) | evidence).items()))
-        known = msgspec.structs.replace(principal, claims=claims)
-        registered = self._registered(principal.name)
-        return known if registered is None else merge(known, registered)
+        return self._registry.admit(msgspec.structs.replace(principal, claims=claims))
 
     def _look_up(self, fingerprint: str) -> tuple[RegisteredSshKey | None, RegisteredIdentity | None]:
         try:
             key = self._keys.find(fingerprint)
         except StateUnavailable:
-            raise _cannot_look_up() from None
-        return key, self._registered(key.identity) if key is not None else None
-
-    def _registered(self, name: str) -> RegisteredIdentity | None:
-        """Without an answer nobody gets in: the identity may be a disabled one."""
-        try:
-            return self._identities.find(name)
-        except StateUnavailable:
-            raise _cannot_look_up() from None
+            raise LoginRefused("the gateway cannot look keys up; try again later", "state store") from None
+        return key, self._registry.find(key.identity) if key is not None else None
 
     def _now_s(self) -> float:
         try:
             return self._clock.now_s()
         except OSError:
             raise LoginRefused("the gateway cannot tell the time", "no clock") from None
-
-
-def _cannot_look_up() -> LoginRefused:
-    return LoginRefused("the gateway cannot look identities up; try again later", "state store")

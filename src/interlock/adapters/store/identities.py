@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 from interlock.adapters.store.database import Database
-from interlock.core.identity import PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Handover, PrincipalKind, RegisteredIdentity
 
 
 class IdentityTable:
@@ -33,8 +33,12 @@ class IdentityTable:
             identity.disabled,
             identity.created_at_s,
             identity.scram_verifier,
+            identity.purpose,
+            msgspec.json.encode(sorted(identity.issuers)).decode(),
+            msgspec.json.encode(identity.handover).decode() if identity.handover is not None else None,
+            identity.secret_made_at_s,
         )
-        sql = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         await self._database.write(lambda connection: connection.execute(sql, values))
 
     async def remove(self, name: str) -> None:
@@ -56,4 +60,8 @@ def _identity(row: sqlite3.Row) -> RegisteredIdentity:
         disabled=bool(row["disabled"]),
         created_at_s=row["created_at_s"],
         scram_verifier=row["scram_verifier"],
+        purpose=row["purpose"],
+        issuers=frozenset(msgspec.json.decode(row["issuers"], type=list[str])),
+        handover=msgspec.json.decode(row["handover"], type=Handover) if row["handover"] is not None else None,
+        secret_made_at_s=row["secret_made_at_s"],
     )

@@ -193,4 +193,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX logins_by_name ON logins (name)",
         "CREATE INDEX logins_by_end ON logins (ends_at_s)",
     ),
+    (
+        "ALTER TABLE identities ADD COLUMN purpose TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE identities ADD COLUMN issuers TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE identities ADD COLUMN handover TEXT",
+        "ALTER TABLE identities ADD COLUMN secret_made_at_s REAL",
+    ),
 )

@@ -51,6 +51,7 @@ from interlock.core.administration.evidence import (
 )
 from interlock.core.administration.identities import (
     AddIdentity,
+    ConfirmOwner,
     DisableIdentity,
     EnableIdentity,
     GeneratedSecret,
@@ -59,6 +60,7 @@ from interlock.core.administration.identities import (
     ListIdentities,
     RemoveIdentity,
     ShowIdentity,
+    TransferIdentity,
 )
 from interlock.core.administration.incidents import (
     BundleIncident,
@@ -109,6 +111,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListIdentities,
     ShowIdentity,
     AddIdentity,
+    TransferIdentity,
+    ConfirmOwner,
     DisableIdentity,
     EnableIdentity,
     RemoveIdentity,
@@ -177,6 +181,7 @@ __all__ = [
     "ChannelView",
     "ColumnPath",
     "Command",
+    "ConfirmOwner",
     "ConnectionAccess",
     "ConnectionView",
     "Deny",
@@ -242,6 +247,7 @@ __all__ = [
     "TestConnection",
     "ToolDetail",
     "ToolView",
+    "TransferIdentity",
     "VerifyLedger",
     "WhoAmI",
     "WithdrawTool",

@@ -10,6 +10,9 @@ from interlock.core.settings import IdentityKind
 
 IdentityName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+=|-]{0,254}$")]
 GroupName = Annotated[str, Meta(min_length=1, max_length=200)]
+OwnerName = Annotated[str, Meta(min_length=1, max_length=255)]
+Purpose = Annotated[str, Meta(max_length=500)]
+AllowedIssuer = Annotated[str, Meta(min_length=1, max_length=500)]
 
 _READERS = (Permission.ADMINISTER, Permission.RESPOND, Permission.AUDIT)
 
@@ -24,6 +27,11 @@ class IdentityView(msgspec.Struct, frozen=True):
     disabled: bool
     created_at_s: float
     has_secret: bool
+    purpose: str = ""
+    issuers: tuple[str, ...] = ()
+    """Whose tokens may have the name; empty: any issuer's."""
+    unconfirmed: bool = False
+    """Whether a change of its owner waits to be confirmed."""
 
 
 class GeneratedSecret(msgspec.Struct, frozen=True):
@@ -67,15 +75,41 @@ class ShowIdentity(Command[IdentityView], frozen=True, tag="identities.show"):
 
 
 class AddIdentity(Command[Done], frozen=True, tag="identities.add"):
-    """Register an identity; with ``replace``, change the one of its name, which keeps its state and secret."""
+    """Register an identity; with ``replace``, change the one of its name, which keeps its state and secret.
+
+    Owner, purpose and issuers stay as they are when they are not given. An agent with another owner is locked until
+    that is confirmed.
+    """
 
     route: ClassVar = Route("PUT", "/v1/identities/{name}", (Permission.ADMINISTER,))
 
     name: IdentityName
     kind: IdentityKind
-    owner: str | None = None
+    owner: OwnerName | None = None
     groups: tuple[GroupName, ...] = ()
     replace: bool = False
+    purpose: Purpose | None = None
+    issuers: tuple[AllowedIssuer, ...] | None = None
+
+
+class TransferIdentity(Command[Done], frozen=True, tag="identities.transfer"):
+    """Give a registered agent another owner. It is locked until that is confirmed."""
+
+    route: ClassVar = Route("POST", "/v1/identities/{name}/transfer", (Permission.ADMINISTER,))
+
+    name: str
+    owner: OwnerName
+
+
+class ConfirmOwner(Command[Done], frozen=True, tag="identities.confirm"):
+    """Confirm an agent's new owner: by that owner, or by somebody with the permission ``administer``.
+
+    Whoever made the change and whoever answered for the agent before cannot, under any of their names.
+    """
+
+    route: ClassVar = Route("POST", "/v1/identities/{name}/confirm", ())
+
+    name: str
 
 
 class DisableIdentity(Command[Done], frozen=True, tag="identities.disable"):

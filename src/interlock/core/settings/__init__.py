@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from interlock.core.settings.agents import AgentSettings
 from interlock.core.settings.connections import (
     ConnectionSettings,
     Detection,
@@ -75,6 +76,7 @@ __all__ = [
     "NAME_PATTERN",
     "OWN_CONNECTION",
     "PATH",
+    "AgentSettings",
     "AlertLock",
     "AlertLockSubject",
     "AlertSettings",
@@ -146,6 +148,7 @@ class Settings(Table, frozen=True):
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     tokens: Annotated[TokenSettings, Meta(description="The gateway's own tokens.")] = TokenSettings()
     logins: Annotated[LoginSettings, Meta(description="How people stay logged in.")] = LoginSettings()
+    agents: Annotated[AgentSettings, Meta(description="What has to be known of agents.")] = AgentSettings()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(
         default_factory=dict
     )

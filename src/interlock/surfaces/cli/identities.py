@@ -11,6 +11,7 @@ import typer
 
 from interlock.core.administration import (
     AddIdentity,
+    ConfirmOwner,
     DisableIdentity,
     EnableIdentity,
     GenerateSecret,
@@ -18,6 +19,7 @@ from interlock.core.administration import (
     ListIdentities,
     RemoveIdentity,
     ShowIdentity,
+    TransferIdentity,
 )
 from interlock.core.settings import IdentityKind
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
@@ -52,6 +54,8 @@ def show_identity(context: typer.Context, name: NameArgument, as_json: JsonOptio
             ("name", view.name),
             ("kind", view.kind),
             ("owner", view.owner or "none"),
+            ("purpose", view.purpose or "none"),
+            ("issuers", ", ".join(view.issuers) or "any"),
             ("groups", ", ".join(view.groups) or "none"),
             ("state", _state(view)),
             ("secret", "generated" if view.has_secret else "none"),
@@ -67,10 +71,40 @@ def add_identity(
     kind: Annotated[IdentityKind, typer.Option(help="What it is.")] = IdentityKind.AGENT,
     owner: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group it belongs to; may be repeated.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Change the one of this name.")] = False,
+    purpose: Annotated[str | None, typer.Option(help="What it is for, in a sentence.")] = None,
+    issuer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose tokens may have this name, by name or URL; may be repeated. Without it: any issuer's."
+        ),
+    ] = None,
+    any_issuer: Annotated[
+        bool, typer.Option("--any-issuer", help="With --replace: tokens of any issuer again.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Change the one of this name. Owner, purpose and issuers stay unless given."),
+    ] = False,
 ) -> None:
-    """Register an agent or a user."""
-    show_done(ask(context, AddIdentity(name, kind, owner, tuple(group or ()), replace)))
+    """Register an agent or a user. An agent with another owner than before is locked until that is confirmed."""
+    issuers = () if any_issuer else tuple(issuer) if issuer else None
+    show_done(ask(context, AddIdentity(name, kind, owner, tuple(group or ()), replace, purpose, issuers)))
+
+
+@app.command("transfer")
+def transfer_identity(
+    context: typer.Context,
+    name: NameArgument,
+    to: Annotated[str, typer.Option(help="Who answers for it from now on.")],
+) -> None:
+    """Give an agent another owner. It is locked until that is confirmed by a second person."""
+    show_done(ask(context, TransferIdentity(name, to)))
+
+
+@app.command("confirm")
+def confirm_owner(context: typer.Context, name: NameArgument) -> None:
+    """Confirm an agent's new owner, as that owner or as an administrator who neither made the change nor had it."""
+    show_done(ask(context, ConfirmOwner(name)))
 
 
 @app.command("disable")
@@ -103,4 +137,6 @@ def generate_secret(context: typer.Context, name: NameArgument, as_json: JsonOpt
 
 
 def _state(view: IdentityView) -> str:
-    return "disabled" if view.disabled else "enabled"
+    if view.disabled:
+        return "disabled"
+    return "owner not confirmed" if view.unconfirmed else "enabled"
