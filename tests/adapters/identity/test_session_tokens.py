@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
 from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
 from interlock.adapters.sealing import Sealer
@@ -34,7 +35,9 @@ class Bench:
         self.database = Database(directory / "state.db")
         self.keys = TokenKeys(directory / KEYS_FILE, Sealer(b"k" * 32), 1e6, self.clock.now_s())
         self.tokens = SessionTokens(OWN, self.keys, SessionTokenTable(self.database), self.clock)
-        self.authenticator = TokenAuthenticator([], [], self.identities, self.clock, self.tokens, ["https://idp"])
+        self.authenticator = TokenAuthenticator(
+            [], [], Registry(self.identities), self.clock, self.tokens, ["https://idp"]
+        )
 
     def give(self, form: TokenForm, **changes: object) -> str:
         principal = Principal(
