@@ -19,6 +19,7 @@ from interlock.bootstrap.bench import Bench
 from interlock.core.ledger import AdministrationChanged, ConnectionRefused, SessionOpened
 from interlock.surfaces.cli.application import build
 from tests.clients.ssh.terminal import Terminal
+from tests.e2e.exchange import session_token
 from tests.e2e.ledger_files import records_of, wait_for
 from tests.e2e.ssh.access import NO_DATABASE, connect
 from tests.servers.device_issuer import AUDIENCE, CLIENT_ID, DeviceIssuer
@@ -81,8 +82,13 @@ def ssh(configuration: Path, user: str, command: str, *options: str) -> subproce
 
 def certified(gateway: GatewayServer, directory: Path, *words: str, name: str = AGENT, **token: Any) -> Path:
     """The configuration that ``interlock ssh-cert`` writes for somebody."""
+    return certified_by(gateway, directory, gateway.token(name, **token), *words)
+
+
+def certified_by(gateway: GatewayServer, directory: Path, token: str, *words: str) -> Path:
+    """The same for whoever has this token."""
     file = directory / "token"
-    file.write_text(gateway.token(name, **token))
+    file.write_text(token)
     gateway.command("--token-file", str(file), "ssh-cert", "--dir", str(directory / DIRECTORY), *words)
     return directory / DIRECTORY / "config"
 
@@ -156,6 +162,13 @@ def test_a_certificate_from_elsewhere_by_the_api(gateway: GatewayServer, tmp_pat
     assert environment["INTERLOCK_TOKEN"] not in done.output
     assert ssh(tmp_path / "here" / "config", "web", "echo in").stdout == "in\n"
     assert last_session(gateway).principal == "ann"
+
+
+def test_a_certificate_is_good_for_no_more_than_its_token(gateway: GatewayServer, tmp_path: Path) -> None:
+    configuration = certified_by(gateway, tmp_path, session_token(gateway, gateway.token("narrow"), "api", "web"))
+    assert ssh(configuration, "web", "echo in").stdout == "in\n"
+    assert ssh(configuration, "trusting", "echo in").returncode == 255
+    assert last_refusal(gateway).reason == "the token is for something else"
 
 
 def test_a_certificate_takes_a_token(gateway: GatewayServer, tmp_path: Path) -> None:
@@ -456,6 +469,13 @@ def test_a_token_that_ssh_cuts(gateway: GatewayServer, tmp_path: Path, method: s
     assert "has cut the token" in done.stderr
     assert "interlock ssh-cert" in done.stderr
     assert last_refusal(gateway).reason == "the client cut the token"
+
+
+@METHODS
+def test_a_session_token_is_short_enough(gateway: GatewayServer, tmp_path: Path, method: str) -> None:
+    token = session_token(gateway, gateway.token("asked", [f"group-{number}" for number in range(100)]), "web")
+    assert asked(gateway, tmp_path, method, token).stdout == "in\n"
+    assert len(last_session(gateway).groups) == 100
 
 
 async def test_a_long_token_of_a_library(gateway: GatewayServer) -> None:
