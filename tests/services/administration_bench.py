@@ -170,6 +170,7 @@ class AdministrationBench:
         configured: dict[str, ConnectionSettings] | None = None,
         identities: IdentityStore | None = None,
         agents: AgentSettings = AgentSettings(),  # noqa: B008 - a value
+        authority_kind: type[Authority] = Authority,
         **changes: Any,
     ) -> None:
         self.journal: list[str] = []
@@ -179,7 +180,7 @@ class AdministrationBench:
         self.clock = ManualClock()
         identities = identities or MemoryIdentities(self.state)
         self.locking = locking = LocksBench(self.ledger, self.clock, identities)
-        authority = changes.get("authority") or Authority(self.ledger, self.clock, node="")
+        authority = authority_kind(self.ledger, self.clock, node="")
         registered = IdentityRoom(
             identities,
             locking.ownership,
@@ -193,6 +194,7 @@ class AdministrationBench:
         self.parts: dict[str, Any] = {
             "ledger": self.ledger,
             "clock": self.clock,
+            "authority": authority,
             "cascade": locking.cascade,
             "rooms": (locking.room, registered),
             "connections": MemoryConnections(self.state),

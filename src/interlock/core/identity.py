@@ -99,8 +99,8 @@ class RegisteredIdentity(msgspec.Struct, frozen=True):
     secret_made_at_s: float | None = None
 
     def accepts(self, issuer: str, label: str) -> bool:
-        """Whether tokens of this issuer may have the name."""
-        return not self.issuers or issuer in self.issuers or label in self.issuers
+        """Whether tokens of this issuer may have the name. ``label`` is what settings call it, empty for nothing."""
+        return not self.issuers or issuer in self.issuers or bool(label and label in self.issuers)
 
     def __repr__(self) -> str:
         return f"RegisteredIdentity(name={self.name!r}, kind={self.kind.name}, disabled={self.disabled})"
