@@ -9,6 +9,7 @@ import structlog
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.session_tokens import SessionTokens
 from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
+from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
 from interlock.bootstrap.node import Node
 from interlock.core.settings import IdentityRule, IssuerSettings, Settings
@@ -38,7 +39,10 @@ class Identity:
         self._open_keys()
         own = SessionTokens(self._own_issuer, self.keys, SessionTokenTable(node.database), node.clock)
         node.issuer_labels |= {issuer.url: issuer.label for issuer in issuers}
-        authenticator = TokenAuthenticator(issuers, rules, node.registry, node.clock, own)
+        self.trust_domains = [TrustDomain(settings, node.clock) for settings in self._settings.trust_domains]
+        authenticator = TokenAuthenticator(
+            issuers, rules, node.registry, node.clock, own, trust_domains=self.trust_domains
+        )
         self._stack.push_async_callback(authenticator.close)
         spent = SpentTokenTable(node.database)
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)

@@ -10,17 +10,19 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.adapters.identity.claims import check_claims
+from interlock.adapters.identity.check import refuse
 from interlock.adapters.identity.issuer import Issuer
-from interlock.adapters.identity.keys import signature_holds
 from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
 from interlock.adapters.identity.token import BEARER_TYPES, NOT_ACCEPTED, UnverifiedToken, take_apart
+from interlock.adapters.identity.trust_domain import TrustDomain
+from interlock.adapters.identity.verification import TokenSource, Verification
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
 from interlock.core.session_token import OPAQUE_PREFIX
-from interlock.core.settings import IdentityRule, IssuerSettings, TokenUse
+from interlock.core.settings import IdentityRule, IssuerSettings, TokenUse, Trust
+from interlock.core.spiffe import SCHEME
 from interlock.services.ports import Clock
 
 MAX_REMEMBERED: Final = 10_000
@@ -30,7 +32,7 @@ _ALL_TYPES: Final = BEARER_TYPES | {TOKEN_TYPE}
 class _Verified(msgspec.Struct, frozen=True):
     """A token that was verified, without the token."""
 
-    issuer: Issuer
+    issuer: TokenSource
     generation: int
     claims: dict[str, Any]
     expires_at_s: float
@@ -47,17 +49,24 @@ class TokenAuthenticator:
         clock: Clock,
         own: SessionTokens | None = None,
         others: Iterable[str] = (),
+        trust_domains: Iterable[TrustDomain] = (),
     ) -> None:
-        """``own`` reads the gateway's tokens; ``others`` are issuers of proofs that are no bearer tokens."""
+        """``own`` reads the gateway's tokens; ``others`` are issuers of proofs that are no bearer tokens.
+
+        What is behind ``trust_domains`` is closed with it.
+        """
         issuers = tuple(issuers)
-        self._issuers = {settings.url: Issuer(settings, clock) for settings in issuers}
+        self._issuers: dict[str, TokenSource] = {settings.url: Issuer(settings, clock) for settings in issuers}
+        self._issuers |= {domain.settings.url: domain for domain in trust_domains}
         trusts = {settings.url: settings.trust for settings in issuers if settings.trust is not None}
-        self._rules = Rules(rules, {settings.label: settings.url for settings in issuers}, trusts)
         self._registry = registry
+        trusts |= {url: Trust.SPIFFE for url in self._issuers if url.startswith(SCHEME)}
+        self.rules = Rules(rules, {settings.label: settings.url for settings in issuers}, trusts)
         self._clock = clock
         self._own = own
         self._others = frozenset(others)
         self._remembered: dict[bytes, _Verified] = {}
+        self.verification = Verification(self._issuers, clock)
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
         """The principal behind a bearer token, with what is registered for its name. Raises LoginRefused."""
@@ -134,24 +143,14 @@ class TokenAuthenticator:
         return verified.generation == verified.issuer.generation
 
     async def _verify(self, token: UnverifiedToken) -> _Verified:
-        issuer = self._issuers.get(token.issuer)
-        if issuer is None:
-            raise LoginRefused(NOT_ACCEPTED, "unknown issuer")
-        if token.token_type not in BEARER_TYPES:
-            raise LoginRefused(NOT_ACCEPTED, "typ is not that of a bearer token")
-        if token.algorithm not in issuer.settings.algorithms:
-            raise LoginRefused(NOT_ACCEPTED, "alg is not one of the issuer's")
-        key = await issuer.find_key(token.key_id, token.algorithm)
-        if not signature_holds(token, key):
-            raise LoginRefused(NOT_ACCEPTED, "the signature does not hold")
-        expires_at_s = check_claims(token.claims, issuer.settings, self._now_s())
-        return _Verified(issuer, issuer.generation, token.claims, expires_at_s)
+        source, expires_at_s = await self.verification.run(token, refuse)
+        return _Verified(source, source.generation, token.claims, expires_at_s)
 
     def _identify(self, verified: _Verified, digest: bytes) -> Principal:
         token_id = verified.claims.get("jti")
         if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
             token_id = f"sha256:{digest.hex()[:32]}"
-        return self._rules.principal(verified.claims, token_id, verified.expires_at_s)
+        return self.rules.principal(verified.claims, token_id, verified.expires_at_s)
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         """Keep it until it ends; when there are too many, the oldest goes."""

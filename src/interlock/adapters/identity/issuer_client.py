@@ -5,12 +5,11 @@ It keeps nothing of what it is told, and nothing that it is told is in an error.
 
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
 from interlock.adapters.identity.token import load_strict_json
-from interlock.core.settings import IssuerSettings
 
 FETCH_TIMEOUT_S: Final = 5.0
 MAX_DOCUMENT_BYTES: Final = 262_144
@@ -20,10 +19,22 @@ class FetchFailed(Exception):
     """The issuer did not answer as it should; the text says why, for the log."""
 
 
+class Place(Protocol):
+    """Where an issuer is reached; see ``core.settings.IssuerSettings``."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def ca_file(self) -> str | None: ...
+
+    def may_fetch(self, url: str, /) -> bool: ...
+
+
 class IssuerClient:
     """An HTTP client for one issuer, with so many connections at one time."""
 
-    def __init__(self, settings: IssuerSettings, connections: int = 2) -> None:
+    def __init__(self, settings: Place, connections: int = 2) -> None:
         self.settings = settings
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None

@@ -64,6 +64,7 @@ class IssuerKeys:
 
 
 def read_keys(document: object) -> IssuerKeys:
+    """One key of a set; None when it cannot verify tokens."""
     """The usable keys of a JWK set; others (encryption keys, unknown types) are left out.
 
     Raises ValueError when the document is not a JWK set or has no usable key.
@@ -71,13 +72,14 @@ def read_keys(document: object) -> IssuerKeys:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise ValueError("not a JWK set")
-    keys = [key for key in map(_read_key, entries) if key is not None]
+    keys = [key for key in map(read_key, entries) if key is not None]
     if not keys:
         raise ValueError("the JWK set has no key that can verify tokens")
     return IssuerKeys(keys)
 
 
-def _read_key(entry: object) -> PublishedKey | None:
+def read_key(entry: object) -> PublishedKey | None:
+    """One key of a set; None when it cannot verify tokens."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
     operations = entry.get("key_ops", ["verify"])

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from interlock.core.errors import LoginRefused
+from interlock.core.spiffe import SCHEME, workload_id
 
 MAX_TOKEN_BYTES: Final = 16_384
 MAX_KEY_ID_CHARACTERS: Final = 256
@@ -54,7 +55,9 @@ def take_apart(token: str, types: Collection[str] = BEARER_TYPES) -> UnverifiedT
     header = _decode_object(header_text, "header")
     claims = _decode_object(payload_text, "payload")
     _check_header(header, types)
-    issuer = claims.get("iss")
+    if "iss" not in claims:
+        claims["iss"] = _trust_domain(claims.get("sub"))
+    issuer = claims["iss"]
     if not isinstance(issuer, str):
         raise LoginRefused(NOT_ACCEPTED, "no iss claim")
     return UnverifiedToken(
@@ -66,6 +69,12 @@ def take_apart(token: str, types: Collection[str] = BEARER_TYPES) -> UnverifiedT
         signing_input=f"{header_text}.{payload_text}".encode("ascii"),
         signature=_decode(signature_text, "signature"),
     )
+
+
+def _trust_domain(subject: object) -> str | None:
+    """Who vouches for a token that does not say so: a JWT-SVID (section 3) is its subject's trust domain's."""
+    workload = workload_id(subject) if isinstance(subject, str) else None
+    return f"{SCHEME}{workload.trust_domain}" if workload is not None else None
 
 
 def _check_header(header: dict[str, Any], types: Collection[str]) -> None:

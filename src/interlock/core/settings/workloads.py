@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from interlock.core.settings.identities import TokenUse
 from interlock.core.settings.table import PATH, Table
 
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
@@ -94,6 +95,30 @@ class TrustDomainSettings(Table, frozen=True):
             raise ValueError("audience: tokens need keys, which are in a bundle")
         if self.audience and self.names is not CertificateNames.SPIFFE:
             raise ValueError("audience: only a SPIFFE trust domain gives tokens")
+
+    @property
+    def url(self) -> str:
+        """The ``iss`` that its tokens are given, for they have none; see ``label``."""
+        return self.label
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Of its tokens (JWT-SVID section 2.1), as far as they are supported."""
+        return ("RS256", "PS256", "ES256", "ES384")
+
+    @property
+    def longest_life_s(self) -> int:
+        """Of its tokens."""
+        return self.max_token_age_s
+
+    @property
+    def use(self) -> TokenUse:
+        """What its proofs are good for."""
+        return TokenUse.LOGIN
+
+    def may_fetch(self, url: str) -> bool:
+        """Whether this may be fetched: its bundle."""
+        return url == self.bundle_url
 
     @property
     def label(self) -> str:
