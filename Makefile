@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 WORKERS ?= 3
 FUZZ_SECONDS ?= 20
-BENCH ?= postgres http ssh
+BENCH ?= postgres http ssh identity
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
 .PHONY: help venv demo test attacks interleavings ansible check build bench fuzz docs clean
@@ -43,7 +43,7 @@ check: venv ## style, types, layers and files
 
 build: build/compiled/.built ## a copy of the package with its hot modules compiled, in build/compiled
 
-bench: build ## speed and memory against the usual proxies (BENCH="http", "postgres" or "ssh" only, BENCH_ARGS="--quick" for short runs)
+bench: build ## speed and memory against the usual proxies (BENCH="http", "identity", "postgres" or "ssh" only, BENCH_ARGS="--quick" for short runs)
 	tools/system_packages.sh bench
 	set -e; for name in $(BENCH); do \
 	    PYTHONPATH=$(CURDIR)/build/compiled $(PY) -m benchmarks.$$name $(BENCH_ARGS); \

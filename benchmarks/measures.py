@@ -17,6 +17,7 @@ from tests.servers.postgres import client_program
 IDLE_SESSIONS = 200
 _WARM_UP_SESSIONS = 20
 _TPS = re.compile(rb"^tps = ([\d.]+) \(without initial", re.MULTILINE)
+_TPS_OF_SESSIONS = re.compile(rb"^tps = ([\d.]+) \(including reconnection times", re.MULTILINE)
 _LATENCY = re.compile(rb"^latency average = ([\d.]+) ms", re.MULTILINE)
 _COLUMNS = "id integer, name text, email text, amount numeric(12, 2), created_at timestamptz"
 _BIG_TABLE = f"""
@@ -59,6 +60,12 @@ def transactions_per_s(endpoint: Endpoint, mode: str, clients: int, seconds: int
         f"--time={seconds}",
     ]
     return _number(_TPS, run(endpoint, "pgbench", *options))
+
+
+def sessions_per_s(endpoint: Endpoint, script: Path, clients: int, seconds: int) -> float:
+    """pgbench with a new connection for each run of a script."""
+    options = ["-n", "-C", f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={seconds}", f"--file={script}"]
+    return _number(_TPS_OF_SESSIONS, run(endpoint, "pgbench", *options))
 
 
 def select_s(endpoint: Endpoint, fixtures: Fixtures) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.endpoint import Endpoint
+from tests.servers.gateway import GatewayServer
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer, ServerTls
 
@@ -24,11 +25,12 @@ _PASSWORD = "bench-password"
 
 @dataclass(frozen=True)
 class Way:
-    """One way to the server. ``pid`` is the process in the middle, None where there is none."""
+    """One way to the server. ``pid`` is the process in the middle, None where there is none; ``server`` the gateway."""
 
     name: str
     endpoint: Endpoint
     pid: int | None
+    server: GatewayServer | None = None
 
 
 @contextmanager
@@ -54,5 +56,5 @@ def open_ways(wanted: tuple[str, ...], *, tls: bool) -> Iterator[list[Way]]:
         for durability, name in GATEWAY.items():
             if name in wanted:
                 gateway = stack.enter_context(start_gateway(target, durability=durability, tls=tls))
-                ways.append(Way(name, gateway.endpoint, gateway.pid))
+                ways.append(Way(name, gateway.endpoint, gateway.pid, gateway.server))
         yield ways
