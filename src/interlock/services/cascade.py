@@ -3,7 +3,7 @@
 Everything goes the way of locks: sessions are cut and the targets looked at. The change itself is somebody else's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from interlock.core.administration import Done
 from interlock.core.errors import NotFound
@@ -12,7 +12,7 @@ from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, Sessio
 from interlock.core.session import Session
 from interlock.services.cutting import Cutting, Order
 from interlock.services.live import ApprovalVoider, LiveSession, LiveSessions
-from interlock.services.locks import Locks, void
+from interlock.services.locks import GATEWAY, Locks, void
 from interlock.services.ports import Clock
 
 IDENTITY_DISABLED = "identity disabled"
@@ -143,6 +143,12 @@ class Cascade:
         order = Order(reason, actor.name, self._clock.monotonic_s())
         carried = await self._cutting.verify(self._cutting.cut([self.find(session_id)], order), order)
         return carried.sessions[0]
+
+    async def end(self, sessions: Iterable[LiveSession], reason: str) -> Done:
+        """Cut sessions by the gateway's own doing; nobody is locked. Never raises."""
+        order = Order(reason, GATEWAY, self._clock.monotonic_s())
+        carried = await self._cutting.verify(self._cutting.cut(sessions, order), order)
+        return Done("", carried.sessions, 0, carried.warnings)
 
     # ------------------------------------------------------------ what all of them need
 
