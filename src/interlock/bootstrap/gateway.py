@@ -253,7 +253,7 @@ class Gateway:
         if issuer is not None:
             issuers.append(issuer.issuer_settings())
             rules += issuer.identity_rules()
-        self.identity = Identity(node, settings, self._stack)
+        self.identity = Identity(node, self.stopping, self.live, self._stack)
         return self.identity.open(issuers, rules)
 
     def _reception(self, authenticator: TokenAuthenticator) -> Reception:

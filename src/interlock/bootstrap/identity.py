@@ -11,9 +11,11 @@ from interlock.adapters.identity.session_tokens import SessionTokens
 from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
-from interlock.bootstrap.node import Node
-from interlock.core.settings import IdentityRule, IssuerSettings, Settings
+from interlock.bootstrap.node import Node, Stopping
+from interlock.bootstrap.revocation import start_revocation
+from interlock.core.settings import IdentityRule, IssuerSettings
 from interlock.runtime.tasks import spawn
+from interlock.services.live import LiveSessions
 from interlock.services.token_exchange import TokenExchange
 from interlock.surfaces.api.application import Pages
 from interlock.surfaces.api.oauth import token
@@ -27,9 +29,11 @@ log = structlog.get_logger(__name__)
 class Identity:
     """Opened by the gateway when it starts; the stack closes it."""
 
-    def __init__(self, node: Node, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(self, node: Node, stopping: Stopping, live: LiveSessions, stack: contextlib.AsyncExitStack) -> None:
         self._node = node
-        self._settings = settings
+        self._settings = node.settings
+        self._stopping = stopping
+        self._live = live
         self._stack = stack
         self.pages: list[Pages] = []
 
@@ -48,6 +52,7 @@ class Identity:
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
         self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)
         self.pages += [self.token_endpoint, Metadata(self._metadata, self.keys.jwks)]
+        start_revocation(node, self._stopping, self._live, authenticator, self._stack)
         return authenticator
 
     def _open_keys(self) -> None:

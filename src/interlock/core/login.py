@@ -15,6 +15,7 @@ SECRET_PREFIX: Final = "ill_"  # noqa: S105 - what secrets begin with
 FAMILY_CHARACTERS: Final = 22
 """The first part of a secret, behind the prefix. It stays when a secret is renewed, and is as secret as the rest."""
 MAX_SECRET_CHARACTERS: Final = 128
+_TOKEN_ID_PREFIX: Final = "login:"  # noqa: S105 - what ids begin with
 
 
 class LoginHolder(enum.Enum):
@@ -57,7 +58,14 @@ class KeptLogin(msgspec.Struct, frozen=True):
 
 def login_token_id(login_id: str) -> str:
     """How principals of a login name it, as if it were a token."""
-    return f"login:{login_id}"
+    return f"{_TOKEN_ID_PREFIX}{login_id}"
+
+
+def logins_behind(principal: Principal) -> list[str]:
+    """The ids of the logins that a principal, or who acts for it, comes from."""
+    everybody = (principal, *principal.acting)
+    tokens = [token for who in everybody for token in (who.token_id, *who.ancestors)]
+    return [token.removeprefix(_TOKEN_ID_PREFIX) for token in tokens if token.startswith(_TOKEN_ID_PREFIX)]
 
 
 def is_login_secret(text: str) -> bool:

@@ -6,16 +6,19 @@ Everything goes the way of locks: sessions are cut and the targets looked at. Th
 from collections.abc import Callable, Iterable, Mapping
 
 from interlock.core.administration import Done
-from interlock.core.errors import NotFound
+from interlock.core.errors import NotFound, StateUnavailable
 from interlock.core.identity import OWN_ISSUER, Actor, Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
+from interlock.core.login import Login, login_token_id
 from interlock.core.session import Session
+from interlock.core.session_token import MAX_LIFETIME_S
 from interlock.services.cutting import Cutting, Order
 from interlock.services.live import ApprovalVoider, LiveSession, LiveSessions
 from interlock.services.locks import GATEWAY, Locks, void
 from interlock.services.ports import Clock
 
 IDENTITY_DISABLED = "identity disabled"
+LOGIN_ENDED = "login ended"
 OWNER_LEFT = "owner left"
 """Why there is a lock on an owner who is not disabled: nothing is registered of them, or their account is gone."""
 TOKEN_REVOKED = "token revoked"  # noqa: S105 - why there is a lock
@@ -115,7 +118,7 @@ class Cascade:
         principals = (live.session.principal for live in self._live.all())
         ends = [p.expires_at_s for p in principals if p.token_id == token_id and p.expires_at_s is not None]
         end_s = max(ends, default=None)
-        expires_at_s = end_s if end_s is not None and end_s > self._clock.now_s() else None
+        expires_at_s = end_s if end_s is not None and end_s > self._now_s() else None
         return await self._locks.add(
             LockSubject.TOKEN,
             token_id,
@@ -124,6 +127,24 @@ class Cascade:
             actor.name,
             expires_at_s=expires_at_s,
             cause=TOKEN_REVOKED,
+        )
+
+    async def login_ended(self, login: Login, by: str, reason: str) -> LockReceipt | None:
+        """Lock what came from a login, for as long as that lives without it. None when the login's time is over.
+
+        Raises as ``Locks.add``.
+        """
+        now_s = self._now_s()
+        if login.ends_at_s <= now_s:
+            return None
+        return await self._locks.add(
+            LockSubject.TOKEN,
+            login_token_id(login.id),
+            LockMode.REFUSE,
+            reason,
+            by,
+            expires_at_s=now_s + MAX_LIFETIME_S,
+            cause=LOGIN_ENDED,
         )
 
     async def ssh_key_removed(self, fingerprint: str, actor: Actor) -> Done:
@@ -159,6 +180,12 @@ class Cascade:
         carried = await self._cutting.verify(cases, order)
         warnings = (problem, *carried.warnings) if problem else carried.warnings
         return Done("", carried.sessions, voided, warnings)
+
+    def _now_s(self) -> float:
+        try:
+            return self._clock.now_s()
+        except OSError:
+            raise StateUnavailable("the gateway cannot tell the time") from None
 
     def _disabling(self, identity: RegisteredIdentity) -> list[Lock]:
         own = LockSubject.AGENT if identity.kind is PrincipalKind.AGENT else LockSubject.USER

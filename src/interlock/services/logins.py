@@ -6,7 +6,7 @@ A login is on the ledger before its secret is handed out. Nothing in here keeps 
 import contextlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ from interlock.core.login import (
     family_digest,
     is_login_secret,
     login_token_id,
+    logins_behind,
     secret_digest,
 )
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
@@ -39,6 +40,10 @@ _REST_BYTES: Final = 24
 _NOT_LOGGED_IN: Final = "you are not logged in any more; log in again"
 
 
+LoginEnder = Callable[[Login, str, str], Awaitable[object]]
+"""Who did it and why. Raises LedgerUnavailable, StateUnavailable: then the login stays."""
+
+
 class Logins:
     """The logins that there are. A login lives ``lifetime_s`` at most."""
 
@@ -47,6 +52,8 @@ class Logins:
         self._ledger = ledger
         self._clock = clock
         self._lifetime_s = lifetime_s
+        self.enders: list[LoginEnder] = []
+        """Asked to end what came from a login before the login itself is ended."""
 
     async def open(
         self, principal: Principal, provider: str, holder: LoginHolder, client_address: str
@@ -105,6 +112,10 @@ class Logins:
         """The logins of an identity, the oldest first. Raises StateUnavailable."""
         return self._store.by_name(name)
 
+    def has_ended(self, principal: Principal) -> bool:
+        """Whether a principal comes from a login that is over. Raises StateUnavailable."""
+        return not all(map(self._store.is_kept, logins_behind(principal)))
+
     async def close(self, login: Login, by: str, reason: str) -> None:
         """End one login. Raises LedgerUnavailable, StateUnavailable."""
         await self._close([login], by, reason)
@@ -156,6 +167,8 @@ class Logins:
         """They are ended first: an end that cannot be recorded is an end all the same."""
         count = 0
         for login in logins:
+            for ender in self.enders:
+                await ender(login, by, reason)
             if await self._store.remove(login.id):
                 count += 1
                 await self._accept(LoginClosed(login.id, login.principal.name, by, reason))

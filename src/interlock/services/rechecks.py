@@ -85,10 +85,13 @@ class Rechecks:
         self._settings = settings
         self._spawn = spawn
         self._standings: dict[str, _Standing] = {}
+        self._ending: set[str] = set()
 
-    def expire(self) -> None:
+    async def expire(self) -> None:
         """End the sessions whose proof has come to its end, and take notice of new ones. Never raises."""
-        sessions = self._sessions.all()
+        everybody = self._sessions.all()
+        self._ending &= {one.session.id for one in everybody}
+        sessions = [one for one in everybody if one.session.id not in self._ending]
         self._notice(sessions)
         now_s = self._now_s()
         last_s = None if now_s is None else now_s - self._settings.after_expiry_s
@@ -150,6 +153,7 @@ class Rechecks:
 
     def _end(self, sessions: Collection[LiveSession], reason: str) -> None:
         """They are cut at once; what becomes of them at their targets is watched and recorded by the way."""
+        self._ending |= {one.session.id for one in sessions}
         self._spawn(self._cascade.end(sessions, reason), "sessions that end")
 
     def _now_s(self) -> float | None:
@@ -165,9 +169,7 @@ def _has_expired(principal: Principal, now_s: float | None) -> bool:
     return ends_at_s is not None and (now_s is None or ends_at_s <= now_s)
 
 
-def registration_refusal(
-    name: str, before: RegisteredIdentity | None, now: RegisteredIdentity | None
-) -> str | None:
+def registration_refusal(name: str, before: RegisteredIdentity | None, now: RegisteredIdentity | None) -> str | None:
     """Why an identity is not what it was any more; None when it is, or is more by now."""
     if now is None:
         return None if before is None else f"{name} is not registered any more"

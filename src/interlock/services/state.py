@@ -50,6 +50,9 @@ class LoginStore(Protocol):
     def find(self, family: bytes) -> KeptLogin | None:
         """The login whose secret has a first part with this digest, None when there is none."""
 
+    def is_kept(self, login_id: str) -> bool:
+        """Whether there is a login of this id."""
+
     def by_session(self, issuer: str, sid: str) -> list[Login]:
         """The logins of one session at a provider, the oldest first; of no session, none."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import web
 from joserfc.jwk import OctKey
@@ -10,6 +11,7 @@ from joserfc.jwk import OctKey
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.issuer import COOLDOWN_S, Issuer
 from interlock.adapters.identity.issuer_client import MAX_DOCUMENT_BYTES
+from interlock.adapters.identity.proofs import KEY_WITHDRAWN
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IssuerSettings
 from tests.adapters.identity.issuer_server import IssuerServer
@@ -81,6 +83,28 @@ async def test_a_withdrawn_key_ends_tokens_that_were_verified(
     with pytest.raises(LoginRefused) as caught:
         await authenticator.authenticate(token, ADDRESS)
     assert caught.value.reason == "the issuer publishes no such key"
+
+
+async def test_what_a_withdrawn_key_proved_counts_no_more_whatever_came_from_it(
+    authenticator: TokenAuthenticator, issuer: IssuerServer, clock: ManualClock
+) -> None:
+    issuer.add_key("key-2")
+    one, other = [
+        await authenticator.authenticate(issuer.token(issuer.claims(jti=key_id), key_id=key_id), ADDRESS)
+        for key_id in ("key-1", "key-2")
+    ]
+    exchanged = msgspec.structs.replace(one, token_id="new", ancestors=("between", one.token_id))
+    acted_for = msgspec.structs.replace(other, acting=(exchanged,))
+    del issuer.keys["key-1"]
+    refusals = [await authenticator.accepted.refusal(principal) for principal in (one, exchanged, acted_for, other)]
+    assert refusals == [None] * 4, "the issuer has not been asked again yet"
+    issuer.answer = broken
+    clock.advance(600)
+    assert await authenticator.accepted.refusal(one) is None, "while the issuer cannot be reached"
+    issuer.answer = None
+    clock.advance(COOLDOWN_S)
+    refusals = [await authenticator.accepted.refusal(principal) for principal in (one, exchanged, acted_for, other)]
+    assert refusals == [KEY_WITHDRAWN, KEY_WITHDRAWN, KEY_WITHDRAWN, None]
 
 
 async def test_a_key_replaced_under_its_name_ends_tokens_that_were_verified(

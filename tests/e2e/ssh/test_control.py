@@ -106,6 +106,15 @@ async def test_closing_a_held_channel_withdraws_its_request_only(gateway: Gatewa
         assert (await second.wait()).stdout == "held 2\n"
 
 
+async def test_a_command_ends_with_the_token_that_opened_its_session(gateway: GatewayServer) -> None:
+    async with connect(gateway, token=gateway.token(ttl_s=5)) as connection:
+        process = await connection.create_process("sleep 7654.321")
+        await until(lambda: running("7654.321"), "the command runs")
+        await asyncio.wait_for(process.wait(), TIMEOUT_S)
+        await asyncio.wait_for(connection.wait_closed(), TIMEOUT_S)
+    await until(lambda: not running("7654.321"), "the host has ended it")
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 async def test_a_lock_says_why_and_ends_what_runs_at_the_host(
     gateway: GatewayServer, responder: Responder, terminal: bool

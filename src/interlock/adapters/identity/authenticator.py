@@ -12,6 +12,7 @@ import msgspec
 
 from interlock.adapters.identity.check import refuse
 from interlock.adapters.identity.issuer import Issuer
+from interlock.adapters.identity.proofs import AcceptedProof, AcceptedProofs
 from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
@@ -36,6 +37,7 @@ class _Verified(msgspec.Struct, frozen=True):
     generation: int
     claims: dict[str, Any]
     expires_at_s: float
+    proof: AcceptedProof
 
 
 class TokenAuthenticator:
@@ -67,6 +69,7 @@ class TokenAuthenticator:
         self._others = frozenset(others)
         self._remembered: dict[bytes, _Verified] = {}
         self.verification = Verification(self._issuers, clock)
+        self.accepted = AcceptedProofs()
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
         """The principal behind a bearer token, with what is registered for its name. Raises LoginRefused."""
@@ -95,7 +98,9 @@ class TokenAuthenticator:
                 return self._as_trusted(self._own.read_signed(unverified))
             verified = await self._verify(unverified)
             self._remember(digest, verified)
-        return self._identify(verified, digest)
+        principal = self._identify(verified, digest)
+        self.accepted.remember(principal, verified.proof)
+        return principal
 
     def is_for_one_exchange(self, principal: Principal) -> bool:
         """Whether the proof that the principal comes from may be exchanged once only."""
@@ -144,7 +149,9 @@ class TokenAuthenticator:
 
     async def _verify(self, token: UnverifiedToken) -> _Verified:
         source, expires_at_s = await self.verification.run(token, refuse)
-        return _Verified(source, source.generation, token.claims, expires_at_s)
+        key = await source.find_key(token.key_id, token.algorithm)
+        proof = AcceptedProof(source, token.key_id, token.algorithm, key.thumbprint)
+        return _Verified(source, source.generation, token.claims, expires_at_s, proof)
 
     def _identify(self, verified: _Verified, digest: bytes) -> Principal:
         token_id = verified.claims.get("jti")

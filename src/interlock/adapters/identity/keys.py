@@ -36,6 +36,11 @@ class PublishedKey(msgspec.Struct, frozen=True):
     algorithm: str | None
     key: Key
 
+    @property
+    def thumbprint(self) -> str:
+        """As RFC 7638 has it."""
+        return self.key.thumbprint()
+
     def fits(self, algorithm: str) -> bool:
         """Whether this key may verify signatures of ``algorithm``."""
         if self.algorithm is not None and self.algorithm != algorithm:
@@ -60,7 +65,7 @@ class IssuerKeys:
         return self._fingerprints() == other._fingerprints()
 
     def _fingerprints(self) -> set[tuple[str | None, str | None, str]]:
-        return {(key.key_id, key.algorithm, key.key.thumbprint()) for key in self._keys}
+        return {(key.key_id, key.algorithm, key.thumbprint) for key in self._keys}
 
 
 def read_keys(document: object) -> IssuerKeys:

@@ -23,6 +23,10 @@ class LoginTable:
         rows = self._database.read("SELECT * FROM logins WHERE family = ?", (family,))
         return _kept(rows[0]) if rows else None
 
+    def is_kept(self, login_id: str) -> bool:
+        """Whether there is a login of this id. Raises StateUnavailable."""
+        return bool(self._database.read("SELECT 1 FROM logins WHERE id = ?", (login_id,)))
+
     def by_session(self, issuer: str, sid: str) -> list[Login]:
         """The logins of one session at a provider; of no session, none. Raises StateUnavailable."""
         return self._some("issuer = ? AND sid = ? AND sid != ''", issuer, sid)

@@ -66,6 +66,7 @@ from interlock.core.settings.references import (
     SecretReference,
 )
 from interlock.core.settings.saml import NAME_ID_FORMATS, SamlSettings
+from interlock.core.settings.sessions import AtExpiry, SessionSettings
 from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 from interlock.core.settings.tokens import TokenSettings
@@ -82,6 +83,7 @@ __all__ = [
     "AlertSettings",
     "ApiSettings",
     "ApprovalSettings",
+    "AtExpiry",
     "CertificateNames",
     "ClaimCondition",
     "ConnectionSettings",
@@ -117,6 +119,7 @@ __all__ = [
     "SecretReference",
     "SecretsSettings",
     "ServerRequest",
+    "SessionSettings",
     "Settings",
     "SshAuthentication",
     "SshSettings",
@@ -147,6 +150,7 @@ class Settings(Table, frozen=True):
     ] = ()
     identities: Annotated[tuple[IdentityRule, ...], Meta(description="From tokens to identities.")] = ()
     tokens: Annotated[TokenSettings, Meta(description="The gateway's own tokens.")] = TokenSettings()
+    sessions: Annotated[SessionSettings, Meta(description="Sessions that are open.")] = SessionSettings()
     logins: Annotated[LoginSettings, Meta(description="How people stay logged in.")] = LoginSettings()
     agents: Annotated[AgentSettings, Meta(description="What has to be known of agents.")] = AgentSettings()
     connections: Annotated[dict[str, ConnectionSettings], Meta(description="The targets, by name.")] = msgspec.field(

@@ -65,7 +65,10 @@ class EventStreams:
         app.add_api_route(PATH, answering(self._answer), methods=["GET"], operation_id=ACTION, response_class=Response)
 
     def may_listen(self, actor: Actor) -> bool:
-        """Whether the actor may listen, now."""
+        """Whether the actor may listen, now. Raises OSError when there is no time."""
+        ends_at_s = actor.principal.expires_at_s
+        if ends_at_s is not None and ends_at_s <= self.clock.now_s():
+            return False
         return not self._authority.permissions(actor).isdisjoint(PERMISSIONS)
 
     def opened(self, actor: Actor) -> None:
