@@ -18,6 +18,7 @@ import msgspec
 from interlock.core.administration import SOCKET_FILE, AnswerT, Command, answer_type
 from interlock.core.administration.remote import RemoteGateway
 from interlock.core.administration.requests import CommandRequest, request_of
+from interlock.core.client import GatewayAddress
 from interlock.core.errors import AdministrationRefused, ConfigurationError, InvalidCommand, NotAllowed, NotFound
 
 _MAX_ANSWER_BYTES: Final = 64 << 20
@@ -51,24 +52,41 @@ def send_remote_command(gateway: RemoteGateway, command: Command[AnswerT]) -> An
     Raises ConfigurationError when its address is none, AdministrationRefused when it says no, breaks off, cannot be
     reached, or is not who it should be.
     """
-    place = urlsplit(gateway.url)
+    address = GatewayAddress(gateway.url, gateway.ca_file)
+    connection, base = open_connection(address, command.answer_timeout_s)
+    return _exchange(connection, command, {"Authorization": f"Bearer {gateway.token}"}, base)
+
+
+def open_connection(address: GatewayAddress, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
+    """A connection to a gateway's API, and what stands before each path there.
+
+    Raises ConfigurationError when the address is none, AdministrationRefused when the gateway cannot be reached, does
+    not run, or is not who it should be.
+    """
+    if not address.url:
+        connection: http.client.HTTPConnection = _SocketConnection(Path(address.data_dir), timeout_s)
+        try:
+            connection.connect()
+        except GatewayNotRunning:
+            raise AdministrationRefused(f"no gateway is running in {address.data_dir}") from None
+        return connection, ""
+    place = urlsplit(address.url)
     try:
         port = place.port
     except ValueError:
         port = -1
     if place.scheme != "https" or not place.hostname or place.query or place.fragment or port == -1:
-        raise ConfigurationError(f"{gateway.url!r} is not the address of an API: write https://host:port")
-    context = _tls_context(gateway.ca_file)
+        raise ConfigurationError(f"{address.url!r} is not the address of an API: write https://host:port")
+    context = _tls_context(address.ca_file)
     connection = http.client.HTTPSConnection(place.hostname, port, timeout=_CONNECT_TIMEOUT_S, context=context)
-    headers = {"Authorization": f"Bearer {gateway.token}"}
     try:
         connection.connect()
     except ssl.SSLError as error:
-        raise AdministrationRefused(f"{gateway.url}: {error.reason or error}; name the CA with --api-ca") from None
+        raise AdministrationRefused(f"{address.url}: {error.reason or error}; name the CA with --api-ca") from None
     except OSError as error:
-        raise AdministrationRefused(f"{gateway.url} cannot be reached: {error.strerror or error}") from None
-    connection.sock.settimeout(command.answer_timeout_s)
-    return _exchange(connection, command, headers, place.path.rstrip("/"))
+        raise AdministrationRefused(f"{address.url} cannot be reached: {error.strerror or error}") from None
+    connection.sock.settimeout(timeout_s)
+    return connection, place.path.rstrip("/")
 
 
 def _exchange(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock.adapters.api_client import GatewayNotRunning, send_command, send_remote_command
+from interlock.adapters.client.loopback import LoopbackRedirection
+from interlock.adapters.client.shelf import current_gateway, state_directory
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.config_file import load_settings
 from interlock.adapters.evidence_files import FileEvidenceStore
@@ -16,15 +18,19 @@ from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles
 from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.sealing import open_sealer
+from interlock.bootstrap.client import open_client
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node
 from interlock.core.administration import AnswerT, Command
 from interlock.core.administration.remote import RemoteGateway
+from interlock.core.client import GatewayAddress
 from interlock.core.errors import ConfigurationError
 from interlock.core.identity import local_actor
 from interlock.core.settings import Settings
 from interlock.runtime.logs import set_up_logs
 from interlock.services.approvals.room import ApprovalRoom
+from interlock.services.client.gateway_client import GatewayClient
+from interlock.services.client.ports import Redirection
 from interlock.services.evidence import EvidenceService, EvidenceVerifier
 from interlock.services.live import NoLiveSessions
 from interlock.services.policy.check import KnownNames, known_names
@@ -92,15 +98,46 @@ class Bench:
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         uvloop.run(serve(self.settings, ready))
 
+    def client(
+        self,
+        token: str = "",
+        subject_file: Path | None = None,
+        actor_file: Path | None = None,
+        at: GatewayAddress | None = None,
+    ) -> GatewayClient:
+        kept = state_directory(os.environ)
+        return open_client(at or self._address(kept), kept, token, subject_file, actor_file)
+
+    def redirection(self, state: str) -> Redirection:
+        try:
+            return LoopbackRedirection(state)
+        except OSError as error:
+            raise ConfigurationError(f"nothing can listen on the loopback: {error.strerror}; use --device") from None
+
+    def _address(self, kept: Path) -> GatewayAddress:
+        """The gateway that was named, by its address or by its settings; else the one that was logged in at last."""
+        if self._remote is not None:
+            return GatewayAddress(self._remote.url, self._remote.ca_file)
+        if self._config is None and not Path(self.settings.gateway.data_dir).is_dir():
+            if url := current_gateway(kept):
+                return GatewayAddress(url)
+            raise ConfigurationError("no gateway is named: log in with interlock login --api https://host:port")
+        return GatewayAddress(data_dir=str(Path(self.settings.gateway.data_dir).absolute()))
+
     def administer(self, command: Command[AnswerT], token: str = "") -> AnswerT:
         if self._remote is not None:
-            return send_remote_command(self._remote, command)
+            return self._administer_elsewhere(self._remote, command)
         try:
             return send_command(Path(self.settings.gateway.data_dir), command, token)
         except GatewayNotRunning:
             if token:
                 raise ConfigurationError("a token takes a running gateway, and none is running here") from None
             return asyncio.run(self._administer_here(command))
+
+    def _administer_elsewhere(self, remote: RemoteGateway, command: Command[AnswerT]) -> AnswerT:
+        if not remote.token:
+            return self.client().ask(command)
+        return send_remote_command(remote, command)
 
     async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)

@@ -14,17 +14,21 @@ from interlock.surfaces.cli import (
     approvals,
     audit,
     ca,
+    connect,
     connections,
     development_token,
+    environment,
     identities,
     incident,
     live,
     lock,
+    login,
     notifications,
     policy,
     sessions,
     ssh,
     ssh_cert,
+    token,
     tokens,
     tools,
 )
@@ -57,11 +61,11 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
             typer.Option(
                 envvar="INTERLOCK_API",
                 help="Address of a gateway's API, https://host:port, instead of the gateway on this machine. "
-                "The token is in INTERLOCK_TOKEN or in --token-file.",
+                "The token is in INTERLOCK_TOKEN or in --token-file, or comes of interlock login.",
             ),
         ] = "",
         token_file: Annotated[
-            Path | None, typer.Option(envvar="INTERLOCK_TOKEN_FILE", help="File with the token for --api or ssh-cert.")
+            Path | None, typer.Option(envvar="INTERLOCK_TOKEN_FILE", help="File with a token that says who asks.")
         ] = None,
         api_ca: Annotated[
             str,
@@ -100,6 +104,12 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
     ):
         app.add_typer(noun.app)
     app.add_typer(policy.app, name="policy")
+    app.command("login")(login.log_in)
+    app.command("logout")(login.log_out)
+    app.command("whoami")(login.who_am_i)
+    app.command("token")(token.get_token)
+    app.command("env")(environment.show_environment)
+    app.command("connect")(connect.connect)
     app.command("development-token")(development_token.issue_token)
     app.command("ssh-cert")(ssh_cert.issue_certificate)
     return app

@@ -17,6 +17,7 @@ from interlock.core.addresses import host_problem
 from interlock.core.administration import IssuedCertificate, IssueSshCertificate
 from interlock.core.printable import one_line
 from interlock.surfaces.cli.answers import REFUSED, UNAVAILABLE, JsonOption, ask, read_token, show_json, stop
+from interlock.surfaces.cli.client import client_of, telling
 from interlock.surfaces.cli.duration import seconds
 from interlock.surfaces.cli.ssh import read_public_key, without_authority
 
@@ -27,6 +28,10 @@ _DIRECTORY: Final = Path("~/.ssh/interlock")
 
 def issue_certificate(
     context: typer.Context,
+    connections: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CONNECTION", help="What it is for, with a login; with a token, what that is for."),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option("--key", help="Your public key (.pub). Without it, a new key pair is made.")
     ] = None,
@@ -37,14 +42,14 @@ def issue_certificate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Get a certificate of minutes for SSH with your token, and print what goes into the configuration of ssh.
+    """Get a certificate of minutes for SSH, and print what goes into the configuration of ssh.
 
-    The token is in INTERLOCK_TOKEN or in --token-file.
+    It is for the holder of the token in INTERLOCK_TOKEN or --token-file; without one, for whoever token would be for.
     """
     lifetime_s = seconds(duration) if duration else None
     made, public = _new_key() if key is None else (b"", read_public_key(str(key)))
     command = IssueSshCertificate(public, lifetime_s, tuple(source or ()))
-    issued = ask(context, command, _token(context))
+    issued = _issued(context, command, tuple(connections or ()))
     directory = directory.expanduser().absolute()
     identity_file = directory / _KEY if key is None else _private_of(key.expanduser().absolute())
     fragment = _fragment(issued, identity_file, directory)
@@ -57,10 +62,12 @@ def issue_certificate(
         typer.echo(fragment, nl=False)
 
 
-def _token(context: typer.Context) -> str:
-    """Whose certificate it is to be; empty when the gateway elsewhere (``--api``) is given the token anyway."""
+def _issued(context: typer.Context, command: IssueSshCertificate, connections: tuple[str, ...]) -> IssuedCertificate:
     options = context.find_root().params
-    return "" if options["api"] else read_token(options["token_file"])
+    if token := read_token(options["token_file"]):
+        return ask(context, command, "" if options["api"] else token)
+    with telling():
+        return client_of(context).ask(command, connections)
 
 
 def _new_key() -> tuple[bytes, str]:

@@ -4,13 +4,17 @@ Commands never build a service themselves and never touch an adapter.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from interlock.core.administration import AnswerT, Command
 from interlock.core.chain import Entry
 from interlock.core.checkpoint import VerifierKey
+from interlock.core.client import GatewayAddress
 from interlock.core.recording import TranscriptLine
 from interlock.core.terminal_event import TerminalEvent
+from interlock.services.client.gateway_client import GatewayClient
+from interlock.services.client.ports import Redirection
 from interlock.services.evidence import (
     AuditQuery,
     EvidenceService,
@@ -71,12 +75,29 @@ class Workbench(Protocol):
     def verifier(self) -> EvidenceVerifier:
         """Checks evidence by its path; needs no configuration."""
 
+    def client(
+        self,
+        token: str = "",
+        subject_file: Path | None = None,
+        actor_file: Path | None = None,
+        at: GatewayAddress | None = None,
+    ) -> GatewayClient:
+        """The gateway that is meant, for whoever this machine can prove to be: by the token in a file, a token, what
+        runs this machine, or the login that is kept here. ``actor_file`` has the token of whoever acts for them.
+
+        Raises ``ConfigurationError``, also when no gateway is named and none was logged in at.
+        """
+
     def administer(self, command: Command[AnswerT], token: str = "") -> AnswerT:
         """Have the running gateway execute a command, or execute it here when none is running.
 
-        ``token`` says on whose behalf, in the place of this machine's account; that takes a running gateway.
+        A gateway elsewhere is asked for whoever this machine can prove to be. ``token`` says on whose behalf, in the
+        place of this machine's account; that takes a running gateway.
         Raises ``AdministrationRefused``, ``ConfigurationError``, ``LedgerUnavailable`` or ``StateUnavailable``.
         """
+
+    def redirection(self, state: str) -> Redirection:
+        """Makes ready for the answer that a browser brings to this machine. Raises ``ConfigurationError``."""
 
     def serve(self) -> None:
         """Run the gateway until it is told to stop. Raises ``InterlockError`` or ``OSError`` when it cannot start."""

@@ -1,0 +1,1 @@
+"""What the ports of ``services.client`` stand for on a real machine."""

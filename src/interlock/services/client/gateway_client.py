@@ -1,0 +1,91 @@
+"""One gateway as this machine's account uses it: logging in and out, session tokens, commands."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from interlock.core.administration import AnswerT, Command
+from interlock.core.administration.policy import Caller, WhoAmI
+from interlock.core.client import ClientLogin, GatewayAddress, HeldToken, TokenRequest
+from interlock.core.errors import AdministrationRefused
+from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, Redirection, Shelf
+from interlock.services.client.session_tokens import SessionTokens
+from interlock.services.client.sign_in import ShowUrl, SignIn
+
+
+class Send(Protocol):
+    """Has the gateway execute a command for a token's holder. Raises AdministrationRefused."""
+
+    def __call__(self, command: Command[Any], token: str, /) -> Any: ...
+
+
+class GatewayClient:
+    """What the commands for people and workloads work with. Everything raises AdministrationRefused and
+    ConfigurationError, with a text for people."""
+
+    def __init__(
+        self,
+        address: GatewayAddress,
+        server: AuthorizationServer,
+        shelf: Shelf,
+        tokens: SessionTokens,
+        sign_in: SignIn,
+        send: Send,
+    ) -> None:
+        self.address = address
+        self.shelf = shelf
+        self._server = server
+        self._tokens = tokens
+        self._sign_in = sign_in
+        self._send = send
+
+    def token(self, wanted: TokenRequest) -> HeldToken:
+        """A session token that does not end soon."""
+        return self._tokens.get(wanted)
+
+    def ask(self, command: Command[AnswerT], connections: tuple[str, ...] = ()) -> AnswerT:
+        """Have a command executed for whoever this machine can prove to be, with a token that is for these, too."""
+        answer: AnswerT = self._send(command, self.token(TokenRequest(connections, api=True)).token)
+        return answer
+
+    def log_in_by_browser(self, redirection: Callable[[str], Redirection], show: ShowUrl, provider: str) -> ClientLogin:
+        """Log in at the address that ``show`` is given."""
+        return self._keep(self._sign_in.by_browser(redirection, show, provider))
+
+    def log_in_by_device(self, show: Callable[[DeviceAnswer], None], provider: str) -> ClientLogin:
+        """Log in on whatever machine has a browser."""
+        return self._keep(self._sign_in.by_device(show, provider))
+
+    def log_out(self) -> str:
+        """End the login and forget it; a warning when the gateway could not be told, or when there was no login."""
+        with self.shelf.locked():
+            login = self.shelf.login()
+            warning = self._end(login) if login is not None else "nobody was logged in"
+            self.shelf.forget()
+        return warning
+
+    def _end(self, login: ClientLogin) -> str:
+        try:
+            self._server.revoke(login.refresh_token)
+        except AdministrationRefused as error:
+            return f"the login is forgotten here, but the gateway could not be told to end it: {error}"
+        return ""
+
+    def _keep(self, refresh_token: str) -> ClientLogin:
+        with self.shelf.locked():
+            self.shelf.keep_login(ClientLogin(self.address.url, refresh_token))
+        name = self._name_of_login()
+        with self.shelf.locked():
+            login = self.shelf.login() or ClientLogin(self.address.url, refresh_token)
+            named = msgspec.structs.replace(login, name=name)
+            self.shelf.renew_login(named)
+        return named
+
+    def _name_of_login(self) -> str:
+        """Who has logged in; empty when the gateway does not say."""
+        try:
+            caller: Caller = self._send(WhoAmI(), self._tokens.of_login(TokenRequest(api=True)).token)
+        except AdministrationRefused:
+            return ""
+        return caller.name
