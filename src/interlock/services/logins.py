@@ -120,9 +120,13 @@ class Logins:
         """End one login. Raises LedgerUnavailable, StateUnavailable."""
         await self._close([login], by, reason)
 
-    async def end_session(self, issuer: str, sid: str, by: str, reason: str) -> int:
-        """End the logins of one session at a provider; returns how many. Raises as ``close``."""
-        return await self._close(self._store.by_session(issuer, sid), by, reason)
+    async def end_session(self, issuer: str, sid: str, by: str, reason: str, subject: str = "") -> int:
+        """End the logins of one session at a provider, with ``subject`` only that person's; returns how many.
+
+        Raises as ``close``.
+        """
+        logins = self._store.by_session(issuer, sid)
+        return await self._close([each for each in logins if subject in ("", each.principal.subject)], by, reason)
 
     async def end_subject(self, issuer: str, subject: str, by: str, reason: str) -> int:
         """End all logins of a provider's person; returns how many. Raises as ``close``."""

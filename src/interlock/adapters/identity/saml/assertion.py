@@ -68,18 +68,18 @@ def read_assertion(element: Element) -> Assertion:
     if {child.tag for child in conditions} - _KNOWN_CONDITIONS:
         raise Malformed("a condition that is not understood")
     return Assertion(
-        identifier=_short(element.get("ID"), MAX_ID_CHARACTERS, "ID"),
+        identifier=short_text(element.get("ID"), MAX_ID_CHARACTERS, "ID"),
         issuer=text_of(_one(element, "Issuer")),
         issued_at_s=_required_time(element, "IssueInstant"),
-        name_id=_short(_exact(name_id), MAX_NAME_ID_CHARACTERS, "NameID"),
+        name_id=short_text(whole_text(name_id), MAX_NAME_ID_CHARACTERS, "NameID"),
         name_id_format=name_id.get("Format", ""),
         confirmations=tuple(_confirmations(subject)),
-        begins_at_s=_time(conditions, "NotBefore"),
-        ends_at_s=_time(conditions, "NotOnOrAfter"),
+        begins_at_s=read_time(conditions, "NotBefore"),
+        ends_at_s=read_time(conditions, "NotOnOrAfter"),
         audiences=tuple(map(_audiences, conditions.findall(saml("AudienceRestriction")))),
         authenticated_at_s=_required_time(statement, "AuthnInstant"),
         session_index=_index(statement.get("SessionIndex", "")),
-        session_ends_at_s=_time(statement, "SessionNotOnOrAfter"),
+        session_ends_at_s=read_time(statement, "SessionNotOnOrAfter"),
         context=_context(statement),
         attributes=_attributes(element),
     )
@@ -87,10 +87,10 @@ def read_assertion(element: Element) -> Assertion:
 
 def text_of(element: Element) -> str:
     """The text of an element that has nothing else in it, without the space around it. Raises Malformed."""
-    return _exact(element).strip()
+    return whole_text(element).strip()
 
 
-def _exact(element: Element) -> str:
+def whole_text(element: Element) -> str:
     """As ``text_of``, with every space: those of a name could make it somebody else's."""
     if len(element):
         raise Malformed("an element where there should be text")
@@ -104,17 +104,19 @@ def _one(parent: Element, name: str) -> Element:
     return found[0]
 
 
-def _short(text: str | None, most: int, name: str) -> str:
+def short_text(text: str | None, most: int, name: str) -> str:
+    """A text that a person can read, of at most so many characters. Raises Malformed."""
     if not text or len(text) > most or not text.isprintable():
         raise Malformed(f"{name} is not a text of at most {most} printable characters")
     return text
 
 
 def _index(text: str) -> str:
-    return _short(text, MAX_ID_CHARACTERS, "SessionIndex") if text else ""
+    return short_text(text, MAX_ID_CHARACTERS, "SessionIndex") if text else ""
 
 
-def _time(element: Element, name: str) -> float | None:
+def read_time(element: Element, name: str) -> float | None:
+    """The Unix time in an attribute, None when it is not there. Raises Malformed."""
     text = element.get(name)
     if text is None:
         return None
@@ -127,7 +129,7 @@ def _time(element: Element, name: str) -> float | None:
 
 
 def _required_time(element: Element, name: str) -> float:
-    time_s = _time(element, name)
+    time_s = read_time(element, name)
     if time_s is None:
         raise Malformed(f"no {name}")
     return time_s
@@ -139,7 +141,7 @@ def _confirmations(subject: Element) -> Iterator[Confirmation]:
         data = confirmation.findall(saml("SubjectConfirmationData"))
         if confirmation.get("Method") != BEARER or len(data) != 1 or data[0].get("NotBefore") is not None:
             continue
-        ends_at_s = _time(data[0], "NotOnOrAfter")
+        ends_at_s = read_time(data[0], "NotOnOrAfter")
         if ends_at_s is not None:
             yield Confirmation(data[0].get("Recipient", ""), ends_at_s, data[0].get("InResponseTo"))
 
