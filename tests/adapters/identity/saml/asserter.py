@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from interlock.adapters.identity.saml.names import POST_BINDING, REDIRECT_BINDING, SIGNATURE, saml
+from interlock.adapters.identity.saml.names import REDIRECT_BINDING, SIGNATURE, saml
 from interlock.adapters.identity.saml.signatures import ENVELOPED, EXCLUSIVE
 
 NOW_S = 1_800_000_000.0
@@ -193,6 +193,3 @@ def _time(name: str, time_s: float | None) -> str:
 def _key_descriptor(certificate: x509.Certificate) -> str:
     return f"""<md:KeyDescriptor use="signing"><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data>
         <ds:X509Certificate>{encoded(certificate)}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"""
-
-
-__all__ = ["AUDIENCE", "CONSUMER_URL", "ENTITY_ID", "NOW_S", "POST_BINDING", "REQUEST", "Asserter", "Said", "at"]

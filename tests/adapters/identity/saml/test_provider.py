@@ -18,7 +18,7 @@ from lxml import etree
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.saml import memory
 from interlock.adapters.identity.saml.metadata_source import COOLDOWN_S, MetadataSource
-from interlock.adapters.identity.saml.names import RSA_SHA256
+from interlock.adapters.identity.saml.names import POST_BINDING, RSA_SHA256
 from interlock.adapters.identity.saml.own_keys import OwnKeys, open_own_keys
 from interlock.adapters.identity.saml.own_messages import OwnPlaces
 from interlock.adapters.identity.saml.provider import SamlProvider
@@ -27,7 +27,7 @@ from interlock.core.errors import ConfigurationError, LoginRefused
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.settings import IdentityKind, IdentityRule, SamlSettings
 from interlock.services.sign_in import Attempt, Attempts, PostedForm, Redirect
-from tests.adapters.identity.saml.asserter import AUDIENCE, CONSUMER_URL, ENTITY_ID, NOW_S, POST_BINDING, Asserter
+from tests.adapters.identity.saml.asserter import AUDIENCE, CONSUMER_URL, ENTITY_ID, NOW_S, Asserter
 from tests.clocks import ManualClock
 
 PLACES = OwnPlaces(AUDIENCE, CONSUMER_URL, "https://gateway.example/saml/corp/slo")
