@@ -7,7 +7,7 @@ import pytest
 
 from tests.masking.servers import Masked, Worlds, policy, run_gateway
 from tests.masking.session import Answer, Way
-from tests.masking.world import WORLD_A, WORLD_B
+from tests.masking.world import MASKED, WORLD_A, WORLD_B
 
 _DEADLINE_S = 30
 _FINGERPRINT = "SELECT md5(string_agg(u::text, '' ORDER BY id)) FROM users u"
@@ -110,3 +110,42 @@ def test_a_dropped_column_leaves_the_session_usable(pristine: Worlds, redacting:
         deadline = time.monotonic() + _DEADLINE_S
         while session.simple("SELECT * FROM people").errors:
             assert time.monotonic() < deadline, "the column is still asked for"
+
+
+COLUMN = "ALTER TABLE plain ADD secret text DEFAULT 'cobaltwren'"
+ANEW = "DROP TABLE plain CASCADE; CREATE TABLE plain AS SELECT 1 AS id, 'cobaltwren' AS secret"
+NEW_COLUMNS = (
+    "SELECT * FROM plain",
+    "TABLE plain",
+    "SELECT secret FROM plain",
+    "SELECT upper(plain.secret) FROM plain",
+    "SELECT (p).secret FROM plain p",
+    "SELECT (p).* FROM plain p",
+    "SELECT id FROM plain WHERE secret LIKE 'cobalt%'",
+    "SELECT count(*) FROM (SELECT secret FROM plain) s WHERE lower(s.secret) = 'cobaltwren'",
+    "SELECT * FROM (SELECT * FROM plain) s",
+    "WITH s AS (TABLE plain) SELECT * FROM s",
+    "UPDATE plain SET id = id RETURNING *",
+    "UPDATE plain SET id = id RETURNING secret",
+    "COPY plain TO STDOUT",
+    "COPY plain (secret) TO STDOUT",
+    "COPY (SELECT secret FROM plain) TO STDOUT",
+)
+
+
+@pytest.mark.parametrize("change", [COLUMN, ANEW])
+def test_a_column_that_others_add_is_never_shown(change: str, pristine: Worlds) -> None:
+    """The catalogue is not read again by the clock here, but each time because a statement asks for what is new."""
+    seldom = "[connections.shop.masking]\nrefresh_s = 3600\nmax_stale_s = 3600\n"
+    secret = {*MASKED, "public.plain.secret"}
+    with run_gateway(pristine.server, policy(), secrets=secret, settings=seldom) as masked:
+        for way in (Way.SIMPLE, Way.EXTENDED):
+            for question in NEW_COLUMNS if way is Way.SIMPLE else NEW_COLUMNS[:6]:
+                with pristine.outside(WORLD_A) as outside, masked.open(WORLD_A) as session:
+                    outside("DROP TABLE IF EXISTS plain CASCADE; CREATE TABLE plain AS SELECT 1 AS id")
+                    session.simple("SELECT secret FROM plain")
+                    outside(change)
+                    answers = [session.send(question, way) for _ in range(2)]
+                    assert not session.ended, question
+                    assert not any(b"cobaltwren" in answer.output.lower() for answer in answers), question
+                    assert not answers[1].errors, question

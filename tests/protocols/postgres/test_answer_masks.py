@@ -7,13 +7,13 @@ import pytest
 from interlock.core.keyed_masks import hasher
 from interlock.core.masking import DetectorMask, Masking, MaskKind
 from interlock.protocols.postgres import messages
-from interlock.protocols.postgres.answer_masks import AnswerMasks, MaskedColumnShown, described_columns
+from interlock.protocols.postgres.answer_masks import AnswerMasks, ColumnUnknown, MaskedColumnShown, described_columns
 from interlock.protocols.postgres.masking.raw_outputs import RawOutput
 from interlock.protocols.postgres.masks import SessionMasks
 from interlock.protocols.postgres.outstanding import Awaited, Entry
 from interlock.protocols.postgres.scope import SchemaScope
 from tests.protocols.postgres import wire
-from tests.protocols.postgres.masking.shop import masking
+from tests.protocols.postgres.masking.shop import RELATIONS, masking, table
 
 PROCESS_ID = 4711
 KEY = b"k" * 32
@@ -76,6 +76,29 @@ def test_a_masked_columns_origin_is_found(columns: list[tuple[int, int]], raw: l
         return
     with pytest.raises(MaskedColumnShown):
         masks.check_description(description(*columns), raw)
+
+
+PLAIN = table(20_000, "plain", "id int4, note text")
+
+
+@pytest.mark.parametrize("place", [(20_000, 3), (2, 5), (1, 5), (16_384, 1), (20_001, 0)])
+def test_what_the_catalogue_does_not_have_is_found_unless_the_session_has_made_it(place: tuple[int, int]) -> None:
+    session = SessionMasks(SchemaScope(("public",), "app"), masking(relations=(*RELATIONS, PLAIN)))
+    masks = AnswerMasks(session, PROCESS_ID)
+    for _ in range(2):
+        with pytest.raises(ColumnUnknown):
+            masks.check_description(description((2, 1), place), [])
+    assert session.is_behind
+    session.change(session.masking)
+    assert not session.is_behind
+    session.own, session.has_defined = frozenset({("pg_temp", "mine")}), True
+    masks.check_description(description(place), [])
+    assert not session.is_behind
+
+
+@pytest.mark.parametrize("place", [(20_000, 0), (20_000, 2), (20_000, 0xFFFF), (20_000, 0xFFFA), (16_383, 7), (0, 0)])
+def test_what_the_catalogue_has_and_what_is_the_servers_own_passes(place: tuple[int, int]) -> None:
+    answers(masking(relations=(*RELATIONS, PLAIN))).check_description(description(place), [])
 
 
 def test_a_masked_relation_that_the_catalogue_does_not_have_counts_whole() -> None:

@@ -126,6 +126,72 @@ def test_masks_without_a_catalogue_anymore_are_none() -> None:
     assert dialogue.observed.operations[0].masking == ""
 
 
+# ---------------------------------------------------------------- columns that the catalogue does not have
+
+STAR: Final = "SELECT * FROM orders"
+NEW: Final = shown(2, 5, "new")
+"""A column of ``orders`` that was added since."""
+
+
+def test_a_new_column_waits_for_the_catalogue_and_is_then_the_targets_to_miss() -> None:
+    text = "SELECT upper(new) FROM orders"
+    dialogue = book().client(wire.query(text)).target_hears()
+    assert refreshes(dialogue) == 1
+    dialogue.event(base.MaskingChanged(masking(version="m2"))).asked(text).target_hears(wire.query(text))
+    dialogue.target(error("42703"), ready()).reported((1, "failed")).goes_on()
+
+
+def withheld(dialogue: Playbook, *before: bytes) -> Playbook:
+    """The client has had ``before``, then the error that stands for the answer, and can go on."""
+    told = dialogue.heard(Side.CLIENT)
+    assert told.startswith(b"".join(before))
+    failure, *rest = wire.split(told[len(b"".join(before)) :])
+    assert (wire.fields(failure)["C"], rest) == ("55000", [ready()])
+    assert SECRET.encode() not in told
+    return dialogue
+
+
+def test_no_row_goes_out_with_a_new_column_and_the_next_statement_waits_for_the_catalogue() -> None:
+    dialogue = book().client(wire.query(STAR)).target(NEW + wire.row(SECRET), wire.row(SECRET))
+    dialogue.client_hears().target(complete("SELECT 2"), ready())
+    withheld(dialogue).reported((1, "failed"))
+    assert (dialogue.reports[0].code, dialogue.reports[0].rows) == ("55000", 0)
+    dialogue.heard(Side.TARGET)
+    dialogue.client(wire.query(STAR)).target_hears()
+    assert refreshes(dialogue) == 1
+    dialogue.event(base.MaskingChanged(masking(version="m2"))).target_hears(wire.query(STAR))
+
+
+def test_what_was_shown_before_in_the_same_text_stays() -> None:
+    dialogue = book().client(wire.query(f"SELECT 1; {STAR}; SELECT 2"))
+    dialogue.target(answer("1"), NEW, wire.row(SECRET), complete("SELECT 1"), answer("2"), ready())
+    withheld(dialogue, answer("1")).reported((1, "failed"))
+    assert dialogue.reports[0].rows == 1
+    dialogue.goes_on()
+
+
+@pytest.mark.parametrize("end", [complete("SELECT 1"), error("22012", SECRET)])
+def test_a_portal_with_a_new_column_gives_no_row(end: bytes) -> None:
+    dialogue = book().client(wire.parse(STAR), wire.bind(), wire.describe("P"), wire.execute(), SYNC)
+    dialogue.target(PARSED, BOUND, NEW, wire.row(SECRET), end, ready())
+    withheld(dialogue, PARSED, BOUND, NEW).reported((1, "failed")).goes_on()
+
+
+def test_a_described_statement_with_a_new_column_ends_the_session() -> None:
+    dialogue = book().client(wire.parse(STAR, "s"), wire.describe("S", "s"), SYNC)
+    dialogue.target(PARSED, wire.message("t", b"\0\0"), NEW, ready()).ended("connect and try again")
+
+
+def test_columns_that_the_session_adds_in_a_transaction_pass() -> None:
+    dialogue = book().client(wire.query("BEGIN")).target(complete("BEGIN"), ready("T"))
+    dialogue.client(wire.query("ALTER TABLE orders ADD new text")).event(base.MaskingChanged(masking(version="m2")))
+    dialogue.target(complete("ALTER TABLE"), ready("T")).event(base.MaskingChanged(masking(version="m3")))
+    dialogue.heard(Side.CLIENT)
+    dialogue.client(wire.query(STAR))
+    dialogue.target(NEW, wire.row("x"), complete("SELECT 1"), ready("T"))
+    dialogue.client_hears(NEW, wire.row("x"), complete("SELECT 1"), ready("T"))
+
+
 # ---------------------------------------------------------------- prepared statements
 
 

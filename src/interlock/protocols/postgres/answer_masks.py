@@ -1,6 +1,7 @@
 """What masks mean for answers: the second net behind rewritten statements.
 
-A description that shows a masked column's origin ends the session before a row goes out; the target's own words about
+A description that shows a masked column's origin ends the session before a row goes out, one with a column that the
+catalogue does not have lets no row out; the target's own words about
 statements that touch real values are replaced; other sessions' notifications lose their payload; what content
 detection finds is masked.
 """
@@ -9,10 +10,14 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
+from interlock.core.budget import Allowance
+from interlock.core.denial import Denial, DenialReason
 from interlock.core.keyed_masks import hasher, tokeniser
 from interlock.core.masking import ColumnMask, DetectorMask, MaskKind
 from interlock.protocols.postgres import messages
+from interlock.protocols.postgres.masking.index import MaskingIndex
 from interlock.protocols.postgres.masks import SessionMasks
+from interlock.protocols.postgres.metering import Meter
 from interlock.protocols.postgres.outstanding import Entry
 from interlock.protocols.postgres.rows import ContentMask, RowMasker, Transform, redact_message
 
@@ -25,6 +30,16 @@ _PLACES: Final = frozenset("PpqW")
 """Fields that speak of places in the text, which is not the one that the client sent."""
 _OF_THE_TEXT: Final = "42"
 """Class of errors that are found in a text before any value is looked at."""
+_CHANGED_MEANWHILE: Final = Denial(
+    DenialReason.UNSUPPORTED,
+    "the answer has columns that were added or made anew just now, and whether they are masked has to be looked up",
+    hint="Send the statement again.",
+    code="55000",
+)
+_FIRST_OF_USERS: Final = 16_384
+"""The first oid that the server gives to what users make (FirstNormalObjectId)."""
+_MAX_COLUMNS: Final = 1_600
+"""The last column of a relation (MaxHeapAttributeNumber); greater numbers are those of system columns."""
 _MAX_CHECKED: Final = 64
 _MAX_CHECKED_BYTES: Final = 2048
 _HIDDEN_PAYLOAD: Final = b"\0"
@@ -52,6 +67,17 @@ def described_columns(body: bytes) -> list[DescribedColumn]:
 
 class MaskedColumnShown(Exception):
     """The target is about to send a masked column as it is."""
+
+
+class ColumnUnknown(Exception):
+    """The target is about to send a column that the catalogue does not have: nobody knows whether it is masked."""
+
+
+def withholding() -> Meter:
+    """Lets nothing pass of an answer with columns that the catalogue does not have."""
+    meter = Meter(Allowance(None, None, lambda: 0.0, lambda: _CHANGED_MEANWHILE))
+    meter.stopped = True
+    return meter
 
 
 class AnswerMasks:
@@ -104,7 +130,7 @@ class AnswerMasks:
     def check_description(self, body: bytes, raw: Collection[int]) -> None:
         """A RowDescription in which columns at the places ``raw`` are masked later.
 
-        Raises ``MaskedColumnShown``, ``ValueError`` and ``struct.error``.
+        Raises ``MaskedColumnShown``, ``ColumnUnknown``, ``ValueError`` and ``struct.error``.
         """
         index = self._masks.index
         if index is None or body in self._checked:
@@ -113,10 +139,21 @@ class AnswerMasks:
             masks = index.masking.columns.get(column.relation_oid)
             if masks and place not in raw and self._is_masked(masks, column.relation_oid, column.number):
                 raise MaskedColumnShown
+            if self._is_unknown(index, column):
+                self._masks.is_behind = True
+                raise ColumnUnknown
         if not raw and len(body) <= _MAX_CHECKED_BYTES:
             if len(self._checked) >= _MAX_CHECKED:
                 self._checked.clear()
             self._checked.add(body)
+
+    def _is_unknown(self, index: MaskingIndex, column: DescribedColumn) -> bool:
+        """Whether it is one that others have made since the catalogue was read."""
+        relation = index.by_oid.get(column.relation_oid)
+        if relation is None:
+            return column.relation_oid >= _FIRST_OF_USERS and not self._masks.own
+        is_its_own = 0 < column.number <= _MAX_COLUMNS
+        return is_its_own and not self._masks.has_defined and not index.has_column(relation, column.number)
 
     def _is_masked(self, masks: Mapping[str, ColumnMask], oid: int, number: int) -> bool:
         """``number`` 0 is the whole row."""

@@ -16,7 +16,7 @@ from interlock.core.operation import Outcome, OutcomeStatus
 from interlock.protocols import base
 from interlock.protocols.base import Effect, Side
 from interlock.protocols.postgres import messages
-from interlock.protocols.postgres.answer_masks import AnswerMasks, MaskedColumnShown
+from interlock.protocols.postgres.answer_masks import AnswerMasks, ColumnUnknown, MaskedColumnShown, withholding
 from interlock.protocols.postgres.denials import BIND_PLACEHOLDER, denial_code, denial_response
 from interlock.protocols.postgres.frames import BackendFrames, BackendMessage, FramingError
 from interlock.protocols.postgres.metering import CutHeader, Meter
@@ -278,17 +278,33 @@ class Answers:
         if message.kind == messages.ROW_DESCRIPTION and self._masks.in_force and not head.gives_nothing:
             if not message.whole:
                 raise LostTrack("a description is too long to be looked at")
-            self._mask_described(self._body(message), head)
+            self._mask_described(message, head, effects)
 
-    def _mask_described(self, description: bytes, head: Entry) -> None:
+    def _mask_described(self, message: BackendMessage, head: Entry, effects: list[Effect]) -> None:
+        description = self._body(message)
         try:
             self._masks.check_description(description, [output.position for output in head.raw_outputs])
             if self._content is not None:
                 was_in_use = self._rows is self._content
                 self._content = self._masks.content_masker(description)
                 self._rows = self._content if was_in_use else self._rows
+        except ColumnUnknown:
+            self._withhold(message, head, effects)
         except (ValueError, struct.error):
             raise LostTrack("a description that does not add up") from None
+
+    def _withhold(self, message: BackendMessage, described: Entry, effects: list[Effect]) -> None:
+        """Let no row out of what a message describes: an error stands for the answer."""
+        meter = withholding()
+        if described.awaited is Awaited.READY_AFTER_QUERY:
+            self._meter_with(meter, message.start, effects)
+            meter.rows, meter.size_bytes = described.rows, described.bytes_sent - (message.end - message.start)
+            described.meter = meter
+            return
+        executed = self._outstanding.head
+        if executed is None or executed.awaited is not Awaited.EXECUTION:
+            raise LostTrack("a statement has columns that were added or made anew just now: connect and try again")
+        executed.meter = meter
 
     def _parameter_description(self, message: BackendMessage, head: Entry | None, effects: list[Effect]) -> None:
         if head is None or head.awaited is not Awaited.DESCRIPTION:
@@ -415,7 +431,7 @@ class Answers:
             self._finish(OutcomeStatus.FAILED, effects)
         else:
             self._say_why(head, effects)
-            raise LostTrack("an answer was stopped by a budget, and what is behind it in the pipeline has run")
+            raise LostTrack("an answer was stopped, and what is behind it in the pipeline has run")
 
     def _skip(self, failed: Entry, effects: list[Effect]) -> None:
         """The target passes over everything up to the next Sync."""

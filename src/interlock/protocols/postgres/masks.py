@@ -49,6 +49,8 @@ class SessionMasks:
         self.own: frozenset[tuple[str, str]] = frozenset()
         self.has_defined = False
         """The session has changed what the database contains since the masking was determined."""
+        self.is_behind = False
+        """The target has described what the masking's catalogue does not have."""
         self._around = Surroundings(scope.schemas, scope.certain, self.own)
         self._recent: dict[bytes, Rewriting] = {}
         """Of this session, for the masking and the surroundings in force."""
@@ -58,10 +60,11 @@ class SessionMasks:
         """The masking's version, empty without one."""
         return self.masking.version if self.masking is not None else ""
 
-    def change(self, masking: Masking | None) -> None:
-        """Another masking is in force."""
+    def change(self, masking: Masking | None, *, in_transaction: bool = False) -> None:
+        """Another masking is in force. What the session has changed in an open transaction is not in it."""
         self._recent.clear()
-        self.has_defined = False
+        self.has_defined = self.has_defined and in_transaction
+        self.is_behind = False
         self.masking = masking
         self.index = _index(masking)
 

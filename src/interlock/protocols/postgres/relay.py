@@ -176,7 +176,7 @@ class Relay:
 
     def masking_changed(self, masking: Masking | None, effects: list[Effect]) -> None:
         """Another masking is in force; a message that waited for it goes on."""
-        self._masks.change(masking)
+        self._masks.change(masking, in_transaction=self._answers.status != IDLE)
         self._answers.masking_changed()
         message, self._refreshing = self._refreshing, None
         if message is not None:
@@ -363,13 +363,13 @@ class Relay:
         self._add(message, entry, effects)
 
     def _must_refresh(self, message: bytes, rewriting: Rewriting | None, effects: list[Effect]) -> bool:
-        """Whether the message waits for the catalogue: it names what may be new, or the session has changed things.
+        """Whether the message waits for the catalogue: it names what may be new, or things have changed.
 
         What an open transaction has changed can be seen by nobody else, so that is looked up when it is over.
         """
         if rewriting is None or self._refreshed:
             return False
-        behind = self._masks.has_defined and self._answers.status == IDLE
+        behind = self._masks.is_behind or (self._masks.has_defined and self._answers.status == IDLE)
         if not rewriting.unknown and not rewriting.looks_first and not behind:
             return False
         self._refreshing = message

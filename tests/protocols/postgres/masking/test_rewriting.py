@@ -220,6 +220,71 @@ def test_what_the_catalogue_does_not_have_is_unknown(text: str, sentence: str, c
     assert (found.refusal, found.code, found.unknown) == (sentence, code, True)
 
 
+NEW_COLUMNS = (
+    "SELECT missing FROM orders",
+    "SELECT upper(o.missing) FROM orders o",
+    "SELECT upper(public.orders.missing) FROM orders",
+    "SELECT (o).missing FROM orders o",
+    "SELECT lower(missing) AS missing FROM orders ORDER BY missing",
+    "SELECT id FROM orders WHERE missing = 'x'",
+    "SELECT id FROM orders GROUP BY id, missing",
+    "SELECT count(*) FROM orders o JOIN users u ON o.missing = 1",
+    "SELECT count(*) FROM orders JOIN orders o USING (missing)",
+    "SELECT 1 WHERE EXISTS (SELECT FROM orders WHERE missing > 1)",
+    "SELECT (SELECT max(o.missing)) FROM orders o",
+    "WITH o AS (SELECT missing FROM orders) SELECT 1 FROM o",
+    "SELECT o.missing FROM orders o (a, b), LATERAL (SELECT o.total) x",
+    "SELECT missing FROM users",
+    "UPDATE orders SET missing = 1",
+    "UPDATE orders SET total = missing",
+    "INSERT INTO orders (id, missing) VALUES (1, 'x')",
+    "DELETE FROM orders WHERE id = 1 RETURNING missing",
+    "MERGE INTO orders o USING orders s ON true WHEN NOT MATCHED THEN INSERT (missing) VALUES (1)",
+    "COPY orders (missing) TO STDOUT",
+    "COPY orders (missing) FROM STDIN",
+    "PREPARE p AS SELECT missing FROM orders",
+)
+
+
+@pytest.mark.parametrize("text", NEW_COLUMNS)
+def test_a_column_that_the_catalogue_does_not_have_is_unknown_and_for_the_target_to_miss(text: str) -> None:
+    found = rewritten(text)
+    assert (found.unknown, found.refusal) == (True, "")
+    assert "missing" in found.text.decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT o, orders.id, o.ctid, xmin, (o).total FROM orders o, orders",
+        "SELECT total AS missing FROM orders ORDER BY missing",
+        "SELECT count(*), total + 1 AS missing FROM orders GROUP BY missing",
+        "SELECT DISTINCT ON (missing) total AS missing FROM orders",
+        "SELECT total FROM orders UNION SELECT 1 ORDER BY total",
+        "SELECT id FROM users u WHERE EXISTS (SELECT id AS a FROM orders UNION SELECT 1 ORDER BY a)",
+        "SELECT u.email, (SELECT max(total) FROM orders WHERE user_id = u.id AND email IS NULL) FROM users u",
+        "SELECT n FROM orders, generate_series(1, 2) n",
+        "SELECT key, value FROM orders, json_each(note::json)",
+        "SELECT relname FROM pg_class, orders",
+        "SELECT a, total FROM orders o (a, b)",
+        "SELECT x.a FROM (SELECT id AS a FROM orders) x, users",
+        "SELECT x.whatever FROM (SELECT * FROM orders) x",
+        "INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET total = excluded.total RETURNING old.total",
+        "SELECT sum(total) OVER w FROM orders WINDOW w AS (PARTITION BY user_id)",
+        "CREATE TABLE mine (missing int CHECK (missing > 1))",
+        "COPY orders TO STDOUT",
+    ],
+)
+def test_what_is_there_or_may_be_something_elses_is_not_unknown(text: str) -> None:
+    found = rewritten(text)
+    assert (found.unknown, found.refusal) == (False, "")
+
+
+def test_more_names_than_columns_are_unknown() -> None:
+    found = rewritten("SELECT e FROM orders o (a, b, c, d, e)")
+    assert (found.unknown, found.code) == (True, "42P10")
+
+
 def test_a_text_that_cannot_be_read() -> None:
     found = rewritten("SELEC 1")
     assert (found.code, found.unknown) == ("42601", False)

@@ -38,6 +38,10 @@ SELECT total FROM orders, users
 SELECT (SELECT max(id) FROM secrets) FROM orders
 DELETE FROM orders USING users WHERE user_id = 1
 SELECT total FROM nowhere
+SELECT missing FROM orders
+SELECT upper(o.missing) FROM orders o
+SELECT total FROM orders WHERE missing = 1
+UPDATE orders SET missing = 1
 SELECT nowhere(total) FROM orders
 SELECT "lower"(note) FROM orders
 SELECT U&"total" FROM orders
@@ -80,7 +84,9 @@ def test_random_statements_that_pass_would_not_be_changed() -> None:
     passing = [text for text in texts if takes_short_way(text)]
     assert len(passing) > SEEDS // 50
     for text in passing:
-        assert rewritten(text) == Rewriting(text.encode()), text
+        found = rewritten(text)
+        # An alias list can hide that a column is not there.
+        assert found == Rewriting(text.encode(), unknown=found.unknown and "AS x (a, b)" in text), text
 
 
 @pytest.mark.parametrize(

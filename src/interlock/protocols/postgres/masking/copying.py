@@ -29,6 +29,7 @@ def _copy_in(reading: Reading, body: Node) -> None:
         reading.changes.qualify(body["relation"], relation)
     item = reading.item_of(relation, body["relation"], target=True)
     columns = strings(body.get("attlist")) or item.columns or ()
+    reading.named([item], columns)
     if reading.index.is_guarded(relation):
         reading.guarded = True
     if any(column in item.fields for column in columns):
@@ -45,16 +46,26 @@ def _copy_out(reading: Reading, body: Node) -> None:
     if relation is None:
         return
     item = reading.item_of(relation, body["relation"])
+    columns = strings(body.get("attlist"))
+    reading.named([item], columns)
+    wanted = columns or [column.name for column in relation.columns if not column.generated]
     if not item.fields:
         if must_qualify:
             reading.changes.qualify(body["relation"], relation)
+        if not columns and wanted:
+            _name_columns(reading, body, wanted)
         return
-    columns = strings(body.get("attlist"))
-    wanted = columns or [column.name for column in relation.columns if not column.generated]
     if any(reading.copied(item, name).kind is MaskKind.FORBID for name in wanted if name in item.fields):
         raise Refused(f"Name the columns of {relation.name} to copy: not all of them may be seen.")
     text = f"(SELECT {', '.join(map(identifier, wanted))} FROM {_masked(item)})"
     _splice(reading, body, text)
+
+
+def _name_columns(reading: Reading, body: Node, columns: list[str]) -> None:
+    """Copy what is known, and no column that the relation may have got since then."""
+    _, behind = name_extent(body["relation"], reading.changes.edits.tokens)
+    reading.changes.edits.append(behind, f"({', '.join(map(identifier, columns))})")
+    body["attlist"] = [{"String": {"sval": name}} for name in columns]
 
 
 def _masked(item: Item) -> str:

@@ -33,6 +33,7 @@ class MaskingIndex:
         self.relations = catalogue.relations
         self._relations = {(relation.schema, relation.name): relation for relation in catalogue.relations}
         self.by_oid = {relation.oid: relation for relation in catalogue.relations}
+        self._numbers: dict[int, frozenset[int]] = {}
         self._names = {relation.name for relation in catalogue.relations}
         self._masked_names = {relation.name for relation in catalogue.relations if self.is_masked(relation)}
         unsafe = [routine for routine in catalogue.routines if not self._is_safe(routine)]
@@ -58,6 +59,13 @@ class MaskingIndex:
     def relation(self, schema: str, name: str) -> Relation | None:
         """The relation of exactly this name."""
         return self._relations.get((schema, name))
+
+    def has_column(self, relation: Relation, number: int) -> bool:
+        """Whether the relation has a column of this attnum."""
+        numbers = self._numbers.get(relation.oid)
+        if numbers is None:
+            numbers = self._numbers[relation.oid] = frozenset(column.number for column in relation.columns)
+        return number in numbers
 
     def knows(self, name: str) -> bool:
         """Whether any schema has a relation of this name."""

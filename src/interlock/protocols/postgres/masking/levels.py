@@ -52,6 +52,10 @@ class Item:
         self.system_columns: set[str] = set()
         """Those that it shows there, under their own names."""
 
+    def lists(self, column: str) -> bool:
+        """Whether the column may be one of this item's, for all that is known."""
+        return self.columns is None or column in self.columns
+
     def has(self, column: str) -> bool:
         """Whether the bare name of the column can mean this item's, for all that is known."""
         return self.columns is not None and column in self.columns and not self.only_qualified
@@ -116,6 +120,8 @@ class Level:
         self.trees: list[Tree] = []
         self.aliases: frozenset[str] = frozenset()
         """What the query calls its own output columns."""
+        self.names_outputs = False
+        """What is read now can name them: ORDER BY, GROUP BY, DISTINCT ON."""
         self.items: list[Item] = []
 
     def outwards(self) -> Iterator["Level"]:
@@ -155,6 +161,32 @@ def may_mean(level: Level, names: list[str]) -> list[tuple[Item, tuple[str, ...]
             return [found for item in items if (found := _of(item, column))[1]]
     # What has no such item may be a column of composite type, or a name that the server will not find.
     return _unqualified(level, qualifier)
+
+
+def is_unknown(level: Level, names: list[str]) -> bool:
+    """Whether a ColumnRef names what nothing in sight has by the catalogue, so that a relation may have it since.
+
+    Where something in sight has columns that are not known, a bare name may be one of those.
+    """
+    column = names[-1]
+    if column == "*" or column in SYSTEM_COLUMNS:
+        return False
+    if len(names) > 1:
+        items = _addressed(level, names)
+        return bool(items) and all(item.relation is not None and not item.lists(column) for item in items)
+    if level.names_outputs and (column in level.aliases or not level.items):
+        return False
+    items = [item for around in level.outwards() for item in around.items]
+    if any(item.columns is None or item.has(column) or item.qualifier == column for item in items):
+        return False
+    return any(item.relation is not None for item in items)
+
+
+def _addressed(level: Level, names: list[str]) -> list[Item]:
+    """The items that a name with a qualifier means."""
+    schema = names[-3] if len(names) > 2 else ""
+    found = (around.named(names[-2], schema) for around in level.outwards())
+    return next(filter(None, found), [])
 
 
 def hiding(level: Level, name: str) -> list[Item]:

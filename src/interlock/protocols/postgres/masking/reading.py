@@ -6,7 +6,7 @@ refuse a statement or mask too much, but never show a value.
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from interlock.core.catalogue import Relation, RelationKind
 from interlock.core.masking import ColumnMask, MaskedColumn, MaskKind, Predicates
 from interlock.protocols.postgres.masking import raw_outputs
+from interlock.protocols.postgres.masking.aliases import alias_of, check_aliases, renamed
 from interlock.protocols.postgres.masking.changes import Changes
 from interlock.protocols.postgres.masking.edits import Edits
 from interlock.protocols.postgres.masking.expressions import mask_expression
@@ -29,6 +30,7 @@ from interlock.protocols.postgres.masking.levels import (
     Tree,
     definite,
     hiding,
+    is_unknown,
     may_mean,
     visible_fields,
 )
@@ -87,6 +89,8 @@ class Reading:
         """What is read becomes the definition of something."""
         self.copies_in = False
         """COPY data goes into masked columns."""
+        self.unknown = False
+        """It names a column that the catalogue does not have, and that may be new."""
         self.raw_outputs: tuple[RawOutput, ...] = ()
         """What the gateway masks itself; then the answer has ``width`` columns."""
         self.width = -1
@@ -125,7 +129,9 @@ class Reading:
         self.targets(targets, level)
         self.condition(body.get("whereClause"), level)
         for part in ("groupClause", "havingClause", "windowClause", "sortClause", "distinctClause"):
+            level.names_outputs = part in _NAMING_OUTPUTS
             self.visit_as(Use.CONDITION, body.get(part), level)
+        level.names_outputs = False
         for part in ("valuesLists", "limitOffset", "limitCount"):
             self.visit(body.get(part), level)
         added = added_columns(body, level)
@@ -178,7 +184,7 @@ class Reading:
             case _:
                 self.visit({key: value for key, value in body.items() if key != "alias"}, level)
                 columns = None
-        return self._add(level, Item(_alias(body), _renamed(columns, body)))
+        return self._add(level, Item(alias_of(body), renamed(columns, body)))
 
     def _add(self, level: Level, item: Item) -> Item:
         level.items.append(item)
@@ -187,10 +193,10 @@ class Reading:
     def _relation(self, node: Node, body: Node, level: Level) -> Item:
         common = level.common.find(body["relname"]) if level.common and "schemaname" not in body else None
         if common is not None:
-            return self._add(level, Item(_alias(body) or body["relname"], _renamed(common[0], body)))
+            return self._add(level, Item(alias_of(body) or body["relname"], renamed(common[0], body)))
         relation, must_qualify = self.names.resolve(body)
         if relation is None:
-            return self._add(level, Item(_alias(body) or body["relname"], _renamed(None, body)))
+            return self._add(level, Item(alias_of(body) or body["relname"], renamed(None, body)))
         item = self.item_of(relation, body)
         if item.fields and self.defines:
             raise Refused(_misplaced(relation))
@@ -206,8 +212,9 @@ class Reading:
         if self.index.runs_casts(relation):
             raise Refused(f"{relation.name} has values that run code of this database when they are cast.")
         self._note_view(relation)
-        columns = _renamed(tuple(column.name for column in relation.columns), body) or ()
-        alias = _alias(body)
+        check_aliases(relation, body)
+        columns = renamed(tuple(column.name for column in relation.columns), body) or ()
+        alias = alias_of(body)
         fields = visible_fields(self.index, relation, columns)
         schema = "" if alias else relation.schema
         return Item(alias or relation.name, columns, fields, schema=schema, relation=relation, target=target)
@@ -231,11 +238,13 @@ class Reading:
         middle = len(level.items)
         right = self._from_item(body["rarg"], level)
         using = strings(body.get("usingClause"))
+        for side in (level.items[before:middle], level.items[middle:]):
+            self.named(side, using)
         self._refuse_merged(body, level.items[before:middle], level.items[middle:], using)
         if body.get("isNatural"):
             self.changes.match_by_name(level.items[before:middle], level.items[middle:])
         self.condition(body.get("quals"), _inside(level, before))
-        alias = _alias(body)
+        alias = alias_of(body)
         if alias:
             self._cover(level, before, alias)
         if name := body.get("join_using_alias", {}).get("aliasname"):
@@ -331,6 +340,9 @@ class Reading:
     def _visit_node(self, kind: str, body: Any, node: Node, level: Level) -> None:
         if kind == "ColumnRef":
             self._column(node, body, level)
+        elif kind == "A_Indirection":
+            self._field(body, level)
+            self.visit(body, level)
         elif kind in _QUERIES:
             self.query({kind: body}, level, level.common)
         elif isinstance(body, dict | list):
@@ -349,6 +361,7 @@ class Reading:
         names = ["*" if "A_Star" in field else field["String"].get("sval", "") for field in fields]
         if names[-1] in SYSTEM_COLUMNS:
             self._system_column(node, names, level)
+        self.unknown = self.unknown or is_unknown(level, names)
         if len(names) == 1:
             self._write_table(node, names[0], level)
         for item, columns in may_mean(level, names):
@@ -359,6 +372,18 @@ class Reading:
                 return
             if len(names) > 2 and item.schema and not item.target and item.relation and item.fields:
                 self.changes.shorten(node, names)
+
+    def _field(self, body: Node, level: Level) -> None:
+        """``(t).a``, which is a column where ``t`` is a relation."""
+        names = strings(body.get("arg", {}).get("ColumnRef", {}).get("fields"))
+        field = strings(body.get("indirection"))[:1]
+        if names and field:
+            self.unknown = self.unknown or is_unknown(level, [names[-1], *field])
+
+    def named(self, items: list[Item], columns: Iterable[str]) -> None:
+        """Columns that the statement names in a list, each of one of the items."""
+        if not all(any(item.lists(column) for item in items) for column in columns):
+            self.unknown = True
 
     def _write_table(self, node: Node, name: str, level: Level) -> None:
         """A bare name that would mean a masked column of a write's target, were its own table to lose the column."""
@@ -446,6 +471,7 @@ class Reading:
 
 
 _QUERIES: Final = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+_NAMING_OUTPUTS: Final = frozenset(("groupClause", "sortClause", "distinctClause"))
 
 
 def _inside(level: Level, first: int) -> Level:
@@ -461,18 +487,6 @@ def _joined(field: MaskedField, advice: str) -> str:
 
 def _misplaced(relation: Relation) -> str:
     return f"{relation.name} has masked columns and cannot be used in this kind of statement under a mask."
-
-
-def _alias(body: Node) -> str:
-    return str(body.get("alias", {}).get("aliasname", ""))
-
-
-def _renamed(columns: Columns, body: Node) -> Columns:
-    """The columns under the names that an alias's column list gives them."""
-    names = strings(body.get("alias", {}).get("colnames"))
-    if not names or columns is None:
-        return columns
-    return (*names, *columns[len(names) :])
 
 
 def _common_columns(table: Node) -> Columns:

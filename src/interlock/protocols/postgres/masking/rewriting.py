@@ -23,7 +23,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     """What becomes of one text.
 
     ``text`` is what may be forwarded; ``refusal`` a sentence why nothing may, with its SQLSTATE and the character that
-    it is about. ``unknown`` says that it names what the catalogue does not have, so that that must be read again first.
+    it is about. ``unknown`` says that it names what the catalogue does not have, so that that must be read again first;
+    a column that is not there even then is for the target to miss.
     ``masked`` is for the record. ``guarded`` says that it writes where the target's errors and notices could show a
     masked value, ``compares`` that the target compares real values for it. The sets are numbers of parameters: arrays
     of constants to compare, values to be written to masked columns, and those of them that must not be NULL.
@@ -101,6 +102,7 @@ def _rewrite(
         written_parameters=frozenset(reading.written_parameters),
         kept_parameters=frozenset(reading.kept_parameters),
         copies_in=reading.copies_in,
+        unknown=reading.unknown,
         gives_mask=any(map(_gives_mask, trees)),
         outputs=reading.outputs(),
         judged_by_mask=reading.columns_judged_by_mask(),

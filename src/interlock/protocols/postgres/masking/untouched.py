@@ -11,7 +11,7 @@ from typing import Final
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.protocols.postgres.masking.guard import check_function
 from interlock.protocols.postgres.masking.index import MaskingIndex
-from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX
+from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX, SYSTEM_COLUMNS
 from interlock.protocols.postgres.masking.names import Names, Refused, Surroundings, Unknown
 from interlock.protocols.postgres.statements.interpretation import Interpretation
 
@@ -19,6 +19,7 @@ _VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _ACTIONS: Final = frozenset({"select", "insert", "update", "update-all", "delete", "delete-all", "lock"})
 _NOT_IN_MEANING: Final = (HIDDEN_PREFIX.encode(), b"u&", b"tablesample")
 """The gateway's own names, escapes that could spell any name, and methods of sampling, which are functions."""
+_ALWAYS_THERE: Final = SYSTEM_COLUMNS | {"*"}
 _WORD: Final = re.compile(rb"[a-z0-9_$]+")
 
 
@@ -61,13 +62,14 @@ def _passes(meaning: Meaning, index: MaskingIndex, around: Surroundings) -> bool
 
 
 def _is_untouched(access: Access, index: MaskingIndex, names: Names) -> bool:
-    """A known relation of others, without masks on it or behind it and without code."""
+    """A known relation of others, with these columns, without masks on it or behind it and without code."""
     if access.kind is not ResourceKind.TABLE or access.action not in _ACTIONS:
         return False
     schema, name = access.path
     relation, must_qualify = names.resolve({"schemaname": schema, "relname": name})
     return (
         relation is not None
+        and all(name in _ALWAYS_THERE or relation.column(name) for name in access.columns)
         and not must_qualify
         and not relation.rewrites
         and not index.is_guarded(relation)

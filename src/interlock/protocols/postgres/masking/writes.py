@@ -28,6 +28,7 @@ def insert(reading: Reading, body: Node, parent: Level | None, common: CommonTab
     level = Level(parent, reading.with_clause(body, parent, common))
     target = _target(reading, body["relation"], level)
     _keep(reading)
+    reading.named([target], strings_of_targets(body.get("cols")))
     select = body.get("selectStmt")
     if select:
         reading.query(select, parent, level.common)
@@ -73,6 +74,7 @@ def merge(reading: Reading, body: Node, parent: Level | None, common: CommonTabl
         clause = node["MergeWhenClause"]
         reading.condition(clause.get("condition"), level)
         if "values" in clause:
+            reading.named([target], strings_of_targets(clause.get("targetList")))
             reading.visit(clause["values"], level)
             _guard_row(reading, target, strings_of_targets(clause.get("targetList")), clause["values"])
         else:
@@ -202,6 +204,7 @@ def _shown(item: Item, name: str) -> str:
 
 
 def _assignments(reading: Reading, targets: list[Node], target: Item, level: Level) -> None:
+    reading.named([target], strings_of_targets(targets))
     for node in targets:
         body = node["ResTarget"]
         reading.visit([body.get("val"), body.get("indirection")], level)
