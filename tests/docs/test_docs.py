@@ -121,6 +121,7 @@ def test_settings_that_are_shown_are_accepted(block: Block, tmp_path: Path) -> N
     text = block.text
     shown = tomllib.loads(text)
     known = {issuer.get("name", issuer["url"]) for issuer in shown.get("issuers", [])}
+    known |= {provider["name"] for provider in shown.get("saml", [])}
     for rule in shown.get("identities", []):
         if rule["issuer"] not in known:
             text += (
