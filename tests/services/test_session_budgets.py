@@ -11,7 +11,7 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.budgets import Budgets
 from interlock.services.session_budgets import SessionBudgets
 from tests.clocks import ManualClock
-from tests.services.policy.examples import agent, engine, meaning, table
+from tests.services.policy.examples import agent, engine, meaning, table, user
 from tests.services.test_budgets import MemoryStore
 
 POLICY = engine(
@@ -294,3 +294,51 @@ async def test_tokens_that_cannot_be_counted_stop_the_next_call(desk: Desk) -> N
     allowed.use_tokens(5)
     assert not allowed.take(0, 1)
     assert reason(session.judge(call("big"))) is DenialReason.POLICY_ERROR
+
+
+ACTED_FOR = user(name="ada", acting=(agent(),))
+
+
+def run_for(session: SessionBudgets, who: Principal, action: str) -> Denial | Hold | None:
+    """As ``run``, for any principal."""
+    found = POLICY.decide(who, "pg", "app", meaning(table(action)))
+    refusal = session.judge(found)
+    if refusal is None:
+        session.charge(found, 1)
+    return refusal
+
+
+async def test_what_is_done_for_somebody_counts_for_both(desk: Desk) -> None:
+    for _ in range(2):
+        assert run_for(desk.session(ACTED_FOR), ACTED_FOR, "insert") is None
+    for who in (agent(), user(name="ada"), user(name="eve", acting=(agent(),)), user(name="ada", acting=(user(),))):
+        assert isinstance(run_for(desk.session(who), who, "insert"), Hold)
+    for who in (user(name="eve"), agent(name="ci-2")):
+        assert run_for(desk.session(who), who, "insert") is None
+
+
+async def test_rows_of_who_acts_are_said_to_be_its_own(desk: Desk) -> None:
+    for name in ("ada", "eve"):
+        who = user(name=name, acting=(agent(),))
+        allowed = desk.session(who).charge(POLICY.decide(who, "pg", "app", meaning(table("select"))), 1)
+        assert allowed is not None
+        allowed.begin()
+        assert allowed.take(2 if name == "ada" else 3, 10)
+    refused = run_for(desk.session(who), who, "select")
+    assert isinstance(refused, Denial)
+    assert "5 of who acts were counted" in refused.message
+
+
+@pytest.mark.parametrize("run", ["", "nightly"])
+async def test_denials_count_for_both(desk: Desk, run: str) -> None:
+    session = desk.session(ACTED_FOR, run)
+    session.note_denial(POLICY.denial_limits)
+    assert reason(run_for(session, ACTED_FOR, "comment")) is DenialReason.BUDGET_SPENT
+    for who in (agent(), user(name="ada")):
+        assert (run_for(desk.session(who, run), who, "comment") is not None) is bool(run)
+
+
+async def test_a_budget_for_a_run_without_a_name_counts_once_for_each(desk: Desk) -> None:
+    session = desk.session(ACTED_FOR)
+    assert run_for(session, ACTED_FOR, "delete") is None
+    assert reason(run_for(session, ACTED_FOR, "delete")) is DenialReason.BUDGET_SPENT

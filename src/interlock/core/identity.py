@@ -51,6 +51,16 @@ class Principal(msgspec.Struct, frozen=True):
     run: str = ""
     sources: tuple[str, ...] = ()
 
+    @property
+    def actor(self) -> "Principal | None":
+        """Who acts for it now; None when it acts itself. Those behind the current actor say nothing of what may be."""
+        return self.acting[0] if self.acting else None
+
+    @property
+    def asker(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of the principal and of its current actor: what two have in common that ask as the same."""
+        return tuple((who.kind.value, who.name) for who in (self, *self.acting[:1]))
+
     def may_use(self, audience: str) -> bool:
         """Whether the proof is good for this, as ``audience`` names it."""
         return not self.audience or audience in self.audience

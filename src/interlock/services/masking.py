@@ -14,7 +14,7 @@ from interlock.core.lock import LockMode
 from interlock.core.masking import ColumnMask, Masking, MaskingOptions, MaskKind, Predicates
 from interlock.core.session import Session
 from interlock.services.catalogues import Catalogues
-from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import LocksInForce
@@ -130,7 +130,7 @@ class SessionMasking:
         rules = tuple(f"lock {lock_id}" for lock_id in restriction.locks)
         return ColumnMask(MaskKind.REDACT, Predicates.DENY, rules)
 
-    def _policy(self) -> SessionPolicy:
+    def _policy(self) -> AnyPolicy:
         session = self._session
         return self._maskings.policies.engine.for_session(
             session.principal, session.connection, session.database, self._client

@@ -1,7 +1,7 @@
 """One session's view of budgets: whether those of a verdict are spent, and what is charged to them.
 
 Makes no permit: it says what speaks against one. Counters are shared with the identity's other sessions, except those
-of a run without a name, which is the session itself.
+of a run without a name, which is the session itself. Where somebody acts for the identity, both have budgets.
 """
 
 import functools
@@ -81,6 +81,7 @@ class SessionBudgets:
     def __init__(self, budgets: Budgets, principal: Principal, run: str) -> None:
         self._budgets = budgets
         self._principal = principal
+        self._actor = principal.actor or principal
         self._run = run
         self._own = Book(_MAX_OWN_WINDOWS)
         self._accounts: dict[int, Account] = {}
@@ -148,10 +149,11 @@ class SessionBudgets:
         Raises ``BudgetsUnavailable`` and ``BookFull``.
         """
         now_s = self._budgets.now_s()
-        for window_s, limit in limits:
-            window = self._denials(window_s)
-            window.count(now_s)
-            window.charge(1, limit)
+        for of_actor in (False, True) if self._actor is not self._principal else (False,):
+            for window_s, limit in limits:
+                window = self._denials(window_s, of_actor)
+                window.count(now_s)
+                window.charge(1, limit)
 
     def _account(self, budgets: tuple[BudgetDemand, ...], approved: frozenset[str]) -> "Account":
         """The account for these budgets, kept by the tuple's identity: it is long, and verdicts share it."""
@@ -167,15 +169,18 @@ class SessionBudgets:
     def window(self, demand: BudgetDemand) -> Window:
         """The counter of a budget. Raises ``BudgetsUnavailable``."""
         if demand.kind is BudgetKind.DENIALS:
-            return self._denials(demand.window_s)
+            return self._denials(demand.window_s, demand.of_actor)
         if demand.window_s or self._run:
-            return self._budgets.window(demand, self._principal, self._run)
-        return self._own.window(f"{demand.rule} {demand.kind.value}", RUN_WINDOW_S)
+            return self._budgets.window(demand, self._whose(demand.of_actor), self._run)
+        return self._own.window(f"{demand.rule} {demand.kind.value} {demand.of_actor:d}", RUN_WINDOW_S)
 
-    def _denials(self, window_s: float) -> Window:
+    def _denials(self, window_s: float, of_actor: bool) -> Window:
         if window_s or self._run:
-            return self._budgets.denials(window_s, self._principal, self._run)
-        return self._own.window("denials", RUN_WINDOW_S)
+            return self._budgets.denials(window_s, self._whose(of_actor), self._run)
+        return self._own.window(f"denials {of_actor:d}", RUN_WINDOW_S)
+
+    def _whose(self, of_actor: bool) -> Principal:
+        return self._actor if of_actor else self._principal
 
     def _spent(self, verdict: Verdict, spent: list[Spent]) -> Denial | Hold:
         decision = when_spent(verdict, spent)

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, RSAKey
 from interlock.adapters.identity.authenticator import MAX_REMEMBERED, TokenAuthenticator
 from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused
-from interlock.core.identity import PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.settings import IdentityRule
 from interlock.services.generated_secret import make_verifier
 from tests.adapters.identity.conftest import KnownIdentities
@@ -374,6 +374,44 @@ async def test_a_token_does_not_make_an_agent_of_a_user(
 ) -> None:
     identities.by_name["ci:acme/crm"] = RegisteredIdentity("ci:acme/crm", PrincipalKind.USER)
     await refusal(authenticator, issuer.token())
+
+
+def with_actors(*acting: Principal) -> Principal:
+    return Principal(PrincipalKind.USER, "ada", frozenset({"sales"}), acting=acting)
+
+
+AGENTS = (Principal(PrincipalKind.AGENT, "ci:acme/crm"), Principal(PrincipalKind.AGENT, "planner"))
+
+
+async def test_each_who_acts_has_what_is_registered_for_it(
+    authenticator: TokenAuthenticator, identities: KnownIdentities
+) -> None:
+    for name, group in (("ci:acme/crm", "crm"), ("planner", "planning")):
+        identities.by_name[name] = RegisteredIdentity(name, PrincipalKind.AGENT, "lee", frozenset({group}))
+    admitted = authenticator.admit(with_actors(*AGENTS))
+    assert admitted.groups == {"sales"}
+    assert [(actor.name, actor.groups, actor.owner) for actor in admitted.acting] == [
+        ("ci:acme/crm", frozenset({"crm"}), "lee"),
+        ("planner", frozenset({"planning"}), "lee"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["ci:acme/crm", "planner", "ada"])
+async def test_one_who_is_disabled_keeps_all_of_them_out(
+    authenticator: TokenAuthenticator, identities: KnownIdentities, name: str
+) -> None:
+    kind = PrincipalKind.USER if name == "ada" else PrincipalKind.AGENT
+    identities.by_name[name] = RegisteredIdentity(name, kind, disabled=True)
+    with pytest.raises(LoginRefused, match="disabled"):
+        authenticator.admit(with_actors(*AGENTS))
+
+
+async def test_who_acts_is_what_it_is_registered_as(
+    authenticator: TokenAuthenticator, identities: KnownIdentities
+) -> None:
+    identities.by_name["planner"] = RegisteredIdentity("planner", PrincipalKind.USER)
+    with pytest.raises(LoginRefused):
+        authenticator.admit(with_actors(*AGENTS))
 
 
 async def test_an_identity_with_a_secret(authenticator: TokenAuthenticator, identities: KnownIdentities) -> None:

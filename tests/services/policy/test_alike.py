@@ -10,7 +10,7 @@ from tests.services.policy.examples import MONDAY_NOON_S, agent, engine, sql_fac
 from interlock.core.decision import Verdict
 from interlock.core.denial import DenialReason
 from interlock.core.operation import Access, Facts, Meaning, ResourceKind
-from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
 
 PERMIT = '@id("p") permit (principal, action, resource);\n'
 GET = Access("http-get", ResourceKind.CONNECTION)
@@ -67,11 +67,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def session(rule: str) -> SessionPolicy:
+def session(rule: str) -> AnyPolicy:
     return engine(PERMIT + rule).for_session(agent("ci-bots"), "crm", "")
 
 
-def decide(policy: SessionPolicy, facts: Facts, *accesses: Access) -> Verdict:
+def decide(policy: AnyPolicy, facts: Facts, *accesses: Access) -> Verdict:
     return policy.decide(Meaning("TEST", accesses or (GET,), facts), MONDAY_NOON_S)
 
 

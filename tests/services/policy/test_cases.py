@@ -63,6 +63,35 @@ def test_another_rule() -> None:
     assert run("    statement: call\n    expect: deny\n    rule: other\n", BASIC) is not None
 
 
+def test_who_acts() -> None:
+    policy = (
+        '@id("users") permit (principal is User, action, resource);'
+        '@id("agents") permit (principal in Group::"crm", action, resource) '
+        'when { context has on_behalf_of && context.on_behalf_of.name == "ada" };'
+        '@id("issuer") forbid (principal, action, resource) '
+        'when { context has actor && context.actor.issuer == "https://elsewhere.example" };'
+    )
+    case = """
+cases:
+  - name: one
+    identity: {name: ada, kind: user}
+    connection: pg
+    database: app
+    statement: select
+    actor: {name: crm-1, groups: [crm]}
+    expect: allow
+"""
+
+    def outcome(text: str) -> str | None:
+        (result,) = run_cases(engine(policy), FakeInterpreter(), read_cases(text.encode(), "cases.yaml"))
+        return result.failure
+
+    assert outcome(case) is None
+    assert str(outcome(case.replace("groups: [crm]", "groups: []"))).startswith("expected allow, got deny")
+    foreign = case.replace("groups: [crm]", 'groups: [crm], issuer: "https://elsewhere.example"')
+    assert 'Rule "issuer" forbids' in str(outcome(foreign))
+
+
 def test_circumstances() -> None:
     policy = (
         '@id("r") permit (principal, action, resource) when '

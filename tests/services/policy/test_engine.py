@@ -22,7 +22,8 @@ from interlock.core.decision import ApprovalDemand, Verdict
 from interlock.core.denial import DenialReason
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.services.policy import ClientFacts, PolicyEngine, session
-from interlock.services.policy.session import MAX_ACCESSES, SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
+from interlock.services.policy.session import MAX_ACCESSES
 
 CI = agent("ci-bots")
 
@@ -457,7 +458,7 @@ class TestVersion:
 
 
 def test_access_lines() -> None:
-    policy: SessionPolicy = engine().for_session(CI, "pg", "app")
+    policy: AnyPolicy = engine().for_session(CI, "pg", "app")
     asked = meaning("select", "select", table("drop", "a/b"), table("select", "x", ""))
     assert policy.access_lines(asked) == (
         "select on table pg/app/public/users",

@@ -1,6 +1,6 @@
 """Explanations say what decided and what would change it."""
 
-from tests.services.policy.examples import BASIC, MONDAY_NOON_S, agent, engine, meaning, table
+from tests.services.policy.examples import BASIC, MONDAY_NOON_S, agent, engine, meaning, table, user
 
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, Meaning, ResourceKind
@@ -124,3 +124,12 @@ class TestMasked:
         text = f'@id("o") forbid (principal, action == Action::"reveal", resource) {overflow};'
         (line,) = masks_of(reading("users", "email"), policy=text)
         assert line == 'the rules about reveal could not be evaluated (rule "o" failed); the session would be refused'
+
+
+def test_of_two_it_says_who_would_have_to_join() -> None:
+    member, other = agent("ci-bots"), agent(name="ci-2")
+    assert ask(meaning("select"), user("ci-bots", acting=(other,))).changes == (
+        "who acts as a member of group ci-bots: allowed",
+    )
+    assert ask(meaning("select"), user(acting=(member,))).changes == ("as a member of group ci-bots: allowed",)
+    assert ask(meaning("select"), user(acting=(other,))).changes == ("both as a member of group ci-bots: allowed",)

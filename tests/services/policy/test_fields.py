@@ -15,7 +15,7 @@ from interlock.core.masking import (
     MaskKind,
     Predicates,
 )
-from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.sources import NO_TAGS, Tags
 from interlock.services.policy.viewpoint import ClientFacts
 
@@ -33,7 +33,7 @@ def mask(scope: str, word: str | None = "redact", rule_id: str = "r", more: str 
     return f'@id("{rule_id}") {softener} {REVEAL.format(scope)} {more};\n'
 
 
-def session(text: str, tags: Tags = DECLARED, connection: str = "crm", trace: str = "") -> SessionPolicy:
+def session(text: str, tags: Tags = DECLARED, connection: str = "crm", trace: str = "") -> AnyPolicy:
     return engine(text, tags).for_session(agent("ci-bots"), connection, "", ClientFacts(trace=trace))
 
 

@@ -12,7 +12,7 @@ from tests.services.policy.examples import agent, engine, meaning, user
 from interlock.core.catalogue import ForeignKey
 from interlock.core.errors import MaskingUnavailable
 from interlock.core.masking import ColumnMask, DetectorMask, Masking, MaskingOptions, MaskKind, Predicates
-from interlock.services.policy import SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.sources import Tags
 
 CI = agent("ci-bots")
@@ -23,11 +23,11 @@ CARDS = '@id("cards") forbid (principal, action == Action::"reveal", resource ==
 KEY = b"a secret of thirty-two octets!!!"
 
 
-def session(text: str = PERMIT + HIDE, tags: Tags = PII) -> SessionPolicy:
+def session(text: str = PERMIT + HIDE, tags: Tags = PII) -> AnyPolicy:
     return engine(text, tags).for_session(CI, "pg", "app")
 
 
-def masking(policy: SessionPolicy, found: Any = SHOP, **options: Any) -> Masking:
+def masking(policy: AnyPolicy, found: Any = SHOP, **options: Any) -> Masking:
     made = policy.masking(found, MaskingOptions(**options))
     assert made is not None
     return made

@@ -12,7 +12,7 @@ from interlock.core.errors import MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.masking import DETECTOR_CLASSES, ColumnMask, MaskKind, Predicates
 from interlock.services.policy import ClientFacts, PolicyEngine, masks
-from interlock.services.policy.masks import RuleMasks
+from interlock.services.policy.masks import MaskRules
 from interlock.services.policy.sources import NO_TAGS, Tags
 
 CI = agent("ci-bots")
@@ -24,7 +24,7 @@ def on_reveal(resource: str, mask: str = '@mask("partial")', rule_id: str = "r",
     return f'@id("{rule_id}") {mask} forbid ({principal}, action == Action::"reveal", resource {resource});\n'
 
 
-def rules(policy: PolicyEngine, principal: Principal = CI, **client: str) -> RuleMasks:
+def rules(policy: PolicyEngine, principal: Principal = CI, **client: str) -> MaskRules:
     return policy.for_session(principal, "pg", "app", ClientFacts(**client)).masks
 
 

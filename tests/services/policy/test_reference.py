@@ -101,12 +101,12 @@ def engine_of(policy: Sequence[ModelRule]) -> PolicyEngine:
     return PolicyEngine([source(text)], reference.TAG_PATTERNS)
 
 
-def ask(engine: PolicyEngine, request: ModelRequest) -> Verdict:
+def ask(engine: PolicyEngine, request: ModelRequest, acting: tuple[Principal, ...] = ()) -> Verdict:
     accesses = []
     for action, path in request.accesses:
         kind = ResourceKind(reference.type_of(path))
         accesses.append(Access(action, kind, tuple(map(reference.name_of, path[1 if request.path else 2 :]))))
-    principal = Principal(PrincipalKind(request.kind), "x", request.groups)
+    principal = Principal(PrincipalKind(request.kind), "x", request.groups, acting=acting)
     now_s = MONDAY_NOON_S + (request.hour - 12) * 3600
     where = ("crm", "") if request.path else ("pg", "app")
     facts = {"http": {"path": request.path}} if request.path else NO_FACTS

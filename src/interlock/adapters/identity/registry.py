@@ -38,9 +38,9 @@ class Registry:
         self._labels = labels
 
     def admit(self, principal: Principal) -> Principal:
-        """Whom a token speaks for, with what is registered for the name; so with who acts for it at the moment.
+        """Whom a token speaks for, with what is registered for the name; so with everybody who acts for it.
 
-        Raises LoginRefused when it may not log in.
+        What agents have to be holds for who acts at the moment. Raises LoginRefused when one of them may not log in.
         """
         registered = self.find(principal.name)
         if registered is None and self._settings.require_registration and principal.kind is PrincipalKind.AGENT:
@@ -53,8 +53,13 @@ class Registry:
         self._check_owner(principal)
         if principal.acting:
             current, *earlier = principal.acting
-            principal = msgspec.structs.replace(principal, acting=(self.admit(current), *earlier))
+            acting = (self.admit(current), *map(self._as_registered, earlier))
+            principal = msgspec.structs.replace(principal, acting=acting)
         return principal
+
+    def _as_registered(self, principal: Principal) -> Principal:
+        registered = self.find(principal.name)
+        return principal if registered is None else self._merged(principal, registered)
 
     def own(self, identity: RegisteredIdentity, token_id: str = "", expires_at_s: float | None = None) -> Principal:
         """Who has proved to hold what was registered for an identity. Raises LoginRefused when it may not log in."""

@@ -54,6 +54,15 @@ class Caller(msgspec.Struct, frozen=True):
     expires_at_s: float | None = None
 
 
+class ExplainedActor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who acts for the identity that is asked about."""
+
+    name: IdentityName
+    kind: IdentityKind = IdentityKind.AGENT
+    groups: tuple[GroupName, ...] = ()
+    owner: str | None = None
+
+
 class ShowPolicy(Command[PolicyView], frozen=True, tag="policy.show"):
     """The policy in force."""
 
@@ -63,7 +72,8 @@ class ShowPolicy(Command[PolicyView], frozen=True, tag="policy.show"):
 class ExplainPolicy(Command[PolicyExplanation], frozen=True, tag="policy.explain"):
     """What the policy in force says about a statement or request, or about a permission on the gateway, and why.
 
-    Exactly one of ``statement`` (or request), with its ``connection``, and ``permission`` is given.
+    Exactly one of ``statement`` (or request), with its ``connection``, and ``permission`` is given. ``actor`` is who
+    acts for the identity.
     """
 
     route: ClassVar = Route("POST", "/v1/policy/explain", _READERS)
@@ -80,6 +90,7 @@ class ExplainPolicy(Command[PolicyExplanation], frozen=True, tag="policy.explain
     client_address: str = ""
     application: str = ""
     trace: str = ""
+    actor: ExplainedActor | None = None
 
 
 class WhoAmI(Command[Caller], frozen=True, tag="whoami"):

@@ -13,7 +13,7 @@ from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.rehearsal import SampledColumn, SampledTable
 from interlock.core.session import Session
 from interlock.services.masking import Maskings
-from interlock.services.policy.session import SessionPolicy
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.ports import Clock
 
 MAX_TABLES = 4
@@ -40,7 +40,7 @@ class Sampling:
         readable = [path for path in _changed(meaning) if self._may_read(policy, path)]
         return tuple(_sampled(path, masking, catalogue) for path in readable[:MAX_TABLES])
 
-    def _may_read(self, policy: SessionPolicy, path: tuple[str, ...]) -> bool:
+    def _may_read(self, policy: AnyPolicy, path: tuple[str, ...]) -> bool:
         verdict = policy.decide(Meaning("SELECT", (Access("select", ResourceKind.TABLE, path),)), self._clock.now_s())
         return verdict.denial is None and verdict.hold is None
 

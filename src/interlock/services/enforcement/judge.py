@@ -24,8 +24,9 @@ from interlock.services.enforcement.wording import (
     uncertain,
 )
 from interlock.services.masking import SessionMasking
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.schema import members
-from interlock.services.policy.session import Outcome, SessionPolicy
+from interlock.services.policy.session import Outcome
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, LocksInForce, ToolReview
@@ -57,7 +58,7 @@ class SessionJudge:
         self._policies = policies
         self._clock = clock
         self._client = ClientFacts(session.client_address.rpartition(":")[0], session.application, session.trace)
-        self._policy: SessionPolicy | None = None
+        self._policy: AnyPolicy | None = None
         self._epoch = -1
         self._masking = masking
         self._locks = locks
@@ -165,7 +166,7 @@ class SessionJudge:
     def _verdict(self, meaning: Meaning) -> Verdict:
         return self._session_policy().decide(meaning, self._clock.now_s())
 
-    def _session_policy(self) -> SessionPolicy:
+    def _session_policy(self) -> AnyPolicy:
         policy, epoch = self._policy, self._policies.epoch
         if policy is None or self._epoch != epoch:
             session = self._session

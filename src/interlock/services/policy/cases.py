@@ -15,11 +15,11 @@ from interlock.core.errors import ConfigurationError, MaskingUnavailable
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Meaning
 from interlock.services.policy.budgets import Spent, when_spent
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.explain import outcome_of
 from interlock.services.policy.interpreter import Interpreter
 from interlock.services.policy.named_masks import named_masks
-from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.viewpoint import ClientFacts
 
 Expectation = Literal["allow", "hold", "deny"]
@@ -27,19 +27,23 @@ _DEFAULT_TIME = datetime.datetime(2026, 1, 5, 12, 0, tzinfo=datetime.UTC)
 
 
 class CaseIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who asks."""
+    """Who asks, or who acts for whoever asks."""
 
     name: str
     kind: Literal["agent", "user"] = "agent"
     groups: tuple[str, ...] = ()
     owner: str | None = None
+    issuer: str = ""
 
-    def principal(self) -> Principal:
-        return Principal(PrincipalKind[self.kind.upper()], self.name, frozenset(self.groups), self.owner)
+    def principal(self, *acting: Principal) -> Principal:
+        kind, groups = PrincipalKind[self.kind.upper()], frozenset(self.groups)
+        return Principal(kind, self.name, groups, self.owner, self.issuer, acting=acting)
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One statement or request of one identity with the expected outcome, and optionally a rule that must decide it.
+
+    ``actor`` acts for the identity.
 
     ``masked`` are those of the columns it reads by name, as ``schema.table.column``, that rules must mask; no others.
     For a request they are all fields of the connection that rules mask.
@@ -50,6 +54,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identity: CaseIdentity
     connection: str
     expect: Expectation
+    actor: CaseIdentity | None = None
     statement: str = ""
     request: str = ""
     database: str = ""
@@ -66,6 +71,10 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if bool(self.statement) == bool(self.request):
             raise ValueError("a case has a statement or a request")
+
+    @property
+    def principal(self) -> Principal:
+        return self.identity.principal(*((self.actor.principal(),) if self.actor is not None else ()))
 
     @property
     def text(self) -> str:
@@ -105,7 +114,7 @@ def run_cases(engine: PolicyEngine, interpreter: Interpreter, cases: Sequence[Ca
 
 def _run(engine: PolicyEngine, interpreter: Interpreter, case: Case) -> CaseResult:
     client = ClientFacts(case.address, case.application, case.trace)
-    session = engine.for_session(case.identity.principal(), case.connection, case.database, client)
+    session = engine.for_session(case.principal, case.connection, case.database, client)
     meaning = interpreter.interpret(case.connection, case.text, case.protocol)
     verdict = _as_spent(session.decide(meaning, case.at.timestamp()), frozenset(case.spent))
     outcomes: tuple[Expectation, ...] = ("allow", "hold", "deny")
@@ -144,7 +153,7 @@ def _wrong_budgets(case: Case, verdict: Verdict) -> str | None:
     return f"expected budgets of {_listed(case.budgets, 'rule')}, got {_listed(counting, 'rule')}"
 
 
-def _wrong_masks(case: Case, session: SessionPolicy, meaning: Meaning) -> str | None:
+def _wrong_masks(case: Case, session: AnyPolicy, meaning: Meaning) -> str | None:
     if case.masked is None:
         return None
     try:

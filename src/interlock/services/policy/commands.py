@@ -7,6 +7,7 @@ from typing import Any, Final
 from interlock.core.administration import Command
 from interlock.core.administration.policy import (
     AccessFinding,
+    ExplainedActor,
     ExplainPolicy,
     OutcomeWord,
     PolicyExplanation,
@@ -67,8 +68,7 @@ class PolicyCommands:
         )
 
     def _question(self, command: ExplainPolicy, now_s: float) -> Question:
-        kind = PrincipalKind[command.kind.name]
-        who = Principal(kind, command.name, frozenset(command.groups), command.owner)
+        who = _principal(command, (_principal(command.actor),) if command.actor is not None else ())
         client = ClientFacts(command.client_address, command.application, command.trace)
         if command.permission is not None:
             return Question(who, self._node, "", MEANINGS[command.permission], client, now_s)
@@ -79,3 +79,8 @@ class PolicyCommands:
             return self._interpreter.interpret(command.connection, command.statement, command.protocol)
         except ConfigurationError as error:
             raise InvalidCommand(str(error)) from None
+
+
+def _principal(said: ExplainPolicy | ExplainedActor, acting: tuple[Principal, ...] = ()) -> Principal:
+    kind = PrincipalKind[said.kind.name]
+    return Principal(kind, said.name, frozenset(said.groups), said.owner, acting=acting)

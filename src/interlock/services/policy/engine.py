@@ -9,13 +9,13 @@ from interlock.core.decision import Verdict
 from interlock.core.errors import PolicyRejected
 from interlock.core.identity import Principal
 from interlock.core.operation import Meaning
+from interlock.services.policy.delegated import AnyPolicy, policy_for
 from interlock.services.policy.evaluator import Evaluator
 from interlock.services.policy.rules import Rule, read_rules
 from interlock.services.policy.schema import schema_text
-from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.sources import NO_TAGS, PolicySource, Tags, canonical_text, version_of
 from interlock.services.policy.tags import TagRules, tag_problems
-from interlock.services.policy.viewpoint import ClientFacts
+from interlock.services.policy.viewpoint import ClientFacts, Party
 
 _SHARED_SESSIONS = 256
 _UNKNOWN_CLIENT = ClientFacts()
@@ -39,7 +39,7 @@ class PolicyEngine:
         self.text = canonical_text(sources, tags, schema_text())
         self.version = version_of(self.text)
         self.evaluator = Evaluator(draft.rules, TagRules(tags), self.version)
-        self._shared: dict[tuple[object, ...], SessionPolicy] = {}
+        self._shared: dict[tuple[object, ...], AnyPolicy] = {}
 
     @property
     def rules(self) -> Mapping[str, Rule]:
@@ -53,13 +53,15 @@ class PolicyEngine:
 
     def for_session(
         self, principal: Principal, connection: str, database: str, client: ClientFacts = _UNKNOWN_CLIENT
-    ) -> SessionPolicy:
+    ) -> AnyPolicy:
         """This policy for one principal on one database; sessions that differ in nothing that counts share it."""
-        who = (principal.kind, principal.name, principal.groups, principal.owner)
+        who: tuple[object, ...] = (principal.kind, principal.name, principal.groups, principal.owner)
+        if principal.actor is not None:
+            who = (Party.of(principal), Party.of(principal.actor))
         key = (who, connection, database, client if self.evaluator.reads_client else None)
         policy = self._shared.pop(key, None)
         if policy is None:
-            policy = SessionPolicy(self.evaluator, principal, connection, database, client)
+            policy = policy_for(self.evaluator, principal, connection, database, client)
             if len(self._shared) >= _SHARED_SESSIONS:
                 del self._shared[next(iter(self._shared))]
         self._shared[key] = policy

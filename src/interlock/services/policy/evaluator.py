@@ -99,7 +99,10 @@ class Evaluator:
 
     def budgets(self, rule_ids: Iterable[str]) -> tuple[BudgetDemand, ...]:
         """The budgets of rules; equal ones are mostly one and the same tuple, so that verdicts share what counts."""
-        demands = tuple(demand for rule in rule_ids for demand in self.rules[rule].budgets)
+        return self.shared(tuple(demand for rule in rule_ids for demand in self.rules[rule].budgets))
+
+    def shared(self, demands: tuple[BudgetDemand, ...]) -> tuple[BudgetDemand, ...]:
+        """Equal budgets as mostly one and the same tuple."""
         if len(self._budgets) >= _KEPT_BUDGETS:
             self._budgets.clear()
         return self._budgets.setdefault(demands, demands)

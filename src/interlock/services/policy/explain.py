@@ -9,10 +9,11 @@ from interlock.core.decision import Verdict
 from interlock.core.errors import MaskingUnavailable
 from interlock.core.identity import Principal
 from interlock.core.operation import Meaning
+from interlock.services.policy.delegated import AnyPolicy, policy_for
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.evaluator import Evaluator
 from interlock.services.policy.named_masks import named_masks
-from interlock.services.policy.session import Finding, Outcome, SessionPolicy
+from interlock.services.policy.session import Finding, Outcome
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.policy.wording import amount, quoted
 
@@ -65,11 +66,12 @@ def explain(engine: PolicyEngine, question: Question) -> Explanation:
 
 def _budgets(verdict: Verdict) -> Iterator[str]:
     for demand in verdict.budgets:
+        whose = " of who acts" if demand.of_actor else ""
         beyond = "denied" if demand.approval is None else f"held for group {demand.approval.group}"
-        yield f"{amount(demand)} ({quoted([demand.rule])}), beyond that {beyond}"
+        yield f"{amount(demand)}{whose} ({quoted([demand.rule])}), beyond that {beyond}"
 
 
-def _masked(policy: SessionPolicy, meaning: Meaning) -> Iterator[str]:
+def _masked(policy: AnyPolicy, meaning: Meaning) -> Iterator[str]:
     """What rules mask of the columns that the statement names, or of the answers to the request."""
     try:
         found = named_masks(policy.masks, meaning)
@@ -99,14 +101,29 @@ def _changes(evaluator: Evaluator, question: Question, verdict: Verdict, outcome
 def _joined_groups(evaluator: Evaluator, question: Question, outcome: Outcome) -> Iterator[str]:
     named = {uid.id for rule in evaluator.rules.values() for uid in pst.entity_uids(rule.policy) if _is_group(uid)}
     helped = False
-    for group in sorted(named - question.principal.groups)[:_MAX_GROUPS_TRIED]:
-        member = msgspec.structs.replace(question.principal, groups=question.principal.groups | {group})
-        other = _ask(evaluator, question, member)
-        if other < outcome:
-            helped = True
-            yield f"as a member of group {group}: {_word(other, outcome)}"
+    for group in sorted(named)[:_MAX_GROUPS_TRIED]:
+        for whose, member in _members(question.principal, group):
+            other = _ask(evaluator, question, member)
+            if other < outcome:
+                helped = True
+                yield f"{whose}as a member of group {group}: {_word(other, outcome)}"
     if not helped:
         yield "no group that the policy names would make a difference"
+
+
+def _members(who: Principal, group: str) -> Iterator[tuple[str, Principal]]:
+    """The principal as if it, who acts for it, or both were in a group, as far as that is something else."""
+    if group not in who.groups:
+        yield "", _joining(who, group)
+    if who.actor is not None and group not in who.actor.groups:
+        acting = (_joining(who.actor, group), *who.acting[1:])
+        yield "who acts ", msgspec.structs.replace(who, acting=acting)
+        if group not in who.groups:
+            yield "both ", msgspec.structs.replace(_joining(who, group), acting=acting)
+
+
+def _joining(who: Principal, group: str) -> Principal:
+    return msgspec.structs.replace(who, groups=who.groups | {group})
 
 
 def _is_group(uid: pst.EntityUid) -> bool:
@@ -117,8 +134,8 @@ def _word(other: Outcome, outcome: Outcome) -> str:
     return ("still " if other is outcome else "") + {0: "allowed", 1: "held for approval", 2: "denied"}[other]
 
 
-def _session(evaluator: Evaluator, question: Question, principal: Principal) -> SessionPolicy:
-    return SessionPolicy(evaluator, principal, question.connection, question.database, question.client)
+def _session(evaluator: Evaluator, question: Question, principal: Principal) -> AnyPolicy:
+    return policy_for(evaluator, principal, question.connection, question.database, question.client)
 
 
 def _ask(evaluator: Evaluator, question: Question, principal: Principal) -> Outcome:

@@ -4,22 +4,55 @@ Fails as a whole: there is a masking that covers everything that rules name, or 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
 from interlock.core.catalogue import Catalogue, ColumnKey
 from interlock.core.errors import MaskingUnavailable
-from interlock.core.masking import ANY_NAME, ColumnMask, DetectorMask, Masking, MaskingOptions
-from interlock.services.policy.masks import RuleMasks
+from interlock.core.masking import ANY_NAME, NO_OPTIONS, ColumnMask, DetectorMask, Masking, MaskingOptions
+from interlock.services.policy.masks import MaskRules
 from interlock.services.policy.propagation import propagate
 
 _VERSION_DIGITS = 16
 _NO_CATALOGUE = Catalogue("")
+_BODIES = "bodies"
+"""In the place of a catalogue's version, where there is none."""
 
 
-def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: MaskingOptions) -> Masking | None:
+class MaskedPolicy:
+    """One policy version as one session sees it, as far as values go. ``masks`` are the rules about them."""
+
+    def __init__(self, version: str, masks: MaskRules) -> None:
+        self.version = version
+        self.masks = masks
+        self._masking: tuple[str, MaskingOptions, Masking | None] | None = None
+
+    def masking(self, catalogue: Catalogue, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
+        """What is masked for whoever asks in this database, None when nothing is. The last answer is kept.
+
+        Takes about 5 µs for each column, 50 µs where a condition tells columns apart: ask aside for a large catalogue.
+        Raises ``MaskingUnavailable``: then nothing may be shown, and the session is to be refused.
+        """
+        return self._kept_masking(
+            catalogue.version, options, lambda: masking_of(self.masks, self.version, catalogue, options)
+        )
+
+    def body_masking(self, options: MaskingOptions = NO_OPTIONS) -> Masking | None:
+        """What is masked in bodies, on a connection without databases. As ``masking``."""
+        return self._kept_masking(_BODIES, options, lambda: body_masking_of(self.masks, self.version, options))
+
+    def _kept_masking(
+        self, version: str, options: MaskingOptions, determine: Callable[[], Masking | None]
+    ) -> Masking | None:
+        kept = self._masking
+        if kept is None or kept[:2] != (version, options):
+            kept = self._masking = (version, options, determine())
+        return kept[2]
+
+
+def masking_of(rules: MaskRules, policy: str, catalogue: Catalogue, options: MaskingOptions) -> Masking | None:
     """The masking by the rules of a policy version, or None when no column is masked and nothing is looked for.
 
     Raises ``MaskingUnavailable`` whatever went wrong; it names rules at most.
@@ -50,7 +83,7 @@ def masking_of(rules: RuleMasks, policy: str, catalogue: Catalogue, options: Mas
     )
 
 
-def body_masking_of(rules: RuleMasks, policy: str, options: MaskingOptions) -> Masking | None:
+def body_masking_of(rules: MaskRules, policy: str, options: MaskingOptions) -> Masking | None:
     """The masking of a target that has no database: what is masked in bodies. Raises as ``masking_of``."""
     try:
         fields = rules.on_fields()

@@ -6,7 +6,7 @@ What columns are derived from is not looked at (see ``propagation``). Every faul
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from interlock.core.catalogue import Catalogue, ColumnKey
 from interlock.core.errors import MaskingUnavailable
@@ -27,6 +27,26 @@ _BATCH = 2000
 """Questions asked at once: bounds the memory that entities and answers take."""
 
 
+class MaskRules(Protocol):
+    """The rules about ``reveal`` for whoever asks."""
+
+    @property
+    def any(self) -> bool:
+        """Whether something of the database could be masked, whatever it contains. Never wrongly False."""
+
+    def on_columns(self, catalogue: Catalogue) -> dict[ColumnKey, ColumnMask]:
+        """The masks of the columns that rules are satisfied for, the strongest of several.
+
+        Raises ``MaskingUnavailable`` when a rule cannot be evaluated, and whatever Cedar raises.
+        """
+
+    def on_fields(self) -> dict[str, ColumnMask]:
+        """The masks of fields that rules are satisfied for, by selector. Raises as ``on_columns``."""
+
+    def on_detectors(self) -> dict[str, ColumnMask]:
+        """The masks of the detector classes that rules are satisfied for. Raises as ``on_columns``."""
+
+
 class RuleMasks:
     """The rules about ``reveal`` whose scope fits one principal."""
 
@@ -40,15 +60,12 @@ class RuleMasks:
 
     @property
     def any(self) -> bool:
-        """Whether something of the database could be masked, whatever it contains. Never wrongly False."""
+        """See ``MaskRules``."""
         where = (self._viewpoint.connection, self._viewpoint.database)
         return bool(self._by_tag) or any(reaches(rule.policy.resource, *where) for rule in self._asked)
 
     def on_columns(self, catalogue: Catalogue) -> dict[ColumnKey, ColumnMask]:
-        """The masks of the columns that rules are satisfied for, the strongest of several.
-
-        Raises ``MaskingUnavailable`` when a rule cannot be evaluated, and whatever Cedar raises.
-        """
+        """See ``MaskRules``."""
         masks: dict[ColumnKey, ColumnMask] = {}
         where = (self._viewpoint.connection, self._viewpoint.database)
         for former in (False, True):
@@ -59,7 +76,7 @@ class RuleMasks:
         return masks
 
     def on_fields(self) -> dict[str, ColumnMask]:
-        """The masks of fields that rules are satisfied for, by selector. Raises as ``on_columns``.
+        """See ``MaskRules``.
 
         Asked are the fields that the configuration or a rule names, and ``ANY_NAME`` for all others: rules cannot tell
         those apart.
@@ -74,7 +91,7 @@ class RuleMasks:
             answers = self._evaluator.ask_reveal(requests, self._viewpoint.entities(asked, tags))
             for field, answer in zip(asked, answers, strict=True):
                 if (mask := self._strongest(answer)) is not None:
-                    _join(masks, unescape(field.components[-1]), mask)
+                    join(masks, unescape(field.components[-1]), mask)
         return masks
 
     def _is_asked(self, field: Resource, masks: dict[str, ColumnMask]) -> bool:
@@ -83,13 +100,13 @@ class RuleMasks:
         above, own = (self._evaluator.tags.of(resource) for resource in (connection, field))
         for tags, mask in self._by_tag:
             if (own - above) & tags:
-                _join(masks, unescape(field.components[-1]), mask)
+                join(masks, unescape(field.components[-1]), mask)
         places = {(resource.type, resource.id) for resource in (connection, field)}
         within = frozenset(places | {("Tag", tag) for tag in above | own})
         return bool(self._fitting((field.type, field.id), within))
 
     def on_detectors(self) -> dict[str, ColumnMask]:
-        """The masks of the detector classes that rules are satisfied for. Raises as ``on_columns``."""
+        """See ``MaskRules``."""
         uids = [("Detector", name) for name in DETECTOR_CLASSES]
         wanted = [uid for uid in uids if self._fitting(uid, frozenset({uid}))]
         if not wanted:
@@ -108,7 +125,7 @@ class RuleMasks:
         for place in found:
             for tags, mask in self._by_tag:
                 if place.own_tags & tags:
-                    _join(masks, place.key, mask)
+                    join(masks, place.key, mask)
             fitting = self._fitting((place.resource.type, place.resource.id), place.within)
             if fitting:
                 question = tuple(fitting) if self._particular.isdisjoint(fitting) else place.resource.id
@@ -123,7 +140,7 @@ class RuleMasks:
             mask = self._strongest(answer)
             if mask is not None:
                 for place in places:
-                    _join(masks, place.key, mask)
+                    join(masks, place.key, mask)
 
     def _fitting(self, uid: Uid, within: frozenset[Uid]) -> list[str]:
         return [rule.id for rule in self._asked if fits(rule.policy.resource, uid, within)]
@@ -141,6 +158,7 @@ class RuleMasks:
         return functools.reduce(ColumnMask.stronger, masks) if masks else None
 
 
-def _join(masks: dict[KeyT, ColumnMask], key: KeyT, mask: ColumnMask) -> None:
+def join(masks: dict[KeyT, ColumnMask], key: KeyT, mask: ColumnMask) -> None:
+    """Add a mask to those that are there already: the stronger of both stays, with the rules of both."""
     before = masks.get(key)
     masks[key] = mask if before is None else before.stronger(mask)

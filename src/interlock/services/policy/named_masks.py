@@ -11,7 +11,7 @@ import msgspec
 from interlock.core.catalogue import Catalogue, Column, Relation, RelationKind
 from interlock.core.masking import ColumnMask
 from interlock.core.operation import HTTP_PARTS, Meaning, ResourceKind
-from interlock.services.policy.masks import RuleMasks
+from interlock.services.policy.masks import MaskRules
 
 _READING = frozenset({"select", "copy-out"})
 _ALL = "*"
@@ -27,8 +27,8 @@ class NamedMasks(msgspec.Struct, frozen=True):
     unnamed: tuple[str, ...]
 
 
-def named_masks(masks: RuleMasks, meaning: Meaning) -> NamedMasks:
-    """The masks on what a meaning reads by name. Raises as ``RuleMasks.on_columns``."""
+def named_masks(masks: MaskRules, meaning: Meaning) -> NamedMasks:
+    """The masks on what a meaning reads by name. Raises as ``MaskRules.on_columns``."""
     if not HTTP_PARTS.isdisjoint(meaning.facts):
         return NamedMasks(masks.on_fields(), ())
     read = sorted(_columns_read(meaning).items())

@@ -55,14 +55,39 @@ class ClientFacts(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
+class Party(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody else whom a question about a principal concerns, as the context has it."""
+
+    kind: str
+    name: str
+    groups: tuple[str, ...]
+    issuer: str
+    owner: str | None = None
+
+    @classmethod
+    def of(cls, who: Principal) -> "Party":
+        return cls(who.kind.value, who.name, tuple(sorted(who.groups)), who.issuer, who.owner)
+
+
+class Delegation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who acts for the principal, and for whom the principal acts. Of the two there is one at most."""
+
+    actor: Party | None = None
+    on_behalf_of: Party | None = None
+
+
+NO_DELEGATION = Delegation()
+
+
 @dataclasses.dataclass(frozen=True)
 class Viewpoint:
-    """One principal on one database, with what is known of its client."""
+    """One principal on one database, with what is known of its client and of who acts for whom."""
 
     principal: Principal
     connection: str
     database: str
     client: ClientFacts
+    delegation: Delegation = NO_DELEGATION
 
     def request(self, action: str, resource: Mapping[str, str], circumstances: str) -> dict[str, Any]:
         """One request; ``resource`` is a uid of Cedar's, ``circumstances`` come from the method of that name."""
@@ -83,11 +108,15 @@ class Viewpoint:
             "trace": self.client.trace,
             "client": {"address": self.client.address, "application": self.client.application},
         }
-        return msgspec.json.encode(context | _parts(facts)).decode()
+        return msgspec.json.encode(context | self._parties | _parts(facts)).decode()
 
     def entities(self, resources: Iterable[Resource], tags: TagSource) -> cedarpy.Entities:
         """The principal, the actions, and these resources with all that they are in. Raises what Cedar raises."""
         return self._known.with_added_json_str(json.dumps(entities(resources, tags)))
+
+    @functools.cached_property
+    def _parties(self) -> dict[str, object]:
+        return msgspec.to_builtins(self.delegation)  # type: ignore[no-any-return]
 
     @functools.cached_property
     def _known(self) -> cedarpy.Entities:

@@ -57,7 +57,7 @@ def no_permit(who: Principal, line: str, access: Access, connection: str, policy
     place = "the gateway" if access.kind is ResourceKind.GATEWAY else f"connection {printable(connection)}"
     return Denial(
         DenialReason.NO_PERMIT,
-        f"{who.kind.value} {printable(who.name)} may not {line}: no rule permits it.",
+        f"{_named(who)} may not {line}: no rule permits it.",
         f"Do it another way, or ask whoever administers {place} for a rule that permits {line}.",
         line,
         (),
@@ -76,6 +76,26 @@ def forbidden(line: str, rules: tuple[str, ...], messages: Sequence[str], policy
         rules,
         policy,
     )
+
+
+def refused_to_principal(denial: Denial, who: Principal, actor: Principal) -> Denial:
+    """The denial of a principal for whom somebody acts."""
+    return _adding(denial, f"{_named(who)} is not allowed to with {_named(actor)} acting.")
+
+
+def refused_to_actor(denial: Denial, who: Principal, actor: Principal) -> Denial:
+    """The denial of somebody who acts for a principal that is not denied."""
+    return _adding(denial, f"{_named(actor)}, who acts for {_named(who)}, is not allowed to.")
+
+
+def _adding(denial: Denial, sentence: str) -> Denial:
+    if denial.reason not in (DenialReason.FORBIDDEN, DenialReason.NO_PERMIT):
+        return denial
+    return msgspec.structs.replace(denial, message=f"{denial.message} {sentence}")
+
+
+def _named(who: Principal) -> str:
+    return f"{who.kind.value} {printable(who.name)}"
 
 
 def broken(line: str, rules: tuple[str, ...], policy: str) -> Denial:
@@ -167,7 +187,8 @@ def budget_in_words(demand: BudgetDemand) -> str:
 
 
 def budget_spent(demand: BudgetDemand, counted: int, line: str) -> str:
-    return f'Rule "{demand.rule}" forbids {line} beyond {amount(demand)}, and {counted} were counted.'
+    whose = " of who acts" if demand.of_actor else ""
+    return f'Rule "{demand.rule}" forbids {line} beyond {amount(demand)}, and {counted}{whose} were counted.'
 
 
 def uncountable(policy: str) -> Denial:

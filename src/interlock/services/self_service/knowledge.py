@@ -14,8 +14,9 @@ from interlock.core.errors import ConfigurationError, NotFound
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings import ConnectionSettings, HttpApi
+from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.interpreter import Interpreter
-from interlock.services.policy.session import Outcome, SessionPolicy
+from interlock.services.policy.session import Outcome
 from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import Clock, LocksInForce
@@ -140,7 +141,7 @@ class Knowledge:
         logins = settings.places if settings.protocol == "ssh" else ()
         return UsableConnection(name, speaks, connecting, settings.databases, logins, settings.protocol)
 
-    def _policy(self, who: Principal, connection: str, database: str) -> SessionPolicy:
+    def _policy(self, who: Principal, connection: str, database: str) -> AnyPolicy:
         if not database:
             settings = self._connections.find(connection)
             database = settings.places[0] if settings is not None else ""

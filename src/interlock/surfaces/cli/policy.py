@@ -12,6 +12,7 @@ from interlock.core.administration import Permission
 from interlock.core.errors import ConfigurationError, PolicyRejected
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.operation import Meaning
+from interlock.core.settings import IdentityKind
 from interlock.services.policy import ClientFacts, PolicyEngine
 from interlock.services.policy.cases import CaseResult, read_cases, run_cases
 from interlock.services.policy.check import Severity, check
@@ -72,6 +73,10 @@ def explain_decision(
     user: Annotated[str | None, typer.Option(help="Name of the user who asks.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group of the identity; may be repeated.")] = None,
     owner: Annotated[str | None, typer.Option(help="Owner of the agent.")] = None,
+    actor: Annotated[str, typer.Option(help="Name of who acts for the identity.")] = "",
+    actor_group: Annotated[list[str] | None, typer.Option(help="A group of who acts; may be repeated.")] = None,
+    actor_owner: Annotated[str | None, typer.Option(help="Owner of the agent who acts.")] = None,
+    actor_kind: Annotated[IdentityKind, typer.Option(help="What acts.")] = IdentityKind.AGENT,
     database: Annotated[str, typer.Option(help="Database on which it is asked.")] = "",
     protocol: Annotated[str, typer.Option(help="Protocol of the request; that of the connection if absent.")] = "",
     address: Annotated[str, typer.Option(help="Address of the client.")] = "",
@@ -84,7 +89,9 @@ def explain_decision(
     if (agent is None) == (user is None):
         _stop(ConfigurationError("give exactly one of --agent and --user"))
     kind = PrincipalKind.AGENT if agent is not None else PrincipalKind.USER
-    principal = Principal(kind, agent or user or "", frozenset(group or ()), owner)
+    acts = Principal(PrincipalKind[actor_kind.name], actor, frozenset(actor_group or ()), actor_owner)
+    acting = (acts,) if actor else ()
+    principal = Principal(kind, agent or user or "", frozenset(group or ()), owner, acting=acting)
     engine = _engine(tools, policy)
     if (permission is None) == (not connection):
         _stop(ConfigurationError("give a request and its --connection, or --permission"))
