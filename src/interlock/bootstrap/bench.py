@@ -14,6 +14,9 @@ from interlock.adapters.client.shelf import current_gateway, state_directory
 from interlock.adapters.clock import SystemClock
 from interlock.adapters.config_file import load_settings
 from interlock.adapters.evidence_files import FileEvidenceStore
+from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.token_tester import TokenTester
+from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.ledger.reader import FileArchive
 from interlock.adapters.policy_files import PolicyFiles
 from interlock.adapters.recordings.keys import WrappedSessionKeys
@@ -37,6 +40,7 @@ from interlock.services.policy.check import KnownNames, known_names
 from interlock.services.policy.connection_tags import connection_tags
 from interlock.services.policy.tags import joined
 from interlock.services.policy.tools import PolicyTools
+from interlock.services.trust_room import TrustRoom
 from interlock.surfaces.api.local_socket import user_name
 from interlock.surfaces.cli.remote_evidence import RemoteEvidence
 from interlock.surfaces.cli.workbench import EvidenceReader
@@ -139,6 +143,16 @@ class Bench:
             return self.client().ask(command)
         return send_remote_command(remote, command)
 
+    def _authenticator(self, node: Node, stack: contextlib.AsyncExitStack) -> TokenAuthenticator:
+        """Knows the issuers and trust domains of the settings."""
+        settings = self.settings
+        domains = [TrustDomain(domain, node.clock) for domain in settings.trust_domains]
+        authenticator = TokenAuthenticator(
+            settings.issuers, settings.identities, node.registry, node.clock, trust_domains=domains
+        )
+        stack.push_async_callback(authenticator.close)
+        return authenticator
+
     async def _administer_here(self, command: Command[AnswerT]) -> AnswerT:
         set_up_logs(self.settings.gateway.log_format, self.settings.gateway.log_level)
         async with contextlib.AsyncExitStack() as stack:
@@ -150,6 +164,7 @@ class Bench:
             rooms = (
                 ApprovalRoom(node.approvals, node.ledger, new_transcript, node.approval_link),
                 node.incidents(stopping, archive, new_transcript, _nothing_to_settle),
+                TrustRoom(TokenTester(self._authenticator(node, stack)), node.ledger),
             )
             administration = node.administration(stopping, node.authority(stopping), rooms=rooms)
             return await administration.execute(command, local_actor(user_name(os.geteuid())))

@@ -9,14 +9,17 @@ import structlog
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.session_tokens import SessionTokens
 from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
+from interlock.adapters.identity.token_tester import TokenTester
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
 from interlock.bootstrap.node import Node, Stopping
 from interlock.bootstrap.revocation import start_revocation
 from interlock.core.settings import IdentityRule, IssuerSettings
 from interlock.runtime.tasks import spawn
+from interlock.services.administration import Room
 from interlock.services.live import LiveSessions
 from interlock.services.token_exchange import TokenExchange
+from interlock.services.trust_room import TrustRoom
 from interlock.surfaces.api.application import Pages
 from interlock.surfaces.api.oauth import token
 from interlock.surfaces.api.oauth.metadata import JWKS_PATH, Metadata
@@ -36,6 +39,7 @@ class Identity:
         self._live = live
         self._stack = stack
         self.pages: list[Pages] = []
+        self.rooms: list[Room] = []
 
     def open(self, issuers: list[IssuerSettings], rules: list[IdentityRule]) -> TokenAuthenticator:
         """``issuers`` and ``rules`` are those of the settings, and of the development issuer."""
@@ -48,6 +52,7 @@ class Identity:
             issuers, rules, node.registry, node.clock, own, trust_domains=self.trust_domains
         )
         self._stack.push_async_callback(authenticator.close)
+        self.rooms.append(TrustRoom(TokenTester(authenticator), node.ledger))
         spent = SpentTokenTable(node.database)
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
         self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)

@@ -93,7 +93,7 @@ class TokenAuthenticator:
         verified = self._remembered.get(digest)
         if verified is None or not await self._still_holds(verified):
             self._remembered.pop(digest, None)
-            unverified = take_apart(token, _ALL_TYPES)
+            unverified = self.take_apart(token)
             if self._own is not None and unverified.issuer == self._own.issuer:
                 return self._as_trusted(self._own.read_signed(unverified))
             verified = await self._verify(unverified)
@@ -101,6 +101,10 @@ class TokenAuthenticator:
         principal = self._identify(verified, digest)
         self.accepted.remember(principal, verified.proof)
         return principal
+
+    def take_apart(self, token: str) -> UnverifiedToken:
+        """The parts of a token that may be one of those that are verified here. Raises LoginRefused."""
+        return take_apart(token, _ALL_TYPES)
 
     def is_for_one_exchange(self, principal: Principal) -> bool:
         """Whether the proof that the principal comes from may be exchanged once only."""

@@ -2,7 +2,7 @@
 
 base          what all commands have in common
 connections, access, identities, tokens, locks, sessions, approvals, notifications, evidence, incidents, policy,
-interception, ssh           one noun a file
+interception, ssh, trust    one noun a file
 requests      commands as HTTP requests
 remote        where another gateway is
 
@@ -97,6 +97,7 @@ from interlock.core.administration.ssh import (
 )
 from interlock.core.administration.tokens import IssuedToken, IssueToken
 from interlock.core.administration.tools import ApproveTool, ListTools, ShowTool, ToolDetail, ToolView, WithdrawTool
+from interlock.core.administration.trust import CheckResult, RuleResult, TestToken, TokenExamination
 
 COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ListConnections,
@@ -160,6 +161,7 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     ExplainPolicy,
     WhoAmI,
     ShowInterceptionAuthority,
+    TestToken,
     ShowSshGateway,
     IssueSshCertificate,
     ListSshKeys,
@@ -179,6 +181,7 @@ __all__ = [
     "ApproveTool",
     "BypassApprovals",
     "ChannelView",
+    "CheckResult",
     "ColumnPath",
     "Command",
     "ConfirmOwner",
@@ -226,6 +229,7 @@ __all__ = [
     "RemoveSshKey",
     "RevokeToken",
     "Route",
+    "RuleResult",
     "ScanConnection",
     "ScanReport",
     "SearchLedger",
@@ -245,6 +249,8 @@ __all__ = [
     "TagProposal",
     "TestChannel",
     "TestConnection",
+    "TestToken",
+    "TokenExamination",
     "ToolDetail",
     "ToolView",
     "TransferIdentity",

@@ -31,6 +31,7 @@ from interlock.surfaces.cli import (
     token,
     tokens,
     tools,
+    trust,
 )
 from interlock.surfaces.cli.answers import UNAVAILABLE, read_token, stop
 from interlock.surfaces.cli.workbench import Workbench
@@ -100,6 +101,7 @@ def build(make_workbench: MakeWorkbench) -> typer.Typer:
         incident,
         audit,
         ca,
+        trust,
         ssh,
     ):
         app.add_typer(noun.app)
