@@ -28,6 +28,7 @@ def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[
         *_unknown_issuers(settings),
         *_duplicate_trust_domains(settings),
         *_misplaced_trust(settings),
+        *_homeless_clients(settings),
         *_wrong_saml(settings),
         *_wrong_connections(settings.connections, protocols),
         *_wrong_channels(settings.notifications),
@@ -89,6 +90,16 @@ def trusts_of(settings: Settings) -> dict[str, Trust]:
         if domain.names is CertificateNames.SPIFFE:
             trusts[domain.label] = Trust.SPIFFE
     return trusts
+
+
+def _homeless_clients(settings: Settings) -> list[Problem]:
+    return [
+        Problem(
+            ("issuers", index, "client_id"), "api.public_url is missing: browsers come back to it from the provider"
+        )
+        for index, issuer in enumerate(settings.issuers)
+        if issuer.client_id is not None and not settings.api.public_url
+    ]
 
 
 def _wrong_saml(settings: Settings) -> list[Problem]:

@@ -78,18 +78,29 @@ class Logins:
         self._check(kept.login, holder)
         return kept.login
 
-    async def renew(self, secret: str, holder: LoginHolder) -> tuple[Login, str]:
-        """The login that a secret stands for, and the secret that counts from now on.
+    async def present(self, secret: str, holder: LoginHolder) -> Login:
+        """As ``find``, for secrets that are renewed: one that was renewed a moment ago still counts.
 
-        That is empty for a secret which somebody else has renewed a moment ago. One that was renewed before has been
-        stolen, by whoever used it first or now: the login ends. Raises LoginRefused, LedgerUnavailable,
-        StateUnavailable.
+        One that was renewed before has been stolen, by whoever used it first or now: the login ends. Raises
+        LoginRefused, LedgerUnavailable, StateUnavailable.
         """
-        family = family_digest(secret)
-        kept = self._store.find(family) if is_login_secret(secret) else None
+        kept = self._store.find(family_digest(secret)) if is_login_secret(secret) else None
         if kept is None:
             raise LoginRefused(_NOT_LOGGED_IN, "no such login")
         self._check(kept.login, holder)
+        digest = secret_digest(secret)
+        just_renewed = self._now_s() - kept.renewed_at_s < REUSE_S
+        if hmac.compare_digest(kept.secret, digest) or (just_renewed and hmac.compare_digest(kept.spent, digest)):
+            return kept.login
+        await self._close([kept.login], "gateway", "its secret was used again after it was renewed")
+        raise LoginRefused(_NOT_LOGGED_IN, "a login's secret was used again after it was renewed")
+
+    async def renew(self, secret: str) -> str:
+        """The secret that counts in the place of this one from now on, which has just been presented.
+
+        Empty when it is not the current one any more: somebody else has just renewed it. Raises LoginRefused,
+        StateUnavailable.
+        """
         renewed = _new_secret(secret[len(SECRET_PREFIX) :][:FAMILY_CHARACTERS])
         digest, new_digest, now_s = secret_digest(secret), secret_digest(renewed), self._now_s()
 
@@ -98,15 +109,8 @@ class Logins:
                 return None
             return msgspec.structs.replace(kept, secret=new_digest, spent=digest, renewed_at_s=now_s)
 
-        before = await self._store.change(family, change)
-        if before is None:
-            raise LoginRefused(_NOT_LOGGED_IN, "the login has just ended")
-        if hmac.compare_digest(before.secret, digest):
-            return kept.login, renewed
-        if hmac.compare_digest(before.spent, digest) and now_s - before.renewed_at_s < REUSE_S:
-            return kept.login, ""
-        await self._close([kept.login], "gateway", "its secret was used again after it was renewed")
-        raise LoginRefused(_NOT_LOGGED_IN, "a login's secret was used again after it was renewed")
+        before = await self._store.change(family_digest(secret), change)
+        return renewed if before is not None and hmac.compare_digest(before.secret, digest) else ""
 
     def of(self, name: str) -> list[Login]:
         """The logins of an identity, the oldest first. Raises StateUnavailable."""

@@ -72,6 +72,14 @@ class PostedForm(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, str], ...]
 
 
+class AttemptRefused(LoginRefused):
+    """An attempt has ended without a login; it counts no more."""
+
+    def __init__(self, attempt: Attempt, refused: LoginRefused) -> None:
+        super().__init__(str(refused), refused.reason)
+        self.attempt = attempt
+
+
 class SignInProvider(Protocol):
     """Where people sign in: an OpenID Connect issuer or a SAML identity provider."""
 
@@ -215,17 +223,17 @@ class SignIn:
     ) -> tuple[Attempt | None, Principal]:
         """Whom a provider's answer proves, and the attempt it ends; None when it was unsolicited, and may be.
 
-        Raises LoginRefused.
+        Raises LoginRefused, which is an AttemptRefused once there is an attempt.
         """
+        attempt = None
         try:
             provider = self.provider(provider_name)
-            attempt = None
             if state or not provider.unsolicited:
                 attempt = self._attempts.take(provider_name, state or "", browser)
             return attempt, await provider.complete(attempt, answer)
         except LoginRefused as refused:
             await self._record(client_address, refused)
-            raise
+            raise refused if attempt is None else AttemptRefused(attempt, refused) from None
 
     async def _record(self, client_address: str, refused: LoginRefused) -> None:
         try:

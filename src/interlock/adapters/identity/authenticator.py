@@ -5,7 +5,7 @@ Implements ``services.ports.Authenticator``. It keeps no token: verified ones ar
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -140,6 +140,16 @@ class TokenAuthenticator:
     def trusts(self, issuer: str) -> bool:
         """Whether tokens of this issuer are looked at."""
         return issuer in self._issuers or issuer in self._others
+
+    @property
+    def issuers(self) -> Mapping[str, Issuer]:
+        """The issuers, by URL."""
+        return self._issuers
+
+    @property
+    def rules(self) -> Rules:
+        """From claims to identities."""
+        return self._rules
 
     async def close(self) -> None:
         """Release the connections to the issuers."""

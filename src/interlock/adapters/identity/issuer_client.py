@@ -64,9 +64,11 @@ class IssuerClient:
             raise FetchFailed(f"{url}: status {status}")
         return document
 
-    async def post(self, url: str, form: Mapping[str, str]) -> tuple[int, object]:
+    async def post(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> tuple[int, object]:
         """Status and JSON of the answer to a form. Raises FetchFailed."""
-        return await self._ask("POST", url, form)
+        return await self._ask("POST", url, form, headers)
 
     async def close(self) -> None:
         """Release the connections."""
@@ -74,9 +76,12 @@ class IssuerClient:
             await self._session.close()
             self._session = None
 
-    async def _ask(self, method: str, url: str, form: Mapping[str, str] | None = None) -> tuple[int, object]:
+    async def _ask(
+        self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, object]:
         try:
-            async with self._open().request(method, url, data=form, allow_redirects=False) as response:
+            request = self._open().request(method, url, data=form, headers=headers, allow_redirects=False)
+            async with request as response:
                 if response.status != 200 and method == "GET":
                     return response.status, None
                 return response.status, load_strict_json(await _read_bounded(response))

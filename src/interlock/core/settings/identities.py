@@ -7,13 +7,17 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from interlock.core.settings.http import OAuthAuthentication
 from interlock.core.settings.oversight import _LOOPBACK_URL
-from interlock.core.settings.table import PATH, Table
+from interlock.core.settings.references import SecretReference
+from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 
 
 ClientId = Annotated[str, Meta(min_length=1, max_length=256)]
+
+AcrValue = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
 
 ClaimCondition = str | int | bool | tuple[str | int | bool, ...]
 
@@ -57,8 +61,12 @@ class IssuerSettings(Table, frozen=True):
     ]
     audience: Annotated[
         str,
-        Meta(min_length=1, description="What the tokens' `aud` claim must contain: this gateway's own identifier."),
-    ]
+        Meta(
+            min_length=1,
+            description="What the tokens' `aud` claim must contain: this gateway's own identifier. May be absent with "
+            "`client_id`: then the issuer's tokens are no passwords here, and people sign in only.",
+        ),
+    ] = ""
     name: Annotated[
         str | None, Meta(description="Short name used in identity rules. Absent: the `url` is the name.")
     ] = None
@@ -113,6 +121,45 @@ class IssuerSettings(Table, frozen=True):
             "them, `exchange-once` to get one, once."
         ),
     ] = TokenUse.LOGIN
+    client_id: Annotated[
+        ClientId | None,
+        Meta(
+            description="The gateway's client at this issuer for people who sign in with a browser (OpenID Connect, "
+            "code flow with PKCE). Needs `name` and `api.public_url`; the issuer sends browsers back to "
+            "`PUBLIC_URL/login/callback/NAME`. Absent: nobody signs in there.",
+        ),
+    ] = None
+    client_secret: Annotated[
+        SecretReference | None, Meta(description="Where the secret of `client_id` is. Absent: it is a public client.")
+    ] = None
+    client_authentication: Annotated[
+        OAuthAuthentication, Meta(description="How the client's secret is shown to the issuer.")
+    ] = OAuthAuthentication.BASIC
+    scope: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            pattern=r"^([!-~]+ )*openid( [!-~]+)*$",
+            description="The `scope` that a person's sign-in asks for. It has `openid` in it.",
+        ),
+    ] = "openid"
+    acr_values: Annotated[
+        tuple[AcrValue, ...],
+        Meta(
+            max_length=16,
+            description="How people have to prove who they are, in the issuer's words, such as one for a second "
+            "factor. They are asked for, and a sign-in with another `acr` claim is refused.",
+        ),
+    ] = ()
+    max_age_s: Annotated[
+        int | None,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="For how long, in seconds, a sign-in at the issuer counts before the person has to prove again "
+            "who it is. Absent: as long as the issuer likes.",
+        ),
+    ] = None
     device_client_id: Annotated[
         ClientId | None,
         Meta(
@@ -137,6 +184,16 @@ class IssuerSettings(Table, frozen=True):
         for key, url in (("url", self.url), ("jwks_url", self.jwks_url)):
             if url is not None and not self.may_fetch(url):
                 raise ValueError(f"{key}: must be an https URL without user name, query or fragment")
+        self._check_client()
+
+    def _check_client(self) -> None:
+        if not self.audience and (self.client_id is None or self.device_client_id is not None):
+            raise ValueError("audience is missing; it may be absent only with client_id, without device_client_id")
+        if self.client_id is None:
+            if self.client_secret is not None:
+                raise ValueError("client_secret: is that of client_id, which is missing")
+        elif self.name is None or not NAME_PATTERN.fullmatch(self.name):
+            raise ValueError("name: is needed with client_id; allowed: letters, digits, '_', '.', '-', at most 63")
 
     @property
     def label(self) -> str:

@@ -46,6 +46,11 @@ class Form:
         """The value; empty without one."""
         return self._fields.get(name, [""])[0]
 
+    @property
+    def values(self) -> dict[str, str]:
+        """All fields that are there once."""
+        return {name: values[0] for name, values in self._fields.items() if len(values) == 1}
+
     def all(self, name: str) -> tuple[str, ...]:
         """The values of a name that may be repeated, and those in one value with blanks between them."""
         return tuple(word for value in self._fields.get(name, ()) for word in value.split())
