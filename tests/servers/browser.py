@@ -1,6 +1,7 @@
 """As much of a browser as signing in takes: cookies, redirects, and forms that are filled in and sent."""
 
 import html.parser
+import ssl
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ class Browser:
     """
 
     def __init__(self, ca_file: Path | None = None) -> None:
-        self.client = httpx.Client(verify=str(ca_file) if ca_file is not None else True, timeout=30)
+        self.client = httpx.Client(verify=ssl.create_default_context(cafile=ca_file), timeout=30)
         self.leave_at: tuple[str, ...] = ()
         self.left_for = ""
         self.visited: list[str] = []

@@ -45,6 +45,8 @@ class GatewayOptions:
     """How long a held statement waits; by default it is refused at once, and its request stays open."""
     approvals_extra: str = ""
     api_extra: str = ""
+    api_public: bool = False
+    """Whether browsers may come: ``api.public_url`` is its own address."""
     environment: Mapping[str, str] | None = None
     http: bool = False
     """Whether it listens for HTTP clients and as a forward proxy. ``extra`` has connections: see ``http_target``."""
@@ -275,6 +277,7 @@ plain = "{options.plain}"
 
 [api]
 listen = "127.0.0.1:{self.api_port}"
+{f'public_url = "{self.api_url}"' if options.api_public else ""}
 {options.api_extra}
 
 {self._http() if options.http else ""}

@@ -21,6 +21,7 @@ const provider = new Provider(settings.issuer, {
     const account = settings.accounts[id];
     return account && { accountId: id, claims: () => ({ sub: id, ...account }) };
   },
+  extraTokenClaims: (_, token) => token.accountId && settings.accounts[token.accountId],
   // Nobody is asked for consent: all is granted that a client asks for.
   loadExistingGrant: async (ctx) => {
     const grant = new ctx.oidc.provider.Grant({
@@ -41,7 +42,8 @@ const provider = new Provider(settings.issuer, {
     rpInitiatedLogout: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: () => undefined,
+      // Programs without a browser ask for tokens for the first audience, with the person's claims in them.
+      defaultResource: (ctx, client) => (client.applicationType === 'native' ? settings.audiences[0] : undefined),
       useGrantedResource: () => true,
       getResourceServerInfo: (_, audience) => {
         if (!settings.audiences.includes(audience)) throw new Error('unknown resource');

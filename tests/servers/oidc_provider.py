@@ -1,7 +1,8 @@
 """A real OpenID provider on loopback: npm oidc-provider, with people who sign in by a script and clients to choose.
 
 What it can do: authorization code with PKCE, refresh, device flow, client credentials, introspection, back-channel and
-RP-initiated logout. ID tokens have ``sid`` and ``groups``; access tokens for one of ``audiences`` are JWTs.
+RP-initiated logout. ID tokens have ``groups``, and ``sid`` for clients that are told of logouts; access tokens for one
+of ``audiences`` are JWTs. What a device client gets is for the first of them.
 """
 
 import json

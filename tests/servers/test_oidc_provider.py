@@ -68,9 +68,7 @@ def test_a_person_signs_in_and_the_code_counts_once(provider: OidcProvider) -> N
 
 
 def test_a_person_signs_in_elsewhere(provider: OidcProvider) -> None:
-    begun = httpx.post(
-        f"{provider.url}/device/auth", data={"client_id": "device", "scope": "openid", "resource": AUDIENCE}
-    ).json()
+    begun = httpx.post(f"{provider.url}/device/auth", data={"client_id": "device", "scope": "openid"}).json()
 
     def poll() -> Any:
         form = {
@@ -83,8 +81,8 @@ def test_a_person_signs_in_elsewhere(provider: OidcProvider) -> None:
     assert poll()["error"] == "authorization_pending"
     with Browser() as browser:
         provider.confirm_device(browser, begun["verification_uri_complete"], BOB)
-    claims = take_apart(poll()["id_token"]).claims
-    assert (claims["sub"], claims["aud"]) == (BOB, "device")
+    claims = take_apart(poll()["access_token"]).claims
+    assert (claims["sub"], claims["aud"], claims["groups"]) == (BOB, AUDIENCE, ["g-staff"])
 
 
 def test_a_workload_gets_a_token_for_the_gateway(provider: OidcProvider) -> None:

@@ -435,8 +435,8 @@ class Gateway:
 
         node, api = self._node, self.settings.api
         authority = node.authority(self.stopping, self.policies)
-        callers = Callers(authenticator, node.identities, node.ledger)
-        authentication = Authentication(callers, node.clock, api.requests_per_minute)
+        callers = Callers(authenticator, node.identities, node.ledger, self.identity.people)
+        authentication = Authentication(callers, node.clock, api.requests_per_minute, api.public_url)
         events = Events(FollowedLedger(node.ledger))
         streams = EventStreams(events, authority, authentication, node.ledger, node.clock)
         administration = node.administration(self.stopping, authority, issuer, self._rooms(), self.policies)

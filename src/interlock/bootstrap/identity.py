@@ -12,6 +12,7 @@ from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
 from interlock.adapters.identity.token_tester import TokenTester
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
+from interlock.bootstrap.logins import open_logins, openid_providers
 from interlock.bootstrap.node import Node, Stopping
 from interlock.bootstrap.revocation import start_revocation
 from interlock.core.settings import IdentityRule, IssuerSettings
@@ -21,7 +22,7 @@ from interlock.services.live import LiveSessions
 from interlock.services.token_exchange import TokenExchange
 from interlock.services.trust_room import TrustRoom
 from interlock.surfaces.api.application import Pages
-from interlock.surfaces.api.oauth import token
+from interlock.surfaces.api.oauth import authorize, device, token
 from interlock.surfaces.api.oauth.metadata import JWKS_PATH, Metadata
 
 ROTATE_TICK_S: Final = 60.0
@@ -57,6 +58,11 @@ class Identity:
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
         self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)
         self.pages += [self.token_endpoint, Metadata(self._metadata, self.keys.jwks)]
+        providers = openid_providers(node, issuers, authenticator, self._stack)
+        logins = open_logins(node, providers, authenticator, self.exchange, self._own_issuer, self._stack)
+        self.people = logins.people
+        self.pages += logins.pages
+        self.token_endpoint.grants |= logins.grants
         start_revocation(node, self._stopping, self._live, authenticator, self._stack)
         return authenticator
 
@@ -84,8 +90,13 @@ class Identity:
         url = self._settings.api.public_url
         return {
             "issuer": self._own_issuer,
+            "authorization_endpoint": f"{url}{authorize.PATH}",
             "token_endpoint": f"{url}{token.PATH}",
+            "device_authorization_endpoint": f"{url}{device.PATH}",
             "jwks_uri": f"{url}{JWKS_PATH}",
             "grant_types_supported": sorted(self.token_endpoint.grants),
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
             "token_endpoint_auth_methods_supported": ["none"],
         }

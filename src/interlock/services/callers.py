@@ -9,6 +9,7 @@ from typing import Final
 from interlock.core.errors import LoginRefused, StateUnavailable
 from interlock.core.identity import API_AUDIENCE, Actor, local_actor
 from interlock.core.ledger import ConnectionRefused
+from interlock.services.people import People
 from interlock.services.ports import Authenticator, Ledger
 from interlock.services.state import IdentityStore
 
@@ -19,10 +20,21 @@ PROTOCOL: Final = "api"
 class Callers:
     """Finds out who calls, anew for each request."""
 
-    def __init__(self, authenticator: Authenticator, identities: IdentityStore, ledger: Ledger) -> None:
+    def __init__(
+        self, authenticator: Authenticator, identities: IdentityStore, ledger: Ledger, people: People | None = None
+    ) -> None:
+        """Without ``people``, nobody is logged in by a browser."""
         self._authenticator = authenticator
         self._identities = identities
         self._ledger = ledger
+        self._people = people
+
+    async def by_login(self, secret: str, client_address: str) -> Actor:
+        """The actor whose browser shows this secret. Raises as ``by_token``, and StateUnavailable."""
+        if self._people is None:
+            raise LoginRefused("there are no logins here", "no logins")
+        _, principal = await self._people.who(secret, client_address)
+        return Actor(principal, client_address=client_address)
 
     async def by_token(self, token: str, client_address: str) -> Actor:
         """The actor with this token. Raises LoginRefused when it is on record, LedgerUnavailable."""

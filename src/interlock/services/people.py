@@ -7,7 +7,7 @@ is on the ledger.
 from typing import Final, Protocol
 
 from interlock.core.errors import LoginRefused
-from interlock.core.identity import Principal
+from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.ledger import ConnectionRefused
 from interlock.core.login import Login, LoginHolder
 from interlock.services.logins import Logins
@@ -44,6 +44,8 @@ class People:
         """
         try:
             self._admit(principal)
+            if principal.kind is not PrincipalKind.USER:
+                raise LoginRefused("only people log in so", 'the identity rule makes it an agent: kind = "user"')
             return await self.logins.open(principal, provider, holder, client_address)
         except LoginRefused as refused:
             await self._record(refused, principal.name, client_address)
@@ -55,7 +57,7 @@ class People:
             login = self.logins.find(secret, LoginHolder.BROWSER)
             return login, self._admit(login.principal)
         except LoginRefused as refused:
-            await self._record(refused, "", client_address)
+            await self.record(refused, client_address)
             raise
 
     async def present(self, refresh_token: str, client_address: str) -> Login:
@@ -64,7 +66,7 @@ class People:
             login = await self.logins.present(refresh_token, LoginHolder.CLI)
             self._admit(login.principal)
         except LoginRefused as refused:
-            await self._record(refused, "", client_address)
+            await self.record(refused, client_address)
             raise
         return login
 
@@ -72,6 +74,10 @@ class People:
         if not self._admission.trusts(principal.issuer):
             raise LoginRefused("the provider of this login does not count any more", "the provider is not trusted")
         return self._admission.admit(principal)
+
+    async def record(self, refused: LoginRefused, client_address: str) -> None:
+        """Put on the ledger that somebody was not let in. Raises LedgerUnavailable."""
+        await self._record(refused, "", client_address)
 
     async def _record(self, refused: LoginRefused, name: str, client_address: str) -> None:
         accepted = self._ledger.append(ConnectionRefused(PROTOCOL, client_address, "", name, refused.reason))

@@ -142,14 +142,9 @@ class TokenAuthenticator:
         return issuer in self._issuers or issuer in self._others
 
     @property
-    def issuers(self) -> Mapping[str, Issuer]:
-        """The issuers, by URL."""
+    def sources(self) -> Mapping[str, TokenSource]:
+        """Whose tokens are looked at, by their names in tokens."""
         return self._issuers
-
-    @property
-    def rules(self) -> Rules:
-        """From claims to identities."""
-        return self._rules
 
     async def close(self) -> None:
         """Release the connections to the issuers."""

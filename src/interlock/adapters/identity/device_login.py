@@ -67,6 +67,16 @@ class DeviceLogin:
         self._interval_s = _within(begun.interval, MIN_INTERVAL_S, MAX_INTERVAL_S)
 
     @property
+    def interval_s(self) -> float:
+        """How long to wait before the issuer is asked again."""
+        return self._interval_s
+
+    @property
+    def expires_in_s(self) -> float:
+        """For how long the person may take from now on."""
+        return self.ends_at_s - self._logins.now_s()
+
+    @property
     def instruction(self) -> str:
         """Where to sign in, and what to look for there."""
         return (
@@ -79,12 +89,16 @@ class DeviceLogin:
         try:
             while True:
                 await self._logins.sleep(self._interval_s)
-                if self._logins.now_s() >= self.ends_at_s:
-                    raise LoginRefused(_OVER["expired_token"], "device login: expired")
-                if (token := await self._ask()) is not None:
+                if (token := await self.ask()) is not None:
                     return token
         finally:
             self._logins.forget(self)
+
+    async def ask(self) -> str | None:
+        """The token, None as long as nobody has signed in. For callers that wait by themselves. Raises LoginRefused."""
+        if self.expires_in_s <= 0:
+            raise LoginRefused(_OVER["expired_token"], "device login: expired")
+        return await self._ask()
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""

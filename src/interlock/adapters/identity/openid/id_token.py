@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from interlock.adapters.identity.claims import CLOCK_SKEW_S, MAX_SUBJECT_CHARACTERS
-from interlock.adapters.identity.issuer import Issuer
 from interlock.adapters.identity.keys import signature_holds
 from interlock.adapters.identity.token import take_apart
+from interlock.adapters.identity.verification import TokenSource
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import IssuerSettings
 
@@ -41,18 +41,20 @@ class SignInTokens(msgspec.Struct, frozen=True):
         return "SignInTokens(...)"
 
 
-async def verify(tokens: SignInTokens, issuer: Issuer, nonce: str | None, now_s: float) -> dict[str, Any]:
-    """The claims of an ID token of the issuer for its ``client_id``. Raises LoginRefused.
+async def verify(
+    tokens: SignInTokens, settings: IssuerSettings, keys: TokenSource, nonce: str, now_s: float
+) -> dict[str, Any]:
+    """The claims of an ID token of the issuer for its ``client_id`` and the sign-in of this nonce. Raises LoginRefused.
 
-    ``nonce`` is that of the sign-in, None where there is none (RFC 8628).
+    ``keys`` are the issuer's.
     """
     token = take_apart(tokens.id_token, ID_TOKEN_TYPES)
-    settings, claims = issuer.settings, token.claims
+    claims = token.claims
     if token.issuer != settings.url:
         raise _refused("iss is another issuer")
     if token.algorithm not in settings.algorithms:
         raise _refused("alg is not one of the issuer's")
-    if not signature_holds(token, await issuer.find_key(token.key_id, token.algorithm)):
+    if not signature_holds(token, await keys.find_key(token.key_id, token.algorithm)):
         raise _refused("the signature does not hold")
     _check_purpose(claims)
     _check_client(claims, settings.client_id or "")
@@ -93,9 +95,9 @@ def _check_times(claims: dict[str, Any], now_s: float) -> None:
         raise _refused("nbf is in the future")
 
 
-def _check_nonce(claims: dict[str, Any], nonce: str | None) -> None:
+def _check_nonce(claims: dict[str, Any], nonce: str) -> None:
     said = claims.get("nonce")
-    if nonce is not None and not (isinstance(said, str) and hmac.compare_digest(said.encode(), nonce.encode())):
+    if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
         raise _refused("nonce is that of another sign-in")
 
 

@@ -15,14 +15,14 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from interlock.adapters.identity.issuer import Issuer
 from interlock.adapters.identity.issuer_client import FetchFailed, IssuerClient
 from interlock.adapters.identity.openid.id_token import NOT_ACCEPTED, SignInTokens, verify
 from interlock.adapters.identity.rules import Rules
+from interlock.adapters.identity.verification import TokenSource
 from interlock.adapters.secret_reference import read_secret
 from interlock.core.errors import CredentialUnavailable, LoginRefused
 from interlock.core.identity import Principal
-from interlock.core.settings import OAuthAuthentication
+from interlock.core.settings import IssuerSettings, OAuthAuthentication
 from interlock.services.ports import Clock
 from interlock.services.sign_in import Attempt, Redirect
 
@@ -54,18 +54,20 @@ class _Places(msgspec.Struct, frozen=True):
 
 
 class OpenIdProvider:
-    """One issuer with a ``client_id``. ``callback_url`` is where it sends browsers back to."""
+    """One issuer with a ``client_id``, and its keys. ``callback_url`` is where it sends browsers back to."""
 
     posted: Final = False
     unsolicited: Final = False
 
-    def __init__(self, issuer: Issuer, rules: Rules, callback_url: str, clock: Clock) -> None:
-        self._issuer = issuer
-        self._settings = issuer.settings
+    def __init__(
+        self, settings: IssuerSettings, keys: TokenSource, rules: Rules, callback_url: str, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
         self._rules = rules
         self._callback_url = callback_url
         self._clock = clock
-        self._client = IssuerClient(issuer.settings, connections=10)
+        self._client = IssuerClient(settings, connections=10)
         self._places: _Places | None = None
         self._places_end_at_s = -math.inf
 
@@ -98,7 +100,7 @@ class OpenIdProvider:
         places = await self._discover()
         self._check_answer(places, answer)
         tokens = await self._redeem(places, attempt, answer.get("code", ""))
-        claims = await verify(tokens, self._issuer, attempt.nonce, self._now_s())
+        claims = await verify(tokens, self._settings, self._keys, attempt.nonce, self._now_s())
         return self._principal(claims, tokens)
 
     async def logout_url(self, principal: Principal, return_url: str) -> str:

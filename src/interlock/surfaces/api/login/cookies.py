@@ -41,5 +41,5 @@ def forget_login(response: Response) -> None:
 
 
 def bind_browser(response: Response, browser: str) -> None:
-    """The browser can prove that it began. SAML answers are posted from the provider's site, so it is sent with those."""
+    """The browser can prove that it began, also with what is posted from a provider's site, as SAML answers are."""
     response.set_cookie(BROWSER_COOKIE, browser, max_age=BROWSER_LIFE_S, secure=True, httponly=True, samesite="none")

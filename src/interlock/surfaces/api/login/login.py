@@ -17,6 +17,7 @@ from interlock.core.identity import Principal
 from interlock.core.login import Login, LoginHolder
 from interlock.services.people import People
 from interlock.services.sign_in import Attempt, AttemptRefused, PostedForm, SignIn
+from interlock.surfaces.api.login.browsers import client_address, origin_of, single
 from interlock.surfaces.api.login.cookies import (
     BROWSER_COOKIE,
     LOGIN_COOKIE,
@@ -25,7 +26,6 @@ from interlock.surfaces.api.login.cookies import (
     forget_login,
     keep_login,
 )
-from interlock.surfaces.api.login.browsers import client_address, origin_of, single
 from interlock.surfaces.api.login.pages import failure, form, links, onward, page, paragraph
 from interlock.surfaces.api.oauth.forms import OAuthError, read_form
 from interlock.surfaces.api.problems import RequestProblem
