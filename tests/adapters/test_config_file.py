@@ -8,7 +8,7 @@ from interlock.adapters.config_file import LineFinder, load_settings
 from interlock.core.errors import ConfigurationError
 from interlock.core.settings import Detection, Durability, Notifications, PlainConnections, Settings, TlsMode
 
-SAML = '[[saml]]\nname = "corp"\nmetadata_file = "corp.xml"'
+SAML = '[[saml]]\nname = "corp"\nprovider_entity_id = "https://idp.example/entity"\nmetadata_file = "corp.xml"'
 PUBLIC = '\n[api]\npublic_url = "https://gateway.example"'
 CONNECTION = """\
 [connections.crm]
@@ -153,11 +153,11 @@ WRONG = {
         ":6: saml[0].name: issuer 'corp' is given twice",
     ),
     "saml without metadata": (
-        '[[saml]]\nname = "corp"' + PUBLIC,
+        '[[saml]]\nname = "corp"\nprovider_entity_id = "x"' + PUBLIC,
         ":1: saml[0]: exactly one of metadata_file, metadata",
     ),
     "saml metadata in the clear": (
-        '[[saml]]\nname = "corp"\nmetadata_url = "http://idp.example/x"' + PUBLIC,
+        '[[saml]]\nname = "corp"\nprovider_entity_id = "x"\nmetadata_url = "http://idp.example/x"' + PUBLIC,
         ":1: saml[0]: metadata_url: must be an https URL without user name or fragment",
     ),
     "saml key without certificate": (SAML + '\nsigning_key = "k.pem"' + PUBLIC, ":1: saml[0]: signing_certificate and"),

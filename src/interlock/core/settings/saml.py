@@ -28,6 +28,14 @@ class SamlSettings(Table, frozen=True):
     name: Annotated[
         str, Meta(description="Short name: in identity rules as `issuer`, and in the addresses `/saml/NAME/…`.")
     ]
+    provider_entity_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=1024,
+            description="What the provider calls itself, in its metadata and in assertions, letter by letter.",
+        ),
+    ]
     metadata_file: Annotated[str | None, Meta(description="The provider's metadata as a file.", extra=PATH)] = None
     metadata_url: Annotated[
         str | None, Meta(description="Where the provider publishes its metadata. `https` only, no redirects.")
@@ -50,10 +58,6 @@ class SamlSettings(Table, frozen=True):
             description="How long metadata stays in use, counted from when it was read, while it cannot be had again.",
         ),
     ] = 86_400
-    provider: Annotated[
-        EntityId | None,
-        Meta(description="The provider's entity id. Needed when the metadata describes several providers."),
-    ] = None
     entity_id: Annotated[
         EntityId | None, Meta(description="What the provider knows this gateway by. Absent: the URL of its metadata.")
     ] = None

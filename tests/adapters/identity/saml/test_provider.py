@@ -45,7 +45,9 @@ FIRST, SECOND = Asserter(), Asserter()
 def own_keys() -> OwnKeys:
     """Making some takes a second."""
     with tempfile.TemporaryDirectory() as directory:
-        return open_own_keys(SamlSettings(name="corp", metadata_file="corp.xml"), Path(directory), NOW_S)
+        return open_own_keys(
+            SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_file="corp.xml"), Path(directory), NOW_S
+        )
 
 
 class Party:
@@ -57,7 +59,10 @@ class Party:
         self.file = directory / "corp.xml"
         self.file.write_bytes(self.asserter.metadata())
         self.settings = SamlSettings(
-            name="corp", metadata_file=str(self.file), **{"groups_attribute": "groups", **settings}
+            name="corp",
+            provider_entity_id=ENTITY_ID,
+            metadata_file=str(self.file),
+            **{"groups_attribute": "groups", **settings},
         )
         self.keys = own_keys()
         source = MetadataSource(self.settings, self.clock)
@@ -255,7 +260,7 @@ async def test_a_request_in_a_form(tmp_path: Path) -> None:
 
 
 def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
-    settings = SamlSettings(name="corp", metadata_file="corp.xml")
+    settings = SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_file="corp.xml")
     first, second = (open_own_keys(settings, tmp_path, NOW_S) for _ in range(2))
     assert first.certificate == second.certificate
     (tmp_path / "saml.key").chmod(0o644)
@@ -264,7 +269,7 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_not_the_certificates(tmp_path: Path) -> None:
-    settings = SamlSettings(name="corp", metadata_file="corp.xml")
+    settings = SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_file="corp.xml")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         open_own_keys(settings, tmp_path / name, NOW_S)

@@ -17,7 +17,7 @@ from tests.adapters.identity.saml.asserter import ENTITY_ID, Asserter
 from tests.clocks import ManualClock
 from tests.servers.threaded import ThreadedServer
 
-SETTINGS = SamlSettings(name="corp", metadata_file="corp.xml")
+SETTINGS = SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_file="corp.xml")
 PROVIDER = Asserter()
 GOOD = PROVIDER.metadata()
 SECOND = Asserter()
@@ -31,7 +31,7 @@ def several(*others: bytes) -> bytes:
 
 
 def test_what_is_read() -> None:
-    metadata = read_metadata(PROVIDER.metadata(SECOND.certificate), None, SETTINGS.may_ask)
+    metadata = read_metadata(PROVIDER.metadata(SECOND.certificate), ENTITY_ID, SETTINGS.may_ask)
     assert metadata.entity_id == ENTITY_ID
     assert metadata.certificates == (PROVIDER.certificate, SECOND.certificate)
     assert (metadata.sign_on.binding, metadata.sign_on.url) == (REDIRECT_BINDING, "https://idp.example/sso")
@@ -49,13 +49,13 @@ def test_a_place_that_browsers_must_not_be_sent_to_is_as_if_it_were_not_there() 
     post = f'<md:SingleSignOnService Binding="{POST_BINDING}" Location="https://idp.example/post"/>'.encode()
     both = GOOD.replace(b"<md:SingleSignOnService ", post + b"<md:SingleSignOnService ")
     both = both.replace(b"https://idp.example/sso", b"javascript:alert(1)")
-    assert read_metadata(both, None, SETTINGS.may_ask).sign_on.url == "https://idp.example/post"
+    assert read_metadata(both, ENTITY_ID, SETTINGS.may_ask).sign_on.url == "https://idp.example/post"
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "no provider": (GOOD.replace(b"IDPSSODescriptor", b"SPSSODescriptor"), "describes 0 identity providers"),
-    "several": (several(GOOD.replace(ENTITY_ID.encode(), b"https://other.example")), "describes 2 identity providers"),
-    "the same twice": (several(GOOD), "describes 2 identity providers"),
+    "no provider": (GOOD.replace(b"IDPSSODescriptor", b"SPSSODescriptor"), "no identity provider of SAML 2.0"),
+    "somebody else": (GOOD.replace(ENTITY_ID.encode(), b"https://other.example"), "describes 0 entities"),
+    "the same twice": (several(GOOD), "describes 2 entities"),
     "SAML 1.1": (GOOD.replace(b"SAML:2.0:protocol", b"SAML:1.1:protocol"), "no identity provider of SAML 2.0"),
     "plain http": (GOOD.replace(b"https://idp.example/sso", b"http://idp.example/sso"), "no SingleSignOnService"),
     "another binding": (PROVIDER.metadata(binding="urn:x"), "no SingleSignOnService"),
@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("content", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_believed(content: bytes, reason: str) -> None:
     with pytest.raises(Malformed) as malformed:
-        read_metadata(content, None, SETTINGS.may_ask)
+        read_metadata(content, ENTITY_ID, SETTINGS.may_ask)
     assert reason in str(malformed.value)
 
 
@@ -103,7 +103,8 @@ class Publisher(ThreadedServer):
 
     def source(self, clock: ManualClock) -> MetadataSource:
         url = f"http://127.0.0.1:{self.port}/metadata"
-        return MetadataSource(SamlSettings(name="corp", metadata_url=url, allow_http_loopback=True), clock)
+        settings = SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_url=url, allow_http_loopback=True)
+        return MetadataSource(settings, clock)
 
 
 async def test_it_is_fetched_when_it_is_old() -> None:

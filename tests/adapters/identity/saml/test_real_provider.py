@@ -46,7 +46,11 @@ class SteppedClock(SystemClock):
 
 def party(provider: SamlProvider, clock: Clock | None = None) -> Party:
     settings = SamlSettings(
-        name="corp", metadata_url=provider.metadata_url, allow_http_loopback=True, groups_attribute="groups"
+        name="corp",
+        provider_entity_id=provider.entity_id,
+        metadata_url=provider.metadata_url,
+        allow_http_loopback=True,
+        groups_attribute="groups",
     )
     clock = clock or SystemClock()
     return Party(settings, PLACES, own_keys(), Rules([RULE], {}), MetadataSource(settings, clock), clock)

@@ -55,7 +55,7 @@ class MetadataSource:
                 return self._metadata is not before
             self._attempted_at_s = self._clock.monotonic_s()
             try:
-                read = read_metadata(await self._read(), self._settings.provider, self._settings.may_ask)
+                read = read_metadata(await self._read(), self._settings.provider_entity_id, self._settings.may_ask)
             except (Malformed, aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason = str(error) if isinstance(error, Malformed) else type(error).__name__
                 log.warning("saml metadata not read", provider=self._settings.name, reason=reason)

@@ -42,8 +42,8 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     valid_until_s: float | None
 
 
-def read_metadata(content: bytes, entity_id: str | None, may_ask: Callable[[str], bool]) -> ProviderMetadata:
-    """The provider of this entity id, or the only one that the metadata describes. Raises Malformed.
+def read_metadata(content: bytes, entity_id: str, may_ask: Callable[[str], bool]) -> ProviderMetadata:
+    """The provider of this entity id. Raises Malformed when the metadata does not describe it, once.
 
     Endpoints that ``may_ask`` does not allow are as if they were not there.
     """
@@ -57,7 +57,7 @@ def read_metadata(content: bytes, entity_id: str | None, may_ask: Callable[[str]
         raise Malformed("no SingleSignOnService with a usable URL for HTTP-Redirect or HTTP-POST")
     ends = [_time(element.get("validUntil")) for element in (root, entity, role) if element.get("validUntil")]
     return ProviderMetadata(
-        entity_id=entity.get("entityID", ""),
+        entity_id=entity_id,
         certificates=_certificates(role),
         sign_on=sign_on,
         logout=_endpoint(role, "SingleLogoutService", may_ask),
@@ -65,14 +65,10 @@ def read_metadata(content: bytes, entity_id: str | None, may_ask: Callable[[str]
     )
 
 
-def _choose(root: Element, entity_id: str | None) -> Element:
-    entities = [
-        entity for entity in root.iter(md("EntityDescriptor")) if entity.find(md("IDPSSODescriptor")) is not None
-    ]
-    if entity_id is not None:
-        entities = [entity for entity in entities if entity.get("entityID") == entity_id]
-    if len(entities) != 1 or not entities[0].get("entityID"):
-        raise Malformed(f"describes {len(entities)} identity providers that fit; name one of them as provider")
+def _choose(root: Element, entity_id: str) -> Element:
+    entities = [each for each in root.iter(md("EntityDescriptor")) if each.get("entityID") == entity_id]
+    if len(entities) != 1:
+        raise Malformed(f"describes {len(entities)} entities of the provider's name")
     return entities[0]
 
 
