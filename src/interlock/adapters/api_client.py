@@ -63,13 +63,23 @@ def open_connection(address: GatewayAddress, timeout_s: float) -> tuple[http.cli
     Raises ConfigurationError when the address is none, AdministrationRefused when the gateway cannot be reached, does
     not run, or is not who it should be.
     """
+    connection, base = _connection(address, timeout_s)
+    try:
+        connection.connect()
+    except GatewayNotRunning:
+        connection.close()
+        raise AdministrationRefused(f"no gateway is running in {address.data_dir}") from None
+    except ssl.SSLError as error:
+        raise AdministrationRefused(f"{address.url}: {error.reason or error}; name the CA with --api-ca") from None
+    except OSError as error:
+        raise AdministrationRefused(f"{address.url} cannot be reached: {error.strerror or error}") from None
+    connection.sock.settimeout(timeout_s)
+    return connection, base
+
+
+def _connection(address: GatewayAddress, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
     if not address.url:
-        connection: http.client.HTTPConnection = _SocketConnection(Path(address.data_dir), timeout_s)
-        try:
-            connection.connect()
-        except GatewayNotRunning:
-            raise AdministrationRefused(f"no gateway is running in {address.data_dir}") from None
-        return connection, ""
+        return _SocketConnection(Path(address.data_dir), timeout_s), ""
     place = urlsplit(address.url)
     try:
         port = place.port
@@ -79,13 +89,6 @@ def open_connection(address: GatewayAddress, timeout_s: float) -> tuple[http.cli
         raise ConfigurationError(f"{address.url!r} is not the address of an API: write https://host:port")
     context = _tls_context(address.ca_file)
     connection = http.client.HTTPSConnection(place.hostname, port, timeout=_CONNECT_TIMEOUT_S, context=context)
-    try:
-        connection.connect()
-    except ssl.SSLError as error:
-        raise AdministrationRefused(f"{address.url}: {error.reason or error}; name the CA with --api-ca") from None
-    except OSError as error:
-        raise AdministrationRefused(f"{address.url} cannot be reached: {error.strerror or error}") from None
-    connection.sock.settimeout(timeout_s)
     return connection, place.path.rstrip("/")
 
 

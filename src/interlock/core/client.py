@@ -25,11 +25,15 @@ class GatewayAddress(msgspec.Struct, frozen=True):
 
 
 class ClientLogin(msgspec.Struct, frozen=True):
-    """A login at a gateway, as the person's own machine keeps it. ``refresh_token`` is what proves it."""
+    """A login at a gateway, as the person's own machine keeps it. ``refresh_token`` is what proves it.
+
+    ``ends_at_s`` is Unix time by the gateway's clock, None when it has not said.
+    """
 
     url: str
     refresh_token: str
     name: str = ""
+    ends_at_s: float | None = None
 
     def __repr__(self) -> str:
         return f"ClientLogin({self.url!r}, {self.name!r})"

@@ -10,7 +10,7 @@ from interlock.adapters.api_client import open_connection
 from interlock.core.client import GatewayAddress
 from interlock.core.errors import AdministrationRefused
 from interlock.core.printable import one_line
-from interlock.services.client.ports import DeviceAnswer, FormFields, GrantRefused, TokenAnswer
+from interlock.services.client.ports import DeviceAnswer, FormFields, GrantRefused, ServerMetadata, TokenAnswer
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 1 << 20
@@ -21,12 +21,6 @@ _REVOKE: Final = "/oauth2/revoke"
 _MAX_SAID: Final = 500
 
 AnswerT = TypeVar("AnswerT")
-
-
-class _Metadata(msgspec.Struct, frozen=True):
-    """RFC 8414 section 2, as far as a browser needs it."""
-
-    authorization_endpoint: str = ""
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -46,16 +40,16 @@ class HttpAuthorizationServer:
     def __init__(self, address: GatewayAddress) -> None:
         self._address = address
 
-    def authorization_endpoint(self) -> str:
-        """Where a browser is sent, as the gateway says."""
-        said = self._ask("GET", _METADATA, (), _Metadata).authorization_endpoint
-        if not said:
-            raise GrantRefused("", "people cannot log in at this gateway with a browser: it has no provider for them")
-        url = urljoin(self._address.url + "/", said)
+    def metadata(self) -> ServerMetadata:
+        """What the gateway says of itself."""
+        said = self._ask("GET", _METADATA, (), ServerMetadata)
+        if not said.authorization_endpoint:
+            return said
+        url = urljoin(self._address.url + "/", said.authorization_endpoint)
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname or place.query or place.fragment:
             raise AdministrationRefused("the gateway sends people to an address that is not https")
-        return url
+        return ServerMetadata(said.issuer, url)
 
     def token(self, fields: FormFields) -> TokenAnswer:
         """The answer of the token endpoint."""

@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
-
 from interlock.core.administration import AnswerT, Command
-from interlock.core.administration.policy import Caller, WhoAmI
 from interlock.core.client import ClientLogin, GatewayAddress, HeldToken, TokenRequest
 from interlock.core.errors import AdministrationRefused
-from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, Redirection, Shelf
+from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, Redirection, Shelf, TokenAnswer
 from interlock.services.client.session_tokens import SessionTokens
 from interlock.services.client.sign_in import ShowUrl, SignIn
 
@@ -72,20 +69,8 @@ class GatewayClient:
             return f"the login is forgotten here, but the gateway could not be told to end it: {error}"
         return ""
 
-    def _keep(self, refresh_token: str) -> ClientLogin:
+    def _keep(self, answer: TokenAnswer) -> ClientLogin:
+        login = ClientLogin(self.address.url, answer.refresh_token, answer.login, answer.login_ends_at_s)
         with self.shelf.locked():
-            self.shelf.keep_login(ClientLogin(self.address.url, refresh_token))
-        name = self._name_of_login()
-        with self.shelf.locked():
-            login = self.shelf.login() or ClientLogin(self.address.url, refresh_token)
-            named = msgspec.structs.replace(login, name=name)
-            self.shelf.renew_login(named)
-        return named
-
-    def _name_of_login(self) -> str:
-        """Who has logged in; empty when the gateway does not say."""
-        try:
-            caller: Caller = self._send(WhoAmI(), self._tokens.of_login(TokenRequest(api=True)).token)
-        except AdministrationRefused:
-            return ""
-        return caller.name
+            self.shelf.keep_login(login)
+        return login

@@ -28,16 +28,25 @@ class ShelfUnusable(ConfigurationError):
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):
-    """What a token endpoint gives (RFC 6749 section 5.1)."""
+    """What a token endpoint gives (RFC 6749 section 5.1). ``login`` is the name of whoever has logged in."""
 
     access_token: str = ""
     expires_in: float = 0
     refresh_token: str = ""
     token_id: str = ""
     audience: tuple[str, ...] = ()
+    login: str = ""
+    login_ends_at_s: float | None = None
 
     def __repr__(self) -> str:
         return "TokenAnswer(...)"
+
+
+class ServerMetadata(msgspec.Struct, frozen=True):
+    """As far as a browser is concerned (RFC 8414 section 2). ``authorization_endpoint`` is an https URL, or empty."""
+
+    issuer: str = ""
+    authorization_endpoint: str = ""
 
 
 class DeviceAnswer(msgspec.Struct, frozen=True):
@@ -58,8 +67,8 @@ class AuthorizationServer(Protocol):
     """The gateway's endpoints for tokens. Everything raises GrantRefused for a refusal, and AdministrationRefused
     when the gateway cannot be reached, is not who it should be, or does not answer as it should."""
 
-    def authorization_endpoint(self) -> str:
-        """Where a browser is sent (RFC 8414)."""
+    def metadata(self) -> ServerMetadata:
+        """What the gateway says of itself (RFC 8414)."""
 
     def token(self, fields: FormFields) -> TokenAnswer:
         """The answer of the token endpoint."""

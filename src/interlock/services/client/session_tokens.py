@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from interlock.core.client import ClientLogin, HeldToken, TokenRequest
+from interlock.core.client import HeldToken, TokenRequest
 from interlock.core.errors import ConfigurationError
 from interlock.services.client.ports import (
     AuthorizationServer,
@@ -56,11 +56,6 @@ class SessionTokens:
             if subject is None:
                 raise
         return self._new(wanted, subject, actor)  # a workload may have no place to keep anything
-
-    def of_login(self, wanted: TokenRequest) -> HeldToken:
-        """A new token of the login, whatever else the machine can prove. Raises as ``get``."""
-        with self._shelf.locked():
-            return self._by_login(wanted)
 
     def _kept_or_new(self, wanted: TokenRequest, subject: Proof | None, actor: Proof | None) -> HeldToken:
         key = self._key(wanted, subject, actor)
@@ -111,10 +106,10 @@ class SessionTokens:
             answer = self._server.token(fields + _wished(wanted))
         except GrantRefused as refused:
             if refused.code == "invalid_grant":
-                raise GrantRefused(refused.code, LOG_IN_AGAIN) from None
+                raise GrantRefused(refused.code, f"{LOG_IN_AGAIN} ({refused})") from None
             raise
         if answer.refresh_token:
-            self._shelf.renew_login(ClientLogin(login.url, answer.refresh_token, login.name))
+            self._shelf.renew_login(msgspec.structs.replace(login, refresh_token=answer.refresh_token))
         return _held(answer, now_s)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from interlock.core.printable import one_line
-from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, GrantRefused, Redirection
+from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, GrantRefused, Redirection, TokenAnswer
 from interlock.services.client.session_tokens import CLIENT_ID
 from interlock.services.ports import Clock
 
@@ -34,19 +34,23 @@ class SignIn:
         self._clock = clock
         self._sleep = sleep
 
-    def by_browser(self, redirection: Callable[[str], Redirection], show: ShowUrl, provider: str) -> str:
-        """The refresh token, when the person has signed in at the address that ``show`` is given.
+    def by_browser(self, redirection: Callable[[str], Redirection], show: ShowUrl, provider: str) -> TokenAnswer:
+        """The gateway's answer, when the person has signed in at the address that ``show`` is given.
 
         ``redirection`` makes ready for an answer with a ``state``. Raises AdministrationRefused.
         """
         state, verifier = secrets.token_urlsafe(_STATE_BYTES), secrets.token_urlsafe(_VERIFIER_BYTES)
-        endpoint = self._server.authorization_endpoint()
+        metadata = self._server.metadata()
+        if not metadata.authorization_endpoint:
+            raise GrantRefused("", "people cannot log in at this gateway with a browser: it has no provider for them")
         expected = redirection(state)
-        show(f"{endpoint}?{urlencode(_authorization(expected.uri, state, verifier, provider))}")
+        show(f"{metadata.authorization_endpoint}?{urlencode(_authorization(expected.uri, state, verifier, provider))}")
         try:
             answer = expected.wait(BROWSER_TIMEOUT_S)
         except TimeoutError:
             raise GrantRefused("", f"nobody signed in within {BROWSER_TIMEOUT_S / 60:g} minutes") from None
+        if answer.get("iss", metadata.issuer) != metadata.issuer:  # RFC 9207: an answer of another server
+            raise GrantRefused("", "what answered is not this gateway; log in again")
         if "code" not in answer:
             said = answer.get("error_description") or answer.get("error", "")
             raise GrantRefused(answer.get("error", ""), f"the gateway did not log you in: {one_line(said)[:500]}")
@@ -57,10 +61,10 @@ class SignIn:
             ("client_id", CLIENT_ID),
             ("code_verifier", verifier),
         ]
-        return _refresh_token(self._server.token(fields).refresh_token)
+        return _login(self._server.token(fields))
 
-    def by_device(self, show: Callable[[DeviceAnswer], None], provider: str) -> str:
-        """The refresh token, when the person has signed in on whatever machine. Raises AdministrationRefused."""
+    def by_device(self, show: Callable[[DeviceAnswer], None], provider: str) -> TokenAnswer:
+        """The gateway's answer, when the person has signed in on whatever machine. Raises AdministrationRefused."""
         device = self._server.device([("client_id", CLIENT_ID), *((("provider", provider),) if provider else ())])
         show(device)
         ends_s = self._clock.monotonic_s() + device.expires_in
@@ -69,7 +73,7 @@ class SignIn:
         while self._clock.monotonic_s() < ends_s:
             self._sleep(interval_s)
             try:
-                return _refresh_token(self._server.token(fields).refresh_token)
+                return _login(self._server.token(fields))
             except GrantRefused as refused:
                 if refused.code not in ("authorization_pending", "slow_down"):
                     raise
@@ -96,7 +100,7 @@ def is_answer(parameters: dict[str, str], state: str) -> bool:
     return hmac.compare_digest(parameters.get("state", "").encode(), state.encode())
 
 
-def _refresh_token(text: str) -> str:
-    if not text:
+def _login(answer: TokenAnswer) -> TokenAnswer:
+    if not answer.refresh_token:
         raise GrantRefused("", "the gateway gave no login")
-    return text
+    return answer

@@ -38,7 +38,9 @@ def log_in(
             login = client.log_in_by_device(_show_device, provider)
         else:
             login = _by_browser(context, client, provider, no_browser=no_browser)
-    typer.echo(f"Logged in at {client.address.label}{f' as {one_line(login.name)}' if login.name else ''}.")
+    who = f" as {one_line(login.name)}" if login.name else ""
+    until = f" until {_moment(login.ends_at_s)}" if login.ends_at_s is not None else ""
+    typer.echo(f"Logged in at {client.address.label}{who}{until}.")
 
 
 def log_out(context: typer.Context) -> None:
