@@ -209,7 +209,7 @@ def test_a_workload_needs_no_place_to_keep_anything(tmp_path: Path) -> None:
 
 def test_an_answer_without_a_token_is_a_refusal(machine: Machine) -> None:
     machine.proofs.tokens = {"subject": JWT}
-    machine.server.token = lambda _: TokenAnswer()  # type: ignore[method-assign]
+    machine.server.token = lambda fields: TokenAnswer()  # type: ignore[method-assign]
     with pytest.raises(GrantRefused, match="gave no token"):
         machine.get()
 
