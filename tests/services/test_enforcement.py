@@ -146,6 +146,23 @@ async def test_decisions_are_on_record_when_they_are_handed_out(bench: Bench) ->
     assert (bench.guard.operations, bench.guard.denied) == (3, 2)
 
 
+async def test_what_is_permitted_is_noted_once(bench: Bench) -> None:
+    noted: list[str] = []
+    bench.guard.note_use = noted.append
+    await bench.decide("select", "insert", "drop", "select")
+    await bench.decide("select")
+    assert noted == ["select"]
+
+
+async def test_a_use_that_cannot_be_noted_is_one_all_the_same(bench: Bench) -> None:
+    def explode(action: str) -> None:
+        raise ZeroDivisionError
+
+    bench.guard.note_use = explode
+    (permit,) = await bench.decide("select")
+    assert isinstance(permit, Permit)
+
+
 async def test_no_policy_is_a_denial() -> None:
     bench = Bench()
     assert reasons(await bench.decide("select")) == [DenialReason.POLICY_ERROR]

@@ -66,6 +66,8 @@ class Parts:
 
     def closed(self, *_: object) -> None: ...
 
+    def used(self, session: Session, action: str, at_s: float) -> None: ...
+
     def key_principal(self, fingerprint: str) -> Principal:
         self._may_fail("SSH logins")
         return agent("ci-bots")

@@ -414,6 +414,7 @@ class Gateway:
             incidents,
             PolicyCommands(self.policies, Interpreter(node.connections.find), node.clock, self.settings.gateway.node),
             self.notifying.room,
+            node.review_room(self.stopping, self.policies),
             open_access_room(node, self.policies, self.stopping.locks, *addresses),
         ]
 

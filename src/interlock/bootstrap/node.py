@@ -28,6 +28,7 @@ from interlock.adapters.store.approvals import ApprovalTable
 from interlock.adapters.store.connections import ConnectionTable, SealedCredentialTable
 from interlock.adapters.store.database import Database
 from interlock.adapters.store.identities import IdentityTable
+from interlock.adapters.store.identity_use import IdentityUseTable
 from interlock.adapters.store.locks import LockTable
 from interlock.adapters.store.logins import LoginTable
 from interlock.adapters.store.sessions import SessionTable
@@ -64,6 +65,7 @@ from interlock.services.locks import Locks
 from interlock.services.logins import Logins
 from interlock.services.ownership import Ownership
 from interlock.services.policy.store import PolicyStore
+from interlock.services.review_room import ReviewRoom
 from interlock.services.ssh_room import SshRoom
 from interlock.services.state import TokenIssuer
 from interlock.services.tool_pins import PinnedTools
@@ -152,6 +154,19 @@ class Node:
             self.clock,
             self.settings.agents,
             self.issuer_labels,
+        )
+
+    def review_room(self, stopping: "Stopping", policies: PolicyStore) -> ReviewRoom:
+        """Access reviews, by what policy grants."""
+        return ReviewRoom(
+            self.identities,
+            IdentityUseTable(self.database),
+            self.ssh_keys,
+            self.connections,
+            policies,
+            stopping.locks,
+            self.ledger,
+            self.clock,
         )
 
     def _open_ledger(self) -> FileLedger:

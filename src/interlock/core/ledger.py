@@ -492,6 +492,15 @@ class AccessRefused(Record, frozen=True, tag="access.refused"):
     why: str
 
 
+class IdentityReviewed(Record, frozen=True, tag="identity.reviewed"):
+    """Somebody has looked at an agent's access; ``findings`` are what there was to say against it at the time."""
+
+    actor: str
+    identity: str
+    note: str
+    findings: tuple[str, ...]
+
+
 AnyRecord = (
     GatewayStarted
     | GatewayStopped
@@ -532,4 +541,5 @@ AnyRecord = (
     | NotificationFailed
     | HostKeyRefused
     | AccessRefused
+    | IdentityReviewed
 )

@@ -3,6 +3,7 @@
 A caller who may not use a connection gets the same answer as for one that does not exist.
 """
 
+import functools
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -223,9 +224,14 @@ class Reception:
         masking = await self._masking(session, client)
         await self._accept(_opened(session, recorder, verdict.policy, verdict.rules))
         self._index.opened(session, self._clock.now_s())
-        opened = OpenSession(session, settings, self._enforcement.guard(session, recorder, masking), recorder)
+        guard = self._enforcement.guard(session, recorder, masking)
+        guard.note_use = functools.partial(self._note_use, session)
+        opened = OpenSession(session, settings, guard, recorder)
         await self._refuse_overtaken(opened, caller)
         return opened
+
+    def _note_use(self, session: Session, action: str) -> None:
+        self._index.used(session, action, self._clock.now_s())
 
     def _connection_of(self, caller: Caller, principal: Principal) -> str:
         found = self._hosts.find(caller.host, caller.by_proxy) if self._hosts is not None else None

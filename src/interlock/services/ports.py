@@ -115,6 +115,9 @@ class SessionIndex(Protocol):
 
     def opened(self, session: Session, at_s: float) -> None: ...
 
+    def used(self, session: Session, action: str, at_s: float) -> None:
+        """A session was permitted an action for the first time."""
+
     def closed(self, session_id: str, status: str, at_s: float, operations: int, denied: int, rows: int) -> None: ...
 
 

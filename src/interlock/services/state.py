@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from interlock.core.access_review import Attestation, SeenIdentity, Use
 from interlock.core.approval import ApprovalRequest, ApprovalStatus
-from interlock.core.identity import Principal, RegisteredIdentity
+from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.login import KeptLogin, Login
 from interlock.core.settings import ConnectionSettings
@@ -195,6 +196,25 @@ class LockStore(Protocol):
 
     async def remove_exemption(self, lock_id: str, exemption: Exemption) -> None:
         """Forget an exemption, unless another one is in its place."""
+
+
+class IdentityUses(Protocol):
+    """Who has had sessions, what they were permitted, and who has looked at that."""
+
+    def agents(self, since_s: float) -> list[SeenIdentity]:
+        """Agents that have had a session since then, by name."""
+
+    def find(self, kind: PrincipalKind, name: str) -> SeenIdentity | None:
+        """Somebody who has had a session, None when there was none."""
+
+    def uses(self, kind: PrincipalKind, name: str) -> list[Use]:
+        """What an identity was permitted, by connection and action."""
+
+    def attestation(self, name: str) -> Attestation | None:
+        """The last one of an agent, None when nobody has looked at it."""
+
+    async def attest(self, name: str, attestation: Attestation) -> None:
+        """Keep it in the place of an earlier one."""
 
 
 class KnownPrincipals(Protocol):

@@ -1,17 +1,29 @@
 """``interlock connections | identities | development-token`` as they are typed, executed in this process."""
 
 import asyncio
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from interlock.core.administration import AnswerT, Command
+from interlock.core.access_review import Attestation, Finding, Flag, OwnerState
+from interlock.core.administration import (
+    AnswerT,
+    AttestIdentity,
+    Command,
+    Done,
+    IdentityReview,
+    ReviewedConnection,
+    ReviewIdentities,
+    ReviewPage,
+)
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.identity import local_actor
+from interlock.core.identity import Actor, local_actor
 from interlock.core.settings import (
     ConnectionSettings,
     CredentialReference,
@@ -21,6 +33,7 @@ from interlock.core.settings import (
     SshAuthentication,
     TlsMode,
 )
+from interlock.services.administration import Handler
 from interlock.surfaces.cli import connections, development_token, identities
 from tests.services.administration_bench import AdministrationBench
 
@@ -265,6 +278,73 @@ def test_an_agent_given_away_by_command(run: Run) -> None:
     assert "owner not confirmed" in run("identities", "list").output
     result = run("identities", "confirm", "bot")
     assert (result.exit_code, "cannot confirm that" in result.output) == (1, True)
+
+
+REVIEW = IdentityReview(
+    name="bot",
+    risk=80,
+    findings=(Finding(Flag.NO_OWNER, "nobody answers for it"), Finding(Flag.UNUSED, "not used for 91 days")),
+    registered=True,
+    disabled=False,
+    owner=None,
+    owner_state=OwnerState.NONE,
+    purpose='=HYPERLINK("x")',
+    issuers=(),
+    groups=("a", "b"),
+    first_used_at_s=1_800_000_000.0,
+    last_used_at_s=1_800_000_001.0,
+    sessions=2,
+    connections=(
+        ReviewedConnection("crm", True, ("select",), ("connect",), 1_800_000_001.0),
+        ReviewedConnection("hr", False, (), ("connect",), 1_800_000_000.0),
+        ReviewedConnection("web", True, (), (), None),
+    ),
+    attested=Attestation("ada", 1_800_000_002.0, "asked"),
+)
+
+
+class ReviewRoom:
+    """Answers with one review, and keeps what it was asked."""
+
+    def __init__(self, left_out: int) -> None:
+        self.asked: list[Command[Any]] = []
+        self.handlers: dict[type[Command[Any]], Handler] = {ReviewIdentities: self.review, AttestIdentity: self.attest}
+        self._left_out = left_out
+
+    async def review(self, command: Command[Any], _actor: Actor) -> ReviewPage:
+        self.asked.append(command)
+        return ReviewPage((REVIEW,), self._left_out)
+
+    async def attest(self, command: Command[Any], _actor: Actor) -> Done:
+        self.asked.append(command)
+        return Done("done")
+
+
+def test_a_review_by_command(run: Run, bench: AdministrationBench) -> None:
+    room = ReviewRoom(left_out=0)
+    bench.add_room(room)
+    shown = " ".join(run("identities", "review", "--unused-for", "30d", "--json").output.split())
+    assert '"flag": "no-owner"' in shown
+    lines = run("identities", "review", "--csv").output.splitlines()
+    (row,) = csv.DictReader(lines)
+    assert (row["agent"], row["risk"], row["flags"], row["groups"]) == ("bot", "80", "no-owner unused", "a b")
+    assert (row["connections_granted"], row["connections_used"]) == ("crm web", "crm hr")
+    assert (row["last_used"], row["reviewed_by"]) == ("2027-01-15T08:00:01+00:00", "ada")
+    assert row["purpose"] == '\'=HYPERLINK("x")'  # no formula, whatever opens it
+    assert run("identities", "review", "--attest", "bot", "--note", "asked").output == "done\n"
+    assert room.asked == [
+        ReviewIdentities(unused_for_s=30 * 86_400),
+        ReviewIdentities(),
+        AttestIdentity("bot", "asked"),
+    ]
+    assert "--unused-for is a number" in run("identities", "review", "--unused-for", "soon").output
+
+
+def test_a_review_that_is_not_complete_says_so(run: Run, bench: AdministrationBench) -> None:
+    bench.add_room(ReviewRoom(left_out=7))
+    result = run("identities", "review", "--csv")
+    assert result.exit_code == 2
+    assert "7 agents more were not looked at" in result.output
 
 
 def test_a_generated_secret_is_shown_once_and_alone_on_standard_output(run: Run) -> None:

@@ -199,4 +199,50 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE identities ADD COLUMN handover TEXT",
         "ALTER TABLE identities ADD COLUMN secret_made_at_s REAL",
     ),
+    (
+        """
+        CREATE TABLE identities_seen (
+            principal_kind TEXT NOT NULL,
+            principal TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            issuer TEXT NOT NULL,
+            groups TEXT NOT NULL,
+            first_at_s REAL NOT NULL,
+            last_at_s REAL NOT NULL,
+            sessions INTEGER NOT NULL,
+            PRIMARY KEY (principal_kind, principal)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO identities_seen
+            SELECT principal_kind, principal, owner, issuer, '[]',
+                (SELECT min(opened_at_s) FROM sessions AS first
+                    WHERE first.principal = last.principal AND first.principal_kind = last.principal_kind),
+                max(opened_at_s), count(*)
+            FROM sessions AS last GROUP BY principal_kind, principal
+        """,
+        """
+        CREATE TABLE identity_uses (
+            principal_kind TEXT NOT NULL,
+            principal TEXT NOT NULL,
+            connection TEXT NOT NULL,
+            action TEXT NOT NULL,
+            last_at_s REAL NOT NULL,
+            PRIMARY KEY (principal_kind, principal, connection, action)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO identity_uses
+            SELECT principal_kind, principal, connection, 'connect', max(opened_at_s)
+            FROM sessions GROUP BY principal_kind, principal, connection
+        """,
+        """
+        CREATE TABLE attestations (
+            identity TEXT PRIMARY KEY,
+            by TEXT NOT NULL,
+            at_s REAL NOT NULL,
+            note TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from interlock.adapters.store.database import Database
+from interlock.adapters.store.identity_use import note_session, note_use
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.lock import LockSubject
 from interlock.core.session import Session, SessionEntry, SessionStatus
@@ -41,7 +42,16 @@ class SessionTable:
             principal.login,
             "\n".join(("", *principal.ancestors, "")) if principal.ancestors else "",
         )
-        self._database.write_soon(lambda connection: connection.execute(_INSERT, values))
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_INSERT, values)
+            note_session(connection, session, at_s)
+
+        self._database.write_soon(write)
+
+    def used(self, session: Session, action: str, at_s: float) -> None:
+        """Note that a session was permitted an action for the first time."""
+        self._database.write_soon(lambda connection: note_use(connection, session, action, at_s))
 
     def closed(self, session_id: str, status: str, at_s: float, operations: int, denied: int, rows: int) -> None:
         """Note how a session ended."""

@@ -84,6 +84,13 @@ from interlock.core.administration.locks import (
 )
 from interlock.core.administration.notifications import ChannelView, ListChannels, TestChannel
 from interlock.core.administration.policy import ExplainPolicy, ShowPolicy, WhoAmI
+from interlock.core.administration.reviews import (
+    AttestIdentity,
+    IdentityReview,
+    ReviewedConnection,
+    ReviewIdentities,
+    ReviewPage,
+)
 from interlock.core.administration.sessions import KillSession, ListLiveSessions, LiveSession, LiveSessionPage
 from interlock.core.administration.ssh import (
     AddSshKey,
@@ -118,6 +125,8 @@ COMMANDS: Final[tuple[type[Command[Any]], ...]] = (
     EnableIdentity,
     RemoveIdentity,
     GenerateSecret,
+    ReviewIdentities,
+    AttestIdentity,
     IssueToken,
     RevokeToken,
     ListLocks,
@@ -179,6 +188,7 @@ __all__ = [
     "AnswerT",
     "Approve",
     "ApproveTool",
+    "AttestIdentity",
     "BypassApprovals",
     "ChannelView",
     "CheckResult",
@@ -199,6 +209,7 @@ __all__ = [
     "GeneratedSecret",
     "HardenConnection",
     "HardeningPlan",
+    "IdentityReview",
     "IdentityView",
     "InterceptionAuthorityView",
     "IssueSshCertificate",
@@ -227,6 +238,9 @@ __all__ = [
     "RemoveIdentity",
     "RemoveLock",
     "RemoveSshKey",
+    "ReviewIdentities",
+    "ReviewPage",
+    "ReviewedConnection",
     "RevokeToken",
     "Route",
     "RuleResult",

@@ -5,7 +5,7 @@ Nothing is handed out before it is on the ledger. The decision itself is the jud
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import structlog
 
@@ -84,6 +84,7 @@ class SessionGuard:
         self._budgets = budgets
         self._alerts = alerts
         self._definitions: set[int] = set()
+        self._used: set[str] = set()
         self.last_write = 0
         """The number of the last operation that may go to the target and may do more than read."""
         self.doing: Meaning | None = None
@@ -91,6 +92,8 @@ class SessionGuard:
         self.operations = 0
         self.denied = 0
         self.rows = 0
+        self.note_use: Callable[[str], None] = _note_nowhere
+        """Is told of each action when it is permitted for the first time; set by whoever keeps that."""
         self.tell: Tell = _tell_nobody
         """Tells the client that an operation waits; set by whoever speaks with it."""
 
@@ -248,6 +251,8 @@ class SessionGuard:
             answer = answers.get(operation.number)
             decision = self._judge.decide_again(operation, before, answer)
             wait: asyncio.Future[None] | None = None
+            if answer is not None and type(decision) is Permit:
+                self._note_actions(operation.meaning)
             if answer is not None or type(decision) is not Permit:
                 decision, wait = self._record(operation, decision, approved_by(answer))
             final.append(decision)
@@ -288,7 +293,18 @@ class SessionGuard:
         decision = self._judge.decide(operation)
         if type(decision) is not Denial:
             self._note_effects(operation)
+        if type(decision) is Permit:
+            self._note_actions(operation.meaning)
         return self._record(operation, decision)
+
+    def _note_actions(self, meaning: Meaning) -> None:
+        """For reviews of access; never raises, as nothing depends on it."""
+        for action in {access.action for access in meaning.accesses} - self._used:
+            self._used.add(action)
+            try:
+                self.note_use(action)
+            except Exception as error:  # noqa: BLE001 - the ledger has it all the same
+                log.error("use not noted", session=self._session_id, error=type(error).__name__)
 
     def _note_effects(self, operation: Operation) -> None:
         """Remember what may reach the target and may change something there."""
@@ -330,6 +346,10 @@ class SessionGuard:
 def _defines(meaning: Meaning) -> bool:
     """Whether it changes what the database contains."""
     return not _DEFINING.isdisjoint(access.action for access in meaning.accesses)
+
+
+def _note_nowhere(action: str) -> None:
+    """For a session of which nobody keeps what it was permitted."""
 
 
 def _tell_nobody(request: ApprovalRequest, link: str) -> None:

@@ -40,6 +40,16 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 """What is asked about a connection as a whole, by what is spoken on it."""
 
 
+def speaks_of(settings: ConnectionSettings) -> str:
+    """What is spoken on a connection: its protocol or, over HTTP, what its API is."""
+    return settings.http.api.value if settings.protocol == "http" else settings.protocol
+
+
+def actions_asked(settings: ConnectionSettings) -> tuple[str, ...]:
+    """What can be asked about a connection as a whole."""
+    return _ACTIONS.get(speaks_of(settings), ())
+
+
 class UsableConnection(msgspec.Struct, frozen=True):
     """A connection that the identity may use. ``speaks`` is the ``protocol`` or, over HTTP, what its API is.
 
@@ -136,7 +146,7 @@ class Knowledge:
         verdict = self._policy(who, name, settings.places[0]).decide(_CONNECT, self._clock.now_s())
         if verdict.denial is not None:
             return None
-        speaks = settings.http.api.value if settings.protocol == "http" else settings.protocol
+        speaks = speaks_of(settings)
         connecting = WORDS[Outcome.HOLD if verdict.hold else Outcome.ALLOW]
         logins = settings.places if settings.protocol == "ssh" else ()
         return UsableConnection(name, speaks, connecting, settings.databases, logins, settings.protocol)

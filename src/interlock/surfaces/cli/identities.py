@@ -23,6 +23,7 @@ from interlock.core.administration import (
 )
 from interlock.core.settings import IdentityKind
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
+from interlock.surfaces.cli.identity_review import review_identities
 from interlock.surfaces.cli.receipts import show_done
 
 app = typer.Typer(name="identities", help="Agents and users.", no_args_is_help=True)
@@ -105,6 +106,9 @@ def transfer_identity(
 def confirm_owner(context: typer.Context, name: NameArgument) -> None:
     """Confirm an agent's new owner, as that owner or as an administrator who neither made the change nor had it."""
     show_done(ask(context, ConfirmOwner(name)))
+
+
+app.command("review")(review_identities)
 
 
 @app.command("disable")
