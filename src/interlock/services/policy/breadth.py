@@ -9,10 +9,11 @@ from cedarpy import pst
 
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, Meaning, ResourceKind
+from interlock.services.policy.delegated import policy_for
 from interlock.services.policy.engine import PolicyEngine
 from interlock.services.policy.rules import Rule
 from interlock.services.policy.scopes import fits_principal
-from interlock.services.policy.session import Outcome, SessionPolicy
+from interlock.services.policy.session import Outcome
 from interlock.services.policy.viewpoint import ClientFacts
 
 _CONNECT = Meaning("CONNECT", ())
@@ -25,7 +26,7 @@ def granted_actions(
 
     What needs an approval is granted. May raise: what cannot be told must not be taken for nothing.
     """
-    policy = SessionPolicy(engine.evaluator, who, connection, place, ClientFacts())
+    policy = policy_for(engine.evaluator, who, connection, place, ClientFacts())
     if policy.decide(_CONNECT, now_s).denial is not None:
         return None
     accesses = tuple(Access(action, ResourceKind.CONNECTION) for action in actions)
