@@ -15,6 +15,7 @@ from interlock.adapters.store.session_tokens import SessionTokenTable, SpentToke
 from interlock.bootstrap.logins import open_logins, openid_providers
 from interlock.bootstrap.node import Node, Stopping
 from interlock.bootstrap.revocation import start_revocation
+from interlock.bootstrap.saml import saml_pages, saml_providers
 from interlock.core.settings import IdentityRule, IssuerSettings
 from interlock.runtime.tasks import spawn
 from interlock.services.administration import Room
@@ -49,19 +50,19 @@ class Identity:
         own = SessionTokens(self._own_issuer, self.keys, SessionTokenTable(node.database), node.clock)
         node.issuer_labels |= {issuer.url: issuer.label for issuer in issuers}
         self.trust_domains = [TrustDomain(settings, node.clock) for settings in self._settings.trust_domains]
-        authenticator = TokenAuthenticator(
-            issuers, rules, node.registry, node.clock, own, trust_domains=self.trust_domains
-        )
+        others = [provider.provider_entity_id for provider in self._settings.saml]
+        authenticator = TokenAuthenticator(issuers, rules, node.registry, node.clock, own, others, self.trust_domains)
         self._stack.push_async_callback(authenticator.close)
         self.rooms.append(TrustRoom(TokenTester(authenticator), node.ledger))
         spent = SpentTokenTable(node.database)
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
         self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)
         self.pages += [self.token_endpoint, Metadata(self._metadata, self.keys.jwks)]
-        providers = openid_providers(node, issuers, authenticator, self._stack)
+        saml = saml_providers(node, authenticator.rules)
+        providers = [*openid_providers(node, issuers, authenticator, self._stack), *saml]
         logins = open_logins(node, providers, authenticator, self.exchange, self._own_issuer, self._stack)
         self.people = logins.people
-        self.pages += logins.pages
+        self.pages += [*logins.pages, saml_pages(node, saml)]
         self.token_endpoint.grants |= logins.grants
         start_revocation(node, self._stopping, self._live, authenticator, self._stack)
         return authenticator

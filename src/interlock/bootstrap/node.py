@@ -85,7 +85,8 @@ class Node:
         self.clock = SystemClock()
         self.data_dir = Path(settings.gateway.data_dir)
         self.ssh_port = settings.ssh.port
-        self.issuer_labels = {issuer.url: issuer.label for issuer in settings.issuers}
+        self.issuer_labels = {provider.provider_entity_id: provider.name for provider in settings.saml}
+        self.issuer_labels |= {issuer.url: issuer.label for issuer in settings.issuers}
         self._stack = stack
 
     async def open(self) -> None:

@@ -33,6 +33,8 @@ from interlock.surfaces.api.routes import Endpoint, query_of
 
 LOGIN_PATH: Final = "/login"
 CALLBACK_PATH: Final = "/login/callback/"
+MAX_ANSWER_BYTES: Final = 512 << 10
+"""What a provider has browsers post. SAML responses with many groups are large; providers have a limit of their own."""
 LOGOUT_PATH: Final = "/logout"
 
 
@@ -78,7 +80,7 @@ class LoginPages:
         if posted is not (request.method == "POST"):
             method = "POST" if posted else "GET"
             raise RequestProblem(405, "the provider's answer does not come in this way", {"Allow": method})
-        answer = (await read_form(request)).values if posted else single(query_of(request))
+        answer = (await read_form(request, max_bytes=MAX_ANSWER_BYTES)).values if posted else single(query_of(request))
         return await self.completed(request, name, answer, browser)
 
     async def completed(self, request: Request, name: str, answer: Mapping[str, str], browser: str | None) -> Response:

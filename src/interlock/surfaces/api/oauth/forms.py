@@ -66,11 +66,11 @@ class Form:
         return "Form(...)"
 
 
-async def read_form(request: Request, repeated: Collection[str] = ()) -> Form:
+async def read_form(request: Request, repeated: Collection[str] = (), max_bytes: int = MAX_FORM_BYTES) -> Form:
     """The form in a request's body. Raises OAuthError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise OAuthError("invalid_request", f"send a form: Content-Type: {_FORM}")
-    body = await _read(request)
+    body = await _read(request, max_bytes)
     try:
         fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
@@ -78,15 +78,15 @@ async def read_form(request: Request, repeated: Collection[str] = ()) -> Form:
     return Form(fields, repeated)
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, max_bytes: int) -> bytes:
     data = bytearray()
     try:
         async with asyncio.timeout(FORM_TIMEOUT_S):
             async for piece in request.stream():
                 data += piece
-                if len(data) > MAX_FORM_BYTES:
+                if len(data) > max_bytes:
                     close = {"Connection": "close"}
-                    raise OAuthError("invalid_request", f"a form has {MAX_FORM_BYTES} bytes at most", 413, close)
+                    raise OAuthError("invalid_request", f"a form has {max_bytes} bytes at most", 413, close)
     except TimeoutError:
         raise OAuthError("invalid_request", "the form took too long", 408, {"Connection": "close"}) from None
     return bytes(data)
