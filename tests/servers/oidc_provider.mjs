@@ -1,6 +1,5 @@
 // An OpenID provider for tests: npm oidc-provider with its development pages, where any password does.
-// Configured by the JSON in OIDC_PROVIDER: {port, clients, accounts: {name: claims}, audiences: [..]}.
-import { generateKeyPairSync } from 'node:crypto';
+// Configured by the JSON in OIDC_PROVIDER: {issuer, port, clients, accounts: {name: claims}, audiences, key}.
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
@@ -8,11 +7,9 @@ const settings = JSON.parse(process.env.OIDC_PROVIDER);
 const library = `${process.env.NPM_PACKAGES}/node_modules/oidc-provider/lib/index.js`;
 const { default: Provider } = await import(pathToFileURL(library).href);
 
-const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
-
 const provider = new Provider(settings.issuer, {
   clients: settings.clients,
-  jwks: { keys: [{ ...key, kid: 'key-1', use: 'sig', alg: 'RS256' }] },
+  jwks: { keys: [settings.key] },
   cookies: { keys: ['only for tests'] },
   claims: { openid: ['sub', 'sid', 'groups', 'email', 'acr', 'auth_time'] },
   conformIdTokenClaims: false,

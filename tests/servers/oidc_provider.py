@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from joserfc.jwk import RSAKey
 
 from tests.servers.browser import Browser
 from tests.servers.npm import start_node
@@ -89,22 +90,30 @@ class OidcProvider:
             "clients": list(clients),
             "accounts": dict(people),
             "audiences": list(audiences),
+            "key": RSAKey.generate_key(2048).as_dict(private=True, kid="key-1", use="sig", alg="RS256"),
         }
         self._ca_file = ca_file
 
     def __enter__(self) -> Self:
         self._directory = tempfile.TemporaryDirectory(prefix="oidc-provider-")
-        environment = {"OIDC_PROVIDER": json.dumps(self._settings)}
-        if self._ca_file is not None:
-            environment["NODE_EXTRA_CA_CERTS"] = str(self._ca_file)
         self.log = Path(self._directory.name) / "provider.log"
-        self._process = start_node("oidc_provider.mjs", self.log, environment)
-        self._process.wait_until(lambda: accepts_connections(self.port))
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stop()
+        self.stop()
         self._directory.cleanup()
+
+    def start(self) -> None:
+        """Start it; but for its key it knows nothing of what was before."""
+        environment = {"OIDC_PROVIDER": json.dumps(self._settings)}
+        if self._ca_file is not None:
+            environment["NODE_EXTRA_CA_CERTS"] = str(self._ca_file)
+        self._process = start_node("oidc_provider.mjs", self.log, environment)
+        self._process.wait_until(lambda: accepts_connections(self.port))
+
+    def stop(self) -> None:
+        self._process.stop()
 
     def sign_in(self, browser: Browser, person: str) -> httpx.Response:
         """Sign a person in who has just been sent here: fill in the provider's form, and go on."""

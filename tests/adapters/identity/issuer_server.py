@@ -47,12 +47,15 @@ class IssuerServer:
         self.keys: dict[str, tuple[str, SigningKey]] = {}
         self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
         self.discovery: dict[str, object] = {}
+        self.posts: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {}
+        """What answers forms, by path."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         application = web.Application()
         application.router.add_get("/{path:.*}", self._serve)
+        application.router.add_post("/{path:.*}", self._take_form)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -93,6 +96,9 @@ class IssuerServer:
         kept = {name: value for name, value in full_header.items() if value is not None}
         payload = json.dumps(self.claims() if claims is None else claims).encode()
         return assemble(json.dumps(kept).encode(), payload, signer(algorithm, key))
+
+    async def _take_form(self, request: web.Request) -> web.StreamResponse:
+        return await self.posts[request.path](request)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self.requests[request.path] = self.requests.get(request.path, 0) + 1
