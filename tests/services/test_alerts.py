@@ -158,3 +158,18 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(10, 14):
         await watch.deny(1, agent(name=f"a{number}"))
     assert len(watch.raised) > 3
+
+
+async def test_a_storm_is_of_who_acts_for_whomever() -> None:
+    watch = Watch()
+    await watch.deny(3, user(name="ada", acting=(agent(),)))
+    await watch.deny(1, user(name="eve", acting=(agent(),)), "r1")
+    assert watch.events == []
+    await watch.deny(1, user(name="eve", acting=(agent(),)), "r1")
+    alert, locked, _ = watch.events
+    assert isinstance(alert, AlertRaised)
+    assert alert.principal == "ci-1"
+    assert alert.text.endswith("; at last it acted for eve")
+    assert locked == ("locked", "ci-1", "r1")
+    await watch.deny(4, user(name="eve"))
+    assert len(watch.events) == 3

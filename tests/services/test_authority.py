@@ -219,3 +219,15 @@ async def test_nothing_goes_around_it() -> None:
         with pytest.raises(NotAllowed):
             await bench.administration.execute(command, user("ada"))
     assert [type(record) for record in bench.ledger.records] == [AccessRefused] * 3
+
+
+@pytest.mark.parametrize("kind", list(PrincipalKind))
+async def test_nobody_has_a_permission_through_somebody_else(
+    make: Make, ledger: MemoryLedger, kind: PrincipalKind
+) -> None:
+    authority = await make('@id("p") permit (principal, action, resource);')
+    acted_for = user("ada", acting=(Principal(kind, "other"),))
+    assert authority.permissions(acted_for) == frozenset()
+    with pytest.raises(NotAllowed, match="through somebody who acts for them"):
+        await authority.check(ListConnections(), acted_for)
+    assert isinstance(ledger.records[-1], AccessRefused)

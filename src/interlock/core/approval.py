@@ -89,8 +89,9 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
 class Bypass(msgspec.Struct, frozen=True):
     """For a while, whatever the same rules hold of one identity in one database counts as approved by one person.
 
-    ``rules`` are those that ask, ``policy`` is their version: under another one nothing passes. ``vote`` says who it
-    was and why. ``used`` counts the statements that have passed. Times are Unix seconds.
+    ``rules`` are those that ask, ``policy`` is their version: under another one nothing passes. ``acting`` is who acts
+    for the identity, as lines. ``vote`` says who it was and why. ``used`` counts the statements that have passed. Times
+    are Unix seconds.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Bypass(msgspec.Struct, frozen=True):
     vote: Vote
     expires_at_s: float
     used: int = 0
+    acting: tuple[str, ...] = ()
 
 
 class RowSample(msgspec.Struct, frozen=True):

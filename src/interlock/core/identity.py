@@ -4,6 +4,7 @@ Values only. Nothing in here verifies a token or keeps a secret.
 """
 
 import enum
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -72,6 +73,26 @@ class Principal(msgspec.Struct, frozen=True):
 
 OWN_ISSUER: Final = "interlock"
 """In place of an issuer, where the gateway itself vouches: generated secrets and registered keys."""
+
+
+def line_of(who: Principal) -> str:
+    """A principal for people and records: ``agent ci:acme/crm``."""
+    return f"{who.kind.value.lower()} {who.name}"
+
+
+def by_actors(name: str, acting: Sequence[str]) -> str:
+    """A name with those who act for it, as lines, the current one first: ``ada, by agent ci:acme/crm``."""
+    if not acting:
+        return name
+    earlier = f" (before: {', '.join(acting[1:])})" if len(acting) > 1 else ""
+    return f"{name}, by {acting[0]}{earlier}"
+
+
+def everybody(principal: Principal) -> tuple[Principal, ...]:
+    """The principal and whoever acts or acted for it."""
+    return (principal, *principal.acting)
+
+
 API_AUDIENCE: Final = "api"
 """The gateway's own API, in a principal's audience."""
 

@@ -1,5 +1,7 @@
 """Notices storms of denials: one alert for each identity, however long it goes on, and what follows from it.
 
+Where somebody acts for a principal, the storm is of who acts.
+
 An alert is on the ledger before anybody is told or locked. Noting a denial costs a few counts and never waits; what is
 remembered is bounded.
 """
@@ -78,6 +80,8 @@ class DenialAlerts:
 
     def note(self, principal: Principal, run: str = "") -> None:
         """Something was denied to this principal in this run. Raises ``OSError`` when there is no clock."""
+        acts_for = principal.name if principal.actor is not None else ""
+        principal = principal.actor or principal
         settings = self._settings
         if settings.denials == 0:
             return
@@ -99,7 +103,7 @@ class DenialAlerts:
         storm.count += 1
         if now_s - storm.told_at_s >= settings.denials_window_s:
             storm.told_at_s = now_s
-            self._raise(principal, run, storm.count)
+            self._raise(principal, run, storm.count, acts_for)
 
     def _window(self, key: str, now_s: float) -> Window | None:
         self._book.touched.clear()
@@ -111,11 +115,12 @@ class DenialAlerts:
             log.warning("denials not counted", reason="too many identities are denied things")
             return None
 
-    def _raise(self, principal: Principal, run: str, count: int) -> None:
+    def _raise(self, principal: Principal, run: str, count: int, acts_for: str) -> None:
         self.counts.denials += 1
         settings = self._settings
         often = f"{settings.denials} of them or more within {settings.denials_window_s:g} s"
         text = f"{principal.kind.value} {principal.name} was denied {count} times, {often}"
+        text += f"; at last it acted for {acts_for}" if acts_for else ""
         log.warning("alert", alert="denials", principal=principal.name, count=count)
         self._spawn(self._act(principal, run, AlertRaised("denials", principal.name, text, count)), "alert")
 

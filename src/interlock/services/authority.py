@@ -12,7 +12,7 @@ from interlock.core.administration import Command, Permission
 from interlock.core.administration.policy import Caller, WhoAmI
 from interlock.core.administration.requests import subject_of, tag_of
 from interlock.core.errors import NotAllowed, StateUnavailable
-from interlock.core.identity import Actor, Principal, PrincipalKind
+from interlock.core.identity import Actor, Principal, PrincipalKind, line_of
 from interlock.core.ledger import AccessRefused
 from interlock.services.policy import ClientFacts, PolicyStore
 from interlock.services.policy.permissions import MEANINGS
@@ -56,7 +56,12 @@ class Authority:
         self.handlers: Mapping[type[Command[Any]], Callable[[Any, Actor], Awaitable[object]]] = {WhoAmI: self._who_am_i}
 
     def permissions(self, actor: Actor) -> frozenset[Permission]:
-        """What the actor may do now. Never raises for what went wrong: that grants nothing."""
+        """What the actor may do now. Never raises for what went wrong: that grants nothing.
+
+        Nobody has any through somebody who acts for them.
+        """
+        if actor.principal.acting:
+            return frozenset()
         if self._bar_on(actor) is not None or self._has_expired(actor):
             return frozenset()
         granted = frozenset(permission for permission in Permission if self._permits(actor, permission))
@@ -89,6 +94,7 @@ class Authority:
             self._node,
             actor.local,
             who.expires_at_s,
+            tuple(map(line_of, who.acting)),
         )
 
     def _refusal(self, permissions: tuple[Permission, ...], actor: Actor) -> str | None:
@@ -99,6 +105,8 @@ class Authority:
             return "the token has expired"
         if not permissions or not self.permissions(actor).isdisjoint(permissions):
             return None
+        if actor.principal.acting:
+            return "nobody has permissions on the gateway through somebody who acts for them"
         words = " or ".join(f'"{permission.value}"' for permission in permissions)
         return f'no policy rule gives them the permission {words} on Gateway::"{self._node}"'
 

@@ -172,7 +172,7 @@ class IdentityRoom:
 
     def _may_answer(self, identity: RegisteredIdentity, actor: Actor) -> bool:
         who = actor.principal
-        is_owner = who.kind is PrincipalKind.USER and who.name == identity.owner
+        is_owner = who.kind is PrincipalKind.USER and not who.acting and who.name == identity.owner
         return is_owner or Permission.ADMINISTER in self._authority.permissions(actor)
 
     async def _refusal(self, command: ConfirmOwner, actor: Actor, why: str) -> NotAllowed:

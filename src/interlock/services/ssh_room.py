@@ -98,11 +98,14 @@ class SshRoom:
         )
 
     def _as_proved(self, principal: Principal) -> Principal:
-        """Without the groups that are registered for its name: those count as they are when it logs in."""
+        """Without the groups that are registered for its name: those count as they are when it logs in.
+
+        So with everybody who acts for it.
+        """
         registered = self._identities.find(principal.name)
-        if registered is None:
-            return principal
-        return msgspec.structs.replace(principal, groups=principal.groups - registered.groups)
+        groups = principal.groups - (registered.groups if registered is not None else frozenset())
+        acting = tuple(map(self._as_proved, principal.acting))
+        return msgspec.structs.replace(principal, groups=groups, acting=acting)
 
     # ------------------------------------------------------------ registered keys
 

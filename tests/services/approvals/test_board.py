@@ -9,6 +9,7 @@ import pytest
 from interlock.core.approval import ApprovalStatus
 from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused
+from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.ledger import ApprovalRefused, ApprovalRequested, ApprovalSettled, ApprovalVoted
 from interlock.core.lock import Exemption, Lock, LockMode, LockSubject
 from interlock.core.settings import ApprovalSettings
@@ -209,6 +210,19 @@ async def test_requests_of_an_identity_are_capped_over_its_sessions(tmp_path: Pa
     with pytest.raises(NotAsked, match="2 requests of bot are open already"):
         await bench.ask(digest="3", session="s3")
     await bench.ask(digest="3", principal="another")
+    bench.close()
+
+
+async def test_what_somebody_asks_for_others_counts_for_them(tmp_path: Path) -> None:
+    bench = small(tmp_path, max_open_per_identity=2)
+    crm = Principal(PrincipalKind.AGENT, "crm")
+    for name in ("ada", "eve"):
+        await bench.ask(digest=name, session=name, principal=name, acting=(crm,))
+    with pytest.raises(NotAsked, match="2 requests of crm are open already"):
+        await bench.ask(digest="3", session="s3", principal="zoe", acting=(crm,))
+    await bench.ask(digest="4", session="s4", principal="ada")
+    with pytest.raises(NotAsked, match="2 requests of ada are open already"):
+        await bench.ask(digest="5", session="s5", principal="ada")
     bench.close()
 
 

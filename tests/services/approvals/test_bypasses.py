@@ -7,6 +7,7 @@ import pytest
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, Bypass
 from interlock.core.decision import ApprovalDemand
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable, NotFound
+from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.ledger import ApprovalBypassed, ApprovalRefused, ApprovalSettled, BypassEnded
 from interlock.core.lock import Lock, LockMode, LockSubject
 from interlock.services.approvals.bypasses import MAX_USES
@@ -195,3 +196,12 @@ async def test_listeners_are_told(bench: ApprovalsBench) -> None:
     bench.board.bypass_listeners.append(told.append)
     _, bypass = await bypassed(bench)
     assert told == [bypass]
+
+
+async def test_it_is_for_who_acts_as_well(bench: ApprovalsBench) -> None:
+    crm, web = (Principal(PrincipalKind.AGENT, name) for name in ("crm", "web"))
+    _, bypass = await bypassed(bench, acting=(crm,))
+    assert bypass.acting == ("agent crm",)
+    assert await ask(bench, "a", acting=(crm,)) is ApprovalStatus.APPROVED
+    assert await ask(bench, "b", acting=(web,)) is ApprovalStatus.PENDING
+    assert await ask(bench, "c") is ApprovalStatus.PENDING

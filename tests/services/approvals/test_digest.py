@@ -84,3 +84,12 @@ def test_the_session_does_not_count() -> None:
     """Whoever comes back finds the approval."""
     again = msgspec.structs.replace(OPERATION, number=99)
     assert digest(session=session_of(agent(), "s2"), operation=again) == digest()
+
+
+def test_who_acts_is_part_of_who_asks() -> None:
+    def acted_for(*names: str) -> Session:
+        acting = tuple(msgspec.structs.replace(agent(), name=name) for name in names)
+        return session_of(msgspec.structs.replace(agent(), acting=acting))
+
+    assert len({digest(), digest(session=acted_for("a")), digest(session=acted_for("b"))}) == 3
+    assert digest(session=acted_for("a", "earlier")) == digest(session=acted_for("a"))

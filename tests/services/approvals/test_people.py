@@ -1,5 +1,6 @@
 """Four eyes: whoever is behind a request never answers it, under no name; a yes of one who lost the right is none."""
 
+import msgspec
 import pytest
 
 from interlock.core.approval import ApprovalStatus
@@ -108,3 +109,41 @@ async def test_a_yes_of_somebody_who_lost_the_right_is_void(bench: ApprovalsBenc
     current = bench.board.current(request.id)
     assert current is not None
     assert "may not approve this any more" in current.settled_reason
+
+
+PLANNER = Principal(PrincipalKind.AGENT, "planner", owner="petra", claims=(("actor", "cleo"),))
+CRM = Principal(PrincipalKind.USER, "carl", owner="lee", issuer="https://id", subject="crm-subject")
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        reviewer("carl", "dba"),
+        reviewer("lee", "dba"),
+        reviewer("lee-two", "dba", owner="lee"),
+        Actor(Principal(PrincipalKind.USER, "x", frozenset({"dba"}), issuer="https://id", subject="crm-subject")),
+        local_actor("crm-subject", frozenset({"dba"})),
+        reviewer("petra", "dba"),
+        reviewer("cleo", "dba"),
+    ],
+    ids=[
+        "actor",
+        "its owner",
+        "kin of its owner",
+        "its subject",
+        "its account",
+        "earlier one's owner",
+        "its claim",
+    ],
+)
+async def test_whoever_acts_and_their_kin_do_not_answer(bench: ApprovalsBench, who: Actor) -> None:
+    request = await bench.ask(acting=(CRM, PLANNER))
+    assert ITSELF in await bench.refusal(request, who)
+    assert (await bench.vote(request, DANA)).status is ApprovalStatus.APPROVED
+
+
+@pytest.mark.parametrize("acting", [PLANNER, Principal(PrincipalKind.USER, "secretary")])
+async def test_nobody_answers_through_somebody_else(bench: ApprovalsBench, acting: Principal) -> None:
+    request = await bench.ask(ApprovalDemand("own", "dba", self_approval=True))
+    through = Actor(msgspec.structs.replace(DANA.principal, acting=(acting,)))
+    assert "for somebody else" in await bench.refusal(request, through)

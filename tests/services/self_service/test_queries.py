@@ -17,7 +17,7 @@ from interlock.services.self_service.queries import (
     Statement,
 )
 from tests.clocks import ManualClock
-from tests.services.policy.examples import agent
+from tests.services.policy.examples import agent, user
 
 ANN, BOB = agent(name="ann"), agent(name="bob")
 ROWS = QueryResult(("id",), ((1,),), "SELECT 1")
@@ -142,3 +142,15 @@ async def test_the_end_of_the_gateway_ends_them(queries: Queries, runner: Runner
     queries.close()
     await asyncio.sleep(0)
     assert runner.cancelled == ["HOLD"]
+
+
+async def test_a_result_is_for_who_acted_when_it_was_asked() -> None:
+    runner = Runner()
+    queries = Queries(runner, ManualClock(), spawn)
+    ada, by_bob = user(name="ada", acting=(ANN,)), user(name="ada", acting=(BOB,))
+    held = await queries.run(ada, statement("HOLD 1"))
+    assert isinstance(held, HeldNotice)
+    runner.answers["HOLD 1"].set_result(ROWS)
+    assert await queries.result(by_bob, held.approval, 1) is None
+    assert await queries.result(user(name="ada"), held.approval, 1) is None
+    assert await queries.result(ada, held.approval, 1) == ROWS

@@ -43,7 +43,10 @@ class PolicyExplanation(msgspec.Struct, frozen=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, as the gateway knows them. ``expires_at_s`` is when their token ends, Unix time."""
+    """Who asks, as the gateway knows them. ``expires_at_s`` is when their token ends, Unix time.
+
+    ``acting`` is who acts for them, the current one first: ``agent ci:acme/crm``.
+    """
 
     name: str
     kind: str
@@ -52,6 +55,7 @@ class Caller(msgspec.Struct, frozen=True):
     gateway: str
     local: bool
     expires_at_s: float | None = None
+    acting: tuple[str, ...] = ()
 
 
 class ExplainedActor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

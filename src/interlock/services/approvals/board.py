@@ -14,7 +14,7 @@ import structlog
 
 from interlock.core.approval import OPEN_STATUSES, ApprovalRequest, ApprovalStatus, Bypass, Question, Vote
 from interlock.core.errors import AdministrationRefused, InterlockError, NotFound, StateUnavailable
-from interlock.core.identity import Actor, Principal
+from interlock.core.identity import Actor, Principal, line_of
 from interlock.core.ledger import (
     AnyRecord,
     ApprovalRefused,
@@ -93,7 +93,7 @@ class Approvals:
         self._find_identity = find_identity
         self.bar_on = bar_on
         self._waiting: dict[str, list[Waiter]] = {}
-        self._recent: dict[str, list[float]] = {}
+        self._recent: dict[tuple[str, str], list[float]] = {}
         self._turn = asyncio.Lock()
         self._bypasses = Bypasses()
         self.listeners: list[Listener] = []
@@ -131,22 +131,23 @@ class Approvals:
 
     def _check_room(self, draft: ApprovalRequest, now_s: float) -> None:
         """A person who is asked too much says yes to everything. Raises ``NotAsked``."""
-        settings = self._settings
-        pending = [
-            request
-            for request in self._store.of_status(ApprovalStatus.PENDING)
-            if (request.principal_kind, request.principal) == (draft.principal_kind, draft.principal)
-        ]
-        if len(pending) >= settings.max_open_per_identity:
-            raise NotAsked(f"{len(pending)} requests of {draft.principal} are open already")
-        if sum(request.session == draft.session for request in pending) >= settings.max_open_per_session:
-            raise NotAsked(f"this session has {settings.max_open_per_session} requests open already")
-        times = [at_s for at_s in self._recent.pop(draft.principal, ()) if now_s - _MINUTE_S < at_s <= now_s]
-        self._recent[draft.principal] = times
+        settings, pending = self._settings, self._store.of_status(ApprovalStatus.PENDING)
+        for who in asker_of(draft).asker:
+            own = [request for request in pending if who in asker_of(request).asker]
+            if len(own) >= settings.max_open_per_identity:
+                raise NotAsked(f"{len(own)} requests of {who[1]} are open already")
+            if sum(request.session == draft.session for request in own) >= settings.max_open_per_session:
+                raise NotAsked(f"this session has {settings.max_open_per_session} requests open already")
+            self._check_rate(who, now_s)
+
+    def _check_rate(self, who: tuple[str, str], now_s: float) -> None:
+        """Count a request of an identity, by kind and name. Raises ``NotAsked``."""
+        times = [at_s for at_s in self._recent.pop(who, ()) if now_s - _MINUTE_S < at_s <= now_s]
+        self._recent[who] = times
         if len(self._recent) > _MAX_RATES:
             del self._recent[next(iter(self._recent))]
-        if len(times) >= settings.requests_per_minute:
-            raise NotAsked(f"{draft.principal} has caused {len(times)} requests within a minute")
+        if len(times) >= self._settings.requests_per_minute:
+            raise NotAsked(f"{who[1]} has caused {len(times)} requests within a minute")
         times.append(now_s)
 
     async def _new(self, draft: ApprovalRequest, question: Question, now_s: float) -> ApprovalRequest:
@@ -342,6 +343,7 @@ class Approvals:
                 approval=request.id,
                 principal_kind=request.principal_kind,
                 principal=request.principal,
+                acting=tuple(map(line_of, request.acting)),
                 connection=request.connection,
                 database=request.database,
                 rules=tuple(sorted({demand.rule for demand in request.demands})),

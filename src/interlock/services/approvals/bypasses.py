@@ -10,6 +10,7 @@ import msgspec
 
 from interlock.core.approval import ApprovalRequest, Bypass
 from interlock.core.identity import Actor
+from interlock.services.approvals.terms import asker_of
 
 MAX_USES: Final = 1000
 """So many statements a bypass lets pass; each is a request of its own in the store."""
@@ -48,17 +49,16 @@ class Bypasses:
         self._standing[bypass.id] = standing._replace(bypass=used)
 
     def covering(self, draft: ApprovalRequest, now_s: float) -> Standing | None:
-        """One that answers a new request: of the same identity, at the same place, for no other rules and policy."""
+        """One that answers a new request: of the same identity, at the same place, for no other rules and policy.
+
+        The same one has to act for it.
+        """
         wanted = {demand.rule for demand in draft.demands}
         for standing in self:
             bypass = standing.bypass
-            same = (bypass.principal_kind, bypass.principal, bypass.connection, bypass.database, bypass.policy) == (
-                draft.principal_kind,
-                draft.principal,
-                draft.connection,
-                draft.database,
-                draft.policy,
-            )
+            place = (bypass.connection, bypass.database, bypass.policy)
+            same = place == (draft.connection, draft.database, draft.policy)
+            same = same and asker_of(standing.request).asker == asker_of(draft).asker
             if same and wanted <= set(bypass.rules) and not has_ended(bypass, now_s):
                 return standing
         return None

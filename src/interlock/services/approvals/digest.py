@@ -11,14 +11,14 @@ def approval_digest(session: Session, operation: Operation, accesses: Sequence[s
     """SHA-256, in hexadecimal, over who asks, where, for what exactly, and under which policy version.
 
     ``accesses`` are the meaning's, with names resolved: the same text means something else under another search path.
-    What the text runs by name, and what it withholds, are part of it; the session is not: whoever sends the same again
-    finds its approval.
+    Who acts for whoever asks is part of who asks. What the text runs by name, and what it withholds, are part of it;
+    the session is not: whoever sends the same again finds its approval.
     """
-    principal = session.principal
     values = (operation.parameters, operation.parameters_digest, operation.parameter_types, operation.withheld_digest)
     content = (operation.text, *values, operation.forwarded, *(part for run in operation.runs for part in run))
     hasher = hashlib.sha256(b"interlock approval 3")
-    asked = (principal.kind.value, principal.name, session.protocol, session.connection, session.database, policy)
+    who = (part for one in session.principal.asker for part in one)
+    asked = (*who, session.protocol, session.connection, session.database, policy)
     for part in (*map(str.encode, (*asked, str(len(accesses)), *accesses)), *content):
         hasher.update(len(part).to_bytes(8, "big"))
         hasher.update(part)

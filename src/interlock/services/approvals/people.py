@@ -1,4 +1,4 @@
-"""Who may answer a request: never whoever asked, who answers for the asking agent, or whom it acts for.
+"""Who may answer a request: never whoever asked, acts for whoever asked, answers for such an agent, or is acted for.
 
 Two accounts are the same person when they share a name, an owner, or what an issuer says of them. What cannot be
 known, that two names without anything in common belong to one person, nothing in here claims to know.
@@ -7,7 +7,8 @@ known, that two names without anything in common belong to one person, nothing i
 from collections.abc import Callable
 
 from interlock.core.approval import ApprovalRequest, Vote
-from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Actor, Principal, PrincipalKind, RegisteredIdentity, everybody
+from interlock.services.approvals.terms import asker_of
 
 FindIdentity = Callable[[str], RegisteredIdentity | None]
 """A registered identity by name. May raise ``StateUnavailable``."""
@@ -21,19 +22,14 @@ _WHERE = frozenset(
 
 def persons_asking(request: ApprovalRequest, find: FindIdentity) -> frozenset[str]:
     """Every name of the people behind a request."""
-    said = [value for name, value in request.claims if name not in _WHERE]
-    names = _with_owners([request.principal, request.owner, *said], find)
-    return names | {_subject(request.issuer, request.subject)} | {request.subject.casefold()}
+    asking = everybody(asker_of(request))
+    return frozenset[str]().union(*(_names(who, find) | {who.subject.casefold()} for who in asking))
 
 
 def persons_answering(actor: Actor, find: FindIdentity) -> frozenset[str]:
     """Every name of the person who answers."""
-    principal = actor.principal
-    said = [value for name, value in principal.claims if name not in _WHERE]
-    names = _with_owners([principal.name, principal.owner or "", *said], find)
-    subject = {_subject(principal.issuer, principal.subject)}
-    account = {principal.subject.casefold()} if actor.local else set()
-    return (names | subject | account) - {""}
+    account = {actor.principal.subject.casefold()} if actor.local else set()
+    return (_names(actor.principal, find) | account) - {""}
 
 
 def objection(request: ApprovalRequest, actor: Actor, find: FindIdentity) -> str | None:
@@ -41,6 +37,8 @@ def objection(request: ApprovalRequest, actor: Actor, find: FindIdentity) -> str
     principal = actor.principal
     if principal.kind is not PrincipalKind.USER:
         return "agents do not answer requests for approval; a person has to"
+    if principal.acting:
+        return "nobody answers requests for approval for somebody else; the person has to"
     registered = find(principal.name)
     if registered is not None and registered.disabled:
         return "this identity is disabled"
@@ -68,6 +66,12 @@ def as_registered(vote: Vote, find: FindIdentity) -> Principal:
     owner = registered.owner if registered is not None else None
     groups = registered_groups(vote.reviewer, find) | frozenset(vote.groups)
     return Principal(PrincipalKind.USER, vote.reviewer, groups, owner)
+
+
+def _names(who: Principal, find: FindIdentity) -> frozenset[str]:
+    """Every name of the people behind an identity; those who act for it are not looked at."""
+    said = [value for name, value in who.claims if name not in _WHERE]
+    return _with_owners([who.name, who.owner or "", *said], find) | {_subject(who.issuer, who.subject)}
 
 
 def _with_owners(names: list[str], find: FindIdentity) -> frozenset[str]:

@@ -22,7 +22,7 @@ def is_met(request: ApprovalRequest) -> bool:
 
 
 def asker_of(request: ApprovalRequest) -> Principal:
-    """Who asked, as far as locks can be on it."""
+    """Who asked, with everybody who acts for them."""
     return Principal(
         PrincipalKind(request.principal_kind),
         request.principal,
@@ -30,6 +30,7 @@ def asker_of(request: ApprovalRequest) -> Principal:
         request.owner or None,
         issuer=request.issuer,
         subject=request.subject,
+        claims=request.claims,
         token_id=request.token_id,
         issued_at_s=request.issued_at_s,
         login=request.login,

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, Bypass
+from interlock.core.identity import by_actors, line_of
 from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened
 from interlock.core.lock import Lock
 from interlock.core.notification import MORE, TEST, Message, NotifiedEvent
@@ -44,7 +45,7 @@ def bounded(text: str, length: int) -> str:
 
 def approval_message(request: ApprovalRequest, link: str, at_s: float) -> Message | None:
     """About a new request, or one that has come to an end; None when nobody needs to know."""
-    what = f"{request.verb} by {request.principal_kind.lower()} {request.principal} on {request.connection}"
+    what = f"{request.verb} by {_who(request)} on {request.connection}"
     if request.status is ApprovalStatus.PENDING:
         asking = (
             *_asker(request),
@@ -65,9 +66,10 @@ def approval_message(request: ApprovalRequest, link: str, at_s: float) -> Messag
 
 def bypass_message(bypass: Bypass, at_s: float) -> Message:
     """About a bypass that is in force now."""
+    who = by_actors(f"{bypass.principal_kind.lower()} {bypass.principal}", bypass.acting)
     facts = (
         ("bypass", bypass.id),
-        ("principal", f"{bypass.principal_kind.lower()} {bypass.principal}"),
+        ("principal", who),
         ("connection", bypass.connection),
         ("database", bypass.database),
         ("rules", ", ".join(bypass.rules)),
@@ -75,7 +77,7 @@ def bypass_message(bypass: Bypass, at_s: float) -> Message:
         ("reason", bypass.vote.reason),
         ("until", _until(bypass.expires_at_s, at_s)),
     )
-    title = f"Approvals bypassed for {bypass.principal_kind.lower()} {bypass.principal} on {bypass.connection}"
+    title = f"Approvals bypassed for {who} on {bypass.connection}"
     return message(NotifiedEvent.APPROVAL_BYPASSED.value, title, facts, APPROVALS_LINK, bypass.id, at_s)
 
 
@@ -134,12 +136,16 @@ def with_counts(gathered: Message) -> Message:
 def _asker(request: ApprovalRequest) -> tuple[tuple[str, str], ...]:
     return (
         ("request", request.id),
-        ("principal", f"{request.principal_kind.lower()} {request.principal}"),
+        ("principal", _who(request)),
         ("owner", request.owner),
         ("connection", request.connection),
         ("database", request.database),
         ("run", request.trace),
     )
+
+
+def _who(request: ApprovalRequest) -> str:
+    return by_actors(f"{request.principal_kind.lower()} {request.principal}", tuple(map(line_of, request.acting)))
 
 
 def _lock_facts(lock: Lock) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from interlock.core.errors import ConfigurationError, NotFound
 from interlock.core.identity import Principal
 from interlock.core.operation import Access, Meaning, ResourceKind
 from interlock.core.settings import ConnectionSettings, HttpApi
+from interlock.services.approvals.terms import asker_of
 from interlock.services.policy.delegated import AnyPolicy
 from interlock.services.policy.interpreter import Interpreter
 from interlock.services.policy.session import Outcome
@@ -136,8 +137,8 @@ class Knowledge:
         return (whole, *(Permission(found.line, WORDS[found.outcome]) for found in findings))
 
     def is_own(self, who: Principal, request: ApprovalRequest) -> bool:
-        """Whether it was this identity that asked."""
-        return (request.principal_kind, request.principal) == (who.kind.value, who.name)
+        """Whether it was this identity that asked, with the same one acting for it."""
+        return asker_of(request).asker == who.asker
 
     def _usable(self, who: Principal, name: str, settings: ConnectionSettings) -> UsableConnection | None:
         restriction = self._locks.restriction(who, name, "")

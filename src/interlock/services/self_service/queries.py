@@ -22,6 +22,8 @@ KEPT_S: Final = 900.0
 TIMEOUT_S: Final = 60.0
 """How long a statement may run that nobody has to approve."""
 
+Asker = tuple[tuple[str, str], ...]
+"""Who asks; see ``Principal.asker``."""
 Spawn = Callable[[Coroutine[Any, Any, Any], str], "asyncio.Task[Any]"]
 
 
@@ -69,7 +71,7 @@ class QueryRunner(Protocol):
 class _Running:
     """One statement on its way; the task gives its result, or what it failed with."""
 
-    def __init__(self, owner: tuple[str, str], statement: Statement) -> None:
+    def __init__(self, owner: Asker, statement: Statement) -> None:
         self.owner = owner
         self.what = (owner, statement.connection, statement.database, statement.sql)
         self.notice: HeldNotice | None = None
@@ -104,7 +106,7 @@ class Queries:
         Raises ``QueryFailed``, and ``AdministrationRefused`` when the identity has too many that wait. When the caller
         goes away meanwhile, the statement is cancelled, unless it waits for people.
         """
-        running = _Running((who.kind.value, who.name), statement)
+        running = _Running(who.asker, statement)
         for approval, known in self._held.items():
             if known.what == running.what:
                 return self._taken(approval) if known.task.done() else _notice(known)
@@ -128,7 +130,7 @@ class Queries:
         It is given once. Raises ``QueryFailed`` when it was not executed or failed.
         """
         running = self._held.get(approval)
-        if running is None or running.owner != (who.kind.value, who.name):
+        if running is None or running.owner != who.asker:
             return None
         await asyncio.wait((running.task,), timeout=wait_s)
         return self._taken(approval) if running.task.done() and approval in self._held else None
@@ -162,7 +164,7 @@ class Queries:
     def _taken(self, approval: str) -> QueryResult:
         return self._held.pop(approval).result()
 
-    def _check_room(self, owner: tuple[str, str]) -> None:
+    def _check_room(self, owner: Asker) -> None:
         own = sum(running.owner == owner for running in self._held.values())
         if own >= MAX_HELD_EACH or len(self._held) >= MAX_HELD:
             raise AdministrationRefused("too many statements wait for approval: wait for those first")

@@ -44,7 +44,8 @@ class Authentication:
         if token is None and not cookie:
             raise unauthenticated("this takes a token of your identity provider: Authorization: Bearer TOKEN")
         actor = await self._proved(request, token, cookie or "")
-        _refuse_when(self._requests.take((actor.principal.kind, actor.name)), "requests")
+        for who in actor.principal.asker:
+            _refuse_when(self._requests.take(who), "requests")
         return actor
 
     async def _proved(self, request: Request, token: str | None, cookie: str) -> Actor:

@@ -19,6 +19,7 @@ from interlock.core.administration.approvals import (
     ShowApproval,
 )
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, ApprovalView, Bypass, Rehearsal
+from interlock.core.identity import by_actors, line_of
 from interlock.core.printable import one_line, printable
 from interlock.core.session import place
 from interlock.surfaces.cli.answers import JsonOption, ask, show_fields, show_json, show_table
@@ -120,7 +121,8 @@ def end_bypass(
 def _show_bypasses(bypasses: Iterable[Bypass]) -> None:
     """In red, and not among what programs read."""
     for bypass in bypasses:
-        who = one_line(f"{bypass.principal_kind} {bypass.principal} on {place(bypass.connection, bypass.database)}")
+        asker = by_actors(f"{bypass.principal_kind} {bypass.principal}", bypass.acting)
+        who = one_line(f"{asker} on {place(bypass.connection, bypass.database)}")
         rules, vote = ", ".join(bypass.rules), bypass.vote
         typer.secho(
             f"BYPASS {bypass.id}: nobody is asked about {who} (rules {rules}) until {_time(bypass.expires_at_s)}; "
@@ -162,13 +164,17 @@ def _row(request: ApprovalRequest) -> tuple[str, ...]:
         request.id,
         _time(request.created_at_s),
         request.status.value,
-        one_line(request.principal),
+        one_line(_asker(request)),
         place(request.connection, request.database),
         request.verb,
         ", ".join(demand.group for demand in request.demands),
         str(request.asked),
         str(len(request.votes)),
     )
+
+
+def _asker(request: ApprovalRequest) -> str:
+    return by_actors(request.principal, tuple(map(line_of, request.acting)))
 
 
 def _show(view: ApprovalView) -> None:
@@ -178,7 +184,7 @@ def _show(view: ApprovalView) -> None:
         for name, value in (
             ("request", request.id),
             ("status", f"{request.status.value} {request.settled_reason}".strip()),
-            ("asked by", f"{request.principal_kind} {request.principal}"),
+            ("asked by", f"{request.principal_kind} {_asker(request)}"),
             ("owner", request.owner),
             ("on", place(request.connection, request.database)),
             ("from", f"{request.client_address} {request.application}".strip()),

@@ -11,6 +11,7 @@ import typer
 
 from interlock.core.administration.policy import WhoAmI
 from interlock.core.client import ClientLogin, GatewayAddress
+from interlock.core.identity import by_actors
 from interlock.core.printable import one_line
 from interlock.services.client.gateway_client import GatewayClient
 from interlock.services.client.ports import DeviceAnswer
@@ -62,7 +63,7 @@ def who_am_i(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     show_fields(
         (
-            ("name", one_line(caller.name)),
+            ("name", one_line(by_actors(caller.name, caller.acting))),
             ("kind", caller.kind),
             ("groups", one_line(", ".join(caller.groups)) or "none"),
             ("may", ", ".join(permission.value for permission in caller.permissions) or "use connections only"),
