@@ -24,6 +24,7 @@ from interlock.services.token_exchange import TokenExchange
 from interlock.services.trust_room import TrustRoom
 from interlock.surfaces.api.application import Pages
 from interlock.surfaces.api.oauth import authorize, device, token
+from interlock.surfaces.api.oauth.grants import DEVICE_CODE
 from interlock.surfaces.api.oauth.metadata import JWKS_PATH, Metadata
 
 ROTATE_TICK_S: Final = 60.0
@@ -89,11 +90,12 @@ class Identity:
     def _metadata(self) -> dict[str, Any]:
         """RFC 8414 section 2."""
         url = self._settings.api.public_url
+        elsewhere = DEVICE_CODE in self.token_endpoint.grants
         return {
             "issuer": self._own_issuer,
             "authorization_endpoint": f"{url}{authorize.PATH}",
             "token_endpoint": f"{url}{token.PATH}",
-            "device_authorization_endpoint": f"{url}{device.PATH}",
+            **({"device_authorization_endpoint": f"{url}{device.PATH}"} if elsewhere else {}),
             "jwks_uri": f"{url}{JWKS_PATH}",
             "grant_types_supported": sorted(self.token_endpoint.grants),
             "response_types_supported": ["code"],
