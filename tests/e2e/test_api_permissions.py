@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from interlock.core.administration import COMMANDS, Command, IssueSshCertificate
+from interlock.core.administration import COMMANDS, Command, ConfirmOwner, IssueSshCertificate
 from interlock.core.administration.requests import tag_of
 from interlock.core.ledger import AccessRefused, ConnectionRefused
 from interlock.surfaces.api import events
@@ -23,8 +23,9 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 
 KINDS = sorted(COMMANDS, key=tag_of)
-ABOUT_ONESELF: list[type[Command[Any]]] = [IssueSshCertificate]
-"""What whoever is known may ask for, as it gives nothing that the token does not."""
+GIVEN_TO_ALL: list[type[Command[Any]]] = [IssueSshCertificate]
+ABOUT_ONESELF: list[type[Command[Any]]] = [*GIVEN_TO_ALL, ConfirmOwner]
+"""What whoever is known may ask for: it gives nothing that the token does not, or looks itself at who asks."""
 CHANGES = [kind for kind in KINDS if kind.route.method != "GET" and kind not in ABOUT_ONESELF]
 OPTIONS = GatewayOptions(policy=POLICY, api_extra="requests_per_minute = 100000")
 
@@ -188,7 +189,7 @@ def test_nothing_is_done_that_cannot_be_recorded(target: Endpoint) -> None:
         before = state(gateway)
         grow_ledger(gateway, nobody)
         with failing_ledger(gateway):
-            for kind in (*CHANGES, *ABOUT_ONESELF):
+            for kind in (*CHANGES, *GIVEN_TO_ALL):
                 assert_problem(ask(nobody, kind), 503)
             for method, path, body in REAL_CHANGES:
                 answer = everybody.request(method, path, body)

@@ -35,7 +35,6 @@ from interlock.services.ports import Clock, Ledger
 from interlock.services.state import IdentityStore
 
 _KINDS = {IdentityKind.AGENT: PrincipalKind.AGENT, IdentityKind.USER: PrincipalKind.USER}
-_READERS = frozenset(ListIdentities.route.permissions)
 
 
 class IdentityRoom:
@@ -154,16 +153,15 @@ class IdentityRoom:
 
     async def _confirm(self, command: ConfirmOwner, actor: Actor) -> Done:
         identity = self._identities.find(command.name)
-        handover = identity.handover if identity is not None else None
-        if identity is None or handover is None:
-            if self._authority.permissions(actor).isdisjoint(_READERS):
-                raise await self._refusal(command, actor, "only its new owner or an administrator may confirm one")
-            raise NotFound(f"no change of the owner of {command.name!r} waits to be confirmed")
-        why = self._ownership.bars_confirming(identity, handover, actor)
-        if why is None and not self._may_answer(identity, actor):
-            why = "only its new owner or an administrator may confirm one"
-        if why is not None:
-            raise await self._refusal(command, actor, why)
+        nothing = NotFound(f"no change of the owner of {command.name!r} that you may confirm waits for it")
+        if identity is None or (handover := identity.handover) is None:
+            raise nothing
+        if not self._may_answer(identity, actor):
+            await self._record(_refused(command, actor, "only its new owner or an administrator may confirm it"))
+            raise nothing
+        if (why := self._ownership.bars_confirming(identity, handover, actor)) is not None:
+            await self._record(_refused(command, actor, why))
+            raise NotAllowed(f"{actor.name} may not do this (identities.confirm): {why}")
         detail = f"owner {identity.owner}, before {', '.join(handover.formerly)}, changed by {handover.by}"
         await self._record(AdministrationChanged(actor.name, "identities.confirm", command.name, detail))
         await self._ownership.unlock(command.name, actor.name, f"{identity.owner} is confirmed as its owner")
@@ -174,11 +172,6 @@ class IdentityRoom:
         who = actor.principal
         is_owner = who.kind is PrincipalKind.USER and not who.acting and who.name == identity.owner
         return is_owner or Permission.ADMINISTER in self._authority.permissions(actor)
-
-    async def _refusal(self, command: ConfirmOwner, actor: Actor, why: str) -> NotAllowed:
-        """On record when it is returned."""
-        await self._record(AccessRefused(actor.name, "identities.confirm", command.name, why))
-        return NotAllowed(f"{actor.name} may not do this (identities.confirm): {why}")
 
     # ------------------------------------------------------------ shutting out, secrets
 
@@ -228,6 +221,10 @@ class IdentityRoom:
         accepted = self._ledger.append(record)
         if accepted is not None:
             await accepted
+
+
+def _refused(command: ConfirmOwner, actor: Actor, why: str) -> AccessRefused:
+    return AccessRefused(actor.name, "identities.confirm", command.name, why)
 
 
 def _changed(identity: RegisteredIdentity, command: AddIdentity) -> RegisteredIdentity:
