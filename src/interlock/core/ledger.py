@@ -305,6 +305,36 @@ class OperationRehearsed(Record, frozen=True, tag="operation.rehearsed"):
     by: str
 
 
+class SecurityEventReceived(Record, frozen=True, tag="security-event.received"):
+    """An identity provider has said that something has changed; written before anything follows from it.
+
+    ``way`` is ``back-channel logout``, ``push`` or ``poll``; ``event`` is the event type's URI, ``token_id`` the claim
+    ``jti``. ``about`` says whom it is about, as the issuer calls them. ``effect`` is ``end``, ``disable``, ``purge``,
+    ``enable`` or ``nothing``, which follows from one that was ``repeated`` as well. ``happened_at_s`` is Unix time.
+    """
+
+    issuer: str
+    way: str
+    event: str
+    token_id: str
+    about: str
+    effect: str
+    repeated: bool
+    happened_at_s: float
+
+
+class SecurityEventRefused(Record, frozen=True, tag="security-event.refused"):
+    """Something came in as an identity provider's event and was none, or none for this gateway.
+
+    ``issuer`` is the name in the path that it came to. The sender was not told the ``reason``.
+    """
+
+    issuer: str
+    way: str
+    client_address: str
+    reason: str
+
+
 class LockAdded(Record, frozen=True, tag="lock.added"):
     """Somebody or something is locked; written before it takes effect. ``expires_at_s`` is 0 for no end.
 
@@ -525,6 +555,8 @@ AnyRecord = (
     | ApprovalBypassed
     | BypassEnded
     | OperationRehearsed
+    | SecurityEventReceived
+    | SecurityEventRefused
     | LockAdded
     | LockRemoved
     | LockExempted

@@ -178,8 +178,7 @@ def _own_subjects(principal: Principal, run: str) -> Subjects:
         (LockSubject.RUN, run),
         (LockSubject.RUN, principal.run),
         *((LockSubject.TOKEN, token) for token in (principal.token_id, *principal.ancestors)),
-        (LockSubject.LOGIN, at_issuer(principal.issuer, principal.login) if principal.login else ""),
-        (LockSubject.SUBJECT, at_issuer(principal.issuer, principal.subject) if principal.subject else ""),
+        *(_at_issuer(principal) if principal.subject else ()),
     )
     return (
         (kind, principal.name),
@@ -189,9 +188,30 @@ def _own_subjects(principal: Principal, run: str) -> Subjects:
     )
 
 
+def _at_issuer(principal: Principal) -> Subjects:
+    """What the issuer calls the person and the person's session."""
+    issuer, emails = principal.issuer, [value for claim, value in principal.claims if claim == "email"]
+    login = at_issuer(issuer, principal.login) if principal.login else unnamed_login(issuer, principal.subject)
+    return (
+        (LockSubject.LOGIN, login),
+        (LockSubject.SUBJECT, at_issuer(issuer, principal.subject)),
+        *((LockSubject.SUBJECT, email_subject(issuer, email)) for email in emails),
+    )
+
+
 def at_issuer(issuer: str, name: str) -> str:
     """What an issuer calls somebody, or somebody's session there, as locks have it."""
     return f"{issuer} {name}"
+
+
+def unnamed_login(issuer: str, subject: str) -> str:
+    """The session of somebody whose proof does not name one."""
+    return at_issuer(issuer, f"of:{subject}")
+
+
+def email_subject(issuer: str, email: str) -> str:
+    """Somebody whom an issuer calls by an address. Case does not count."""
+    return at_issuer(issuer, f"mailto:{email.casefold()}")
 
 
 class SessionReceipt(msgspec.Struct, frozen=True):
@@ -223,3 +243,5 @@ class LockReceipt(msgspec.Struct, frozen=True):
     voided_approvals: int = 0
     warnings: tuple[str, ...] = ()
     """What could not be verified, and why."""
+    kept: bool = True
+    """Whether the lock outlives the process."""

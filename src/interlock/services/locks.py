@@ -147,7 +147,7 @@ class Locks:
             self._keep(lock), void(self._approvals, lock), self._cutting.verify(cases, order)
         )
         warnings = tuple(filter(None, (not_kept, not_voided, *carried.warnings)))
-        return LockReceipt(lock, carried.sessions, voided, warnings)
+        return LockReceipt(lock, carried.sessions, voided, warnings, kept=not not_kept)
 
     def _new(
         self,
@@ -173,6 +173,10 @@ class Locks:
     def _put(self, lock: Lock) -> None:
         self._loaded().add(lock)
         self._changed(lock)
+
+    async def keep(self, lock: Lock) -> None:
+        """Keep a lock that is in force, whether it is kept or not. Raises ``StateUnavailable``."""
+        await self._store.save(lock)
 
     async def _keep(self, lock: Lock) -> str:
         try:

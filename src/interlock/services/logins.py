@@ -116,6 +116,10 @@ class Logins:
         """The logins of an identity, the oldest first. Raises StateUnavailable."""
         return self._store.by_name(name)
 
+    def names_of(self, issuer: str, subject: str) -> set[str]:
+        """The names that a provider's person is logged in by. Raises StateUnavailable."""
+        return {login.principal.name for login in self._store.by_subject(issuer, subject)}
+
     def has_ended(self, principal: Principal) -> bool:
         """Whether a principal comes from a login that is over. Raises StateUnavailable."""
         return not all(map(self._store.is_kept, logins_behind(principal)))

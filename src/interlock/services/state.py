@@ -217,11 +217,21 @@ class IdentityUses(Protocol):
         """Keep it in the place of an earlier one."""
 
 
+class ReceivedEvents(Protocol):
+    """Security events that were carried out, so that none counts twice. Bounded; raises when it is full, too."""
+
+    def has(self, issuer: str, event_id: str, now_s: float) -> bool:
+        """Whether an event was carried out before."""
+
+    async def keep(self, issuer: str, event_id: str, until_s: float, now_s: float) -> None:
+        """Note that an event was carried out."""
+
+
 class KnownPrincipals(Protocol):
     """Principals that have had sessions, with what proved them at the time."""
 
     def known(self, kind: LockSubject, subject: str) -> list[Principal]:
         """The different principals that a lock on this subject would have been about.
 
-        For users, agents, owners, tokens and runs; of groups it knows nothing.
+        For users, agents, owners, tokens, runs, logins and subjects of issuers; of groups it knows nothing.
         """

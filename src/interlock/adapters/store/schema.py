@@ -245,4 +245,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE received_events (
+            issuer TEXT NOT NULL,
+            event TEXT NOT NULL,
+            until_s REAL NOT NULL,
+            PRIMARY KEY (issuer, event)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX received_events_by_end ON received_events (until_s)",
+    ),
 )
