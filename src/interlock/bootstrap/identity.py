@@ -14,7 +14,7 @@ from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.store.session_tokens import SessionTokenTable, SpentTokenTable
 from interlock.bootstrap.logins import open_logins, openid_providers
 from interlock.bootstrap.node import Node, Stopping
-from interlock.bootstrap.revocation import start_revocation
+from interlock.bootstrap.revocation import introspections, open_security_events, start_rechecks
 from interlock.bootstrap.saml import saml_pages, saml_providers
 from interlock.core.settings import IdentityRule, IssuerSettings
 from interlock.runtime.tasks import spawn
@@ -52,7 +52,9 @@ class Identity:
         node.issuer_labels |= {issuer.url: issuer.label for issuer in issuers}
         self.trust_domains = [TrustDomain(settings, node.clock) for settings in self._settings.trust_domains]
         others = [provider.provider_entity_id for provider in self._settings.saml]
-        authenticator = TokenAuthenticator(issuers, rules, node.registry, node.clock, own, others, self.trust_domains)
+        authenticator = TokenAuthenticator(
+            issuers, rules, node.registry, node.clock, own, others, self.trust_domains, introspections(issuers, node)
+        )
         self._stack.push_async_callback(authenticator.close)
         self.rooms.append(TrustRoom(TokenTester(authenticator), node.ledger))
         spent = SpentTokenTable(node.database)
@@ -65,7 +67,8 @@ class Identity:
         self.people = logins.people
         self.pages += [*logins.pages, saml_pages(node, saml)]
         self.token_endpoint.grants |= logins.grants
-        start_revocation(node, self._stopping, self._live, authenticator, self._stack)
+        start_rechecks(node, self._stopping, self._live, authenticator, self._stack)
+        self.pages.append(open_security_events(node, self._stopping, issuers, authenticator, self._stack))
         return authenticator
 
     def _open_keys(self) -> None:

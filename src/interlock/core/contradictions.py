@@ -25,6 +25,7 @@ def find_contradictions(settings: Settings, protocols: tuple[str, ...]) -> list[
     """What is wrong between tables that are each right by themselves. ``protocols`` are those the gateway speaks."""
     return [
         *_duplicate_issuers(settings.issuers),
+        *_opaque_tokens(settings.issuers),
         *_unknown_issuers(settings),
         *_duplicate_trust_domains(settings),
         *_misplaced_trust(settings),
@@ -43,6 +44,13 @@ def _duplicate_issuers(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
             problems.append(Problem(("issuers", index), f"issuer {issuer.label!r} is given twice"))
         seen |= {issuer.label, issuer.url}
     return problems
+
+
+def _opaque_tokens(issuers: tuple[IssuerSettings, ...]) -> list[Problem]:
+    """A token that says nothing itself can only be asked about at one place."""
+    theirs = [index for index, issuer in enumerate(issuers) if issuer.introspection and issuer.introspection.opaque]
+    text = "opaque: another issuer has it already; opaque tokens are those of one issuer at most"
+    return [Problem(("issuers", index, "introspection"), text) for index in theirs[1:]]
 
 
 def _unknown_issuers(settings: Settings) -> list[Problem]:

@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from interlock.adapters.identity.check import refuse
+from interlock.adapters.identity.claims import check_claims
+from interlock.adapters.identity.introspection import Introspection, is_opaque
 from interlock.adapters.identity.issuer import Issuer
-from interlock.adapters.identity.proofs import AcceptedProof, AcceptedProofs
+from interlock.adapters.identity.proofs import AcceptedProof, AcceptedProofs, UsedKey
 from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
@@ -37,7 +39,7 @@ class _Verified(msgspec.Struct, frozen=True):
     generation: int
     claims: dict[str, Any]
     expires_at_s: float
-    proof: AcceptedProof
+    key: UsedKey
 
 
 class TokenAuthenticator:
@@ -52,10 +54,11 @@ class TokenAuthenticator:
         own: SessionTokens | None = None,
         others: Iterable[str] = (),
         trust_domains: Iterable[TrustDomain] = (),
+        introspections: Iterable[Introspection] = (),
     ) -> None:
         """``own`` reads the gateway's tokens; ``others`` are issuers of proofs that are no bearer tokens.
 
-        What is behind ``trust_domains`` is closed with it.
+        What is behind ``trust_domains`` and ``introspections`` is closed with it.
         """
         issuers = tuple(issuers)
         self._issuers: dict[str, TokenSource] = {settings.url: Issuer(settings, clock) for settings in issuers}
@@ -69,6 +72,8 @@ class TokenAuthenticator:
         self._others = frozenset(others)
         self._remembered: dict[bytes, _Verified] = {}
         self.verification = Verification(self._issuers, clock)
+        self._introspections = {asked.issuer: asked for asked in introspections}
+        self._opaque = next((asked for asked in self._introspections.values() if asked.opaque), None)
         self.accepted = AcceptedProofs()
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
@@ -88,18 +93,34 @@ class TokenAuthenticator:
     async def prove(self, token: str, client_address: str) -> Principal:
         """Whom a bearer token speaks for, by itself: nothing that is registered is in it. Raises LoginRefused."""
         if self._own is not None and token.startswith(OPAQUE_PREFIX):
-            return self._as_trusted(self._own.read_opaque(token))
+            return await self._as_counting(self._own.read_opaque(token))
+        if self._opaque is not None and is_opaque(token):
+            return await self._prove_opaque(self._opaque, token)
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None or not await self._still_holds(verified):
             self._remembered.pop(digest, None)
             unverified = self.take_apart(token)
             if self._own is not None and unverified.issuer == self._own.issuer:
-                return self._as_trusted(self._own.read_signed(unverified))
+                return await self._as_counting(self._own.read_signed(unverified))
             verified = await self._verify(unverified)
             self._remember(digest, verified)
         principal = self._identify(verified, digest)
-        self.accepted.remember(principal, verified.proof)
+        asked = self._introspections.get(principal.issuer)
+        if asked is not None and await asked.is_refused(token):
+            raise LoginRefused(NOT_ACCEPTED, "its issuer says that the token is not active, or cannot be asked")
+        question = asked.about(token) if asked is not None else None
+        self.accepted.remember(principal, AcceptedProof(verified.key, question))
+        return principal
+
+    async def _prove_opaque(self, asked: Introspection, token: str) -> Principal:
+        """Whom a token speaks for that says nothing itself. Raises LoginRefused."""
+        claims = await asked.opaque_claims(token)
+        source = self._issuers[asked.issuer]
+        expires_at_s = check_claims(claims, source.settings, self._now_s(), refuse)
+        digest = hashlib.sha256(token.encode()).digest()
+        principal = self.rules.principal(claims, _token_id(claims, digest), expires_at_s)
+        self.accepted.remember(principal, AcceptedProof(None, asked.about(token)))
         return principal
 
     def take_apart(self, token: str) -> UnverifiedToken:
@@ -114,10 +135,12 @@ class TokenAuthenticator:
         issuer = self._issuers.get(principal.issuer)
         return issuer.settings.use if issuer is not None and not principal.ancestors else TokenUse.LOGIN
 
-    def _as_trusted(self, principal: Principal) -> Principal:
-        """Whom a token of the gateway's own is for, as long as whoever vouched for it first is trusted."""
+    async def _as_counting(self, principal: Principal) -> Principal:
+        """Whom a token of the gateway's own is for, as long as what it came from counts. Raises LoginRefused."""
         if not all(self.trusts(who.issuer) for who in (principal, *principal.acting)):
             raise LoginRefused(NOT_ACCEPTED, "who vouched for it first is not trusted any more")
+        if (taken_back := await self.accepted.refusal(principal)) is not None:
+            raise LoginRefused(taken_back, "what the token came from counts no more")
         return principal
 
     def scram_verifier(self, user: str) -> str | None:
@@ -149,6 +172,7 @@ class TokenAuthenticator:
     async def close(self) -> None:
         """Release the connections to the issuers."""
         await asyncio.gather(*(issuer.close() for issuer in self._issuers.values()))
+        await asyncio.gather(*(asked.close() for asked in self._introspections.values()))
 
     async def _still_holds(self, verified: _Verified) -> bool:
         if verified.expires_at_s <= self._now_s():
@@ -159,14 +183,11 @@ class TokenAuthenticator:
     async def _verify(self, token: UnverifiedToken) -> _Verified:
         source, expires_at_s = await self.verification.run(token, refuse)
         key = await source.find_key(token.key_id, token.algorithm)
-        proof = AcceptedProof(source, token.key_id, token.algorithm, key.thumbprint)
-        return _Verified(source, source.generation, token.claims, expires_at_s, proof)
+        used = UsedKey(source, token.key_id, token.algorithm, key.thumbprint)
+        return _Verified(source, source.generation, token.claims, expires_at_s, used)
 
     def _identify(self, verified: _Verified, digest: bytes) -> Principal:
-        token_id = verified.claims.get("jti")
-        if not isinstance(token_id, str) or not 0 < len(token_id) <= 256:
-            token_id = f"sha256:{digest.hex()[:32]}"
-        return self.rules.principal(verified.claims, token_id, verified.expires_at_s)
+        return self.rules.principal(verified.claims, _token_id(verified.claims, digest), verified.expires_at_s)
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         """Keep it until it ends; when there are too many, the oldest goes."""
@@ -179,3 +200,11 @@ class TokenAuthenticator:
             return self._clock.now_s()
         except OSError:
             raise LoginRefused("the gateway cannot tell the time", "no clock") from None
+
+
+def _token_id(claims: Mapping[str, Any], digest: bytes) -> str:
+    """``jti``, or else the beginning of the token's SHA-256."""
+    token_id = claims.get("jti")
+    if isinstance(token_id, str) and 0 < len(token_id) <= 256:
+        return token_id
+    return f"sha256:{digest.hex()[:32]}"

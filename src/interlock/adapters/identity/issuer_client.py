@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import aiohttp
+import msgspec
 
 from interlock.adapters.identity.token import load_strict_json
 
@@ -70,6 +71,11 @@ class IssuerClient:
         """Status and JSON of the answer to a form. Raises FetchFailed."""
         return await self._ask("POST", url, form, headers)
 
+    async def post_json(self, url: str, document: object, headers: Mapping[str, str]) -> tuple[int, object]:
+        """Status and JSON of the answer to a JSON document. Raises FetchFailed."""
+        content_type = {"Content-Type": "application/json"}
+        return await self._ask("POST", url, msgspec.json.encode(document), content_type | dict(headers))
+
     async def close(self) -> None:
         """Release the connections."""
         if self._session is not None:
@@ -77,10 +83,14 @@ class IssuerClient:
             self._session = None
 
     async def _ask(
-        self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        content: Mapping[str, str] | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, object]:
         try:
-            request = self._open().request(method, url, data=form, headers=headers, allow_redirects=False)
+            request = self._open().request(method, url, data=content, headers=headers, allow_redirects=False)
             async with request as response:
                 if response.status != 200 and method == "GET":
                     return response.status, None

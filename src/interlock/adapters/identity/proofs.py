@@ -1,5 +1,6 @@
-"""What is remembered of the tokens that were accepted, to tell later whether they still count. Never a token.
+"""What is remembered of the tokens that were accepted, to tell later whether they still count.
 
+The token itself only where its issuer has to be asked about it (RFC 7662), in memory, and shown by nothing.
 Implements ``services.rechecks.Proofs``. Of a principal with a session token it is the token of the issuer that is
 remembered, by its id among the ancestors.
 """
@@ -9,21 +10,42 @@ from typing import Final
 
 import msgspec
 
+from interlock.adapters.identity.introspection import Question
 from interlock.adapters.identity.verification import TokenSource
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
 
 MAX_REMEMBERED: Final = 20_000
+TAKEN_BACK: Final = "your identity provider says that what you came in with counts no more; come again"
 KEY_WITHDRAWN: Final = "the key that proved who you are is not its issuer's any more; come again with a new token"
 
 
-class AcceptedProof(msgspec.Struct, frozen=True):
-    """One token that was accepted: what it says of its key, and that key's thumbprint (RFC 7638)."""
+class UsedKey(msgspec.Struct, frozen=True):
+    """The key that a token was signed with: what the token says of it, and its thumbprint (RFC 7638)."""
 
     source: TokenSource
     key_id: str | None
     algorithm: str
     thumbprint: str
+
+    async def is_withdrawn(self) -> bool:
+        """Whether its issuer publishes it no more; not while that cannot be told."""
+        try:
+            await self.source.refresh_when_old()
+        except LoginRefused:
+            return False
+        try:
+            key = await self.source.find_key(self.key_id, self.algorithm)
+        except LoginRefused:
+            return True
+        return key.thumbprint != self.thumbprint
+
+
+class AcceptedProof(msgspec.Struct, frozen=True):
+    """One token that was accepted: the key that it was signed with, and how its issuer is asked about it, if it is."""
+
+    key: UsedKey | None
+    question: Question | None = None
 
 
 class AcceptedProofs:
@@ -61,12 +83,8 @@ class AcceptedProofs:
 
 
 async def _refusal(proof: AcceptedProof) -> str | None:
-    try:
-        await proof.source.refresh_when_old()
-    except LoginRefused:
-        return None
-    try:
-        key = await proof.source.find_key(proof.key_id, proof.algorithm)
-    except LoginRefused:
+    if proof.key is not None and await proof.key.is_withdrawn():
         return KEY_WITHDRAWN
-    return None if key.thumbprint == proof.thumbprint else KEY_WITHDRAWN
+    if proof.question is not None and await proof.question.is_inactive():
+        return TAKEN_BACK
+    return None

@@ -5,16 +5,19 @@ types of tokens are kept apart: what logs somebody in is no event, and no event 
 counts for its own issuer's people only.
 """
 
+import hmac
 from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeGuard
 
 import msgspec
+import structlog
 
 from interlock.adapters.identity.event_subject import read_subject
 from interlock.adapters.identity.keys import signature_holds
 from interlock.adapters.identity.token import UnverifiedToken, take_apart
 from interlock.adapters.identity.verification import TokenSource
-from interlock.core.errors import LoginRefused, StateUnavailable
+from interlock.adapters.secret_reference import read_secret
+from interlock.core.errors import CredentialUnavailable, LoginRefused, StateUnavailable
 from interlock.core.security_event import (
     BACK_CHANNEL_LOGOUT,
     EFFECTS,
@@ -24,6 +27,7 @@ from interlock.core.security_event import (
     EventSubject,
     SecurityEvent,
 )
+from interlock.core.settings import SecretReference
 from interlock.services.ports import Clock
 from interlock.services.security_events import CLOCK_SKEW_S, MAX_AGE_S, EventRefused
 
@@ -37,6 +41,8 @@ _OF_ACCOUNTS: Final = frozenset({Effect.DISABLE, Effect.PURGE, Effect.ENABLE})
 _MILLISECONDS_FROM_S: Final = 1e11
 """Early transmitters give ``event_timestamp`` in milliseconds: seconds are below this for three thousand years."""
 
+log = structlog.get_logger(__name__)
+
 
 class EventSource(msgspec.Struct, frozen=True):
     """Who may send events of a kind about an issuer's people: what ``iss`` and ``aud`` have to be, and whose keys."""
@@ -46,6 +52,7 @@ class EventSource(msgspec.Struct, frozen=True):
     audience: str
     keys: TokenSource
     algorithms: tuple[str, ...]
+    push_secret: SecretReference | None = None
 
 
 class EventVerifier:
@@ -55,6 +62,19 @@ class EventVerifier:
         self._logouts = logouts
         self._streams = streams
         self._clock = clock
+
+    async def check_sender(self, name: str, authorization: str) -> None:
+        """Whether somebody with this header may push events. Raises EventRefused, StateUnavailable."""
+        reference = _known(self._streams, name).push_secret
+        if reference is None:
+            return
+        try:
+            expected = await read_secret(reference)
+        except CredentialUnavailable as error:
+            log.error("security event not looked at", issuer=name, error=str(error))
+            raise StateUnavailable("the sender cannot be told from others now; send it again") from None
+        if not hmac.compare_digest(expected.encode(), authorization.encode("utf-8", "surrogatepass")):
+            raise EventRefused("the Authorization header is not the transmitter's", "authentication_failed")
 
     async def logout(self, name: str, token: str) -> SecurityEvent:
         """What a logout token says (section 2.6). Raises EventRefused, StateUnavailable."""

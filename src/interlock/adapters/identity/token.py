@@ -42,6 +42,11 @@ class UnverifiedToken(msgspec.Struct, frozen=True):
         return "UnverifiedToken(...)"
 
 
+def looks_signed(text: str) -> bool:
+    """Whether it has the form of a compact JWS."""
+    return _SEGMENTS.fullmatch(text) is not None
+
+
 def take_apart(token: str, types: Collection[str] = BEARER_TYPES) -> UnverifiedToken:
     """The parts of a compact JWS. Raises LoginRefused for anything that is not a plain signed token of these types.
 
@@ -49,7 +54,7 @@ def take_apart(token: str, types: Collection[str] = BEARER_TYPES) -> UnverifiedT
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise LoginRefused("the token is too long", f"token of {len(token)} characters")
-    if not _SEGMENTS.fullmatch(token):
+    if not looks_signed(token):
         raise LoginRefused("the password is not a token", "not a compact JWS")
     header_text, payload_text, signature_text = token.split(".")
     header = _decode_object(header_text, "header")

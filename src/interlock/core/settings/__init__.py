@@ -66,6 +66,7 @@ from interlock.core.settings.references import (
     SecretReference,
 )
 from interlock.core.settings.saml import NAME_ID_FORMATS, SamlSettings
+from interlock.core.settings.security_events import EventStreamSettings, IntrospectionSettings, OnError
 from interlock.core.settings.sessions import AtExpiry, SessionSettings
 from interlock.core.settings.ssh import SshAuthentication, SshSettings, SshTarget
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
@@ -92,6 +93,7 @@ __all__ = [
     "DevelopmentSettings",
     "Durability",
     "EndpointSettings",
+    "EventStreamSettings",
     "GatewaySettings",
     "HostedTools",
     "HttpApi",
@@ -99,6 +101,7 @@ __all__ = [
     "HttpTarget",
     "IdentityKind",
     "IdentityRule",
+    "IntrospectionSettings",
     "IssuerSettings",
     "KeyReference",
     "LogFormat",
@@ -109,6 +112,7 @@ __all__ = [
     "Notifications",
     "OAuthAuthentication",
     "OAuthClient",
+    "OnError",
     "PlainConnections",
     "PlainHttp",
     "PolicySettings",

@@ -10,6 +10,7 @@ from msgspec import Meta
 from interlock.core.settings.http import OAuthAuthentication
 from interlock.core.settings.oversight import _LOOPBACK_URL
 from interlock.core.settings.references import SecretReference
+from interlock.core.settings.security_events import EventStreamSettings, IntrospectionSettings
 from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
@@ -170,6 +171,13 @@ class IssuerSettings(Table, frozen=True):
     device_scope: Annotated[str, Meta(max_length=1024, description="The `scope` that such a login asks for.")] = (
         "openid"
     )
+    events: Annotated[
+        EventStreamSettings | None, Meta(description="Security events that the issuer sends. Absent: none are taken.")
+    ] = None
+    introspection: Annotated[
+        IntrospectionSettings | None,
+        Meta(description="Ask the issuer whether its tokens still count. Absent: its tokens are checked here only."),
+    ] = None
     allow_http_loopback: Annotated[
         bool, Meta(description="Accept `http` URLs on loopback addresses. For development only.")
     ] = False
@@ -181,7 +189,7 @@ class IssuerSettings(Table, frozen=True):
                 raise ValueError(f"algorithms: {algorithm!r} is not supported; allowed: {allowed}")
         if self.jwks_url is not None and self.jwks_file is not None:
             raise ValueError("jwks_url and jwks_file: only one of them")
-        for key, url in (("url", self.url), ("jwks_url", self.jwks_url)):
+        for key, url in self._fetched:
             if url is not None and not self.may_fetch(url):
                 raise ValueError(f"{key}: must be an https URL without user name, query or fragment")
         self._check_client()
@@ -189,11 +197,22 @@ class IssuerSettings(Table, frozen=True):
     def _check_client(self) -> None:
         if not self.audience and (self.client_id is None or self.device_client_id is not None):
             raise ValueError("audience is missing; it may be absent only with client_id, without device_client_id")
-        if self.client_id is None:
-            if self.client_secret is not None:
-                raise ValueError("client_secret: is that of client_id, which is missing")
-        elif self.name is None or not NAME_PATTERN.fullmatch(self.name):
-            raise ValueError("name: is needed with client_id; allowed: letters, digits, '_', '.', '-', at most 63")
+        if self.client_id is None and self.client_secret is not None:
+            raise ValueError("client_secret: is that of client_id, which is missing")
+        if (self.client_id or self.events) and not NAME_PATTERN.fullmatch(self.name or ""):
+            raise ValueError(
+                "name: is needed with client_id and events; allowed: letters, digits, '_', '.', '-', at most 63"
+            )
+
+    @property
+    def _fetched(self) -> list[tuple[str, str | None]]:
+        """The URLs that are asked, by their keys."""
+        fetched = [("url", self.url), ("jwks_url", self.jwks_url)]
+        if self.events is not None:
+            fetched += [("events.jwks_url", self.events.jwks_url), ("events.poll_url", self.events.poll_url)]
+        if self.introspection is not None:
+            fetched.append(("introspection.url", self.introspection.url))
+        return fetched
 
     @property
     def label(self) -> str:
