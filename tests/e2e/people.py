@@ -147,7 +147,7 @@ def site(options: GatewayOptions = _OPTIONS, target: Endpoint = NO_DATABASE, iss
     url = gateway.api_url
     callback = f"{url}/login/callback/{PROVIDER}"
     clients = [
-        web_client(CLIENT, callback, logout_uri=f"{url}/oidc/backchannel-logout/{PROVIDER}", return_uri=f"{url}/login"),
+        web_client(CLIENT, callback, logout_uri=f"{url}/logout/backchannel/{PROVIDER}", return_uri=f"{url}/login"),
         device_client(DEVICES),
         workload_client(WORKLOAD),
     ]
