@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -13,12 +13,17 @@ _CONTEXT.set_forkserver_preload(["interlock.__main__", "tests.servers.command_li
 
 
 def run_interlock(
-    arguments: Sequence[str], directory: Path, *, check: bool = True, timeout_s: float = 60
+    arguments: Sequence[str],
+    directory: Path,
+    *,
+    check: bool = True,
+    timeout_s: float = 60,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """What it printed and its exit status. Raises as ``subprocess.run`` does."""
+    """What it printed and its exit status. ``environment`` is added to this one. Raises as ``subprocess.run`` does."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         files = _Files(output.fileno(), errors.fileno())
-        process = _CONTEXT.Process(target=_run, args=(list(arguments), str(directory), files))
+        process = _CONTEXT.Process(target=_run, args=(list(arguments), str(directory), files, dict(environment or {})))
         process.start()
         process.join(timeout_s)
         if process.exitcode is None:
@@ -53,10 +58,11 @@ class _Files:
         os.dup2(self._errors, 2)
 
 
-def _run(arguments: list[str], directory: str, files: _Files) -> None:
+def _run(arguments: list[str], directory: str, files: _Files, environment: dict[str, str]) -> None:
     from interlock.__main__ import main
 
     files.take_over()
+    os.environ.update(environment)
     os.chdir(directory)
     sys.argv = ["interlock", *arguments]
     with Path(os.devnull).open() as sys.stdin:

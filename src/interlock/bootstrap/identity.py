@@ -23,7 +23,7 @@ from interlock.services.live import LiveSessions
 from interlock.services.token_exchange import TokenExchange
 from interlock.services.trust_room import TrustRoom
 from interlock.surfaces.api.application import Pages
-from interlock.surfaces.api.oauth import authorize, device, token
+from interlock.surfaces.api.oauth import authorize, device, revoke, token
 from interlock.surfaces.api.oauth.grants import DEVICE_CODE
 from interlock.surfaces.api.oauth.metadata import JWKS_PATH, Metadata
 
@@ -99,6 +99,7 @@ class Identity:
             "authorization_endpoint": f"{url}{authorize.PATH}",
             "token_endpoint": f"{url}{token.PATH}",
             **({"device_authorization_endpoint": f"{url}{device.PATH}"} if elsewhere else {}),
+            "revocation_endpoint": f"{url}{revoke.PATH}",
             "jwks_uri": f"{url}{JWKS_PATH}",
             "grant_types_supported": sorted(self.token_endpoint.grants),
             "response_types_supported": ["code"],

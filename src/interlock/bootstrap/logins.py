@@ -20,6 +20,7 @@ from interlock.surfaces.api.login.login import CALLBACK_PATH, LoginPages
 from interlock.surfaces.api.oauth.authorize import AuthorizePages
 from interlock.surfaces.api.oauth.device import DeviceEndpoint
 from interlock.surfaces.api.oauth.grants import LoginGrants
+from interlock.surfaces.api.oauth.revoke import RevocationEndpoint
 from interlock.surfaces.api.oauth.token import Grant
 
 
@@ -62,7 +63,11 @@ def open_logins(
     authorize = AuthorizePages(sign_in, authorizations, own_issuer, public_url)
     devices = _devices(node, stack)
     programs = ProgramLogins(people, authorizations, authenticator, devices)
-    pages: list[Pages] = [LoginPages(sign_in, people, authorize, public_url), authorize]
+    pages: list[Pages] = [
+        LoginPages(sign_in, people, authorize, public_url),
+        authorize,
+        RevocationEndpoint(people.logins),
+    ]
     if devices is not None:
         pages.append(DeviceEndpoint(devices, people))
     return LoginParts(people, pages, LoginGrants(programs, people, exchange).table())

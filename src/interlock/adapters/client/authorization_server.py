@@ -11,6 +11,7 @@ from interlock.core.client import GatewayAddress
 from interlock.core.errors import AdministrationRefused
 from interlock.core.printable import one_line
 from interlock.services.client.ports import DeviceAnswer, FormFields, GrantRefused, ServerMetadata, TokenAnswer
+from interlock.services.client.session_tokens import CLIENT_ID
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 1 << 20
@@ -61,7 +62,8 @@ class HttpAuthorizationServer:
 
     def revoke(self, token: str) -> None:
         """End a login."""
-        self._send("POST", _REVOKE, [("token", token), ("token_type_hint", "refresh_token")])
+        fields = [("token", token), ("token_type_hint", "refresh_token"), ("client_id", CLIENT_ID)]
+        self._send("POST", _REVOKE, fields)
 
     def _ask(self, method: str, path: str, fields: FormFields, kind: type[AnswerT]) -> AnswerT:
         body = self._send(method, path, fields)

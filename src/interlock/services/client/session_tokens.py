@@ -12,6 +12,7 @@ import msgspec
 
 from interlock.core.client import HeldToken, TokenRequest
 from interlock.core.errors import ConfigurationError
+from interlock.core.login import LoginHolder
 from interlock.services.client.ports import (
     AuthorizationServer,
     GrantRefused,
@@ -23,7 +24,7 @@ from interlock.services.client.ports import (
 )
 from interlock.services.ports import Clock
 
-CLIENT_ID: Final = "interlock-cli"
+CLIENT_ID: Final = LoginHolder.CLI.value
 SPARE_S: Final = 60.0
 """A token that ends within this is not used any more."""
 LOG_IN_AGAIN: Final = "the login has ended; log in again: interlock login"
