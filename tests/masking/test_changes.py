@@ -124,6 +124,10 @@ NEW_COLUMNS = (
     "SELECT id FROM plain WHERE secret LIKE 'cobalt%'",
     "SELECT count(*) FROM (SELECT secret FROM plain) s WHERE lower(s.secret) = 'cobaltwren'",
     "SELECT * FROM (SELECT * FROM plain) s",
+    "SELECT json_agg(s) FROM (SELECT * FROM plain) s",
+    "SELECT upper(s.secret) FROM (SELECT * FROM plain) s",
+    "SELECT * FROM plain UNION ALL SELECT * FROM plain",
+    "CREATE TEMP TABLE mine AS SELECT * FROM plain; TABLE mine",
     "WITH s AS (TABLE plain) SELECT * FROM s",
     "UPDATE plain SET id = id RETURNING *",
     "UPDATE plain SET id = id RETURNING secret",
@@ -148,4 +152,5 @@ def test_a_column_that_others_add_is_never_shown(change: str, pristine: Worlds) 
                     answers = [session.send(question, way) for _ in range(2)]
                     assert not session.ended, question
                     assert not any(b"cobaltwren" in answer.output.lower() for answer in answers), question
-                    assert not answers[1].errors, question
+                    refused = [error["M"] for error in answers[1].errors]
+                    assert all("masked and may not be copied" in reason for reason in refused), question

@@ -235,6 +235,8 @@ NEW_COLUMNS = (
     "WITH o AS (SELECT missing FROM orders) SELECT 1 FROM o",
     "SELECT o.missing FROM orders o (a, b), LATERAL (SELECT o.total) x",
     "SELECT missing FROM users",
+    "SELECT upper(x.missing) FROM (SELECT * FROM orders) x",
+    "WITH x AS (SELECT o.* FROM orders o) SELECT upper(missing) FROM x",
     "UPDATE orders SET missing = 1",
     "UPDATE orders SET total = missing",
     "INSERT INTO orders (id, missing) VALUES (1, 'x')",
@@ -268,7 +270,8 @@ def test_a_column_that_the_catalogue_does_not_have_is_unknown_and_for_the_target
         "SELECT relname FROM pg_class, orders",
         "SELECT a, total FROM orders o (a, b)",
         "SELECT x.a FROM (SELECT id AS a FROM orders) x, users",
-        "SELECT x.whatever FROM (SELECT * FROM orders) x",
+        "SELECT x.whatever FROM (SELECT * FROM generate_series(1, 2)) x",
+        "SELECT x.total FROM (SELECT * FROM orders) x",
         "INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET total = excluded.total RETURNING old.total",
         "SELECT sum(total) OVER w FROM orders WINDOW w AS (PARTITION BY user_id)",
         "CREATE TABLE mine (missing int CHECK (missing > 1))",
@@ -278,6 +281,32 @@ def test_a_column_that_the_catalogue_does_not_have_is_unknown_and_for_the_target
 def test_what_is_there_or_may_be_something_elses_is_not_unknown(text: str) -> None:
     found = rewritten(text)
     assert (found.unknown, found.refusal) == (False, "")
+
+
+COLUMNS = '"orders"."id", "orders"."user_id", "orders"."total", "orders"."note"'
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("SELECT * FROM orders", None),
+        ("SELECT orders.* FROM orders", None),
+        (
+            "SELECT json_agg(x) FROM (SELECT * FROM orders) x",
+            f"SELECT json_agg(x) FROM (SELECT {COLUMNS} FROM orders) x",
+        ),
+        ("CREATE TABLE mine AS SELECT * FROM orders", f"CREATE TABLE mine AS SELECT {COLUMNS} FROM orders"),
+        ("INSERT INTO mine SELECT * FROM orders", f"INSERT INTO mine SELECT {COLUMNS} FROM orders"),
+        (
+            "SELECT * FROM orders UNION SELECT * FROM orders",
+            f"SELECT {COLUMNS} FROM orders UNION SELECT {COLUMNS} FROM orders",
+        ),
+        ("SELECT * FROM (SELECT * FROM nextval('s')) x", None),
+    ],
+)
+def test_a_star_inside_stands_for_what_is_known(text: str, result: str | None) -> None:
+    around = Surroundings(("public",), own=frozenset({("", "mine")}))
+    assert forwarded(text, around=around) == (result or text)
 
 
 def test_more_names_than_columns_are_unknown() -> None:

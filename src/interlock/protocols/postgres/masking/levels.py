@@ -164,7 +164,7 @@ def may_mean(level: Level, names: list[str]) -> list[tuple[Item, tuple[str, ...]
 
 
 def is_unknown(level: Level, names: list[str]) -> bool:
-    """Whether a ColumnRef names what nothing in sight has by the catalogue, so that a relation may have it since.
+    """Whether a ColumnRef names what nothing in sight has by the catalogue, so that a relation may have it by now.
 
     Where something in sight has columns that are not known, a bare name may be one of those.
     """
@@ -173,13 +173,12 @@ def is_unknown(level: Level, names: list[str]) -> bool:
         return False
     if len(names) > 1:
         items = _addressed(level, names)
-        return bool(items) and all(item.relation is not None and not item.lists(column) for item in items)
+        return bool(items) and not any(item.lists(column) for item in items)
     if level.names_outputs and (column in level.aliases or not level.items):
         return False
     items = [item for around in level.outwards() for item in around.items]
-    if any(item.columns is None or item.has(column) or item.qualifier == column for item in items):
-        return False
-    return any(item.relation is not None for item in items)
+    known = any(item.columns is None or item.has(column) or item.qualifier == column for item in items)
+    return bool(items) and not known
 
 
 def _addressed(level: Level, names: list[str]) -> list[Item]:

@@ -102,7 +102,7 @@ class Reading:
     def answer(self, tree: Node) -> None:
         """Read a SELECT whose rows go to the client as they come."""
         body = tree["SelectStmt"]
-        level = self._select(body, None, None)
+        level = self._select(body, None, None, shown="larg" not in body)
         outputs = raw_outputs.plan(body, level)
         if outputs is not None:
             self.raw_outputs, self.width = self.changes.show_raw(body["targetList"], outputs)
@@ -117,7 +117,8 @@ class Reading:
         else:
             raise Refused("The statement contains a query that is not known to be safe under a mask.")
 
-    def _select(self, body: Node, parent: Level | None, common: CommonTables | None) -> Level:
+    def _select(self, body: Node, parent: Level | None, common: CommonTables | None, *, shown: bool = False) -> Level:
+        """``shown``: its columns go to the client as they are, so that a description says where they come from."""
         level = Level(parent, self.with_clause(body, parent, common))
         for branch in ("larg", "rarg"):
             if branch in body:
@@ -126,7 +127,7 @@ class Reading:
         self.keeps_output = self.keeps_output or "intoClause" in body
         targets = body.get("targetList", [])
         level.aliases = frozenset(target.get("ResTarget", {}).get("name", "") for target in targets)
-        self.targets(targets, level)
+        self.targets(targets, level, shown=shown)
         self.condition(body.get("whereClause"), level)
         for part in ("groupClause", "havingClause", "windowClause", "sortClause", "distinctClause"):
             level.names_outputs = part in _NAMING_OUTPUTS
@@ -152,15 +153,16 @@ class Reading:
         for position, table in enumerate(tables):
             seen = whole if clause.get("recursive") else whole.before(position)
             self.query(table["ctequery"], parent, seen)
+            columns[position] = _common_columns(table)
         return whole
 
-    def targets(self, targets: list[Node], level: Level) -> None:
+    def targets(self, targets: list[Node], level: Level, *, shown: bool) -> None:
         """A target list."""
-        for target in targets:
+        for target in list(targets):
             value = target.get("ResTarget", {}).get("val", {})
-            if is_star(value):
-                self.changes.star(targets, target, level)
             self.visit(value, level)
+            if is_star(value) and (shown or not self.changes.spell_out(targets, target, level)):
+                self.changes.star(targets, target, level)
 
     # ------------------------------------------------------------ FROM
 

@@ -20,6 +20,7 @@ _ACTIONS: Final = frozenset({"select", "insert", "update", "update-all", "delete
 _NOT_IN_MEANING: Final = (HIDDEN_PREFIX.encode(), b"u&", b"tablesample")
 """The gateway's own names, escapes that could spell any name, and methods of sampling, which are functions."""
 _ALWAYS_THERE: Final = SYSTEM_COLUMNS | {"*"}
+_QUERY: Final = re.compile(rb"\b(?:select|table)\b")
 _WORD: Final = re.compile(rb"[a-z0-9_$]+")
 
 
@@ -30,11 +31,19 @@ def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, aro
     if interpretation.statements[0].settings or not text.isascii():
         return False
     folded = text.lower()
+    if _has_inner_star(folded, interpretation.meaning):
+        return False
     if any(map(folded.__contains__, _NOT_IN_MEANING)):
         return False
     if b'"' in folded and interpretation.meaning.facts["functions"]:
         return False  # The names of functions are known in lower case only.
     return not index.unsafe_attributes or _unsafe_words(index).isdisjoint(_WORD.findall(folded))
+
+
+def _has_inner_star(folded: bytes, meaning: Meaning) -> bool:
+    """Whether there may be a star of which no description says what it stands for."""
+    inner = len(_QUERY.findall(folded)) > (meaning.verb == "SELECT")
+    return inner and any("*" in access.columns for access in meaning.accesses)
 
 
 @lru_cache(maxsize=64)
