@@ -5,10 +5,13 @@ Values only. ``services.evidence`` makes them.
 
 import msgspec
 
+from interlock.core.identity import by_actors
+
 
 class SessionSummary(msgspec.Struct, frozen=True):
     """One session. Times are Unix nanoseconds; ``ended_ns`` is None while there is no end.
 
+    ``acting`` is who acts for the principal, as lines (``agent ci:acme/crm``), the current one first.
     ``sequence`` is the ledger's entry that it begins with. ``operations``, ``denied`` and ``rows`` are counted from the
     entries. ``gap_bytes`` were said but not kept.
     """
@@ -39,10 +42,19 @@ class SessionSummary(msgspec.Struct, frozen=True):
     chunks: int
     gap_bytes: int
     sequence: int = 0
+    acting: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """The principal and who acts for it, in words."""
+        return by_actors(self.principal, self.acting)
 
 
 class SearchHit(msgspec.Struct, frozen=True):
-    """One operation that was found; ``trace`` is the run that its client said it is part of."""
+    """One operation that was found; ``trace`` is the run that its client said it is part of.
+
+    ``acting`` is as in ``SessionSummary``.
+    """
 
     session: str
     number: int
@@ -56,6 +68,12 @@ class SearchHit(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
     text: str
     trace: str = ""
+    acting: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """The principal and who acts for it, in words."""
+        return by_actors(self.principal, self.acting)
 
 
 class Finding(msgspec.Struct, frozen=True):

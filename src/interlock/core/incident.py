@@ -133,7 +133,7 @@ class ApprovalExposure(msgspec.Struct, frozen=True):
 
 
 class ExposedSession(msgspec.Struct, frozen=True):
-    """One session that the report is about."""
+    """One session that the report is about. ``acting`` is who acts for the principal, as lines."""
 
     session: str
     principal: str
@@ -148,6 +148,7 @@ class ExposedSession(msgspec.Struct, frozen=True):
     denied: int
     rows: int
     bytes_sent: int
+    acting: tuple[str, ...] = ()
 
 
 class RelatedPrincipal(msgspec.Struct, frozen=True):
@@ -188,6 +189,7 @@ class ValueFound(msgspec.Struct, frozen=True):
     """Answers of one operation that held the value: ``where`` a column, or what else of the answer.
 
     ``whole`` counts the places that were exactly the value, ``within`` those that had it among other text.
+    ``acting`` is who acts for the principal, as lines.
     """
 
     session: str
@@ -198,6 +200,7 @@ class ValueFound(msgspec.Struct, frozen=True):
     where: str
     whole: int
     within: int
+    acting: tuple[str, ...] = ()
 
 
 class ValueSearch(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ secret and no row value. What a client asked is in ``OperationDecided.sealed``, 
 
 import msgspec
 
+from interlock.core.identity import by_actors
+
 
 class Record(msgspec.Struct, frozen=True, tag_field="kind"):
     """Base of all records. The tag is the event's name: past tense, ``noun.verb``."""
@@ -60,6 +62,7 @@ class AdministrationChanged(Record, frozen=True, tag="administration.changed"):
 class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
     """A client was turned away before it had a session: bad token, no permit, bad protocol, target down.
 
+    ``acting`` are those who act for the principal, as lines (``agent ci:acme/crm``), the current one first.
     ``connection`` is what it asked for: a name, or the ``host:port`` that is no connection's.
     """
 
@@ -68,6 +71,7 @@ class ConnectionRefused(Record, frozen=True, tag="connection.refused"):
     connection: str
     principal: str
     reason: str
+    acting: tuple[str, ...] = ()
 
 
 class TokenIssued(Record, frozen=True, tag="token.issued"):
@@ -125,11 +129,25 @@ class LoginClosed(Record, frozen=True, tag="login.closed"):
     reason: str
 
 
+class ActingIdentity(msgspec.Struct, frozen=True):
+    """Who acts for a session's principal, as it has been proved; the fields are as in ``session.opened``."""
+
+    kind: str
+    name: str
+    groups: tuple[str, ...]
+    owner: str
+    issuer: str
+    subject: str
+    token_id: str
+    login: str
+    ancestors: tuple[str, ...]
+
+
 class SessionOpened(Record, frozen=True, tag="session.opened"):
     """A principal may use a connection. ``wrapped_key`` is the session's data key, encrypted for the gateway.
 
     ``login`` is the issuer's name for the person's session there; ``ancestors`` are the ids of the tokens that this
-    session's token came from, the nearest first.
+    session's token came from, the nearest first. ``acting`` are those who act for the principal, the current one first.
     """
 
     session: str
@@ -152,6 +170,26 @@ class SessionOpened(Record, frozen=True, tag="session.opened"):
     wrapped_key: bytes
     login: str = ""
     ancestors: tuple[str, ...] = ()
+    acting: tuple[ActingIdentity, ...] = ()
+
+    @property
+    def acting_lines(self) -> tuple[str, ...]:
+        """Who acts, as lines: ``agent ci:acme/crm``."""
+        return tuple(f"{one.kind.lower()} {one.name}" for one in self.acting)
+
+    @property
+    def who(self) -> str:
+        """The principal and who acts for it, in words."""
+        return by_actors(self.principal, self.acting_lines)
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Who answers for the principal, or for whoever acts for it."""
+        return frozenset({self.owner, *(one.owner for one in self.acting)} - {""})
+
+    def is_of(self, name: str) -> bool:
+        """Whether it is the session of an identity of this name, or one in which it acts for somebody."""
+        return name == self.principal or any(name == one.name for one in self.acting)
 
 
 class OperationDecided(Record, frozen=True, tag="operation.decided"):
@@ -232,7 +270,10 @@ class SessionClosed(Record, frozen=True, tag="session.closed"):
 
 
 class ApprovalRequested(Record, frozen=True, tag="approval.requested"):
-    """People are asked about an operation. ``demands`` are ``count of group (rule)``; a yes is bound to ``digest``."""
+    """People are asked about an operation. ``demands`` are ``count of group (rule)``; a yes is bound to ``digest``.
+
+    ``acting`` are those who act for the principal, as lines (``agent ci:acme/crm``), the current one first.
+    """
 
     approval: str
     session: str
@@ -244,6 +285,7 @@ class ApprovalRequested(Record, frozen=True, tag="approval.requested"):
     demands: tuple[str, ...]
     policy: str
     expires_at_s: float
+    acting: tuple[str, ...] = ()
 
 
 class ApprovalVoted(Record, frozen=True, tag="approval.voted"):

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from interlock.core.errors import InterlockError, LedgerUnavailable
+from interlock.core.identity import by_actors, line_of
 from interlock.core.ledger import SessionCut
 from interlock.core.lock import LockMode, SessionReceipt
 from interlock.services.live import ActivityView, Backend, BackendState, LiveSession, TargetActivity
@@ -172,7 +173,7 @@ class Cutting:
         return SessionReceipt(
             session=session.id,
             node=self._node,
-            principal=session.principal.name,
+            principal=by_actors(session.principal.name, tuple(map(line_of, session.principal.acting))),
             connection=session.connection,
             action=case.action.value,
             stopped_after_ms=_ms(case.stopped_s - order.started_s),

@@ -20,7 +20,7 @@ from interlock.core.administration import (
     RevokeToken,
 )
 from interlock.core.errors import StateUnavailable
-from interlock.core.identity import Actor
+from interlock.core.identity import Actor, Principal, everybody, line_of
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.lock import LockReceipt, SessionReceipt
 from interlock.services import live
@@ -104,9 +104,12 @@ class LockRoom:
         wanted = [
             one
             for one in sorted(self._sessions.all(), key=lambda one: one.session.id, reverse=True)
-            if command.principal in ("", one.session.principal.name)
-            and command.connection in ("", one.session.connection)
-            and (not command.after or one.session.id < command.after)
+            if not command.principal
+            or (
+                command.principal in _names(one.session.principal)
+                and command.connection in ("", one.session.connection)
+                and (not command.after or one.session.id < command.after)
+            )
         ]
         items = tuple(map(_view, wanted[: command.limit]))
         return LiveSessionPage(items, items[-1].id if len(wanted) > len(items) else "")
@@ -146,4 +149,9 @@ def _view(one: live.LiveSession) -> LiveSession:
         operations=one.operations,
         denied=one.denied,
         rows=one.rows,
+        acting=tuple(map(line_of, principal.acting)),
     )
+
+
+def _names(principal: Principal) -> tuple[str, ...]:
+    return tuple(who.name for who in everybody(principal))

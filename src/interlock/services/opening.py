@@ -14,8 +14,8 @@ import structlog
 from interlock.core.decision import Hold
 from interlock.core.denial import DenialReason
 from interlock.core.errors import InterlockError, LedgerUnavailable, LoginRefused, MaskingUnavailable
-from interlock.core.identity import Principal, connection_audience
-from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
+from interlock.core.identity import Principal, by_actors, connection_audience, line_of
+from interlock.core.ledger import ActingIdentity, AnyRecord, ConnectionRefused, SessionClosed, SessionOpened
 from interlock.core.operation import Meaning
 from interlock.core.run import run_in
 from interlock.core.session import Session, SessionStatus, new_session_id
@@ -139,8 +139,11 @@ class Reception:
 
     async def open(self, caller: Caller) -> OpenSession:
         """Authenticate, decide, record. Raises ``NotAdmitted``, which is on record by then."""
+        acting: tuple[str, ...] = ()
         try:
-            return await self._open(caller)
+            principal = await self._authenticate(caller)
+            acting = tuple(map(line_of, principal.acting))
+            return await self._open(caller, principal)
         except NotAdmitted as error:
             refused = error
         except LedgerUnavailable as error:
@@ -150,14 +153,22 @@ class Reception:
             log.error("session not opened", error=type(error).__name__)
             refused = NotAdmitted("the gateway cannot open this session now", type(error).__name__, code="58000")
         wanted = caller.target or caller.host
-        await self.refused(caller.protocol, caller.client_address, wanted, refused.principal, refused.reason)
+        await self.refused(caller.protocol, caller.client_address, wanted, refused.principal, refused.reason, acting)
         raise refused
 
-    async def refused(self, protocol: str, client_address: str, target: str, principal: str, reason: str) -> None:
+    async def refused(
+        self,
+        protocol: str,
+        client_address: str,
+        target: str,
+        principal: str,
+        reason: str,
+        acting: tuple[str, ...] = (),
+    ) -> None:
         """Keep on record that a client was turned away; when even that fails, say so loudly."""
         log.warning("connection refused", client=client_address, target=target, principal=principal, reason=reason)
         try:
-            await self._accept(ConnectionRefused(protocol, client_address, target[:256], principal, reason))
+            await self._accept(ConnectionRefused(protocol, client_address, target[:256], principal, reason, acting))
         except LedgerUnavailable as error:
             log.error("refusal not recorded", client=client_address, error=str(error))
 
@@ -183,8 +194,7 @@ class Reception:
             log.error("end of session not recorded", session=session_id, error=str(error))
         self._index.closed(session_id, status.value, self._clock.now_s(), guard.operations, guard.denied, guard.rows)
 
-    async def _open(self, caller: Caller) -> OpenSession:
-        principal = await self._authenticate(caller)
+    async def _open(self, caller: Caller, principal: Principal) -> OpenSession:
         target = caller.target or self._connection_of(caller, principal)
         name, _, database = target.partition("/")
         settings = self._find_connection(name)
@@ -297,11 +307,12 @@ class Reception:
 
     def _no_such(self, caller: Caller, principal: Principal, reason: str) -> NotAdmitted:
         """The same, whether it is not there or may not be used."""
+        who = by_actors(principal.name, tuple(map(line_of, principal.acting)))
         if caller.host:
-            message = f'"{caller.host[:64]}" is the host of no connection that {principal.name} may use'
+            message = f'"{caller.host[:64]}" is the host of no connection that {who} may use'
         else:
             name = caller.target.partition("/")[0][:64]
-            message = f'connection "{name}" does not exist or {principal.name} may not use it'
+            message = f'connection "{name}" does not exist or {who} may not use it'
         how = _HOW_TO_NAME_IT["proxy" if caller.by_proxy else caller.protocol]
         hint = f"{how}; ask the gateway's operator which connections this identity may use."
         return NotAdmitted(message, reason, principal.name, hint)
@@ -339,4 +350,19 @@ def _opened(session: Session, recorder: SessionRecorder, policy: str, rules: tup
         wrapped_key=recorder.wrapped_key,
         login=principal.login,
         ancestors=principal.ancestors,
+        acting=tuple(map(_acting, principal.acting)),
+    )
+
+
+def _acting(actor: Principal) -> ActingIdentity:
+    return ActingIdentity(
+        actor.kind.value,
+        actor.name,
+        tuple(sorted(actor.groups)),
+        actor.owner or "",
+        actor.issuer,
+        actor.subject,
+        actor.token_id,
+        actor.login,
+        actor.ancestors,
     )

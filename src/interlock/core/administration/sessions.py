@@ -15,7 +15,8 @@ _READERS = (Permission.RESPOND, Permission.AUDIT)
 class LiveSession(msgspec.Struct, frozen=True):
     """A session that is open on this gateway. ``state`` is ``idle``, ``running``, ``held`` or ``frozen``.
 
-    ``doing`` is the verb of what it runs or waits for.
+    ``doing`` is the verb of what it runs or waits for. ``acting`` is who acts for the principal, as lines
+    (``agent ci:acme/crm``), the current one first.
     """
 
     id: str
@@ -36,6 +37,7 @@ class LiveSession(msgspec.Struct, frozen=True):
     operations: int
     denied: int
     rows: int
+    acting: tuple[str, ...] = ()
 
 
 class LiveSessionPage(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class LiveSessionPage(msgspec.Struct, frozen=True):
 
 
 class ListLiveSessions(Command[LiveSessionPage], frozen=True, tag="sessions.live"):
-    """The sessions that are open now."""
+    """The sessions that are open now; ``principal`` is also who acts for somebody."""
 
     route: ClassVar = Route("GET", "/v1/sessions/live", _READERS)
 

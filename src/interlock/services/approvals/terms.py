@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from interlock.core.approval import ApprovalRequest, Bypass
 from interlock.core.decision import ApprovalDemand
-from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.identity import Principal, PrincipalKind, line_of
 from interlock.core.ledger import ApprovalBypassed, ApprovalRequested
 
 
@@ -52,6 +52,7 @@ def requested(request: ApprovalRequest) -> ApprovalRequested:
         demands=tuple(f"{demand.approvals} of {demand.group} ({demand.rule})" for demand in request.demands),
         policy=request.policy,
         expires_at_s=request.expires_at_s,
+        acting=tuple(map(line_of, request.acting)),
     )
 
 

@@ -27,7 +27,7 @@ def session_asciicast(evidence: EvidenceService, session: str, number: int = 0, 
     """
     size = _first_size(_of(evidence.terminal(session), number))
     summary = evidence.summary(session)
-    title = f"{summary.principal} on {summary.connection}, session {session}" + (f", {number}" if number else "")
+    title = f"{summary.who} on {summary.connection}, session {session}" + (f", {number}" if number else "")
     about = {"timestamp": summary.opened_ns // 1_000_000_000, "title": title}
     yield _line(_head(version, size) | about)
     yield from _events(version, _of(evidence.terminal(session), number), exits=version > 2 and number > 0)

@@ -83,7 +83,7 @@ def session_sql(evidence: EvidenceService, session: str) -> Iterator[str]:
     if evidence.has_terminal(session):
         raise EvidenceError("this session is made of commands, not of SQL: export it as asciicast")
     summary = evidence.summary(session)
-    yield f"-- session {session}: {one_line(summary.principal)} on {one_line(summary.connection)}\n"
+    yield f"-- session {session}: {one_line(summary.who)} on {one_line(summary.connection)}\n"
     yield f"-- {timestamp(summary.opened_ns)}, {summary.status}\n"
     for view in evidence.operations(session):
         decided, request = view.decided, view.request

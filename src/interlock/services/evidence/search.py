@@ -34,7 +34,7 @@ class SearchQuery(msgspec.Struct, frozen=True):
     def wants_session(self, opened: SessionOpened) -> bool:
         """Whether operations of this session can be wanted."""
         return (
-            self.principal in ("", opened.principal)
+            (not self.principal or opened.is_of(self.principal))
             and self.connection in ("", opened.connection)
             and self.session in ("", opened.session)
             and is_run(opened.trace, self.run)
@@ -138,4 +138,5 @@ def _hit(
         rules=decided.rules,
         text=text,
         trace=known.opened.trace,
+        acting=known.opened.acting_lines,
     )

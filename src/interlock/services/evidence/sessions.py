@@ -24,8 +24,9 @@ _MAX_CANDIDATES = 100_000
 class SessionFilter(msgspec.Struct, frozen=True):
     """Which sessions are wanted; an empty field wants all.
 
-    Names are compared whole, times are those of the start. ``before`` is an entry that the session must begin before,
-    ``run`` what its client says that it is part of.
+    Names are compared whole; ``principal`` is whose session it is, or who acts in it for somebody. Times are those of
+    the start. ``before`` is an entry that the session must begin before, ``run`` what its client says that it is part
+    of.
     """
 
     principal: str = ""
@@ -39,7 +40,7 @@ class SessionFilter(msgspec.Struct, frozen=True):
     def wants(self, opened: SessionOpened, entry: Entry) -> bool:
         """Whether a session that starts like this is wanted, as far as its start can tell."""
         return (
-            self.principal in ("", opened.principal)
+            (not self.principal or opened.is_of(self.principal))
             and self.connection in ("", opened.connection)
             and self.since_ns <= entry.time_ns < self.until_ns
             and entry.sequence < self.before
@@ -103,6 +104,7 @@ class SessionTally:
             chunks=self._chunks,
             gap_bytes=self._gap_bytes,
             sequence=self._first.sequence,
+            acting=opened.acting_lines,
         )
 
 

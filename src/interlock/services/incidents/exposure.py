@@ -85,6 +85,7 @@ class _Session:
             self.denied,
             self.rows,
             self.bytes_sent,
+            opened.acting_lines,
         )
 
 

@@ -51,7 +51,7 @@ class SoughtSessions:
         """Whether to look into a session that begins with this entry."""
         return (
             (self._named is None or opened.session in self._named)
-            and self._principal in ("", opened.principal)
+            and (not self._principal or opened.is_of(self._principal))
             and self._connection in ("", opened.connection)
             and entry.time_ns < self.until_ns
         )
@@ -184,7 +184,9 @@ class ValueHunt:
     def _value_found(self, key: tuple[str, int], where: str, counts: list[int]) -> ValueFound:
         playback, at_ns = self._told[key]
         opened = playback.opened
-        return ValueFound(*key, at_ns, opened.principal, opened.connection, where, *counts)
+        whole, within = counts
+        place = (opened.principal, opened.connection, where)
+        return ValueFound(*key, at_ns, *place, whole, within, opened.acting_lines)
 
     def _problems(self, settled: bool) -> list[str]:
         playbacks = self._playbacks

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from interlock.core.identity import by_actors
 from interlock.core.incident import ColumnExposure, ExposureReport, RelationExposure
 from interlock.core.printable import one_line
 from interlock.services.evidence.bundle import REPORTS
@@ -200,7 +201,7 @@ def _sessions(report: ExposureReport) -> Section:
     rows = tuple(
         (
             one.session,
-            one.principal,
+            by_actors(one.principal, one.acting),
             "/".join(filter(None, (one.connection, one.database))),
             one.client_address,
             timestamp(one.opened_ns),

@@ -12,6 +12,7 @@ from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.incident import Incident, RelatedPrincipal
 from interlock.core.ledger import (
     AccessRefused,
+    ActingIdentity,
     AdministrationChanged,
     AlertRaised,
     ApprovalBypassed,
@@ -59,23 +60,23 @@ def find_related(
     entries: Iterable[Entry], incident: Incident, since_ns: int, own: dict[str, SessionOpened]
 ) -> tuple[RelatedPrincipal, ...]:
     """Who else had sessions in the time of these, with the same owner or in the same run."""
-    owners = {opened.owner for opened in own.values()} - {""}
+    owners = {owner for opened in own.values() for owner in opened.owners}
     runs = {opened.trace for opened in own.values()} - {""}
     found: dict[str, tuple[str, str]] = {}
     for entry in entries:
         record = entry.record
         if isinstance(record, SessionOpened) and record.session not in own and not is_behind(incident, entry):
             if by := _in_common(record, owners, runs):
-                found[record.session] = record.principal, by
+                found[record.session] = record.who, by
         elif isinstance(record, SessionClosed) and entry.time_ns < since_ns:
             found.pop(record.session, None)
     return tuple(RelatedPrincipal(*key, count) for key, count in sorted(Counter(found.values()).items()))
 
 
 def _in_common(opened: SessionOpened, owners: set[str], runs: set[str]) -> str:
-    for owner in (opened.owner, opened.principal):
-        if owner in owners:
-            return f"owner {owner}"
+    common = owners & {opened.principal, *opened.owners}
+    if common:
+        return f"owner {min(common)}"
     return f"run {opened.trace}" if opened.trace in runs else ""
 
 
@@ -92,8 +93,23 @@ def lockable(opened: SessionOpened) -> frozenset[Subject]:
         token_id=opened.token_id,
         login=opened.login,
         ancestors=opened.ancestors,
+        acting=tuple(map(_actor, opened.acting)),
     )
     return frozenset((kind.value, name) for kind, name in subjects_of(principal, opened.connection, opened.trace))
+
+
+def _actor(acting: ActingIdentity) -> Principal:
+    return Principal(
+        PrincipalKind.AGENT if acting.kind == PrincipalKind.AGENT.value else PrincipalKind.USER,
+        acting.name,
+        frozenset(acting.groups),
+        acting.owner or None,
+        issuer=acting.issuer,
+        subject=acting.subject,
+        token_id=acting.token_id,
+        login=acting.login,
+        ancestors=acting.ancestors,
+    )
 
 
 def is_behind(incident: Incident, entry: Entry) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from interlock.core.chain import Entry
+from interlock.core.identity import by_actors
 from interlock.core.incident import TimelineItem
 from interlock.core.ledger import (
     AccessRefused,
@@ -71,7 +72,7 @@ def _opened(record: SessionOpened) -> tuple[str, str]:
     owner = f", owner {record.owner}" if record.owner else ""
     run = f", run {record.trace}" if record.trace else ""
     where = f"{record.connection}/{record.database}"
-    return record.principal, f"session on {where} from {record.client_address}{owner}{run}"
+    return record.who, f"session on {where} from {record.client_address}{owner}{run}"
 
 
 def _completed(record: OperationCompleted) -> tuple[str, str]:
@@ -92,9 +93,14 @@ def _cut(record: SessionCut) -> tuple[str, str]:
     return record.by, f"session {record.action} after {record.stopped_after_ms:.0f} ms{doing}{gone}: {record.reason}"
 
 
+def _refused(record: ConnectionRefused) -> tuple[str, str]:
+    where = f"{record.connection} from {record.client_address}"
+    return by_actors(record.principal, record.acting), f"login refused on {where}: {record.reason}"
+
+
 def _requested(record: ApprovalRequested) -> tuple[str, str]:
     asked = f"approval {record.approval} asked for #{record.number}"
-    return record.principal, f"{asked}: {', '.join(record.demands)}"
+    return by_actors(record.principal, record.acting), f"{asked}: {', '.join(record.demands)}"
 
 
 def _tools(record: ToolsSeen | ToolsChanged) -> str:
@@ -107,7 +113,7 @@ _WORDS: Final[Mapping[type[Record], Callable[[Any], tuple[str, str]]]] = {
     SessionCut: _cut,
     OperationCompleted: _completed,
     OperationRehearsed: lambda r: (r.by, f"#{r.number} rehearsed for approval {r.approval}"),
-    ConnectionRefused: lambda r: (r.principal, f"login refused on {r.connection} from {r.client_address}: {r.reason}"),
+    ConnectionRefused: _refused,
     ApprovalRequested: _requested,
     ApprovalVoted: lambda r: (r.reviewer, f"approval {r.approval}: {r.verdict}: {r.reason}"),
     ApprovalRefused: lambda r: (r.reviewer, f"approval {r.approval}: {r.verdict} did not count: {r.why}"),

@@ -25,6 +25,7 @@ from interlock.core.administration.incidents import (
     ShowIncident,
     Timeline,
 )
+from interlock.core.identity import by_actors
 from interlock.core.incident import Incident, TimelineItem, ValueFound, ValueSearch
 from interlock.core.lock import LockMode, LockSubject
 from interlock.core.printable import one_line
@@ -169,7 +170,7 @@ def did_it_leave(
         str, typer.Argument(help="The value; better leave it away: it is asked for, or read from standard input.")
     ] = "",
     incident: Annotated[str, typer.Option(metavar="ID", help="Only in the sessions of this incident.")] = "",
-    principal: Annotated[str, typer.Option(help="Only in sessions of this agent or user.")] = "",
+    principal: Annotated[str, typer.Option(help="Only in sessions of this agent or user, or in which it acts.")] = "",
     connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
     since: SinceOption = "",
     until: UntilOption = "",
@@ -272,7 +273,8 @@ def _show_search(search: ValueSearch) -> None:
 
 def _found_row(found: ValueFound) -> tuple[str, ...]:
     at, places = timestamp(found.at_ns), (str(found.whole), str(found.within))
-    return found.session, str(found.number), at, found.principal, found.connection, found.where, *places
+    who = by_actors(found.principal, found.acting)
+    return found.session, str(found.number), at, who, found.connection, found.where, *places
 
 
 def _pages(context: typer.Context, incident: str, since: str) -> Iterator[Timeline]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from interlock.core.administration import KillSession, ListLiveSessions, LiveSession
+from interlock.core.identity import by_actors
 from interlock.core.session import place
 from interlock.surfaces.cli.answers import JsonOption, ask, show_json, show_table
 from interlock.surfaces.cli.lock import ReasonOption
@@ -19,7 +20,7 @@ _COLUMNS = ("SESSION", "SINCE", "STATE", "DOING", "PRINCIPAL", "OWNER", "CONNECT
 @app.command("live")
 def list_live(
     context: typer.Context,
-    principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
+    principal: Annotated[str, typer.Option(help="Only of this agent or user, or in which it acts for somebody.")] = "",
     connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +60,7 @@ def _row(session: LiveSession) -> tuple[str, ...]:
         since.isoformat(timespec="seconds"),
         session.state,
         session.doing or "-",
-        session.principal,
+        by_actors(session.principal, session.acting),
         session.owner or "-",
         place(session.connection, session.database),
         session.client_address,

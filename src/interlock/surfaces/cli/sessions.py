@@ -43,7 +43,7 @@ RunOption = Annotated[str, typer.Option(help="Only of the run with this trace id
 @app.command("list")
 def list_sessions(
     context: typer.Context,
-    principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
+    principal: Annotated[str, typer.Option(help="Only of this agent or user, or in which it acts for somebody.")] = "",
     connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
     status: Annotated[str, typer.Option(help="Only open, closed, killed or interrupted.")] = "",
     run: RunOption = "",
@@ -89,7 +89,7 @@ def show_session(context: typer.Context, session: SessionArgument, as_json: Json
 def search_sessions(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="Looked for in statements and parameters.")] = "",
-    principal: Annotated[str, typer.Option(help="Only of this agent or user.")] = "",
+    principal: Annotated[str, typer.Option(help="Only of this agent or user, or in which it acts for somebody.")] = "",
     connection: Annotated[str, typer.Option(help="Only on this connection.")] = "",
     verb: Annotated[str, typer.Option(help="Only this verb, such as SELECT.")] = "",
     decision: Annotated[str, typer.Option(help="Only allowed, denied or held.")] = "",
@@ -118,7 +118,16 @@ def search_sessions(
         print_table(
             columns,
             (
-                (h.session, h.number, timestamp(h.at_ns), h.principal, h.connection, h.decision, h.verb, h.text)
+                (
+                    h.session,
+                    h.number,
+                    timestamp(h.at_ns),
+                    h.who,
+                    h.connection,
+                    h.decision,
+                    h.verb,
+                    h.text,
+                )
                 for h in hits
             ),
         )
@@ -205,7 +214,7 @@ def _summary_fields(summary: SessionSummary) -> dict[str, object]:
 def _summary_row(summary: SessionSummary) -> tuple[object, ...]:
     where = place(summary.connection, summary.database)
     counts = (summary.operations, summary.denied, summary.rows)
-    return (summary.session, timestamp(summary.opened_ns)[:19], summary.status, summary.principal, where, *counts)
+    return (summary.session, timestamp(summary.opened_ns)[:19], summary.status, summary.who, where, *counts)
 
 
 def _operation_row(view: OperationView) -> tuple[object, ...]:
