@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 
 import msgspec
 
+from interlock.core.access_review import Attestation, SeenIdentity, Use
 from interlock.core.errors import CatalogueUnavailable, StateUnavailable
-from interlock.core.identity import Principal
+from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.ledger import LockAdded, LockExempted, LockExemptionEnded, LockRemoved, SessionCut
 from interlock.core.lock import Exemption, Lock, LockSubject
 from interlock.core.session import Session
@@ -173,6 +174,33 @@ class FakeKnown:
         return self.principals.get((kind, subject), [])
 
 
+class FakeUses:
+    """Agents that have had sessions, by name."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, SeenIdentity] = {}
+        self.attested: dict[str, Attestation] = {}
+
+    def add(self, principal: Principal) -> None:
+        """Its last session was as this principal."""
+        self.seen[principal.name] = SeenIdentity(principal, 1.0, 2.0, 1)
+
+    def agents(self, since_s: float) -> list[SeenIdentity]:
+        return [one for one in self.seen.values() if one.last_at_s >= since_s]
+
+    def find(self, kind: PrincipalKind, name: str) -> SeenIdentity | None:
+        return self.seen.get(name)
+
+    def uses(self, kind: PrincipalKind, name: str) -> list[Use]:
+        return []
+
+    def attestation(self, name: str) -> Attestation | None:
+        return self.attested.get(name)
+
+    async def attest(self, name: str, attestation: Attestation) -> None:
+        self.attested[name] = attestation
+
+
 class LocksBench:
     """Everything around one ``Locks``."""
 
@@ -181,6 +209,7 @@ class LocksBench:
         self.store, self.sessions, self.approvals = MemoryLocks(), FakeSessions(), FakeApprovals()
         self.known, self.target = FakeKnown(), FakeTarget(clock)
         self.identities = identities
+        self.uses = FakeUses()
         self.start()
 
     def start(self, clock: Clock | None = None) -> None:
@@ -191,7 +220,7 @@ class LocksBench:
         parts = LockParts(self.store, self.sessions, cutting, kinship, self.approvals, self.ledger, clock)
         self.locks = Locks(parts)
         self.exemptions = Exemptions(self.locks, parts)
-        self.ownership = Ownership(self.locks, kinship, self.identities, self.known, self.sessions)
+        self.ownership = Ownership(self.locks, kinship, self.identities, self.known, self.uses, self.sessions)
         self.cascade = Cascade(self.locks, self.sessions, cutting, self.approvals, clock)
         self.room = LockRoom(self.locks, self.exemptions, self.sessions, self.cascade, self.ledger, clock)
         if not self.store.broken:

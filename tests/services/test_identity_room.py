@@ -168,7 +168,7 @@ async def test_nor_under_another_name(office: Office) -> None:
 
 
 async def test_what_its_tokens_said_of_its_owner_counts_where_nothing_is_registered(office: Office) -> None:
-    office.locking.known.principals[LockSubject.AGENT, "bot"] = [agent(name="bot", owner="ada")]
+    office.locking.uses.add(agent(name="bot", owner="ada"))
     office.open("other", owner="carol")
     await office.register(owner="grace")
     assert office.state.identities["bot"].handover == Handover(ROOT.name, ("ada",))

@@ -102,6 +102,7 @@ class Node:
         self.ssh_keys = SshKeyTable(self.database)
         self.logins = Logins(LoginTable(self.database), self.ledger, self.clock, self.settings.logins.lifetime_s)
         self.sessions = SessionTable(self.database)
+        self.identity_uses = IdentityUseTable(self.database)
         self.sealer = await open_sealer(self.settings.secrets, self.data_dir)
         self.vault = Vault(self.connections, SealedCredentialTable(self.database), self.sealer)
         self.http_credentials = HttpCredentialDesk(self.connections, self.vault, self.clock)
@@ -161,7 +162,7 @@ class Node:
         """Access reviews, by what policy grants."""
         return ReviewRoom(
             self.identities,
-            IdentityUseTable(self.database),
+            self.identity_uses,
             self.ssh_keys,
             self.connections,
             policies,
@@ -195,7 +196,7 @@ class Node:
         self.approvals.bar_on = locks.bar_on
         cascade = Cascade(locks, live, cutting, self.approvals, self.clock)
         room = LockRoom(locks, exemptions, live, cascade, self.ledger, self.clock)
-        ownership = Ownership(locks, kinship, self.identities, self.sessions, live)
+        ownership = Ownership(locks, kinship, self.identities, self.sessions, self.identity_uses, live)
         return Stopping(locks, exemptions, cascade, room, ownership)
 
     def authority(self, stopping: "Stopping", policies: PolicyStore | None = None) -> Authority:

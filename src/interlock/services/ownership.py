@@ -11,7 +11,7 @@ from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
 from interlock.services.locks import Locks
-from interlock.services.state import IdentityStore, KnownPrincipals
+from interlock.services.state import IdentityStore, IdentityUses, KnownPrincipals
 
 OWNER_CHANGED: Final = "owner changed"
 
@@ -20,12 +20,19 @@ class Ownership:
     """Knows who answers for whom, and locks agents that change hands. All methods raise ``StateUnavailable``."""
 
     def __init__(
-        self, locks: Locks, kinship: Kinship, identities: IdentityStore, known: KnownPrincipals, live: LiveSessions
+        self,
+        locks: Locks,
+        kinship: Kinship,
+        identities: IdentityStore,
+        known: KnownPrincipals,
+        uses: IdentityUses,
+        live: LiveSessions,
     ) -> None:
         self._locks = locks
         self._kinship = kinship
         self._identities = identities
         self._known = known
+        self._uses = uses
         self._live = live
 
     # ------------------------------------------------------------ what changes
@@ -49,10 +56,11 @@ class Ownership:
         return Handover(actor.name, formerly)
 
     def _answering(self, before: RegisteredIdentity | None, name: str) -> tuple[str, ...]:
-        """Who answers for an agent now: what is registered, or else what its tokens have said."""
+        """Who answers for an agent now: what is registered, or else what its last session had."""
         if before is not None and before.owner is not None:
             return (before.owner,)
-        seen = [*self._known.known(LockSubject.AGENT, name), *(live.session.principal for live in self._live.all())]
+        last = self._uses.find(PrincipalKind.AGENT, name)
+        seen = [live.session.principal for live in self._live.all()] + ([last.principal] if last is not None else [])
         return tuple(sorted({who.owner for who in seen if who.owner and who.name == name}))
 
     async def lock(self, identity: RegisteredIdentity, handover: Handover) -> LockReceipt | None:

@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from interlock.adapters.store.database import Database
+from interlock.adapters.store.identities import IdentityTable
 from interlock.adapters.store.identity_use import IdentityUseTable
 from interlock.adapters.store.schema import MIGRATIONS
 from interlock.adapters.store.sessions import SessionTable
 from interlock.core.access_review import Attestation, Use
 from interlock.core.errors import StateUnavailable
-from interlock.core.identity import Principal, PrincipalKind
+from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.session import Session
 
 BOT = Principal(PrincipalKind.AGENT, "bot", frozenset({"ci", "night"}), "ada", issuer="https://idp", subject="1")
@@ -97,3 +98,15 @@ async def test_what_there_was_before_is_taken_over(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StateUnavailable):
         uses.agents(0.0)
+
+
+@pytest.mark.parametrize(("registered", "kept"), [("grace", "grace"), (None, "ada")])
+async def test_a_forgotten_agent_is_its_last_owners(database: Database, registered: str | None, kept: str) -> None:
+    """So that nobody takes it over by registering it anew."""
+    identities, uses = IdentityTable(database), IdentityUseTable(database)
+    SessionTable(database).opened(session(1), 1.0)
+    await identities.save(RegisteredIdentity("bot", PrincipalKind.AGENT, registered))
+    await identities.remove("bot")
+    seen = uses.find(PrincipalKind.AGENT, "bot")
+    assert seen is not None
+    assert seen.principal.owner == kept

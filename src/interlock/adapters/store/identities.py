@@ -1,11 +1,18 @@
 """Identities registered by hand, in the state store."""
 
 import sqlite3
+from typing import Final
 
 import msgspec
 
 from interlock.adapters.store.database import Database
 from interlock.core.identity import Handover, PrincipalKind, RegisteredIdentity
+
+_KEEP_OWNER: Final = """
+    UPDATE identities_seen SET owner = identities.owner FROM identities
+    WHERE identities.name = ?1 AND identities.owner IS NOT NULL AND principal = ?1 AND principal_kind = identities.kind
+"""
+"""Whoever answers for an agent when it is forgotten is whom it has to be taken from when it is registered again."""
 
 
 class IdentityTable:
@@ -47,6 +54,7 @@ class IdentityTable:
 
 
 def _remove(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute(_KEEP_OWNER, (name,))
     connection.execute("DELETE FROM ssh_keys WHERE identity = ?", (name,))
     connection.execute("DELETE FROM identities WHERE name = ?", (name,))
 
