@@ -71,7 +71,8 @@ class LockRoom:
         return LockPage(items, items[-1].id if len(found) > len(items) else "")
 
     async def _add_lock(self, command: AddLock, actor: Actor) -> LockReceipt:
-        expires_at_s = None if command.expires_in_s is None else self._now_s() + command.expires_in_s
+        now_s = self._now_s()
+        expires_at_s = None if command.expires_in_s is None else now_s + command.expires_in_s
         return await self._locks.add(
             command.subject_kind,
             command.subject,
@@ -79,7 +80,7 @@ class LockRoom:
             command.reason,
             actor.name,
             expires_at_s=expires_at_s,
-            issued_before_s=command.issued_before_s,
+            issued_before_s=now_s if command.earlier_proofs else None,
         )
 
     async def _remove_lock(self, command: RemoveLock, actor: Actor) -> Done:

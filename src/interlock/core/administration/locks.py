@@ -35,8 +35,8 @@ class ListLocks(Command[LockPage], frozen=True, tag="locks.list"):
 class AddLock(Command[LockReceipt], frozen=True, tag="locks.add"):
     """Lock somebody or something; without ``expires_in_s`` until the lock is removed.
 
-    A ``login`` is ``ISSUER SID``, a ``subject`` is ``ISSUER SUB``. With ``issued_before_s`` (Unix time), whoever has a
-    proof that was given later is not concerned.
+    A ``login`` is ``ISSUER SID``, a ``subject`` is ``ISSUER SUB``. With ``earlier_proofs``, whoever proves who it is
+    after this is not concerned.
     """
 
     route: ClassVar = Route("POST", "/v1/locks", (Permission.RESPOND,))
@@ -46,7 +46,7 @@ class AddLock(Command[LockReceipt], frozen=True, tag="locks.add"):
     subject: Annotated[str, Meta(max_length=MAX_SUBJECT_CHARACTERS)] = ""
     mode: LockMode = LockMode.REFUSE
     expires_in_s: LockSeconds | None = None
-    issued_before_s: Annotated[float, Meta(gt=0, lt=1e11)] | None = None
+    earlier_proofs: bool = False
 
 
 class RemoveLock(Command[Done], frozen=True, tag="locks.remove"):

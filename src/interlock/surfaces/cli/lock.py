@@ -19,6 +19,10 @@ app = typer.Typer(name="lock", help="Stop agents, people, connections, tokens or
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The lock's id.")]
 ExemptKind = Annotated[LockSubject, typer.Argument(metavar="KIND", help="user, agent, owner or group.")]
 ExemptName = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
+EarlierProofsOption = Annotated[
+    bool,
+    typer.Option("--earlier-proofs", help="Only what was proved until now: whoever logs in again comes in."),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the ledger and for whoever is stopped.")]
 
 
@@ -32,10 +36,11 @@ def add_lock(
     expires: Annotated[
         str, typer.Option("--for", help="How long, such as 10m, 8h or 2d; until it is removed when not given.")
     ] = "",
+    earlier_proofs: EarlierProofsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Lock somebody or something, and show what became of open sessions."""
-    receipt = ask(context, AddLock(kind, reason, name, mode, seconds(expires) if expires else None))
+    receipt = ask(context, AddLock(kind, reason, name, mode, seconds(expires) if expires else None, earlier_proofs))
     if as_json:
         show_json(receipt)
     else:
