@@ -34,7 +34,8 @@ class Issuer(NamedTuple):
 class Desk:
     """Where events come in, with real stores of logins and events."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, issuer: str = ISSUER) -> None:
+        self.issuer = issuer
         self.bench = AdministrationBench()
         self.locking, self.clock, self.ledger = self.bench.locking, self.bench.clock, self.bench.ledger
         self.database = Database(file)
@@ -46,7 +47,7 @@ class Desk:
 
     def start(self) -> None:
         self.events = SecurityEvents(
-            {ISSUER: Issuer()},
+            {self.issuer: Issuer()},
             self.locking.locks,
             self.logins,
             self.locking.known,

@@ -123,7 +123,7 @@ def _refusal(way: Way, code: str, text: str, status: int, retry_after_s: int = 0
     """An error as the standard of the way has it (RFC 8935 section 2.3, RFC 6749 section 5.2); nobody may keep it."""
     names = ("error", "error_description") if way is Way.LOGOUT else ("err", "description")
     codes = ("invalid_request" if way is Way.LOGOUT and status == 400 else code, text)
-    headers = {"Cache-Control": "no-store", "Content-Language": "en"}
+    headers = {"Content-Language": "en"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if retry_after_s:
