@@ -1,7 +1,6 @@
 """An HTTP/2 client in memory before a connection of the gateway, whose drivers are simple HTTP/1.1 servers."""
 
 import asyncio
-import ssl
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -13,6 +12,7 @@ from h2.settings import SettingCodes, Settings
 from interlock.protocols.base import Side
 from interlock.protocols.http.wire.messages import BadMessage, BodyData, BodyEnd, RequestHead
 from interlock.protocols.http.wire.requests import RequestParser
+from interlock.runtime.certificate_tls import ListenerTls
 from interlock.runtime.http2_connection import Http2Connection
 from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.http2_peer import Http2Peer
@@ -62,7 +62,7 @@ class Socket:
         if not self.closed:
             self.written += data
 
-    def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None:
+    def start_tls(self, context: ListenerTls, received: bytes, *, server_side: bool, host: str | None) -> None:
         raise AssertionError
 
     def pause(self, reason: str) -> None:

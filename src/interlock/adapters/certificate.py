@@ -18,14 +18,38 @@ from interlock.core.settings import ApiSettings, HttpSettings, PostgresSettings
 
 CERTIFICATE_FILE: Final = "listener.crt"
 KEY_FILE: Final = "listener.key"
+POSTGRES_PROTOCOL: Final = "postgresql"
 _LIFE: Final = datetime.timedelta(days=825)
 
 log = structlog.get_logger()
 
 
+def listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:
+    """Certificate and key of the PostgreSQL listener, made when none is configured."""
+    if settings.tls_certificate and settings.tls_key:
+        return Path(settings.tls_certificate), Path(settings.tls_key)
+    certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
+    if not certificate.exists():
+        _make_self_signed(certificate, key, now_s)
+        log.warning("no TLS certificate is configured: made a self-signed one", file=str(certificate))
+    return certificate, key
+
+
+def http_files(http: HttpSettings, postgres: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:
+    """Certificate and key of a listener for HTTP: its own, or else the PostgreSQL listener's."""
+    if http.tls_certificate and http.tls_key:
+        return Path(http.tls_certificate), Path(http.tls_key)
+    return listener_files(postgres, data_dir, now_s)
+
+
 def listener_tls(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[ssl.SSLContext, bytes]:
     """The PostgreSQL listener's context and its certificate in DER. Raises ``ConfigurationError``."""
-    return _context(*_listener_files(settings, data_dir, now_s), "postgresql")
+    return _context(*listener_files(settings, data_dir, now_s), POSTGRES_PROTOCOL)
+
+
+def http_protocols(*, http2: bool) -> tuple[str, ...]:
+    """What a listener for HTTP offers in TLS (ALPN)."""
+    return ("h2", "http/1.1") if http2 else ("http/1.1",)
 
 
 def listener_certificate(settings: PostgresSettings, data_dir: Path) -> str:
@@ -56,7 +80,7 @@ def api_tls(api: ApiSettings, postgres: PostgresSettings, data_dir: Path, now_s:
     if api.tls_certificate and api.tls_key:
         files = Path(api.tls_certificate), Path(api.tls_key)
     else:
-        files = _listener_files(postgres, data_dir, now_s)
+        files = listener_files(postgres, data_dir, now_s)
     return _context(*files, "http/1.1")[0]
 
 
@@ -67,22 +91,8 @@ def http_tls(
 
     Raises ``ConfigurationError``.
     """
-    if http.tls_certificate and http.tls_key:
-        files = Path(http.tls_certificate), Path(http.tls_key)
-    else:
-        files = _listener_files(postgres, data_dir, now_s)
-    return _context(*files, *(("h2", "http/1.1") if http2 else ("http/1.1",)))[0]
-
-
-def _listener_files(settings: PostgresSettings, data_dir: Path, now_s: float) -> tuple[Path, Path]:
-    """Certificate and key of the PostgreSQL listener, made when none is configured."""
-    if settings.tls_certificate and settings.tls_key:
-        return Path(settings.tls_certificate), Path(settings.tls_key)
-    certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
-    if not certificate.exists():
-        _make_self_signed(certificate, key, now_s)
-        log.warning("no TLS certificate is configured: made a self-signed one", file=str(certificate))
-    return certificate, key
+    files = http_files(http, postgres, data_dir, now_s)
+    return _context(*files, *http_protocols(http2=http2))[0]
 
 
 def _context(certificate: Path, key: Path, *protocols: str) -> tuple[ssl.SSLContext, bytes]:

@@ -6,14 +6,21 @@ import functools
 import gc
 import signal
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import structlog
 
 from interlock import __version__
-from interlock.adapters.certificate import api_tls, http_tls, listener_tls
+from interlock.adapters.certificate import (
+    POSTGRES_PROTOCOL,
+    api_tls,
+    http_files,
+    http_protocols,
+    http_tls,
+    listener_files,
+    listener_tls,
+)
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.development import DevelopmentIssuer
@@ -28,6 +35,7 @@ from interlock.adapters.recordings.recordings import TICK_S, FileRecordings
 from interlock.adapters.store.budgets import BudgetTable
 from interlock.bootstrap.access import open_access_room
 from interlock.bootstrap.addresses import split_address
+from interlock.bootstrap.client_certificates import asking_for_certificates
 from interlock.bootstrap.identity import Identity
 from interlock.bootstrap.interpretation import Interpreter, new_transcript
 from interlock.bootstrap.node import LEDGER_DIRECTORY, RECORDINGS_DIRECTORY, Node, Stopping
@@ -44,6 +52,7 @@ from interlock.protocols.http.values import Mode
 from interlock.protocols.postgres.module import PostgresModule
 from interlock.protocols.registry import PROTOCOLS
 from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.certificate_tls import ListenerTls
 from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.driver_parts import DriverParts
 from interlock.runtime.health import HealthServer
@@ -279,6 +288,7 @@ class Gateway:
             self.stopping.locks,
             Hosts(lambda: node.connections.all().items()),
             self._ssh_logins(authenticator),
+            self.identity.certificates,
         )
 
     def _ssh_logins(self, authenticator: TokenAuthenticator) -> SshLogins | None:
@@ -303,7 +313,9 @@ class Gateway:
 
     async def _listen(self, reception: Reception) -> StreamListener:
         node, settings = self._node, self.settings
-        tls, certificate = listener_tls(settings.postgres, node.data_dir, node.clock.now_s())
+        context, certificate = listener_tls(settings.postgres, node.data_dir, node.clock.now_s())
+        files = listener_files(settings.postgres, node.data_dir, node.clock.now_s())
+        tls = asking_for_certificates(settings, context, files, (POSTGRES_PROTOCOL,))
         module = PostgresModule()
         parts = self._driver_parts(
             module,
@@ -333,7 +345,10 @@ class Gateway:
                 continue
             http2 = Http2Limits(max_head_bytes=http.max_head_bytes, idle_timeout_s=http.idle_timeout_s)
             offered = http2 if http.http2 and mode is Mode.REVERSE else None
-            tls = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s(), http2=offered is not None)
+            h2 = offered is not None
+            context = http_tls(http, self.settings.postgres, node.data_dir, node.clock.now_s(), http2=h2)
+            files = http_files(http, self.settings.postgres, node.data_dir, node.clock.now_s())
+            tls = asking_for_certificates(self.settings, context, files, http_protocols(http2=h2))
             new_session = functools.partial(module.new_session_in, mode, self.settings)
             parts = self._driver_parts(module, new_session, reception, tls, b"", http.connect_timeout_s)
             # TLS and the first head have it each. Sessions keep to that, and say so: this is for what they miss.
@@ -364,7 +379,7 @@ class Gateway:
         module: ByteProtocolModule,
         new_session: Callable[[bytes], ProtocolSession],
         reception: Reception,
-        tls: ssl.SSLContext,
+        tls: ListenerTls,
         tls_end_point: bytes,
         connect_timeout_s: float,
     ) -> DriverParts:

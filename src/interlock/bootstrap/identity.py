@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.certificates import ClientCertificates
 from interlock.adapters.identity.session_tokens import SessionTokens
 from interlock.adapters.identity.token_keys import KEYS_FILE, TokenKeys
 from interlock.adapters.identity.token_tester import TokenTester
@@ -56,6 +57,7 @@ class Identity:
             issuers, rules, node.registry, node.clock, own, others, self.trust_domains, introspections(issuers, node)
         )
         self._stack.push_async_callback(authenticator.close)
+        self.certificates = ClientCertificates(self.trust_domains, authenticator, node.clock)
         self.rooms.append(TrustRoom(TokenTester(authenticator), node.ledger))
         spent = SpentTokenTable(node.database)
         self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)

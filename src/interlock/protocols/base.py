@@ -53,11 +53,15 @@ class EofReceived(msgspec.Struct, frozen=True):
 
 
 class TlsEstablished(msgspec.Struct, frozen=True):
-    """TLS is up towards a peer. ``server_end_point`` is the channel binding of RFC 5929 (empty when unknown)."""
+    """TLS is up towards a peer. ``server_end_point`` is the channel binding of RFC 5929 (empty when unknown).
+
+    ``has_certificate``: the client has shown one, and proved to hold its key.
+    """
 
     side: Side
     alpn: str | None = None
     server_end_point: bytes = b""
+    has_certificate: bool = False
 
 
 class TlsRefused(msgspec.Struct, frozen=True):
@@ -248,10 +252,11 @@ class DescribeLogin(msgspec.Struct, frozen=True):
 class Authenticate(msgspec.Struct, frozen=True):
     """Ask who the caller is and whether it may use the connection.
 
-    Exactly one of ``token`` (a bearer token) and ``scram_user`` (a user whose SCRAM proof the protocol has verified)
-    is given. ``target`` is ``CONNECTION`` or ``CONNECTION/DATABASE``; or ``host``, as ``name:port``, stands for the
-    connection that has this host name: as its target's when ``by_proxy``, else as the gateway's own. A session may ask
-    again, for another caller or target: what was open before is over then.
+    Exactly one of ``token`` (a bearer token), ``scram_user`` (a user whose SCRAM proof the protocol has verified) and
+    ``by_certificate`` (that which the client has shown) is given. ``target`` is ``CONNECTION`` or
+    ``CONNECTION/DATABASE``; or ``host``, as ``name:port``, stands for the connection that has this host name: as its
+    target's when ``by_proxy``, else as the gateway's own. A session may ask again, for another caller or target: what
+    was open before is over then.
     """
 
     target: str
@@ -260,6 +265,7 @@ class Authenticate(msgspec.Struct, frozen=True):
     application: str = ""
     host: str = ""
     by_proxy: bool = False
+    by_certificate: bool = False
 
     def __repr__(self) -> str:
         return f"Authenticate(target={self.target!r}, scram_user={self.scram_user!r})"

@@ -1,10 +1,10 @@
 """What a driver needs of its client, a socket (``peer.Peer``) or a stream (``http2_peer``), and they of it."""
 
-import ssl
 from typing import Protocol
 
 from interlock.protocols.base import Side
-from interlock.runtime.tls import TlsPump
+from interlock.runtime.certificate_tls import ListenerTls
+from interlock.runtime.tls import TlsEnd
 
 
 class PeerOwner(Protocol):
@@ -32,7 +32,7 @@ class ClientPeer(Protocol):
     sent_bytes: int
 
     @property
-    def tls(self) -> TlsPump | None: ...
+    def tls(self) -> TlsEnd | None: ...
 
     @property
     def address(self) -> str: ...
@@ -45,7 +45,7 @@ class ClientPeer(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
-    def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None: ...
+    def start_tls(self, context: ListenerTls, received: bytes, *, server_side: bool, host: str | None) -> None: ...
 
     def pause(self, reason: str) -> None: ...
 

@@ -81,6 +81,8 @@ class StreamDriver:
         self._thawed.set()
         self._freezes = 0
         self._process_id = 0
+        self._certificate: tuple[bytes, ...] = ()
+        """What the client has shown in TLS, the outer one where there are two."""
         self._withheld: list[bytes] = []
         """What the client sent while its masks are found out anew."""
 
@@ -234,8 +236,12 @@ class StreamDriver:
         if side is Side.CLIENT and peer.tls.alpn == "h2" and self._on_http2 is not None:
             self._on_http2(self)
             return
-        binding = self._parts.tls_end_point if side is Side.CLIENT else peer.tls.peer_end_point()
-        self._feed(base.TlsEstablished(side, peer.tls.alpn, binding))
+        if side is Side.TARGET:
+            self._feed(base.TlsEstablished(side, peer.tls.alpn, peer.tls.peer_end_point()))
+            return
+        self._certificate = self._certificate or peer.tls.peer_chain()
+        has_certificate = bool(self._certificate)
+        self._feed(base.TlsEstablished(side, peer.tls.alpn, self._parts.tls_end_point, has_certificate))
 
     def hand_over(self, owner: PeerOwner) -> Peer:
         """Give the socket away before there is a session: this driver has nothing more to do, and leaves no record."""
@@ -423,6 +429,7 @@ class StreamDriver:
             application=effect.application,
             host=effect.host,
             by_proxy=effect.by_proxy,
+            certificate=self._certificate if effect.by_certificate else (),
         )
         self._start(self._open(caller), "open session")
 
@@ -530,6 +537,10 @@ class StreamDriver:
 
     def _revealed(self, found: HttpCredential) -> None:
         headers = found.headers
+        if found.caller and self._caller is not None and not self._caller.token:
+            text = "the target takes the caller's token, and a certificate cannot be passed on"
+            self._feed(base.LoginFailed("28P01", text, "Come with a token that the target takes, too."))
+            return
         if found.caller and self._caller is not None:
             headers += ((b"authorization", b"Bearer " + self._caller.token.encode()),)
         self._feed(base.CredentialRevealed(headers, found.query))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from interlock.protocols.base import ProtocolSession
 from interlock.runtime.cancellation import CancelKeys
+from interlock.runtime.certificate_tls import ListenerTls
 from interlock.runtime.dialer import TargetContexts
 from interlock.runtime.live_sessions import LiveRegistry
 from interlock.services.opening import Reception
@@ -19,7 +20,7 @@ class DriverParts:
         protocol: str,
         new_session: Callable[[bytes], ProtocolSession],
         entropy_bytes: int,
-        tls: ssl.SSLContext,
+        tls: ListenerTls,
         tls_end_point: bytes,
         reception: Reception,
         vault: CredentialVault,

@@ -26,7 +26,7 @@ from interlock.runtime.client_peer import ClientPeer
 from interlock.runtime.http2_limits import Allowance, Http2Limits
 from interlock.runtime.http2_peer import GONE, Http2Peer
 from interlock.runtime.http2_requests import caller_key, http1_request, http1_trailers, problem_answer
-from interlock.runtime.tls import TlsPump
+from interlock.runtime.tls import TlsEnd
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class Http2Connection:
     # ------------------------------------------------------------ as a carrier of streams
 
     @property
-    def tls(self) -> TlsPump | None:
+    def tls(self) -> TlsEnd | None:
         return self._socket.tls
 
     @property

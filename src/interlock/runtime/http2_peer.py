@@ -7,7 +7,6 @@ wait.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from typing import Final, Protocol
 
@@ -16,12 +15,13 @@ from h2.errors import ErrorCodes
 from interlock.protocols.base import Side
 from interlock.protocols.http.wire.messages import Headers
 from interlock.protocols.http.wire.writing import chunk, last_chunk
+from interlock.runtime.certificate_tls import ListenerTls
 from interlock.runtime.client_peer import PeerOwner
 from interlock.runtime.http2_answers import AnswerCut, AnswerData, AnswerEnd, AnswerHead, AnswerPart, AnswerReader
 from interlock.runtime.http2_limits import Http2Limits
 from interlock.runtime.http2_requests import Http1Request
 from interlock.runtime.peer import CLOSE_TIMEOUT_S
-from interlock.runtime.tls import TlsPump
+from interlock.runtime.tls import TlsEnd
 
 GONE: Final = -1
 
@@ -30,7 +30,7 @@ class Carrier(Protocol):
     """The connection, as its streams use it. Whatever is sent on a stream that is gone is dropped."""
 
     @property
-    def tls(self) -> TlsPump | None: ...
+    def tls(self) -> TlsEnd | None: ...
 
     @property
     def address(self) -> str: ...
@@ -108,7 +108,7 @@ class Http2Peer:
     # ------------------------------------------------------------ what the driver asks for
 
     @property
-    def tls(self) -> TlsPump | None:
+    def tls(self) -> TlsEnd | None:
         return self._carrier.tls
 
     @property
@@ -128,7 +128,7 @@ class Http2Peer:
         """Whether its driver would take another stream."""
         return not self._closed and not self._gone
 
-    def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None:
+    def start_tls(self, context: ListenerTls, received: bytes, *, server_side: bool, host: str | None) -> None:
         """Never: TLS is up before there is a stream."""
         raise AssertionError("TLS within HTTP/2")
 

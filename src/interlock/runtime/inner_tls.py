@@ -2,7 +2,7 @@
 
 import ssl
 
-from interlock.runtime.tls import TlsPump
+from interlock.runtime.tls import TlsEnd, TlsPump
 
 
 class InnerTls(TlsPump):
@@ -11,7 +11,7 @@ class InnerTls(TlsPump):
     ``received`` are bytes of the inner handshake that came out of the outer one already.
     """
 
-    def __init__(self, outer: TlsPump, context: ssl.SSLContext, received: bytes) -> None:
+    def __init__(self, outer: TlsEnd, context: ssl.SSLContext, received: bytes) -> None:
         super().__init__(context, server_side=True)
         self._outer = outer
         self._received = received

@@ -7,14 +7,14 @@ different places does not cancel out.
 import asyncio
 import select
 import socket
-import ssl
 import struct
 from typing import Final, cast
 
 from interlock.protocols.base import Side
+from interlock.runtime.certificate_tls import CertificateContext, ListenerTls
 from interlock.runtime.client_peer import PeerOwner
 from interlock.runtime.inner_tls import InnerTls
-from interlock.runtime.tls import TlsFailed, TlsPump
+from interlock.runtime.tls import TlsEnd, TlsFailed, TlsPump
 
 CLOSE_TIMEOUT_S = 10.0
 LINGER_S: Final = 2.0
@@ -59,7 +59,7 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pauses: set[str] = set()
         self._closing: asyncio.TimerHandle | None = None
-        self.tls: TlsPump | None = None
+        self.tls: TlsEnd | None = None
         self.received_bytes = 0
         self.sent_bytes = 0
         self._lingers = False
@@ -100,9 +100,12 @@ class Peer(asyncio.Protocol):
         self.sent_bytes += len(data)
         self._transport.write(data if self.tls is None else self.tls.encrypt(data))
 
-    def start_tls(self, context: ssl.SSLContext, received: bytes, *, server_side: bool, host: str | None) -> None:
+    def start_tls(self, context: ListenerTls, received: bytes, *, server_side: bool, host: str | None) -> None:
         """Begin TLS, also inside of TLS with a client; ``received`` are handshake bytes that were read already."""
-        if self.tls is None:
+        if isinstance(context, CertificateContext):
+            self.tls = context.begin()
+            self._decrypt(received)
+        elif self.tls is None:
             self.tls = TlsPump(context, server_side=server_side, host=host)
             self._decrypt(received)
         else:

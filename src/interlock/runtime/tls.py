@@ -7,7 +7,7 @@ TLS). Nothing in here touches a socket.
 import contextlib
 import hashlib
 import ssl
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +18,28 @@ _READ_BYTES: Final = 1 << 18
 
 class TlsFailed(Exception):
     """The handshake or a record failed; the text is safe to show."""
+
+
+class TlsEnd(Protocol):
+    """One end of a TLS connection; see ``TlsPump``."""
+
+    established: bool
+    ended: bool
+
+    def receive(self, data: bytes) -> bytes: ...
+
+    def encrypt(self, data: bytes) -> bytes: ...
+
+    def close(self) -> bytes: ...
+
+    def outgoing(self) -> bytes: ...
+
+    @property
+    def alpn(self) -> str | None: ...
+
+    def peer_end_point(self) -> bytes: ...
+
+    def peer_chain(self) -> tuple[bytes, ...]: ...
 
 
 class TlsPump:
@@ -91,6 +113,10 @@ class TlsPump:
         """``tls-server-end-point`` of the server we talk to (RFC 5929)."""
         certificate = self._object.getpeercert(binary_form=True)
         return server_end_point(certificate) if certificate else b""
+
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """The client's certificates: none, for this end asks for none."""
+        return ()
 
 
 def server_end_point(certificate_der: bytes) -> bytes:

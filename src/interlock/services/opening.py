@@ -27,6 +27,7 @@ from interlock.services.policy.store import PolicyStore
 from interlock.services.policy.viewpoint import ClientFacts
 from interlock.services.ports import (
     Authenticator,
+    CertificateLogins,
     Clock,
     Ledger,
     LocksInForce,
@@ -50,7 +51,8 @@ _HOW_TO_NAME_IT: Final = {
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """What a client has shown of itself: exactly one of ``token``, ``scram_user``, ``ssh_key``, ``ssh_certificate``.
+    """What a client has shown of itself: exactly one of ``token``, ``scram_user``, ``ssh_key``, ``ssh_certificate``,
+    ``certificate``.
 
     That it holds the secret, or the private key, has been proved by the protocol's driver. ``ssh_key`` is a fingerprint
     (``SHA256:…``), ``ssh_certificate`` a line as in a ``-cert.pub`` file. ``repr`` leaves the token out.
@@ -67,6 +69,8 @@ class Caller(msgspec.Struct, frozen=True):
     """``host``, as ``name:port``, stands for a connection where there is no ``target``; see ``services.hosts``."""
     ssh_key: str = ""
     ssh_certificate: str = ""
+    certificate: tuple[bytes, ...] = ()
+    """The client's certificate and those behind it, in DER."""
 
     def __repr__(self) -> str:
         return f"Caller(protocol={self.protocol!r}, target={self.target!r}, client_address={self.client_address!r})"
@@ -112,6 +116,7 @@ class Reception:
         locks: LocksInForce | None = None,
         hosts: Hosts | None = None,
         ssh_logins: SshLogins | None = None,
+        certificate_logins: CertificateLogins | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._find_connection = find_connection
@@ -125,6 +130,7 @@ class Reception:
         self._locks = locks
         self._hosts = hosts
         self._ssh_logins = ssh_logins
+        self._certificate_logins = certificate_logins
 
     def scram_verifier(self, user: str) -> str | None:
         """See ``ports.Authenticator``."""
@@ -286,7 +292,7 @@ class Reception:
             ) from error
 
     async def _authenticate(self, caller: Caller) -> Principal:
-        proofs = (caller.token, caller.scram_user, caller.ssh_key, caller.ssh_certificate)
+        proofs = (caller.token, caller.scram_user, caller.ssh_key, caller.ssh_certificate, caller.certificate)
         try:
             if sum(map(bool, proofs)) > 1:
                 raise LoginRefused("log in with one proof, not with several", "several proofs")
@@ -294,6 +300,8 @@ class Reception:
                 return self._authenticator.scram_principal(caller.scram_user)
             if caller.ssh_key or caller.ssh_certificate:
                 return self._ssh_principal(caller)
+            if caller.certificate:
+                return await self._certificate_principal(caller)
             return await self._authenticator.authenticate(caller.token, caller.client_address)
         except LoginRefused as refused:
             raise NotAdmitted(str(refused), refused.reason, code="28P01") from refused
@@ -304,6 +312,11 @@ class Reception:
         if caller.ssh_key:
             return self._ssh_logins.key_principal(caller.ssh_key)
         return self._ssh_logins.certificate_principal(caller.ssh_certificate, caller.client_address)
+
+    async def _certificate_principal(self, caller: Caller) -> Principal:
+        if self._certificate_logins is None:
+            raise LoginRefused("this gateway takes no client certificates", "no trust domains")
+        return await self._certificate_logins.certificate_principal(caller.certificate)
 
     def _no_such(self, caller: Caller, principal: Principal, reason: str) -> NotAdmitted:
         """The same, whether it is not there or may not be used."""

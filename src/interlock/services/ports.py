@@ -161,6 +161,13 @@ class SpentTokens(Protocol):
         """Note that a token is used; False when it was used before. Raises ``StateUnavailable``."""
 
 
+class CertificateLogins(Protocol):
+    """Turns a client certificate whose key the client has proved to hold into a principal, as it is at this moment."""
+
+    def certificate_principal(self, chain: Sequence[bytes]) -> Awaitable[Principal]:
+        """Whom it is for. ``chain`` is in DER, the client's own certificate first. Raises ``LoginRefused``."""
+
+
 class SshLogins(Protocol):
     """Turns what an SSH client has proved to hold into a principal, as it is at this moment."""
 

@@ -130,7 +130,7 @@ class Rules:
         for rule in self.of(claims["iss"]):
             if rule.applies(claims):
                 return rule.principal(claims, token_id, expires_at_s)
-        raise LoginRefused("the token is genuine, but nobody here is known by it", "no identity rule applies")
+        raise LoginRefused("what you have shown is genuine, but nobody here is known by it", "no identity rule applies")
 
 
 def find_claim(claims: dict[str, Any], path: str) -> object:

@@ -15,15 +15,19 @@ from interlock.protocols.http.routing import route_forward, route_inside, route_
 from interlock.protocols.http.values import Admission, Inside, Misrouted, Mode, Presented, Route
 from interlock.protocols.http.wire.messages import RequestHead
 
+_OF_PAGES: Final = frozenset((b"origin", b"referer", b"sec-fetch-site"))
 _WELL_KNOWN: Final = b"/.well-known/"
 LAST_STATUSES: Final = frozenset((400, 405, 421))
 """Of answers behind which nothing more is read."""
 
 
 def admission_of(
-    head: RequestHead, mode: Mode, inside: Inside | None, limits: HttpLimits, *, tls: bool
+    head: RequestHead, mode: Mode, inside: Inside | None, limits: HttpLimits, *, tls: bool, certificate: bool = False
 ) -> Admission | Reply:
-    """The request's way and token, or what it is answered with when nobody is asked."""
+    """The request's way and proof, or what it is answered with when nobody is asked.
+
+    A ``certificate`` that the client's connection has shown is the proof of requests without a token.
+    """
     if mode is Mode.REVERSE and head.target.startswith(_WELL_KNOWN):
         found = metadata_reply(head, limits.public_url or base_url_of(head, tls=tls), limits.issuers)
         if found is not None:
@@ -33,16 +37,17 @@ def admission_of(
     route = _route(head, mode, inside, tls=tls)
     if isinstance(route, Misrouted):
         return problems.misrouted(route)
-    presented = _presented(head, route, inside)
+    presented = _presented(head, route, inside, certificate=certificate)
     if isinstance(presented, str):
         return problems.reply(400, presented)
-    if not presented.token:
+    if not presented.token and not presented.by_certificate:
         return problems.needs_token(
             "the request shows no token", by_proxy=route.by_proxy, challenge=challenge_to(head, route, limits, tls=tls)
         )
-    if presented.token.encode() in head.target:
+    if presented.token and presented.token.encode() in head.target:
         return problems.reply(400, "the token is in the URL, where others can read it", "Send it in a field.")
-    return Admission(route, presented.token, presented.own_authorization, said_of_run(head.headers))
+    said = said_of_run(head.headers)
+    return Admission(route, presented.token, presented.own_authorization, said, presented.by_certificate)
 
 
 def challenge_to(head: RequestHead, route: Route, limits: HttpLimits, *, tls: bool) -> bytes:
@@ -59,7 +64,15 @@ def _route(head: RequestHead, mode: Mode, inside: Inside | None, *, tls: bool) -
     return route_reverse(head) if mode is Mode.REVERSE else route_forward(head)
 
 
-def _presented(head: RequestHead, route: Route, inside: Inside | None) -> Presented | str:
+def _presented(head: RequestHead, route: Route, inside: Inside | None, *, certificate: bool) -> Presented | str:
     if inside is not None:
-        return Presented(inside.token, own_authorization=True)
-    return presented_to_proxy(head.headers) if route.by_proxy else presented_to_gateway(head.headers)
+        return Presented(inside.token, own_authorization=True, by_certificate=inside.by_certificate)
+    found = presented_to_proxy(head.headers) if route.by_proxy else presented_to_gateway(head.headers)
+    if not certificate or isinstance(found, str) or found.token or (not route.by_proxy and _comes_from_a_page(head)):
+        return found
+    return Presented("", own_authorization=route.by_proxy, by_certificate=True)
+
+
+def _comes_from_a_page(head: RequestHead) -> bool:
+    """Whether a browser sends it for a page: it would show a person's certificate whatever page wants that."""
+    return any(name in _OF_PAGES for name, _ in head.headers)

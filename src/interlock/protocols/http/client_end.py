@@ -20,13 +20,17 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientEnd:
-    """What is read from a client and written to it. ``tls``: it speaks TLS, ``local``: it is on this machine."""
+    """What is read from a client and written to it. ``tls``: it speaks TLS, ``local``: it is on this machine.
+
+    ``certificate``: it has shown one, on the outside where there is TLS within TLS.
+    """
 
     def __init__(self, limits: HttpLimits) -> None:
         self.limits: Final = limits
         self.requests = RequestParser(limits.max_head_bytes)
         self.tls = False
         self.local = False
+        self.certificate = False
         self.greeted = False
         """Whether its first bytes have shown how it comes."""
         self._paused = False

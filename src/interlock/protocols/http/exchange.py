@@ -36,12 +36,15 @@ class Stage(enum.Enum):
 class Exchange:
     """One request and its answer. ``number`` is that of its operation, 0 before there is one."""
 
-    def __init__(self, head: RequestHead, route: Route, token: str, own_authorization: bool) -> None:
+    def __init__(
+        self, head: RequestHead, route: Route, token: str, own_authorization: bool, *, by_certificate: bool = False
+    ) -> None:
         self.head: Final = head
         self.route: Final = route
         self.token: Final = token
         """The caller's, which goes to no target."""
         self.own_authorization: Final = own_authorization
+        self.by_certificate: Final = by_certificate
         self.stage = Stage.ADMISSION
         self.headers: Headers = ()
         self.host = ""

@@ -61,7 +61,9 @@ def forwarded_headers(
     for name, value in without_hop_by_hop(head.headers):
         if name in _LEFT_OUT or name.startswith(_LEFT_OUT_BEGINNINGS) or (drops_conditions and name in _CONDITIONS):
             continue
-        if shown in value or (name == b"authorization" and (not own_authorization or shows_token(value, token))):
+        if token and (shown in value or (name == b"authorization" and shows_token(value, token))):
+            continue
+        if name == b"authorization" and not own_authorization:
             continue
         if name == b"accept-encoding" and uncoded:
             continue

@@ -143,7 +143,7 @@ class HttpSession:
 
     def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
-            self._client.tls = True
+            self._client.tls, self._client.certificate = True, event.has_certificate
         else:
             self._target_is_open(effects)
 
@@ -179,17 +179,27 @@ class HttpSession:
     # ------------------------------------------------------------ who asks, and for what
 
     def _begin(self, head: RequestHead, effects: list[Effect]) -> None:
-        found = admission_of(head, self._mode, self._inside, self._limits, tls=self._client.tls)
+        tls, certificate = self._client.tls, self._client.certificate
+        found = admission_of(head, self._mode, self._inside, self._limits, tls=tls, certificate=certificate)
         if isinstance(found, Reply):
             self._turn_away(head, found, effects)
             return
         route = found.route
-        exchange = self._exchange = Exchange(head, route, found.token, found.own_authorization)
+        exchange = self._exchange = Exchange(
+            head, route, found.token, found.own_authorization, by_certificate=found.by_certificate
+        )
         if head.upgrade == _WEBSOCKET:
             exchange.ask_for_websocket(self._entropy[:_KEY_BYTES])
         host, by_proxy = route.host, route.by_proxy
         effects.append(
-            base.Authenticate(route.connection, found.token, application=found.said, host=host, by_proxy=by_proxy)
+            base.Authenticate(
+                route.connection,
+                found.token,
+                application=found.said,
+                host=host,
+                by_proxy=by_proxy,
+                by_certificate=found.by_certificate,
+            )
         )
         effects.append(base.SetTimer(0))
 
@@ -642,7 +652,7 @@ class HttpSession:
             operation = Operation(exchange.number, tunnel_meaning(exchange.route.authority), exchange.head.target)
             effects.append(base.Authorize((operation,)))
         else:
-            self._inside = Inside(exchange.route, exchange.token)
+            self._inside = Inside(exchange.route, exchange.token, exchange.by_certificate)
             self._exchange = None
             effects.append(base.SetTimer(self._limits.head_timeout_s))
             self._client.write(response_head(200, b"", ()))

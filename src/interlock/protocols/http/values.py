@@ -43,32 +43,41 @@ class Misrouted(msgspec.Struct, frozen=True):
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A caller's token. ``own_authorization``: Authorization is not the gateway's but meant for the target."""
+    """A caller's token. ``own_authorization``: Authorization is not the gateway's but meant for the target.
+
+    ``by_certificate``: there is no token, but the connection's certificate.
+    """
 
     token: str
     own_authorization: bool = False
+    by_certificate: bool = False
 
     def __repr__(self) -> str:
         return "Presented()"
 
 
 class Inside(msgspec.Struct, frozen=True):
-    """The CONNECT that a client's connection is inside of, and the token that came with it."""
+    """The CONNECT that a client's connection is inside of, and its proof, a token or else a certificate."""
 
     route: Route
     token: str
+    by_certificate: bool = False
 
     def __repr__(self) -> str:
         return f"Inside(route={self.route!r})"
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """A request that somebody can be asked about. ``own_authorization``: Authorization is meant for the target."""
+    """A request that somebody can be asked about. ``own_authorization``: Authorization is meant for the target.
+
+    ``by_certificate``: there is no token, but the connection's certificate.
+    """
 
     route: Route
     token: str
     own_authorization: bool
     said: str
+    by_certificate: bool = False
 
     def __repr__(self) -> str:
         return f"Admission(route={self.route!r})"

@@ -68,6 +68,7 @@ class ClientLogin:
         self._tls = False
         self._direct_tls = False
         self._binding = b""
+        self._certificate = False
         self._verifier = ""
         self._scram: ScramServer | None = None
         self.request: StartupRequest | None = None
@@ -90,12 +91,13 @@ class ClientLogin:
             raise _fatal("08P01", "too much data before the login was answered")
         return effects
 
-    def tls_established(self, alpn: str | None, binding: bytes) -> None:
-        """TLS is up. Raises ``LoginRejected``."""
+    def tls_established(self, alpn: str | None, binding: bytes, *, certificate: bool = False) -> None:
+        """TLS is up; with a client's ``certificate`` no password is asked for. Raises ``LoginRejected``."""
         if self._direct_tls and alpn != _ALPN:
             raise LoginRejected(b"", "direct TLS without the ALPN protocol postgresql")
         self._tls = True
         self._binding = binding
+        self._certificate = certificate
         self._step = _Step.STARTUP
 
     def login_described(self, scram_verifier: str | None) -> list[Effect]:
@@ -170,6 +172,11 @@ class ClientLogin:
         if self.request.negotiate:
             answer = messages.negotiate_protocol_version(self.request.minor, list(self.request.unknown_options))
             effects.append(base.Send(Side.CLIENT, answer))
+        if self._certificate:
+            self._step = _Step.VERDICT
+            application = self.request.application
+            effects.append(base.Authenticate(self.request.target, application=application, by_certificate=True))
+            return
         self._step = _Step.LOGIN_KIND
         effects.append(base.DescribeLogin(self.request.user))
 

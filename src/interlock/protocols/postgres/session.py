@@ -101,7 +101,7 @@ class PostgresSession:
 
     def _tls_established(self, event: base.TlsEstablished, effects: list[Effect]) -> None:
         if event.side is Side.CLIENT:
-            self._client.tls_established(event.alpn, event.server_end_point)
+            self._client.tls_established(event.alpn, event.server_end_point, certificate=event.has_certificate)
         elif self._target is not None:
             effects += self._target.tls_established(event.server_end_point)
 
