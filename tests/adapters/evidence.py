@@ -15,6 +15,7 @@ from interlock.adapters.recordings.recordings import FileRecordings
 from interlock.core.checkpoint import Signer
 from interlock.core.errors import CredentialUnavailable
 from interlock.core.ledger import (
+    ActingIdentity,
     OperationCompleted,
     OperationDecided,
     PolicyActivated,
@@ -114,6 +115,20 @@ def opened(session: str, wrapped_key: bytes = b"", *, principal: str = "reporter
         rules=("connect",),
         wrapped_key=wrapped_key,
     )
+
+
+CRM = ActingIdentity(
+    kind="Agent",
+    name="ci:acme/crm",
+    groups=("crm-agents",),
+    owner="lee",
+    issuer="https://ci.example",
+    subject="repo:acme/crm",
+    token_id="t-crm",
+    login="",
+    ancestors=(),
+)
+"""An agent that acts for somebody."""
 
 
 def decided(

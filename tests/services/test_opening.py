@@ -7,14 +7,14 @@ import pytest
 
 from interlock.core.errors import LedgerUnavailable, LoginRefused, StateUnavailable
 from interlock.core.identity import Principal
-from interlock.core.ledger import AnyRecord, ConnectionRefused
+from interlock.core.ledger import AnyRecord, ConnectionRefused, SessionOpened
 from interlock.core.session import Session
 from interlock.core.settings import ConnectionSettings
 from interlock.services.enforcement import Enforcement
 from interlock.services.opening import Caller, NotAdmitted, Reception
 from interlock.services.policy import PolicyStore
 from tests.clocks import ManualClock
-from tests.services.policy.examples import agent, source
+from tests.services.policy.examples import agent, source, user
 
 POLICY = '@id("all") permit (principal, action, resource in Connection::"shop");'
 CALLER = Caller("postgres", "shop", "127.0.0.1:5000", token="secret-token")
@@ -30,6 +30,7 @@ class Parts:
         self.clock = ManualClock()
         self.policies = PolicyStore(self)
         self.ssh = True
+        self.principal = agent("ci-bots")
         self.asked: list[tuple[str, str]] = []
 
     def _may_fail(self, part: str) -> None:
@@ -46,7 +47,7 @@ class Parts:
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
         self._may_fail("authenticator")
-        return agent("ci-bots")
+        return self.principal
 
     def scram_verifier(self, user: str) -> str | None:
         return None
@@ -103,6 +104,34 @@ async def test_a_session_is_on_record_before_it_is_given_out(parts: Parts) -> No
     assert opened.session.database == "shop"
     assert type(parts.records[-1]).__name__ == "SessionOpened"
     assert "secret-token" not in repr(CALLER) + repr(parts.records)
+
+
+BOTH = """
+@id("people") permit (principal is User, action, resource in Connection::"shop");
+@id("crm") permit (principal == Agent::"crm", action, resource in Connection::"shop");
+"""
+
+
+async def test_who_acts_is_on_record(parts: Parts) -> None:
+    await parts.policies.activate([source(BOTH)], "test")
+    parts.principal = user("sales", name="ada", acting=(agent("crm-agents", name="crm", owner="lee"),))
+    await parts.reception().open(CALLER)
+    record = parts.records[-1]
+    assert isinstance(record, SessionOpened)
+    assert (record.who, record.rules) == ("ada, by agent crm", ("crm", "people"))
+    (actor,) = record.acting
+    assert (actor.kind, actor.name, actor.groups, actor.owner) == ("Agent", "crm", ("crm-agents",), "lee")
+
+
+@pytest.mark.parametrize("acting", ["web", "crm"])
+async def test_both_have_to_be_let_in(parts: Parts, acting: str) -> None:
+    policy = BOTH if acting == "web" else BOTH.replace("is User", 'in Group::"sales"')
+    await parts.policies.activate([source(policy)], "test")
+    parts.principal = user(name="ada", acting=(agent(name=acting),))
+    with pytest.raises(NotAdmitted, match=f"ada, by agent {acting} may not use it"):
+        await parts.reception().open(CALLER)
+    (refused,) = parts.refusals
+    assert (refused.principal, refused.acting) == ("ada", (f"agent {acting}",))
 
 
 @pytest.mark.parametrize(

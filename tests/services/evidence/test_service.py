@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.adapters.evidence import START_S, Gateway, PlainSealer, closed, decided, opened, operation, session_id
+from tests.adapters.evidence import CRM, START_S, Gateway, PlainSealer, closed, decided, opened, operation, session_id
 
 from interlock.adapters.evidence_files import FileEvidenceStore
 from interlock.adapters.recordings.keys import WrappedSessionKeys
@@ -195,3 +195,21 @@ def test_an_sql_script_runs_only_what_was_allowed(service: EvidenceService) -> N
 def test_times_are_rfc_3339() -> None:
     assert timestamp(0) == "1970-01-01T00:00:00Z"
     assert timestamp(1_900_000_000_250_000_999) == "2030-03-17T17:46:40.250000Z"
+
+
+def test_sessions_are_found_by_who_acts_for_whom(gateway: Gateway, service: EvidenceService) -> None:
+    session = session_id(3)
+    recorder = gateway.recordings.open(session, "postgres")
+    record = opened(session, recorder.wrapped_key, principal="ada")
+    gateway.ledger.append(msgspec.structs.replace(record, acting=(CRM,)))
+    asked = operation(1, b"select 3")
+    gateway.ledger.append(decided(session, 1, recorder.seal(asked), digest=asked.digest()))
+    recorder.close()
+    gateway.ledger.note(closed(session))
+    gateway.ledger.checkpoint()
+    for name in ("ada", "ci:acme/crm"):
+        (summary,) = service.sessions(SessionFilter(principal=name), 50)
+        assert summary.session == session
+        assert summary.who == "ada, by agent ci:acme/crm"
+        (hit,) = service.search(SearchQuery(principal=name))
+        assert (hit.session, hit.who) == (session, "ada, by agent ci:acme/crm")

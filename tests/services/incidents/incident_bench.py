@@ -14,6 +14,7 @@ from interlock.adapters.recordings.keys import WrappedSessionKeys
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.core.keyed_masks import hasher
 from interlock.core.ledger import (
+    ActingIdentity,
     IncidentClosed,
     IncidentOpened,
     OperationCompleted,
@@ -81,6 +82,7 @@ class World:
         close: bool = True,
         masked_values: int | None = None,
         tag: str = "",
+        acting: tuple[ActingIdentity, ...] = (),
         **decided: object,
     ) -> str:
         """A session that asks and is answered; ``decided`` changes the records of its decisions."""
@@ -88,7 +90,7 @@ class World:
         session, ledger = session_id(self._sessions), self.gateway.ledger
         recorder = self.gateway.recordings.open(session, "postgres")
         record = opened(session, recorder.wrapped_key, principal=principal)
-        self.write(msgspec.structs.replace(record, owner=owner, trace=run))
+        self.write(msgspec.structs.replace(record, owner=owner, trace=run, acting=acting))
         for number, (text, answer) in enumerate(exchanges, 1):
             self.gateway.clock.at_s += 1
             asked = operation(number, text.encode())

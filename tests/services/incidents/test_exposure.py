@@ -13,6 +13,7 @@ from interlock.core.ledger import IncidentClosed, LockAdded, LockRemoved, Operat
 from interlock.services.incidents.answers import Answer, Answers, Budget
 from interlock.services.incidents.reading import since_of
 from interlock.services.incidents.reports import rendered, report_html, report_text
+from tests.adapters.evidence import CRM
 from tests.services.incidents.incident_bench import INCIDENT, World
 
 EMAIL = ("public.users.email partial (pii)",)
@@ -107,6 +108,26 @@ def test_sessions_are_those_that_a_lock_would_be_about(world: World) -> None:
     assert [one.session for one in report.sessions] == [mine]
     assert [(one.principal, one.by, one.sessions) for one in report.related] == [("other", "owner ann", 1)]
     assert report.rows == 1
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("agent", "ci:acme/crm"), ("owner", "lee"), ("group", "crm-agents")])
+def test_sessions_in_which_somebody_acts_are_theirs_too(world: World, kind: str, subject: str) -> None:
+    mine = world.session(("select", "C a|R 1"), principal="ada", acting=(CRM,))
+    world.session(("select", "C a|R 2"), principal="ada", owner="ada")
+    world.open(kind, subject)
+    report = report_of(world)
+    assert [(one.session, one.principal, one.acting) for one in report.sessions] == [
+        (mine, "ada", ("agent ci:acme/crm",))
+    ]
+    assert "ada, by agent ci:acme/crm" in report_text(report)
+
+
+def test_whoever_acts_has_kin(world: World) -> None:
+    world.session(("select", "C a|R 1"), owner="lee")
+    world.session(("select", "C a|R 2"), principal="ada", owner="", acting=(CRM,))
+    world.open()
+    related = report_of(world).related
+    assert [(one.principal, one.by) for one in related] == [("ada, by agent ci:acme/crm", "owner lee")]
 
 
 def test_a_closed_incident_has_a_report_that_does_not_change(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 from interlock.adapters.recordings.recorder import RecordingLimits
 from interlock.core.incident import ValueSearch
 from interlock.services.incidents.leaving import SoughtSessions, ValueHunt, needles_of
+from tests.adapters.evidence import CRM
 from tests.services.incidents.incident_bench import World, Written
 
 ALL = SoughtSessions(None, "", "", 0, 1 << 63)
@@ -42,6 +43,14 @@ def test_what_is_found(world: World, answer: str, value: str, where: str, counts
     found = look(world, value).found
     told = [(one.session, one.number, one.where, one.whole, one.within) for one in found]
     assert told == [(session, 1, where, *counts)]
+
+
+def test_it_is_looked_for_where_somebody_acts(world: World) -> None:
+    session = world.session(("select", "C a|R ada"), principal="ann", acting=(CRM,))
+    world.session(("select", "C a|R ada"))
+    sought = SoughtSessions(None, CRM.name, "", 0, 1 << 63)
+    (found,) = look(world, "ada", sought).found
+    assert (found.session, found.principal, found.acting) == (session, "ann", ("agent ci:acme/crm",))
 
 
 def test_what_was_asked_is_not_what_was_delivered(world: World) -> None:
