@@ -60,7 +60,11 @@ class ScriptedAuthorizationServer(ThreadedServer):
         return f"{asked['redirect_uri']}?{urlencode({name: value for name, value in answer.items() if value})}"
 
     async def _metadata(self, _: web.Request) -> web.Response:
-        return web.json_response({"issuer": self.url, "authorization_endpoint": "/oauth2/authorize"} | self.metadata)
+        endpoints = {
+            "authorization_endpoint": "/oauth2/authorize",
+            "device_authorization_endpoint": f"{self.url}/oauth2/device_authorization",
+        }
+        return web.json_response({"issuer": self.url} | endpoints | self.metadata)
 
     async def _device(self, request: web.Request) -> web.Response:
         form = await request.post()

@@ -142,6 +142,12 @@ def test_a_code_and_a_link_are_shown_and_polled(
     assert shown[0].device_code not in repr(shown[0])
 
 
+def test_a_gateway_where_nobody_signs_in_elsewhere(signing_in: SignIn, gateway: ScriptedAuthorizationServer) -> None:
+    gateway.metadata = {"device_authorization_endpoint": ""}
+    with pytest.raises(GrantRefused, match="leave --device away"):
+        signing_in.by_device(lambda _: pytest.fail("was shown"), "")
+
+
 @pytest.mark.parametrize("code", ["access_denied", "expired_token", "invalid_grant"])
 def test_a_device_is_refused(signing_in: SignIn, gateway: ScriptedAuthorizationServer, code: str) -> None:
     gateway.script = [(400, {"error": code, "error_description": "no"})]

@@ -50,7 +50,7 @@ class HttpAuthorizationServer:
         place = urlsplit(url)
         if place.scheme != "https" or not place.hostname or place.query or place.fragment:
             raise AdministrationRefused("the gateway sends people to an address that is not https")
-        return ServerMetadata(said.issuer, url)
+        return msgspec.structs.replace(said, authorization_endpoint=url)
 
     def token(self, fields: FormFields) -> TokenAnswer:
         """The answer of the token endpoint."""

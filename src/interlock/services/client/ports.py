@@ -43,10 +43,15 @@ class TokenAnswer(msgspec.Struct, frozen=True):
 
 
 class ServerMetadata(msgspec.Struct, frozen=True):
-    """As far as a browser is concerned (RFC 8414 section 2). ``authorization_endpoint`` is an https URL, or empty."""
+    """As far as logging in is concerned (RFC 8414 section 2).
+
+    ``authorization_endpoint`` is an https URL, or empty. Without a ``device_authorization_endpoint`` nobody can
+    log in on another machine.
+    """
 
     issuer: str = ""
     authorization_endpoint: str = ""
+    device_authorization_endpoint: str = ""
 
 
 class DeviceAnswer(msgspec.Struct, frozen=True):

@@ -65,6 +65,8 @@ class SignIn:
 
     def by_device(self, show: Callable[[DeviceAnswer], None], provider: str) -> TokenAnswer:
         """The gateway's answer, when the person has signed in on whatever machine. Raises AdministrationRefused."""
+        if not self._server.metadata().device_authorization_endpoint:
+            raise GrantRefused("", "at this gateway nobody can sign in on another machine; leave --device away")
         device = self._server.device([("client_id", CLIENT_ID), *((("provider", provider),) if provider else ())])
         show(device)
         ends_s = self._clock.monotonic_s() + device.expires_in

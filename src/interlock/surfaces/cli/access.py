@@ -33,6 +33,9 @@ class Environment(msgspec.Struct, frozen=True):
     variables: dict[str, str]
     unset: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Environment({', '.join(self.variables)})"
+
     def over(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """What a program's environment is with these."""
         kept = {name: value for name, value in inherited.items() if name not in self.unset}

@@ -80,7 +80,9 @@ def _ssh(
 ) -> int:
     host, user = host_of(access, address), ssh_user(access, login)
     known_hosts = write("known_hosts", access.known_hosts.encode())
-    askpass = _askpass(user, host, write("token", f"{token}\n".encode()), write)
+    script = askpass_script(user, host, write("token", f"{token}\n".encode()))
+    askpass = write("askpass", script.encode())
+    askpass.chmod(0o700)
     options = {
         "UserKnownHostsFile": f'"{known_hosts}"',
         "StrictHostKeyChecking": "yes",
@@ -95,11 +97,10 @@ def _ssh(
     return _run("ssh", [*settings, "-p", str(access.port), "-l", user, host, *words], environment)
 
 
-def _askpass(user: str, host: str, token_file: Path, write: WriteFile) -> Path:
+def askpass_script(user: str, host: str, token_file: Path) -> str:
+    """A shell script for SSH_ASKPASS."""
     prompt = f"{user[:_SSH_USER_SHOWN]}@{host[:_SSH_HOST_SHOWN]}'s password: "
-    script = write("askpass", _ASKPASS.format(prompt=shlex.quote(prompt), file=shlex.quote(str(token_file))).encode())
-    script.chmod(0o700)
-    return script
+    return _ASKPASS.format(prompt=shlex.quote(prompt), file=shlex.quote(str(token_file)))
 
 
 def _curl(access: ConnectionAccess, address: GatewayAddress, token: str, words: Sequence[str], write: WriteFile) -> str:
