@@ -231,3 +231,51 @@ def test_secrets_are_written_nowhere(people: Site) -> None:
     written += [file.read_bytes() for file in people.gateway.data_dir.rglob("*") if file.is_file()]
     for secret in secrets:
         assert not any(secret.encode() in content for content in written)
+
+
+def test_a_browser_goes_on_to_where_it_wanted(people: Site) -> None:
+    with people.browser() as browser:
+        browser.open(f"{people.gateway.api_url}/login?next=/openapi.json")
+        people.provider.sign_in(browser, ADA)
+        assert browser.url == f"{people.gateway.api_url}/openapi.json"
+        for elsewhere in ("https://evil.example.org/", "//evil.example.org", "/%5Cevil.example.org"):
+            answer = browser.open(f"{people.gateway.api_url}/login?next={elsewhere}")
+            assert (answer.status_code, "location" in answer.headers) == (403, False)
+
+
+def test_an_answer_counts_in_the_browser_that_began_and_once(people: Site) -> None:
+    with people.browser() as victim, people.browser() as attacker:
+        callback = f"{people.gateway.api_url}/login/callback/{PROVIDER}"
+        attacker.leave_at = (callback,)
+        attacker.open(f"{people.gateway.api_url}/login")
+        people.provider.sign_in(attacker, BOB)
+        planted = victim.open(attacker.left_for)
+        assert (planted.status_code, victim.cookie(COOKIE)) == (403, None)
+        stolen, attacker.leave_at = attacker.left_for, ()
+        assert "logged in as bob" in attacker.open(stolen).text
+        assert attacker.open(stolen).status_code == 403
+        assert attacker.client.post(callback, data={"state": "x"}).status_code == 405
+    assert "another browser" in " ".join(one.reason for one in records_of(people.gateway, ConnectionRefused))
+
+
+def test_the_cookies_are_for_this_host_over_tls_and_not_for_scripts(people: Site) -> None:
+    with people.browser() as browser:
+        browser.leave_at = (people.provider.url,)
+        begun = browser.open(f"{people.gateway.api_url}/login").headers["set-cookie"]
+        browser.leave_at = ()
+        browser.open(browser.left_for)
+        browser.leave_at = (f"{people.gateway.api_url}/login",)
+        people.provider.sign_in(browser, ADA)
+        kept = browser.client.get(browser.left_for).headers["set-cookie"]
+    for cookie, same_site in ((begun, "none"), (kept, "lax")):
+        name, *attributes = cookie.split("; ")
+        assert name.startswith(COOKIE)
+        assert {"HttpOnly", "Secure", "Path=/", f"SameSite={same_site}"} <= set(attributes)
+        assert not any(attribute.startswith("Domain") for attribute in attributes)
+
+
+def test_whoever_fails_over_and_over_is_not_heard(people: Site) -> None:
+    with people.browser() as browser:
+        statuses = {browser.open(f"{people.gateway.api_url}/login/callback/{PROVIDER}").status_code for _ in range(70)}
+        assert statuses == {403, 429}
+        assert browser.open(f"{people.gateway.api_url}/login").status_code == 429

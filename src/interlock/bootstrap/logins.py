@@ -17,6 +17,7 @@ from interlock.services.sign_in import Attempts, SignIn, SignInProvider
 from interlock.services.token_exchange import TokenExchange
 from interlock.surfaces.api.application import Pages
 from interlock.surfaces.api.login.login import CALLBACK_PATH, LoginPages
+from interlock.surfaces.api.login.showing import Showing
 from interlock.surfaces.api.oauth.authorize import AuthorizePages
 from interlock.surfaces.api.oauth.device import DeviceEndpoint
 from interlock.surfaces.api.oauth.grants import LoginGrants
@@ -60,11 +61,12 @@ def open_logins(
     people = People(node.logins, authenticator, node.ledger)
     sign_in = SignIn(providers, Attempts(node.clock), node.ledger)
     authorizations = Authorizations(node.clock)
-    authorize = AuthorizePages(sign_in, authorizations, own_issuer, public_url)
+    showing = Showing(node.clock)
+    authorize = AuthorizePages(sign_in, authorizations, own_issuer, public_url, showing)
     devices = _devices(node, stack)
     programs = ProgramLogins(people, authorizations, authenticator, devices)
     pages: list[Pages] = [
-        LoginPages(sign_in, people, authorize, public_url),
+        LoginPages(sign_in, people, authorize, public_url, showing),
         authorize,
         RevocationEndpoint(people.logins),
     ]

@@ -7,6 +7,7 @@ from interlock.bootstrap.node import Node
 from interlock.core.settings import SamlSettings
 from interlock.services.single_logout import SingleLogout
 from interlock.surfaces.api.login.login import CALLBACK_PATH
+from interlock.surfaces.api.login.showing import Showing
 from interlock.surfaces.api.saml import SamlPages, logout_path, metadata_path
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def saml_providers(node: Node, rules: Rules) -> "list[SamlProvider]":
 
 def saml_pages(node: Node, providers: "list[SamlProvider]") -> SamlPages:
     """Their metadata and logouts."""
-    return SamlPages(SingleLogout(providers, node.logins, node.ledger))
+    return SamlPages(SingleLogout(providers, node.logins, node.ledger), Showing(node.clock))
 
 
 def _provider(node: Node, settings: SamlSettings, rules: Rules) -> "SamlProvider":

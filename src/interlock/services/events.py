@@ -15,7 +15,7 @@ from interlock.core.administration.evidence import LedgerEntry
 from interlock.core.chain import decode_entry
 from interlock.services.evidence.commands import ledger_entry
 
-KINDS: Final = ("session", "operation", "approval", "lock", "incident", "alert")
+KINDS: Final = ("session", "operation", "approval", "lock", "incident", "alert", "login")
 """First parts of the names of the records that can be followed."""
 
 POLL_S: Final = 0.1

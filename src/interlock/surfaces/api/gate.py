@@ -56,7 +56,7 @@ class Gate:
 
 
 class _Answer:
-    """Sends what an application answers, with the headers that all answers have."""
+    """Sends what an application answers, with the headers that all answers have unless they say otherwise."""
 
     def __init__(self, send: Send, clock: Clock) -> None:
         self._send = send
@@ -66,7 +66,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS, *self._date()]}
+            said = list(message.get("headers", ()))
+            names = {name for name, _ in said}
+            message = {**message, "headers": [*said, *(one for one in _HEADERS if one[0] not in names), *self._date()]}
         await self._send(message)
 
     def _date(self) -> list[tuple[bytes, bytes]]:

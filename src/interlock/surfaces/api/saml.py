@@ -12,8 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from interlock.services.sign_in import Redirect
 from interlock.services.single_logout import LogoutMessage, SingleLogout
 from interlock.surfaces.api.login.browsers import client_address
-from interlock.surfaces.api.login.login import MAX_ANSWER_BYTES, showing
+from interlock.surfaces.api.login.login import MAX_ANSWER_BYTES
 from interlock.surfaces.api.login.pages import onward, page, paragraph
+from interlock.surfaces.api.login.showing import Showing
 from interlock.surfaces.api.oauth.forms import read_form
 from interlock.surfaces.api.problems import RequestProblem
 
@@ -34,14 +35,17 @@ def logout_path(name: str) -> str:
 class SamlPages:
     """Implements ``application.Pages``."""
 
-    def __init__(self, logout: SingleLogout) -> None:
+    def __init__(self, logout: SingleLogout, showing: Showing) -> None:
         self._logout = logout
+        self._showing = showing
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes."""
-        app.add_api_route(metadata_path("{name}"), showing(self._metadata), methods=["GET"], response_class=Response)
         app.add_api_route(
-            logout_path("{name}"), showing(self._log_out), methods=["GET", "POST"], response_class=Response
+            metadata_path("{name}"), self._showing(self._metadata), methods=["GET"], response_class=Response
+        )
+        app.add_api_route(
+            logout_path("{name}"), self._showing(self._log_out), methods=["GET", "POST"], response_class=Response
         )
 
     async def _metadata(self, request: Request) -> Response:

@@ -26,10 +26,11 @@ from interlock.surfaces.api.login.cookies import (
     forget_login,
     keep_login,
 )
-from interlock.surfaces.api.login.pages import failure, form, links, onward, page, paragraph
-from interlock.surfaces.api.oauth.forms import OAuthError, read_form
+from interlock.surfaces.api.login.pages import form, links, onward, page, paragraph
+from interlock.surfaces.api.login.showing import Showing
+from interlock.surfaces.api.oauth.forms import read_form
 from interlock.surfaces.api.problems import RequestProblem
-from interlock.surfaces.api.routes import Endpoint, query_of
+from interlock.surfaces.api.routes import query_of
 
 LOGIN_PATH: Final = "/login"
 CALLBACK_PATH: Final = "/login/callback/"
@@ -51,19 +52,25 @@ class ForPrograms(Protocol):
 class LoginPages:
     """Implements ``application.Pages``. ``public_url`` is where browsers reach it."""
 
-    def __init__(self, sign_in: SignIn, people: People, programs: ForPrograms, public_url: str) -> None:
+    def __init__(
+        self, sign_in: SignIn, people: People, programs: ForPrograms, public_url: str, showing: Showing
+    ) -> None:
         self._sign_in = sign_in
         self._people = people
         self._programs = programs
         self._public_url = public_url
+        self._showing = showing
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes."""
-        app.add_api_route(LOGIN_PATH, showing(self._login), methods=["GET"], response_class=Response)
+        app.add_api_route(LOGIN_PATH, self._showing(self._login), methods=["GET"], response_class=Response)
         app.add_api_route(
-            CALLBACK_PATH + "{provider}", showing(self._callback), methods=["GET", "POST"], response_class=Response
+            CALLBACK_PATH + "{provider}",
+            self._showing(self._callback),
+            methods=["GET", "POST"],
+            response_class=Response,
         )
-        app.add_api_route(LOGOUT_PATH, showing(self._logout), methods=["POST"], response_class=Response)
+        app.add_api_route(LOGOUT_PATH, self._showing(self._logout), methods=["POST"], response_class=Response)
 
     async def _login(self, request: Request) -> Response:
         query = single(query_of(request))
@@ -161,17 +168,3 @@ def _status(login: Login, providers: tuple[str, ...]) -> Response:
         paragraph("You can sign in as somebody else:"),
         links([(f"{LOGIN_PATH}?{urlencode({'provider': name})}", name) for name in providers]),
     )
-
-
-def showing(endpoint: Endpoint) -> Endpoint:
-    """An endpoint whose errors are shown to people."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except OAuthError as error:
-            return failure(RequestProblem(error.status, str(error), error.headers))
-        except Exception as error:  # noqa: BLE001 - whatever went wrong gets an answer, without its text
-            return failure(error)
-
-    return answer

@@ -26,9 +26,13 @@ _PAGE: Final = """\
 """
 
 
+# Of a page without any referrer, browsers do not say that a form comes from it: the origin is "null" then.
+_HEADERS: Final = {"Referrer-Policy": "same-origin"}
+
+
 def page(title: str, *parts: str) -> Response:
     """A page of a title, which is escaped, and parts of HTML."""
-    return HTMLResponse(_PAGE.format(title=html.escape(title), body="\n".join(parts)))
+    return HTMLResponse(_PAGE.format(title=html.escape(title), body="\n".join(parts)), headers=_HEADERS)
 
 
 def paragraph(text: str) -> str:

@@ -21,8 +21,9 @@ from interlock.services.authorizations import Authorizations
 from interlock.services.sign_in import Attempt, SignIn
 from interlock.surfaces.api.login.browsers import origin_of, single
 from interlock.surfaces.api.login.cookies import BROWSER_COOKIE, cookie_of
-from interlock.surfaces.api.login.login import begin, choose, showing
+from interlock.surfaces.api.login.login import begin, choose
 from interlock.surfaces.api.login.pages import form, page, paragraph
+from interlock.surfaces.api.login.showing import Showing
 from interlock.surfaces.api.oauth.forms import read_form
 from interlock.surfaces.api.problems import RequestProblem
 from interlock.surfaces.api.routes import query_of
@@ -37,16 +38,19 @@ _MAX_STATE_CHARACTERS: Final = 512
 class AuthorizePages:
     """Implements ``application.Pages`` and ``login.ForPrograms``. ``issuer`` is the gateway's own name (RFC 9207)."""
 
-    def __init__(self, sign_in: SignIn, authorizations: Authorizations, issuer: str, public_url: str) -> None:
+    def __init__(
+        self, sign_in: SignIn, authorizations: Authorizations, issuer: str, public_url: str, showing: Showing
+    ) -> None:
         self._sign_in = sign_in
         self._authorizations = authorizations
         self._issuer = issuer
         self._public_url = public_url
+        self._showing = showing
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes."""
-        app.add_api_route(PATH, showing(self._authorize), methods=["GET"], response_class=Response)
-        app.add_api_route(PATH, showing(self._consent), methods=["POST"], response_class=Response)
+        app.add_api_route(PATH, self._showing(self._authorize), methods=["GET"], response_class=Response)
+        app.add_api_route(PATH, self._showing(self._consent), methods=["POST"], response_class=Response)
 
     def signed_in(self, attempt: Attempt, principal: Principal, browser: str) -> Response:
         """Ask whether it was the person who began."""
