@@ -36,11 +36,18 @@ provider_entity_id = "{provider.entity_id}"
 metadata_url = "{provider.metadata_url}"
 allow_http_loopback = true
 allow_idp_initiated = true
+clock_skew_s = 0
 
 [[saml]]
 name = "gone"
 provider_entity_id = "https://gone.example"
 metadata_file = "gone.xml"
+
+[[identities]]
+issuer = "portal"
+when = {{}}
+identity = "portal:{{sub}}"
+kind = "user"
 
 [[identities]]
 issuer = "corp"
@@ -115,7 +122,7 @@ def test_a_person_logs_in(site: Site, signs: str) -> None:
     assert opened.provider_session.startswith("_session-")
 
 
-def test_the_command_line_logs_in(site: Site) -> None:
+def test_the_command_line_logs_in_until_the_provider_logs_it_out(site: Site) -> None:
     program = Program(OpenIdSite(site.gateway, site.provider))  # type: ignore[arg-type]
     with site.browser() as browser:
         browser.leave_at = ("http://127.0.0.1:" + program.redirect_uri.split(":")[2],)
@@ -124,8 +131,15 @@ def test_the_command_line_logs_in(site: Site) -> None:
         site.provider.sign_in(browser, ADA)
         browser.submit({"answer": "allow"})
         tokens = program.redeem(program.answer(browser)["code"]).json
-    answer = site.gateway.api(tokens["access_token"]).get("/v1/sessions")
-    assert answer.status == 200, answer.body
+    api = site.gateway.api(tokens["access_token"])
+    assert api.get("/v1/sessions").status == 200
+    opened = records_of(site.gateway, LoginOpened)[-1]
+    assert opened.holder == "interlock-cli"
+    with site.browser() as browser:
+        browser.open(f"{site.provider.url}/logout/{opened.provider_session}?binding=HTTP-Redirect")
+    locked = api.get("/v1/sessions")
+    assert locked.status == 403
+    assert b"access is locked: the provider has logged the person out" in locked.body
 
 
 def _link(browser: Browser, text: str) -> str:
@@ -180,6 +194,17 @@ def test_a_response_that_nobody_asked_for(site: Site) -> None:
         answer = other.client.post(portal, data={"SAMLResponse": form.fields["SAMLResponse"]})
         assert (answer.status_code, answer.text) == (403, REFUSAL)
         assert site.reason() == "saml: Destination is another place"
+
+
+def test_a_login_that_begins_at_the_provider(site: Site) -> None:
+    site.provider.trust(site.gateway.api().get("/saml/portal/metadata").body)
+    try:
+        with site.browser() as browser:
+            browser.open(f"{site.provider.url}/sso")
+            site.provider.sign_in(browser, ADA)
+            assert "You are logged in as portal:ada-4711" in browser.answer.text
+    finally:
+        site.provider.trust(site.gateway.api().get("/saml/corp/metadata").body)
 
 
 @pytest.mark.parametrize(

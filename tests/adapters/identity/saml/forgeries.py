@@ -248,6 +248,11 @@ def nested_name_id(root: Element) -> Element:
     return root
 
 
+def many_attributes(root: Element) -> Element:
+    root.attrib.update({f"a{number}": "" for number in range(64)})
+    return root
+
+
 FORGERIES: dict[str, Forgery] = {
     "xsw1": Forgery(on_tree(xsw1), "not exactly one assertion", "response"),
     "xsw2": Forgery(on_tree(xsw2), "not exactly one assertion", "response"),
@@ -288,6 +293,7 @@ FORGERIES: dict[str, Forgery] = {
     "too many elements": Forgery(
         lambda content: content.replace(b"<samlp:Status>", b"<x/>" * 5000 + b"<samlp:Status>", 1), "more than 4000"
     ),
+    "too many attributes": Forgery(on_tree(many_attributes), "an element with more than 64 attributes"),
     "too many namespaces": Forgery(
         lambda content: content.replace(b"<samlp:Status>", b'<x xmlns="y"/>' * 500 + b"<samlp:Status>", 1), "namespaces"
     ),

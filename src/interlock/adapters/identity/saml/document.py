@@ -12,6 +12,8 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 MAX_DEPTH: Final = 32
+MAX_ELEMENT_ATTRIBUTES: Final = 64
+"""Of one element: canonicalization sorts them in a time that is their square."""
 _DECLARATION: Final = re.compile(
     r"""\ufeff?<\?xml\s+version\s*=\s*["']1\.0["'](\s+encoding\s*=\s*["']utf-8["'])?"""
     r"""(\s+standalone\s*=\s*["'](yes|no)["'])?\s*\?>\s*""",
@@ -95,7 +97,10 @@ def _check_bounds(root: Element, limits: Limits) -> None:
     while level:
         depth += 1
         elements += len(level)
-        attributes += sum(len(element.attrib) for element in level)
+        counts = [len(element.attrib) for element in level]
+        attributes += sum(counts)
+        if max(counts) > MAX_ELEMENT_ATTRIBUTES:
+            raise Malformed(f"an element with more than {MAX_ELEMENT_ATTRIBUTES} attributes")
         if depth > MAX_DEPTH:
             raise Malformed(f"nested more than {MAX_DEPTH} deep")
         if elements > limits.max_elements or attributes > limits.max_attributes:
