@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from interlock.adapters.identity.rules import Rules
@@ -266,16 +267,10 @@ def test_keys_are_made_once_and_are_private(tmp_path: Path) -> None:
     (tmp_path / "saml.key").chmod(0o644)
     with pytest.raises(ConfigurationError, match="only its owner"):
         open_own_keys(settings, tmp_path, NOW_S)
-
-
-def test_a_key_that_is_not_the_certificates(tmp_path: Path) -> None:
-    settings = SamlSettings(name="corp", provider_entity_id=ENTITY_ID, metadata_file="corp.xml")
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        open_own_keys(settings, tmp_path / name, NOW_S)
-    (tmp_path / "a" / "saml.crt").write_bytes((tmp_path / "b" / "saml.crt").read_bytes())
+    (tmp_path / "saml.key").chmod(0o600)
+    (tmp_path / "saml.crt").write_bytes(FIRST.certificate.public_bytes(Encoding.PEM))
     with pytest.raises(ConfigurationError, match="must be the RSA key"):
-        open_own_keys(settings, tmp_path / "a", NOW_S)
+        open_own_keys(settings, tmp_path, NOW_S)
 
 
 def test_what_the_provider_is_told(party: Party) -> None:
