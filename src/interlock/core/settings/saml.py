@@ -88,6 +88,14 @@ class SamlSettings(Table, frozen=True):
             description=f"The kind of NameID to ask for: {', '.join(NAME_ID_FORMATS)}. Absent: what the provider likes."
         ),
     ] = None
+    authentication_contexts: Annotated[
+        tuple[AttributeName, ...],
+        Meta(
+            max_length=20,
+            description="How people must have been authenticated, one of these (`AuthnContextClassRef`): it is asked "
+            "for, and whatever else is refused. Empty: as the provider likes.",
+        ),
+    ] = ()
     force_authentication: Annotated[
         bool, Meta(description="Ask the provider to have the person sign in again, each time (`ForceAuthn`).")
     ] = False

@@ -72,6 +72,7 @@ class Said:
     session_ends_at_s: float | None = NOW_S + 20_000
     identifier: str = "_assertion-1"
     condition: str = ""
+    context: str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
     attributes: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {"groups": ("g-1", "g-2"), "mail": ("ada@example.org",)}
     )
@@ -177,7 +178,7 @@ def response_xml(said: Said) -> bytes:
 /></saml:SubjectConfirmation></saml:Subject><saml:Conditions NotBefore="{at(said.begins_at_s)}"
  NotOnOrAfter="{at(said.ends_at_s)}"><saml:AudienceRestriction>{audience}</saml:AudienceRestriction>{said.condition}
 </saml:Conditions><saml:AuthnStatement AuthnInstant="{at(said.authenticated_at_s)}"{session}><saml:AuthnContext
-><saml:AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport</saml:AuthnContextClassRef
+><saml:AuthnContextClassRef>{said.context}</saml:AuthnContextClassRef
 ></saml:AuthnContext></saml:AuthnStatement><saml:AttributeStatement>{attributes}</saml:AttributeStatement
 ></saml:Assertion></samlp:Response>""".encode()
 

@@ -19,10 +19,10 @@ from lxml import etree
 from interlock.adapters.identity.rules import Rules
 from interlock.adapters.identity.saml import memory
 from interlock.adapters.identity.saml.metadata_source import COOLDOWN_S, MetadataSource
-from interlock.adapters.identity.saml.names import POST_BINDING, RSA_SHA256
+from interlock.adapters.identity.saml.names import POST_BINDING, RSA_SHA256, saml
 from interlock.adapters.identity.saml.own_keys import OwnKeys, open_own_keys
 from interlock.adapters.identity.saml.own_messages import OwnPlaces
-from interlock.adapters.identity.saml.provider import SamlProvider
+from interlock.adapters.identity.saml.provider import GROUPS_LINK, SamlProvider
 from interlock.adapters.identity.saml.signatures import signed_element
 from interlock.core.errors import ConfigurationError, LoginRefused
 from interlock.core.identity import Principal, PrincipalKind
@@ -135,6 +135,24 @@ async def test_a_subject_from_an_attribute(tmp_path: Path) -> None:
             await party.sign_in(
                 attributes={"oid": oids, "groups": ("g-2",)}, identifier=f"_of-{len(oids)}-{oids[:1]}"[:9]
             )
+
+
+async def test_groups_that_are_somewhere_else(party: Party) -> None:
+    with refused("a link in place of the groups"):
+        await party.sign_in(attributes={"groups": ("g-2",), GROUPS_LINK: ("https://graph.example/x",)})
+
+
+async def test_a_person_is_authenticated_as_asked(tmp_path: Path) -> None:
+    second_factor = "https://refeds.org/profile/mfa"
+    party = Party(tmp_path, authentication_contexts=(second_factor,))
+    place = await party.provider.begin(party.attempt())
+    assert isinstance(place, Redirect)
+    fields = parse_qs(urlsplit(place.url).query)
+    request = etree.fromstring(zlib.decompress(base64.b64decode(fields["SAMLRequest"][0]), -15))
+    assert [each.text for each in request.iter(saml("AuthnContextClassRef"))] == [second_factor]
+    with refused("not authenticated as asked"):
+        await party.sign_in()
+    assert (await party.sign_in(context=second_factor, identifier="_a2")).name == "corp:ada-4711"
 
 
 async def test_a_transient_name_is_nobodys(party: Party) -> None:

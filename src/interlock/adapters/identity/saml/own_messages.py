@@ -23,6 +23,7 @@ from interlock.adapters.identity.saml.names import (
     SIGNATURE,
     SUCCESS,
 )
+from interlock.core.settings import NAME_ID_FORMATS, SamlSettings
 
 _samlp: Final = ElementMaker(namespace=PROTOCOL, nsmap={"samlp": PROTOCOL, "saml": ASSERTION})
 _saml: Final = ElementMaker(namespace=ASSERTION, nsmap={"saml": ASSERTION})
@@ -39,7 +40,7 @@ class OwnPlaces(msgspec.Struct, frozen=True):
 
 
 def authentication_request(
-    identifier: str, destination: str, places: OwnPlaces, now_s: float, name_id_format: str | None, *, force: bool
+    identifier: str, destination: str, places: OwnPlaces, now_s: float, settings: SamlSettings
 ) -> Element:
     """An AuthnRequest (SAML core 3.4.1)."""
     request: Element = _samlp.AuthnRequest(
@@ -51,10 +52,13 @@ def authentication_request(
         ProtocolBinding=POST_BINDING,
         AssertionConsumerServiceURL=places.consumer_url,
     )
-    if force:
+    if settings.force_authentication:
         request.set("ForceAuthn", "true")
-    if name_id_format is not None:
-        request.append(_samlp.NameIDPolicy(Format=name_id_format, AllowCreate="true"))
+    if settings.name_id_format is not None:
+        request.append(_samlp.NameIDPolicy(Format=NAME_ID_FORMATS[settings.name_id_format], AllowCreate="true"))
+    if settings.authentication_contexts:
+        contexts = map(_saml.AuthnContextClassRef, settings.authentication_contexts)
+        request.append(_samlp.RequestedAuthnContext(*contexts, Comparison="exact"))
     return request
 
 

@@ -45,6 +45,8 @@ from interlock.services.single_logout import LogoutDemand, LogoutMessage
 NOT_ACCEPTED: Final = "the provider's answer is not accepted; begin the login again"
 LOGOUT_NOT_ACCEPTED: Final = "the provider's request is not accepted"
 MAX_RELAY_STATE_BYTES: Final = 80
+GROUPS_LINK: Final = "http://schemas.microsoft.com/claims/groups.link"
+"""What Entra ID sends of people with more groups than it lists."""
 NOT_KNOWN: Final = "you have signed in, but nobody here is known by it; ask whoever runs the gateway"
 
 
@@ -92,17 +94,14 @@ class SamlProvider:
     async def begin(self, attempt: Attempt) -> Redirect | PostedForm:
         """Where the browser is sent, with a signed request. Raises LoginRefused."""
         sign_on = (await self._source.current()).sign_on
-        name_id_format = NAME_ID_FORMATS.get(self._settings.name_id_format or "")
-        force = self._settings.force_authentication
-        request = authentication_request(
-            _request_id(attempt), sign_on.url, self._places, self._now_s(), name_id_format, force=force
-        )
+        request = authentication_request(_request_id(attempt), sign_on.url, self._places, self._now_s(), self._settings)
         return self._sent(sign_on.binding, sign_on.url, "SAMLRequest", request, attempt.state)
 
     async def complete(self, attempt: Attempt | None, answer: Mapping[str, str]) -> Principal:
         """Whom the response proves, with nothing that is registered here. Raises LoginRefused."""
         try:
             assertion, metadata = await self._accept(attempt, unpack_posted(answer.get("SAMLResponse", "")))
+            self._check_person(assertion)
             subject = self._subject(assertion)
         except (Malformed, Refused) as refused:
             raise LoginRefused(NOT_ACCEPTED, f"saml: {refused}") from None
@@ -179,6 +178,14 @@ class SamlProvider:
             raise Refused("unsolicited, and issued before the gateway started")
         self._used.use(assertion.identifier, usable_until_s(assertion, expected), expected.now_s)
         return assertion
+
+    def _check_person(self, assertion: Assertion) -> None:
+        """Raises Refused when the person is not authenticated as asked, or the groups are somewhere else."""
+        contexts = self._settings.authentication_contexts
+        if contexts and assertion.context not in contexts:
+            raise Refused("the person was not authenticated as asked (AuthnContextClassRef)")
+        if self._settings.groups_attribute is not None and GROUPS_LINK in assertion.attributes:
+            raise Refused("there is a link in place of the groups: have the provider send those of the application")
 
     def _subject(self, assertion: Assertion) -> str:
         """The provider's stable id of the person. Raises Refused."""
