@@ -138,6 +138,37 @@ async def test_whose_sessions_there_have_been(database: Database) -> None:
         assert table.known(kind, subject) == [], subject
 
 
+async def test_who_has_acted_for_somebody(database: Database) -> None:
+    table = SessionTable(database)
+    crm = Principal(
+        PrincipalKind.AGENT,
+        "crm",
+        owner="lee",
+        issuer="ci",
+        subject="repo crm",
+        token_id="c2",
+        login="sid",
+        ancestors=("c1",),
+    )
+    planner = Principal(PrincipalKind.AGENT, "planner", owner="petra")
+    ada = Principal(PrincipalKind.USER, "ada", acting=(crm, planner))
+    table.opened(msgspec.structs.replace(session(1), principal=ada), at_s=1)
+    await flush(database)
+    for kind, subject in (
+        (LockSubject.AGENT, "crm"),
+        (LockSubject.OWNER, "lee"),
+        (LockSubject.SUBJECT, "ci repo crm"),
+        (LockSubject.LOGIN, "ci sid"),
+        (LockSubject.TOKEN, "c2"),
+        (LockSubject.TOKEN, "c1"),
+    ):
+        (found,) = table.known(kind, subject)
+        assert (found.name, found.owner, found.issuer, found.subject) == ("crm", "lee", "ci", "repo crm"), subject
+    assert [who.name for who in table.known(LockSubject.OWNER, "petra")] == ["planner"]
+    assert table.known(LockSubject.USER, "crm") == []
+    assert [entry.principal for entry in table.recent(principal="crm")] == ["ada"]
+
+
 async def test_sessions_that_a_crash_left_open(database: Database) -> None:
     table = SessionTable(database)
     for number in range(1, 4):

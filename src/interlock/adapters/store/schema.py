@@ -256,4 +256,28 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX received_events_by_end ON received_events (until_s)",
     ),
+    (
+        """
+        CREATE TABLE session_actors (
+            id TEXT NOT NULL,
+            place INTEGER NOT NULL,
+            principal_kind TEXT NOT NULL,
+            principal TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            issuer TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            token_id TEXT NOT NULL,
+            login TEXT NOT NULL,
+            ancestors TEXT NOT NULL,
+            trace TEXT NOT NULL,
+            PRIMARY KEY (id, place)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX session_actors_by_principal ON session_actors (principal, id)",
+        "CREATE INDEX session_actors_by_owner ON session_actors (owner, id)",
+        "CREATE INDEX session_actors_by_token ON session_actors (token_id, id)",
+        "CREATE INDEX session_actors_by_trace ON session_actors (trace, id)",
+        "CREATE INDEX session_actors_by_subject ON session_actors (issuer || ' ' || subject)",
+        "CREATE INDEX session_actors_by_login ON session_actors (issuer || ' ' || login) WHERE login <> ''",
+    ),
 )

@@ -40,11 +40,13 @@ class SessionTable:
             principal.subject,
             principal.token_id,
             principal.login,
-            "\n".join(("", *principal.ancestors, "")) if principal.ancestors else "",
+            _lines(principal.ancestors),
         )
+        actors = [_actor_values(session, *placed) for placed in enumerate(principal.acting)]
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(_INSERT, values)
+            connection.executemany(_INSERT_ACTOR, actors)
             note_session(connection, session, at_s)
 
         self._database.write_soon(write)
@@ -73,10 +75,14 @@ class SessionTable:
     def recent(
         self, limit: int = 100, principal: str = "", connection: str = "", status: SessionStatus | None = None
     ) -> list[SessionEntry]:
-        """The latest sessions, newest first; empty filters match all. Raises StateUnavailable."""
+        """The latest sessions, newest first; empty filters match all. Raises StateUnavailable.
+
+        ``principal`` is also who acts for somebody.
+        """
         sql = (
-            "SELECT * FROM sessions WHERE (?1 = '' OR principal = ?1) AND (?2 = '' OR connection = ?2)"
-            " AND (?3 = '' OR status = ?3) ORDER BY id DESC LIMIT ?4"
+            "SELECT * FROM sessions WHERE (?1 = '' OR principal = ?1 OR id IN (SELECT id FROM session_actors"
+            " WHERE principal = ?1)) AND (?2 = '' OR connection = ?2) AND (?3 = '' OR status = ?3)"
+            " ORDER BY id DESC LIMIT ?4"
         )
         values = (principal, connection, status.value if status else "", limit)
         return [_entry(row) for row in self._database.read(sql, values)]
@@ -85,12 +91,17 @@ class SessionTable:
         """Implements ``services.state.KnownPrincipals``. Raises StateUnavailable."""
         if (condition := _SUBJECTS.get(kind)) is None:
             return []
-        sql = f"SELECT DISTINCT principal_kind, principal, owner, issuer, subject FROM sessions WHERE {condition}"  # noqa: S608 - of the table below
-        return [_principal(row) for row in self._database.read(sql, (subject,))]
+        columns = "principal_kind, principal, owner, issuer, subject"
+        found = (f"SELECT {columns} FROM {table} WHERE {condition}" for table in _TABLES)  # noqa: S608 - of the table below
+        return [_principal(row) for row in self._database.read(" UNION ".join(found), (subject,))]
 
 
 _COLUMNS: Final = 21
 _INSERT: Final = f"INSERT OR REPLACE INTO sessions VALUES ({', '.join('?' * _COLUMNS)})"  # noqa: S608 - no values
+_ACTOR_COLUMNS: Final = 11
+_INSERT_ACTOR: Final = f"INSERT OR REPLACE INTO session_actors VALUES ({', '.join('?' * _ACTOR_COLUMNS)})"  # noqa: S608 - no values
+_TABLES: Final = ("sessions", "session_actors")
+"""Whose sessions there were, and who acted in them for somebody."""
 _SUBJECTS: Final = {
     LockSubject.USER: "principal_kind = 'User' AND principal = ?1",
     LockSubject.AGENT: "principal_kind = 'Agent' AND principal = ?1",
@@ -101,6 +112,26 @@ _SUBJECTS: Final = {
     LockSubject.SUBJECT: "issuer || ' ' || subject = ?1",
 }
 """Which sessions a lock on a subject would have been about."""
+
+
+def _actor_values(session: Session, place: int, actor: Principal) -> tuple[object, ...]:
+    return (
+        session.id,
+        place,
+        actor.kind.value,
+        actor.name,
+        actor.owner or "",
+        actor.issuer,
+        actor.subject,
+        actor.token_id,
+        actor.login,
+        _lines(actor.ancestors),
+        session.trace,
+    )
+
+
+def _lines(ids: tuple[str, ...]) -> str:
+    return "\n".join(("", *ids, "")) if ids else ""
 
 
 def _principal(row: sqlite3.Row) -> Principal:
