@@ -64,7 +64,7 @@ def open_logins(
     showing = Showing(node.clock)
     authorize = AuthorizePages(sign_in, authorizations, own_issuer, public_url, showing)
     devices = _devices(node, stack)
-    programs = ProgramLogins(people, authorizations, authenticator, devices)
+    programs = ProgramLogins(people, authorizations, authenticator, devices, node.issuer_labels)
     pages: list[Pages] = [
         LoginPages(sign_in, people, authorize, public_url, showing),
         authorize,

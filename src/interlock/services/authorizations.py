@@ -38,12 +38,12 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct):
-    """What a code stands for. ``login`` is what came of it, empty before."""
+    """What a code stands for. ``login`` is what came of it, empty before. ``uses`` is how often it was shown."""
 
     principal: Principal
     provider: str
     request: AuthorizationRequest
-    used: bool = False
+    uses: int = 0
     login: str = ""
 
     def __repr__(self) -> str:
@@ -86,9 +86,9 @@ class Authorizations:
         grant = self._grants.find(code)
         if grant is None:
             raise LoginRefused(_NOT_ACCEPTED, "no such code, or its time is over")
-        if grant.used:
+        grant.uses += 1
+        if grant.uses > 1:
             raise CodeReused(grant)
-        grant.used = True
         if redirect_uri != grant.request.redirect_uri:
             raise LoginRefused(_NOT_ACCEPTED, "redirect_uri is not that of the authorization request")
         if not hmac.compare_digest(challenge_of(verifier), grant.request.challenge):

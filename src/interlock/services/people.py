@@ -4,7 +4,7 @@ Whoever goes by a login is admitted anew each time: what is registered counts as
 is on the ledger.
 """
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal, PrincipalKind
@@ -12,9 +12,7 @@ from interlock.core.ledger import ConnectionRefused
 from interlock.core.login import Login, LoginHolder
 from interlock.services.logins import Logins
 from interlock.services.ports import Ledger
-
-PROTOCOL: Final = "login"
-"""The name of logins in records of refused connections."""
+from interlock.services.sign_in import PROTOCOL
 
 
 class Admission(Protocol):

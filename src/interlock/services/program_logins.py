@@ -1,25 +1,36 @@
 """Logins of the gateway's own command line: by a code that came through a browser, or by a browser elsewhere."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from interlock.core.errors import LoginRefused
 from interlock.core.login import Login, LoginHolder
-from interlock.services.authorizations import Authorizations, CodeReused
+from interlock.services.authorizations import Authorizations, CodeReused, Grant
 from interlock.services.device_sign_in import DeviceSignIns
 from interlock.services.people import People
 from interlock.services.ports import Prover
 
 
 class ProgramLogins:
-    """What is refused is on the ledger. ``devices`` is None where no issuer has a client for that."""
+    """What is refused is on the ledger.
+
+    ``devices`` is None where no issuer has a client for that; ``labels`` are the settings' names of issuers, by URL.
+    """
 
     def __init__(
-        self, people: People, authorizations: Authorizations, prover: Prover, devices: DeviceSignIns | None
+        self,
+        people: People,
+        authorizations: Authorizations,
+        prover: Prover,
+        devices: DeviceSignIns | None,
+        labels: Mapping[str, str],
     ) -> None:
         self._people = people
         self._authorizations = authorizations
         self._prover = prover
         self.devices = devices
+        self._labels = labels
 
     async def by_code(self, code: str, verifier: str, redirect_uri: str, client_address: str) -> tuple[Login, str]:
         """The login that a code stands for, and its secret.
@@ -29,18 +40,23 @@ class ProgramLogins:
         """
         try:
             grant = self._authorizations.redeem(code, verifier, redirect_uri)
-        except CodeReused as reused:
-            await self._people.record(reused, client_address)
-            for login in self._people.logins.of(reused.grant.principal.name):
-                if login.id == reused.grant.login:
-                    await self._people.logins.close(login, "gateway", "its code was used again")
-            raise
         except LoginRefused as refused:
             await self._people.record(refused, client_address)
+            if isinstance(refused, CodeReused):
+                await self._end(refused.grant)
             raise
         login, secret = await self._people.log_in(grant.principal, grant.provider, LoginHolder.CLI, client_address)
         grant.login = login.id
+        if grant.uses > 1:  # by now
+            await self._end(grant)
+            raise CodeReused(grant)
         return login, secret
+
+    async def _end(self, grant: Grant) -> None:
+        """End the login that came of a code, if there is one yet."""
+        for login in self._people.logins.of(grant.principal.name):
+            if login.id == grant.login:
+                await self._people.logins.close(login, "gateway", "its code was used again")
 
     async def by_device(self, device_code: str, client_address: str) -> tuple[Login, str]:
         """The login of somebody who has signed in elsewhere, and its secret. Raises NotYet, and as ``by_code``.
@@ -55,4 +71,5 @@ class ProgramLogins:
             await self._people.record(refused, client_address)
             raise
         principal = msgspec.structs.replace(principal, expires_at_s=None)
-        return await self._people.log_in(principal, principal.issuer, LoginHolder.CLI, client_address)
+        provider = self._labels.get(principal.issuer, principal.issuer)
+        return await self._people.log_in(principal, provider, LoginHolder.CLI, client_address)

@@ -21,7 +21,7 @@ from interlock.core.ledger import ConnectionRefused
 from interlock.services.ports import Clock, Ledger
 
 PROTOCOL: Final = "login"
-"""The name of sign-ins in records of refused connections."""
+"""The name of sign-ins and logins in records of refused connections."""
 LIFE_S: Final = 600.0
 MAX_ATTEMPTS: Final = 10_000
 MAX_ATTEMPTS_OF_SOURCE: Final = 500

@@ -23,8 +23,10 @@ MAX_GROUP_CHARACTERS: Final = 200
 MAX_KEPT_CHARACTERS: Final = 512
 MAX_LOGIN_CHARACTERS: Final = 512
 KEPT_CLAIMS: Final = (
+    "acr",
     "act",
     "actor",
+    "amr",
     "azp",
     "client_id",
     "email",
