@@ -134,6 +134,10 @@ async def test_what_is_not_given_stays(office: Office) -> None:
         (person("ADA"), "only its new owner or an administrator may confirm it"),
         (person("mallory"), "only its new owner or an administrator may confirm it"),
         (Actor(agent(name="grace")), "only its new owner or an administrator may confirm it"),
+        (
+            Actor(user(name="grace", acting=(agent(name="bot"),))),
+            "only its new owner or an administrator may confirm it",
+        ),
         (Actor(agent(name="bot", owner="grace")), "only its new owner or an administrator may confirm it"),
     ],
 )
@@ -366,3 +370,23 @@ async def test_the_age_of_a_secret_is_kept(office: Office) -> None:
     office.clock.advance(50)
     await office.do(GenerateSecret("bot"))
     assert office.state.identities["bot"].secret_made_at_s == office.clock.now_s()
+
+
+async def test_sessions_in_which_it_acts_are_cut_as_its_own(office: Office) -> None:
+    await office.register(groups=("night",))
+    bot = agent("night", name="bot", owner="ada")
+    acted_for, by_other = (office.locking.sessions.add(user(name="zoe", acting=(who,))) for who in (bot, agent()))
+    done = await office.register(owner=None, groups=(), replace=True)
+    assert (len(done.sessions), bool(acted_for.done), bool(by_other.done)) == (1, True, False)
+    assert done.sessions[0].principal == "zoe, by agent bot"
+    again = office.locking.sessions.add(user(name="zoe", acting=(bot,)))
+    await office.do(RemoveIdentity("bot"))
+    assert again.done
+
+
+async def test_whoever_acts_belongs_to_its_owner(office: Office) -> None:
+    await office.people("ada")
+    session = office.locking.sessions.add(user(name="zoe", acting=(agent(name="by-token", owner="ada"),)))
+    done = await office.do(RemoveIdentity("ada"))
+    assert "by-token" in done.text
+    assert session.done

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from interlock.core.administration import Done
 from interlock.core.errors import NotFound, StateUnavailable
-from interlock.core.identity import OWN_ISSUER, Actor, Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.identity import OWN_ISSUER, Actor, Principal, PrincipalKind, RegisteredIdentity, everybody
 from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
 from interlock.core.login import Login, login_token_id
 from interlock.core.session import Session
@@ -81,7 +81,7 @@ class Cascade:
         """Cut the identity's sessions."""
         kind, name = _named(identity)
         lock = self._transient(kind, name, "identity removed", actor)
-        return await self._cut(lock, lambda session: session.principal.name == name)
+        return await self._cut(lock, lambda session: any(who.name == name for who in everybody(session.principal)))
 
     async def identity_narrowed(
         self, before: RegisteredIdentity | None, after: RegisteredIdentity, labels: Mapping[str, str], actor: Actor
@@ -95,8 +95,7 @@ class Cascade:
         if not taken and (not after.issuers or known == after.issuers):
             return None
 
-        def is_concerned(session: Session) -> bool:
-            who = session.principal
+        def has_lost(who: Principal) -> bool:
             if who.name != after.name:
                 return False
             kept = who.issuer == OWN_ISSUER or after.accepts(who.issuer, labels.get(who.issuer, ""))
@@ -104,7 +103,8 @@ class Cascade:
 
         kind, name = _named(after)
         left = f"{name} is no longer in {', '.join(sorted(taken))}" if taken else f"{name} has other issuers now"
-        return await self._cut(self._transient(kind, name, left, actor), is_concerned)
+        lock = self._transient(kind, name, left, actor)
+        return await self._cut(lock, lambda session: any(map(has_lost, everybody(session.principal))))
 
     # ------------------------------------------------------------ connections, tokens, sessions
 
@@ -115,7 +115,7 @@ class Cascade:
 
     async def token_revoked(self, token_id: str, reason: str, actor: Actor) -> LockReceipt:
         """Lock the token for as long as it lives; for ever when that is not known. Raises as ``Locks.add``."""
-        principals = (live.session.principal for live in self._live.all())
+        principals = (who for live in self._live.all() for who in everybody(live.session.principal))
         ends = [p.expires_at_s for p in principals if p.token_id == token_id and p.expires_at_s is not None]
         end_s = max(ends, default=None)
         expires_at_s = end_s if end_s is not None and end_s > self._now_s() else None
@@ -150,7 +150,11 @@ class Cascade:
     async def ssh_key_removed(self, fingerprint: str, actor: Actor) -> Done:
         """Cut the sessions that were opened with the key."""
         lock = self._transient(LockSubject.TOKEN, fingerprint, "the SSH key is removed", actor)
-        return await self._cut(lock, lambda session: session.principal.token_id == fingerprint)
+
+        def has_used_it(session: Session) -> bool:
+            return any(who.token_id == fingerprint for who in everybody(session.principal))
+
+        return await self._cut(lock, has_used_it)
 
     def find(self, session_id: str) -> LiveSession:
         """Raises ``NotFound`` when no open session has this id."""

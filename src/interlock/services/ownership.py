@@ -4,9 +4,10 @@ An agent that is given to another owner is locked until a second person has conf
 change nor whoever answered for the agent before, under any of their names. Nothing is kept in here.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from interlock.core.identity import Actor, Handover, PrincipalKind, RegisteredIdentity
+from interlock.core.identity import Actor, Handover, Principal, PrincipalKind, RegisteredIdentity, everybody
 from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject
 from interlock.services.kinship import Kinship
 from interlock.services.live import LiveSessions
@@ -60,7 +61,7 @@ class Ownership:
         if before is not None and before.owner is not None:
             return (before.owner,)
         last = self._uses.find(PrincipalKind.AGENT, name)
-        seen = [live.session.principal for live in self._live.all()] + ([last.principal] if last is not None else [])
+        seen = [*self._with_sessions(), *([last.principal] if last is not None else [])]
         return tuple(sorted({who.owner for who in seen if who.owner and who.name == name}))
 
     async def lock(self, identity: RegisteredIdentity, handover: Handover) -> LockReceipt | None:
@@ -98,7 +99,12 @@ class Ownership:
     def agents_of(self, owner: str) -> tuple[str, ...]:
         """The agents that a person answers for now, by name."""
         seen = {who.name: who.owner for who in self._known.known(LockSubject.OWNER, owner)}
-        seen |= {live.session.principal.name: live.session.principal.owner for live in self._live.all()}
+        seen |= {who.name: who.owner for who in self._with_sessions()}
         registered = {one.name: one for one in self._identities.all()}
         seen |= {one.name: one.owner for one in registered.values() if one.owner}
         return tuple(sorted(name for name, answers in seen.items() if answers == owner))
+
+    def _with_sessions(self) -> Iterator[Principal]:
+        """Everybody who has a session, or acts in one for somebody."""
+        for live in self._live.all():
+            yield from everybody(live.session.principal)
