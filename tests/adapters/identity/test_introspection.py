@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
-from interlock.adapters.identity.introspection import Introspection
-from interlock.adapters.identity.proofs import TAKEN_BACK
+from interlock.adapters.identity.introspection import Introspection, Question
+from interlock.adapters.identity.proofs import TAKEN_BACK, AcceptedProof
 from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
@@ -168,7 +168,7 @@ async def test_open_sessions_are_asked_about_again_and_live_on_while_there_is_no
     asking.endpoint.answer = None
     del asking.endpoint.active[token]
     assert (await accepted.refusal(principal), await accepted.refusal(came_from_it)) == (TAKEN_BACK, TAKEN_BACK)
-    assert token not in repr(accepted._proofs)
+    assert token not in repr(AcceptedProof(None, Question(Introspection, token)))  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- opaque tokens

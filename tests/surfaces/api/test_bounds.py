@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from interlock.core.administration import SOCKET_FILE, AnswerT, Command
-from interlock.core.identity import Actor
+from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.services.events import KINDS, Batch
 from interlock.surfaces.api import events as api_events
 from interlock.surfaces.api import gate, routes
@@ -118,3 +118,12 @@ async def test_a_quiet_stream_shows_that_it_lives_and_ends_in_time(tmp_path: Pat
         assert b"data:" not in rest
         await quiet.left.wait()
         writer.close()
+
+
+def test_a_stream_does_not_outlive_its_listeners_token(bench: AdministrationBench) -> None:
+    streams = streams_of(bench, Quiet())
+    ends_at_s = bench.clock.now_s() + 60
+    listener = Actor(Principal(PrincipalKind.USER, "os:ada", expires_at_s=ends_at_s), local=True)
+    assert streams.may_listen(listener)
+    bench.clock.advance(60)
+    assert not streams.may_listen(listener)
