@@ -48,6 +48,16 @@ class Browser:
         done = await self._ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         return done["result"].get("value", done["result"].get("description"))
 
+    async def wait_for(self, text: str) -> str:
+        """The text of the page once it has this, wherever the browser has gone by then."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                with contextlib.suppress(AssertionError):  # between two pages there is none to ask
+                    shown = str(await self.evaluate("document.body.innerText"))
+                    if text in shown:
+                        return shown
+                await asyncio.sleep(0.02)
+
     async def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = await self._send(method, parameters)
         while True:
@@ -78,11 +88,12 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def running_browser(
-    home: Path, proxy_port: int, user: str, password: str, authority: Path
+    home: Path, proxy_port: int | None, user: str, password: str, authority: Path
 ) -> AsyncIterator[Browser]:
     """A browser with a home of its own, which trusts the authority and goes through the proxy for every host."""
     assert PROGRAM is not None
     _trust(home, authority)
+    proxy = [f"--proxy-server=http://127.0.0.1:{proxy_port}", "--proxy-bypass-list=<-loopback>"]
     process = await asyncio.create_subprocess_exec(
         PROGRAM,
         "--headless=new",
@@ -92,8 +103,7 @@ async def running_browser(
         "--no-first-run",
         "--disable-background-networking",
         f"--user-data-dir={home / 'profile'}",
-        f"--proxy-server=http://127.0.0.1:{proxy_port}",
-        "--proxy-bypass-list=<-loopback>",
+        *(proxy if proxy_port is not None else ["--no-proxy-server"]),
         "--remote-debugging-port=0",
         env={**os.environ, "HOME": str(home)},
         stdout=subprocess.DEVNULL,
