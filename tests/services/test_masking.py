@@ -22,6 +22,7 @@ from interlock.services.policy import PolicyStore
 from interlock.services.policy.session import SessionPolicy
 from interlock.services.policy.sources import Tags
 from interlock.services.policy.viewpoint import ClientFacts
+from interlock.services.ports import CertificateLogins
 from tests.clocks import ManualClock
 from tests.services.policy.examples import agent, meaning, source
 from tests.services.test_enforcement import StubRecorder, WaywardLedger
@@ -370,7 +371,7 @@ class MaskedParts(Parts):
         self.policies = PolicyStore(self, PII)
         self.catalogues = FakeCatalogues()
 
-    def reception(self) -> Reception:
+    def reception(self, certificates: CertificateLogins | None = None) -> Reception:
         maskings = Maskings(self.policies, self.catalogues, lambda _: MaskingOptions())  # type: ignore[arg-type]
         enforcement = Enforcement(self.policies, self, self.clock)
         find = self.find_connection

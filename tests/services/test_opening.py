@@ -1,6 +1,7 @@
 """Opening a session fails closed: whatever breaks on the way in keeps the caller out, and that is on record."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from interlock.core.settings import ConnectionSettings
 from interlock.services.enforcement import Enforcement
 from interlock.services.opening import Caller, NotAdmitted, Reception
 from interlock.services.policy import PolicyStore
+from interlock.services.ports import CertificateLogins
 from tests.clocks import ManualClock
 from tests.services.policy.examples import agent, source, user
 
@@ -78,10 +80,10 @@ class Parts:
         self.asked.append((certificate, client_address))
         return agent("ci-bots")
 
-    def reception(self) -> Reception:
+    def reception(self, certificates: CertificateLogins | None = None) -> Reception:
         enforcement = Enforcement(self.policies, self, self.clock)
         parts = (self, self.find_connection, self.policies, enforcement, self, self, self, self.clock)
-        return Reception(*parts, ssh_logins=self if self.ssh else None)
+        return Reception(*parts, ssh_logins=self if self.ssh else None, certificate_logins=certificates)
 
     @property
     def refusals(self) -> list[ConnectionRefused]:
@@ -223,3 +225,28 @@ async def test_an_ssh_identity_that_changes_during_login_is_cut(parts: Parts, mo
     with pytest.raises(NotAdmitted, match="has just changed"):
         await parts.reception().open(KEY)
     assert type(parts.records[-2]).__name__ == "SessionClosed"
+
+
+class _Certificates:
+    """Knows one certificate."""
+
+    async def certificate_principal(self, chain: Sequence[bytes]) -> Principal:
+        if chain[0] != b"known":
+            raise LoginRefused("the client certificate is not accepted", "unknown trust domain")
+        return agent("ci-bots")
+
+
+def _with_certificate(*chain: bytes, token: str = "") -> Caller:
+    return Caller("postgres", "shop", "127.0.0.1:5000", token=token, certificate=chain)
+
+
+async def test_a_client_certificate_is_a_proof(parts: Parts) -> None:
+    reception = parts.reception(_Certificates())
+    assert (await reception.open(_with_certificate(b"known", b"authority"))).session.connection == "shop"
+    with pytest.raises(NotAdmitted, match="not accepted") as caught:
+        await reception.open(_with_certificate(b"other"))
+    assert (caught.value.code, parts.refusals[-1].reason) == ("28P01", "unknown trust domain")
+    with pytest.raises(NotAdmitted, match="one proof"):
+        await reception.open(_with_certificate(b"known", token="secret-token"))
+    with pytest.raises(NotAdmitted, match="takes no client certificates"):
+        await parts.reception().open(_with_certificate(b"known"))

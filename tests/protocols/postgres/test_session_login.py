@@ -510,3 +510,14 @@ def test_kill_during_login(mode: str) -> None:
     effects = Login().at_target(mode).give(base.Killed("57P01", "locked"))
     assert told(effects)["C"] == "57P01"
     assert refused(effects) == "locked"
+
+
+def test_a_client_certificate_stands_for_a_password() -> None:
+    login = Login()
+    login.client(wire.SSL_REQUEST)
+    login.give(base.TlsEstablished(Side.CLIENT, "postgresql", b"binding", has_certificate=True))
+    (asked,) = login.client(STARTUP)
+    assert asked == base.Authenticate("shop", application="", by_certificate=True)
+    assert not any(isinstance(effect, base.DescribeLogin) for effect in login.client(PASSWORD))
+    failed = login.give(base.LoginFailed("28P01", "the client certificate is not accepted"))
+    assert refused(failed) == "the client certificate is not accepted"
