@@ -13,6 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
+from schemathesis.config import SchemathesisConfig
 
 from interlock.core.administration import COMMANDS
 from interlock.surfaces.api.events import ACTION, PATH, describe_events
@@ -24,7 +25,12 @@ from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 
 DESCRIPTION = describe(COMMANDS, {PATH: describe_events()})
-_SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION | {"security": []})
+_REFUSALS = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
+"""What may be said of a request that does not fit: as is usual, and that it is too large."""
+_SCHEMA = schemathesis.openapi.from_dict(
+    DESCRIPTION | {"security": []},
+    config=SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSALS}}}),
+)
 """Whose token is sent, is up to each test."""
 OPERATIONS = {
     operation["operationId"]: _SCHEMA[path][method.upper()]
