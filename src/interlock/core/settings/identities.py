@@ -243,7 +243,9 @@ class IssuerSettings(Table, frozen=True):
 class IdentityRule(Table, frozen=True):
     """Turns a verified token into an identity. The first rule of the token's issuer whose conditions hold is used."""
 
-    issuer: Annotated[str, Meta(description="Name (or URL) of the issuer whose tokens this rule reads.")]
+    issuer: Annotated[
+        str, Meta(description="Name (or URL) of the issuer whose tokens this rule reads, or name of a SAML provider.")
+    ]
     when: Annotated[
         dict[str, ClaimCondition],
         Meta(
