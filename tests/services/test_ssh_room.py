@@ -128,6 +128,15 @@ async def test_groups_that_are_registered_are_not_in_it(bench: SshBench) -> None
     assert bench.authority.read_user(issued.certificate, "192.0.2.1:5000")[0].groups == {"ci"}
 
 
+async def test_who_acts_is_in_it_without_what_is_registered(bench: SshBench) -> None:
+    await bench.identities.save(RegisteredIdentity("crm", PrincipalKind.AGENT, groups=frozenset({"on-call"})))
+    crm = Principal(PrincipalKind.AGENT, "crm", frozenset({"ci", "on-call"}), token_id="t-crm")
+    issued = await bench.administration.execute(IssueSshCertificate(KEY), holder(bench, acting=(crm,)))
+    (actor,) = bench.authority.read_user(issued.certificate, "192.0.2.1:5000")[0].acting
+    assert (actor.name, actor.groups, actor.token_id) == ("crm", frozenset({"ci"}), "t-crm")
+    assert bench.details[0][3].endswith(", by agent crm")
+
+
 async def test_networks_are_in_it(bench: SshBench) -> None:
     command = IssueSshCertificate(KEY, addresses=("192.0.2.0/24", "2001:db8::7"))
     issued = await bench.administration.execute(command, holder(bench))

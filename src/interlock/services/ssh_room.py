@@ -20,7 +20,7 @@ from interlock.core.administration import (
     SshKeyView,
 )
 from interlock.core.errors import AdministrationRefused, InvalidCommand, NotFound, StateUnavailable
-from interlock.core.identity import Actor, Principal
+from interlock.core.identity import Actor, Principal, line_of
 from interlock.core.ledger import AdministrationChanged
 from interlock.core.settings.ssh import SshSettings
 from interlock.core.ssh_key import RegisteredSshKey, SshPublicKey, read_ssh_key
@@ -90,8 +90,9 @@ class SshRoom:
             raise AdministrationRefused(str(error)) from None
         except OSError:
             raise StateUnavailable("the gateway cannot tell the time, so it signs no certificate") from None
-        from_where = f", from {', '.join(addresses)}" if addresses else ""
-        detail = f"serial {signed.serial}, key {signed.fingerprint}, until {_moment(signed.ends_at_s)}{from_where}"
+        limits = f", from {', '.join(addresses)}" if addresses else ""
+        limits += "".join(f", by {line_of(who)}" for who in principal.acting[:1])
+        detail = f"serial {signed.serial}, key {signed.fingerprint}, until {_moment(signed.ends_at_s)}{limits}"
         await self._record(actor, "ssh-cert", principal.name, detail)
         return IssuedCertificate(
             signed.certificate, principal.name, signed.serial, signed.fingerprint, signed.ends_at_s, self._view()

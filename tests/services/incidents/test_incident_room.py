@@ -16,7 +16,14 @@ from interlock.core.administration.incidents import (
 )
 from interlock.core.errors import AdministrationRefused, LedgerUnavailable, NotFound, StateUnavailable
 from interlock.core.identity import Actor, Principal, PrincipalKind, local_actor
-from interlock.core.ledger import AdministrationChanged, AnyRecord, IncidentClosed, IncidentOpened, LockAdded
+from interlock.core.ledger import (
+    AdministrationChanged,
+    AnyRecord,
+    IncidentClosed,
+    IncidentOpened,
+    LockAdded,
+    TokenIssued,
+)
 from interlock.core.lock import LockMode, LockSubject
 from interlock.services.incidents.room import IncidentRoom
 from tests.clocks import ManualClock
@@ -203,3 +210,22 @@ async def test_a_timeline_comes_in_pages(bench: RoomBench) -> None:
             break
     assert texts[: len(whole.items)] == [item.text for item in whole.items]
     assert any("select 2" in text for text in texts)
+
+
+async def test_tokens_that_were_given_are_in_the_timeline(bench: RoomBench) -> None:
+    def given(token_id: str, principal: str, *acting: str) -> None:
+        audience = ("connection:orders",)
+        names = ("Agent", principal, "https://ci.example", "s", ("t0",), acting, audience, (), "", "", "opaque")
+        bench.world.gateway.ledger.append_now(TokenIssued(token_id, *names, "192.0.2.7", 0.0))
+
+    bench.world.session(("select 1", "C a|R 1"))
+    incident = await opened(bench)
+    given("t1", "bot")
+    given("t2", "ada", "bot")
+    given("t3", "ada", "other")
+    items = (await bench.room._show(ShowIncident(incident), RITA)).items
+    told = [(item.who, item.text) for item in items if "session token" in item.text]
+    assert told == [
+        ("bot", "session token t1 for connection:orders to 192.0.2.7"),
+        ("ada, by bot", "session token t2 for connection:orders to 192.0.2.7"),
+    ]

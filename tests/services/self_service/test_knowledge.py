@@ -10,7 +10,7 @@ from interlock.core.settings import ConnectionSettings, HttpApi, HttpTarget, Ssh
 from interlock.services.policy import PolicyStore
 from interlock.services.self_service.knowledge import Knowledge
 from tests.clocks import ManualClock
-from tests.services.policy.examples import agent, meaning, source
+from tests.services.policy.examples import agent, meaning, source, user
 from tests.services.test_enforcement import WaywardLedger
 
 POLICY = """
@@ -136,3 +136,13 @@ async def test_what_may_be_done_on_a_host(knowledge: Knowledge) -> None:
     assert answers["ssh-read"] == answers["file-read"] == answers["file-list"] == "allowed"
     assert answers["shell"] == "needs approval"
     assert answers["ssh-opaque"] == answers["forward"] == answers["file-write"] == "denied"
+
+
+async def test_where_somebody_acts_it_is_what_both_may(knowledge: Knowledge) -> None:
+    operator = agent("operators", name="op")
+    for who in (user("ci-bots", acting=(operator,)), user("operators", acting=(CI,))):
+        assert knowledge.connections(who) == ()
+    both = user("ci-bots", acting=(CI,))
+    assert [one.name for one in knowledge.connections(both)] == ["pg", "crm"]
+    answers = {one.what: one.answer for one in knowledge.permissions(both, "pg")}
+    assert (answers["select"], answers["insert"], answers["drop"]) == ("allowed", "needs approval", "denied")

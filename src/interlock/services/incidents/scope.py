@@ -31,6 +31,7 @@ from interlock.core.ledger import (
     LockRemoved,
     SessionClosed,
     SessionOpened,
+    TokenIssued,
     ToolApproved,
     ToolWithdrawn,
 )
@@ -169,6 +170,8 @@ class Scope:
         match entry.record:
             case ConnectionRefused() as record:
                 return record.principal in self._names or record.connection == self._connection
+            case TokenIssued() as record:
+                return not self._names.isdisjoint((record.principal, *record.acting))
             case ApprovalVoted() | ApprovalRefused() | ApprovalSettled() as record:
                 return record.approval in self._approvals
             case ToolApproved() | ToolWithdrawn() as record:

@@ -31,6 +31,7 @@ from interlock.core.ledger import (
     SessionClosed,
     SessionCut,
     SessionOpened,
+    TokenIssued,
     ToolApproved,
     ToolsChanged,
     ToolsSeen,
@@ -98,6 +99,13 @@ def _refused(record: ConnectionRefused) -> tuple[str, str]:
     return by_actors(record.principal, record.acting), f"login refused on {where}: {record.reason}"
 
 
+def _issued(record: TokenIssued) -> tuple[str, str]:
+    acting = f", by {', '.join(record.acting)}" if record.acting else ""
+    run = f", run {record.run}" if record.run else ""
+    what = f"session token {record.token_id} for {', '.join(record.audience) or 'everything'}"
+    return record.principal + acting, f"{what} to {record.client_address}{run}"
+
+
 def _requested(record: ApprovalRequested) -> tuple[str, str]:
     asked = f"approval {record.approval} asked for #{record.number}"
     return by_actors(record.principal, record.acting), f"{asked}: {', '.join(record.demands)}"
@@ -114,6 +122,7 @@ _WORDS: Final[Mapping[type[Record], Callable[[Any], tuple[str, str]]]] = {
     OperationCompleted: _completed,
     OperationRehearsed: lambda r: (r.by, f"#{r.number} rehearsed for approval {r.approval}"),
     ConnectionRefused: _refused,
+    TokenIssued: _issued,
     ApprovalRequested: _requested,
     ApprovalVoted: lambda r: (r.reviewer, f"approval {r.approval}: {r.verdict}: {r.reason}"),
     ApprovalRefused: lambda r: (r.reviewer, f"approval {r.approval}: {r.verdict} did not count: {r.why}"),
