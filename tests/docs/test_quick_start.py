@@ -85,7 +85,7 @@ def test_the_quick_start_works(server: PostgresServer, tmp_path: Path) -> None:
         "interlock.toml", settings.replace("[postgres]", f'admin_listen = "127.0.0.1:{free_port()}"\n[postgres]')
     )
     follower.write("policy.cedar", policy)
-    install, check, credential, serve, test, connect, look = (block.text for block in steps("sh"))
+    install, check, credential, serve, test, connect, look, _people = (block.text for block in steps("sh"))
     (program,) = steps("python")
 
     assert "pip install -c constraints.txt ." in install

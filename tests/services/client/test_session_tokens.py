@@ -181,6 +181,14 @@ def test_who_acts_for_a_login_shows_both(machine: Machine) -> None:
     assert exchanged["run"] == ["run-1"]
 
 
+def test_less_is_had_without_showing_the_proof_again(machine: Machine) -> None:
+    machine.proofs.tokens = {"subject": JWT}
+    wide = machine.tokens.get(TokenRequest(("shop",), api=True))
+    narrow = [machine.tokens.narrowed(wide, SHOP) for _ in range(2)]
+    assert {token.token for token in narrow} == {"ilk_2"}
+    assert [form["subject_token"] for form in machine.server.forms] == [[JWT], ["ilk_1"]]
+
+
 def test_an_ended_login_says_what_to_do(machine: Machine) -> None:
     machine.log_in()
     machine.server.refusal = GrantRefused("invalid_grant", "no such login")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from interlock.core.administration import AnswerT, Command
+from interlock.core.administration import AnswerT, Command, ConnectionAccess, ShowAccess
 from interlock.core.client import ClientLogin, GatewayAddress, HeldToken, TokenRequest
 from interlock.core.errors import AdministrationRefused
 from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, Redirection, Shelf, TokenAnswer
@@ -45,6 +45,12 @@ class GatewayClient:
         """Have a command executed for whoever this machine can prove to be, with a token that is for these, too."""
         answer: AnswerT = self._send(command, self.token(TokenRequest(connections, api=True)).token)
         return answer
+
+    def entrance(self, connection: str) -> tuple[ConnectionAccess, HeldToken]:
+        """How a connection is reached, and a token that is good there and nowhere else."""
+        wide = self.token(TokenRequest((connection,), api=True))
+        access: ConnectionAccess = self._send(ShowAccess(connection), wide.token)
+        return access, self._tokens.narrowed(wide, TokenRequest((connection,)))
 
     def log_in_by_browser(self, redirection: Callable[[str], Redirection], show: ShowUrl, provider: str) -> ClientLogin:
         """Log in at the address that ``show`` is given."""

@@ -49,7 +49,16 @@ class SessionTokens:
 
     def get(self, wanted: TokenRequest) -> HeldToken:
         """A token that does not end soon. Raises AdministrationRefused, ConfigurationError."""
-        subject, actor = self._proofs.subject(), self._proofs.actor()
+        return self._get(wanted, self._proofs.subject(), self._proofs.actor())
+
+    def narrowed(self, token: HeldToken, wanted: TokenRequest) -> HeldToken:
+        """A token for less than one that is held, in exchange for that. Raises as ``get``.
+
+        What the machine can prove is not asked for again: the gateway may take it once only.
+        """
+        return self._get(wanted, _HeldProof(token), None)
+
+    def _get(self, wanted: TokenRequest, subject: Proof | None, actor: Proof | None) -> HeldToken:
         try:
             with self._shelf.locked():
                 return self._kept_or_new(wanted, subject, actor)
@@ -112,6 +121,20 @@ class SessionTokens:
         if answer.refresh_token:
             self._shelf.renew_login(msgspec.structs.replace(login, refresh_token=answer.refresh_token))
         return _held(answer, now_s)
+
+
+class _HeldProof:
+    """Implements ``Proof`` with a session token."""
+
+    def __init__(self, token: HeldToken) -> None:
+        self._token = token
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(self._token.token.encode()).hexdigest()
+
+    def read(self) -> str:
+        return self._token.token
 
 
 def _wished(wanted: TokenRequest) -> Fields:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from interlock.core.administration import ConnectionAccess, ShowAccess
-from interlock.core.client import GatewayAddress, HeldToken, TokenRequest
+from interlock.core.client import GatewayAddress
 from interlock.core.errors import AdministrationRefused, InterlockError
 from interlock.services.client.gateway_client import GatewayClient
 from interlock.surfaces.cli.answers import REFUSED, UNAVAILABLE, read_token, stop
@@ -46,12 +45,3 @@ def client_of(
     workbench: Workbench = context.obj
     token = "" if subject_file is not None else read_token(context.find_root().params["token_file"])
     return workbench.client(token, subject_file, actor_file, at)
-
-
-def entrance(client: GatewayClient, connection: str) -> tuple[ConnectionAccess, HeldToken]:
-    """How a connection is reached, and a token that is good there and nowhere else.
-
-    Raises AdministrationRefused, ConfigurationError.
-    """
-    access = client.ask(ShowAccess(connection))
-    return access, client.token(TokenRequest((connection,)))

@@ -25,7 +25,6 @@ from interlock.surfaces.cli.client import (
     LoginOption,
     SubjectFileOption,
     client_of,
-    entrance,
     telling,
 )
 from interlock.surfaces.cli.password_file import password_line
@@ -55,7 +54,7 @@ def connect(
     words = arguments or []
     with telling():
         client = client_of(context, subject_token_file, actor_token_file)
-        access, held = entrance(client, connection)
+        access, held = client.entrance(connection)
         if access.protocol == "http":
             typer.echo(_curl(access, client.address, held.token, words, client.shelf.write_file))
             return

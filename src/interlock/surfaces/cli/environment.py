@@ -23,7 +23,6 @@ from interlock.surfaces.cli.client import (
     LoginOption,
     SubjectFileOption,
     client_of,
-    entrance,
     telling,
 )
 from interlock.surfaces.cli.password_file import password_line
@@ -47,7 +46,7 @@ def show_environment(
     """
     with telling():
         client = client_of(context, subject_token_file, actor_token_file)
-        access, held = entrance(client, connection)
+        access, held = client.entrance(connection)
         environment = _environment(client, access, held.token, database, login)
     if as_json:
         show_json(environment)

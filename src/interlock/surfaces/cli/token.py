@@ -10,7 +10,6 @@ import typer
 
 from interlock.core.administration import ShowAccess
 from interlock.core.client import HeldToken, TokenRequest
-from interlock.services.client.gateway_client import GatewayClient
 from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, show_json, stop
 from interlock.surfaces.cli.client import ActorFileOption, SubjectFileOption, client_of, telling
 from interlock.surfaces.cli.duration import seconds
@@ -55,7 +54,8 @@ def get_token(
         client = client_of(context, subject_token_file, actor_token_file)
         held = client.token(wanted)
         if pgpass is not None:
-            _renew(client, pgpass, names, held)
+            places = [client.ask(ShowAccess(name)) for name in names]
+            renew_password_file(pgpass, client.address, places, held.token)
             return
     if as_json:
         show_json(held)
@@ -63,11 +63,6 @@ def get_token(
     typer.echo(held.token)
     if not only and sys.stdout.isatty():
         typer.echo(f"For {', '.join(wanted.audience)} until {moment(held)}.", err=True)
-
-
-def _renew(client: GatewayClient, file: Path, names: tuple[str, ...], held: HeldToken) -> None:
-    places = [client.ask(ShowAccess(name)) for name in names]
-    renew_password_file(file, client.address, places, held.token)
 
 
 def moment(held: HeldToken) -> str:
