@@ -71,7 +71,7 @@ def test_signing_out_at_the_provider_ends_sessions_here(people: Site, target: En
     (event,) = records_of(gateway, SecurityEventReceived)
     assert (event.issuer, event.event, event.effect) == (people.provider.url, BACK_CHANNEL_LOGOUT, "end")
     causes = {record.cause for record in records_of(gateway, LockAdded)}
-    assert causes == {f"security event {event.token_id}", "login ended"}
+    assert causes == {f"session ended by security event {event.token_id}", "session ended with its login"}
     assert {record.principal for record in records_of(gateway, LoginClosed)} == {ADA}
 
 

@@ -54,7 +54,6 @@ class Desk:
             self.received,
             self.ledger,
             self.clock,
-            28_800,
         )
 
     def event(self, effect: Effect = Effect.END, about: EventSubject | None = PERSON, **changes: Any) -> SecurityEvent:
@@ -99,7 +98,7 @@ async def test_what_was_proved_before_is_over_and_whoever_proves_it_anew_comes_i
     assert not desk.is_out(desk.person(issuer="https://other.example"))
     (cut,) = [record for record in desk.ledger.records if isinstance(record, SessionCut)]
     (added,) = [record for record in desk.ledger.records if isinstance(record, LockAdded)]
-    assert (cut.lock, added.cause, added.by) == (added.lock, "security event e1", "issuer corp")
+    assert (cut.lock, added.cause, added.by) == (added.lock, "session ended by security event e1", "issuer corp")
 
 
 def agent_for(person: Principal) -> Principal:
@@ -108,7 +107,7 @@ def agent_for(person: Principal) -> Principal:
 
 async def test_the_lock_lasts_as_long_as_a_proof_could_live(desk: Desk) -> None:
     await desk.receive()
-    desk.clock.advance(28_800)
+    desk.clock.advance(LONGEST_LIFE_S)
     await desk.locking.locks.expire()
     assert desk.is_out(desk.person(issued_s_ago=None))
     desk.clock.advance(61)

@@ -81,6 +81,15 @@ class Lock(msgspec.Struct, frozen=True):
     issued_before_s: float | None = None
 
 
+SESSION_ENDED: Final = "session ended"
+"""How causes of locks begin that follow from somebody's logging out."""
+
+
+def is_routine(lock: Lock) -> bool:
+    """Whether it came of somebody's logging out, as happens all day, so that it is no news to responders."""
+    return lock.cause.startswith(SESSION_ENDED)
+
+
 class Restriction(msgspec.Struct, frozen=True):
     """What is in force for one session. ``message`` is a sentence for its client, ``locks`` are the locks' ids.
 

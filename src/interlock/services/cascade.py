@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from interlock.core.administration import Done
 from interlock.core.errors import NotFound, StateUnavailable
 from interlock.core.identity import OWN_ISSUER, Actor, Principal, PrincipalKind, RegisteredIdentity, everybody
-from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
+from interlock.core.lock import SESSION_ENDED, Lock, LockMode, LockReceipt, LockSubject, SessionReceipt
 from interlock.core.login import Login, login_token_id
 from interlock.core.session import Session
 from interlock.core.session_token import MAX_LIFETIME_S
@@ -18,7 +18,7 @@ from interlock.services.locks import GATEWAY, Locks, void
 from interlock.services.ports import Clock
 
 IDENTITY_DISABLED = "identity disabled"
-LOGIN_ENDED = "login ended"
+LOGIN_ENDED = f"{SESSION_ENDED} with its login"
 OWNER_LEFT = "owner left"
 """Why there is a lock on an owner who is not disabled: nothing is registered of them, or their account is gone."""
 TOKEN_REVOKED = "token revoked"  # noqa: S105 - why there is a lock

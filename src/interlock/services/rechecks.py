@@ -90,7 +90,6 @@ class Rechecks:
     async def expire(self) -> None:
         """End the sessions whose proof has come to its end, and take notice of new ones. Never raises."""
         everybody = self._sessions.all()
-        self._ending &= {one.session.id for one in everybody}
         sessions = [one for one in everybody if one.session.id not in self._ending]
         self._notice(sessions)
         now_s = self._now_s()
@@ -154,7 +153,14 @@ class Rechecks:
     def _end(self, sessions: Collection[LiveSession], reason: str) -> None:
         """They are cut at once; what becomes of them at their targets is watched and recorded by the way."""
         self._ending |= {one.session.id for one in sessions}
-        self._spawn(self._cascade.end(sessions, reason), "sessions that end")
+        self._spawn(self._see_to_the_end(sessions, reason), "sessions that end")
+
+    async def _see_to_the_end(self, sessions: Collection[LiveSession], reason: str) -> None:
+        """One that is still there then is cut again."""
+        try:
+            await self._cascade.end(sessions, reason)
+        finally:
+            self._ending -= {one.session.id for one in sessions}
 
     def _now_s(self) -> float | None:
         try:

@@ -4,8 +4,9 @@ An event is on record before anything follows from it, and counts once. One that
 not counted, so that it works when the provider sends it again: nothing is dropped in silence.
 """
 
+import asyncio
 import enum
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -13,8 +14,9 @@ import structlog
 from interlock.core.errors import InterlockError, StateUnavailable
 from interlock.core.identity import PrincipalKind
 from interlock.core.ledger import AnyRecord, SecurityEventReceived, SecurityEventRefused
-from interlock.core.lock import Lock, LockMode, LockReceipt, LockSubject
+from interlock.core.lock import SESSION_ENDED, Lock, LockMode, LockReceipt, LockSubject
 from interlock.core.security_event import Effect, EventSubject, SecurityEvent
+from interlock.core.session_token import MAX_LIFETIME_S
 from interlock.services.locks import Locks
 from interlock.services.logins import Logins
 from interlock.services.ports import Clock, Ledger
@@ -79,7 +81,6 @@ class SecurityEvents:
         received: ReceivedEvents,
         ledger: Ledger,
         clock: Clock,
-        login_lifetime_s: float,
     ) -> None:
         self._issuers = issuers
         self._locks = locks
@@ -88,7 +89,6 @@ class SecurityEvents:
         self._received = received
         self._ledger = ledger
         self._clock = clock
-        self._login_lifetime_s = login_lifetime_s
         self._under_way: set[tuple[str, str]] = set()
 
     async def receive(self, event: SecurityEvent, way: Way) -> Outcome:
@@ -132,10 +132,10 @@ class SecurityEvents:
             await self._disable(event, about)
 
     async def _end(self, event: SecurityEvent, about: EventSubject, now_s: float) -> None:
-        """What was proved until then is over, for as long as it could live."""
-        lives_s = max(self._issuers[event.issuer].longest_life_s, self._login_lifetime_s) + CLOCK_SKEW_S
-        for kind, subject in about.session(event.issuer):
-            receipt = await self._locks.add(
+        """What was proved until then is over, for as long as a token could live. Logins end themselves."""
+        lives_s = max(self._issuers[event.issuer].longest_life_s, MAX_LIFETIME_S) + CLOCK_SKEW_S
+        wanted = [
+            self._locks.add(
                 kind,
                 subject,
                 LockMode.REFUSE,
@@ -145,17 +145,22 @@ class SecurityEvents:
                 cause=_cause(event),
                 issued_before_s=event.happened_at_s,
             )
-            _check_kept(receipt)
+            for kind, subject in about.session(event.issuer)
+        ]
+        await _all_kept(wanted)
         await self._end_logins(event, about)
 
     async def _disable(self, event: SecurityEvent, about: EventSubject) -> None:
-        for kind, subject in self._account(event, about):
-            if standing := self._disabling(event, kind, subject):
-                await self._locks.keep(standing[0])
-                continue
-            reason = f"{_DISABLED[event.effect]} at the identity provider"
-            cause = self._cause_of_disabling(event)
-            _check_kept(await self._locks.add(kind, subject, LockMode.REFUSE, reason, self._by(event), cause=cause))
+        account = self._account(event, about)
+        standing = [self._disabling(event, *subject) for subject in account]
+        for locks in filter(None, standing):
+            await self._locks.keep(locks[0])
+        reason, cause = f"{_DISABLED[event.effect]} at the identity provider", self._cause_of_disabling(event)
+        await _all_kept(
+            self._locks.add(*subject, LockMode.REFUSE, reason, self._by(event), cause=cause)
+            for subject, locks in zip(account, standing, strict=True)
+            if not locks
+        )
         await self._end_logins(event, about)
 
     async def _enable(self, event: SecurityEvent, about: EventSubject) -> None:
@@ -201,14 +206,17 @@ class SecurityEvents:
             await waiting
 
 
-def _check_kept(receipt: LockReceipt) -> None:
-    """One that ends with the process is not enough: the event has to come again. Raises StateUnavailable."""
-    if not receipt.kept:
+async def _all_kept(wanted: Iterable[Awaitable[LockReceipt]]) -> None:
+    """Add locks, all at once: each waits for the targets. Raises as they do, and StateUnavailable.
+
+    One that ends with the process is not enough: the event has to come again.
+    """
+    if not all(receipt.kept for receipt in await asyncio.gather(*wanted)):
         raise StateUnavailable("the lock is in force and cannot be kept; send it again")
 
 
 def _cause(event: SecurityEvent) -> str:
-    return f"security event {event.id}"
+    return f"{SESSION_ENDED} by security event {event.id}"
 
 
 def _received(event: SecurityEvent, way: Way, issuer: str, *, repeated: bool) -> SecurityEventReceived:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interlock.core.ledger import AlertRaised, NotificationFailed
-from interlock.core.lock import Lock, LockMode, LockSubject
+from interlock.core.lock import SESSION_ENDED, Lock, LockMode, LockSubject
 from interlock.services.notifications import notifications as module
 from tests.services.notifications.world import LOCK, World
 
@@ -103,6 +104,14 @@ async def test_what_waits_for_a_channel_that_is_gone_is_given_up(world: World) -
     await world.tell("c")
     assert world.outbox.waiting() == {"chat": 2}
     assert [(record.channel, record.subject) for record in world.ledger.failed] == [("locks", "b")]
+
+
+async def test_nobody_is_told_that_people_log_out(world: World) -> None:
+    logged_out = msgspec.structs.replace(LOCKED, cause=f"{SESSION_ENDED} with its login")
+    world.notifications.lock_added(logged_out)
+    world.notifications.lock_removed(logged_out, "gateway", "expired")
+    await world.settle()
+    assert world.outbox.waiting() == {}
 
 
 async def test_locks_and_alerts_are_told_in_one_line_each(world: World) -> None:

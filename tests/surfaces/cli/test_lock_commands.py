@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from interlock.core.errors import LedgerUnavailable
-from interlock.core.lock import LockMode, LockSubject
+from interlock.core.lock import SESSION_ENDED, LockMode, LockSubject
 from interlock.surfaces.cli import identities, live, lock, tokens
 from tests.services.administration_bench import AdministrationBench
 from tests.services.policy.examples import agent
@@ -226,3 +226,14 @@ def test_the_owner_of_a_disabled_identity_does_not_enable_it(run: Run, bench: Ad
     assert result.exit_code == 1
     assert "somebody else has to lift it" in result.stderr
     assert bench.state.identities["ci-1"].disabled
+
+
+def test_what_people_have_logged_out_of_is_shown_when_asked_for(run: Run, bench: AdministrationBench) -> None:
+    run(*ADD)
+    cause = f"{SESSION_ENDED} with its login"
+    add = bench.locking.locks.add(LockSubject.TOKEN, "login:1", LockMode.REFUSE, "logged out", "ada", cause=cause)
+    asyncio.run(add)
+    listed = run("lock", "list")
+    assert ("login:1" in listed.stdout, "ci-1" in listed.stdout) == (False, True)
+    assert "Not shown: 1" in listed.stderr
+    assert "login:1" in run("lock", "list", "--all").stdout

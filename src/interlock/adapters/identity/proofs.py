@@ -15,7 +15,7 @@ from interlock.adapters.identity.verification import TokenSource
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
 
-MAX_REMEMBERED: Final = 20_000
+MAX_REMEMBERED: Final = 10_000
 TAKEN_BACK: Final = "your identity provider says that what you came in with counts no more; come again"
 KEY_WITHDRAWN: Final = "the key that proved who you are is not its issuer's any more; come again with a new token"
 

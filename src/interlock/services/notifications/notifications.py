@@ -16,7 +16,7 @@ import structlog
 from interlock.core.approval import ApprovalRequest, ApprovalStatus, Bypass
 from interlock.core.errors import InterlockError, LedgerUnavailable
 from interlock.core.ledger import AlertRaised, IncidentClosed, IncidentOpened, NotificationFailed
-from interlock.core.lock import Lock
+from interlock.core.lock import Lock, is_routine
 from interlock.core.notification import Message, NotifiedEvent, Outgoing
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
 from interlock.services.notifications import messages
@@ -99,11 +99,15 @@ class Notifications:
         self._tell_of(lambda at_s: messages.bypass_message(bypass, at_s))
 
     def lock_added(self, lock: Lock) -> None:
-        """A lock is in force. Neither waits nor raises."""
+        """A lock is in force; one that came of somebody's logging out is no news. Neither waits nor raises."""
+        if is_routine(lock):
+            return
         self._tell_of(lambda at_s: messages.lock_added(lock, at_s))
 
     def lock_removed(self, lock: Lock, by: str, reason: str) -> None:
         """A lock is lifted. Neither waits nor raises."""
+        if is_routine(lock):
+            return
         self._tell_of(lambda at_s: messages.lock_removed(lock, by, reason, at_s))
 
     def incident(self, record: IncidentOpened | IncidentClosed) -> None:

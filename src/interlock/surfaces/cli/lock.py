@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from interlock.core.administration import AddLock, Done, EndExemption, ExemptFromLock, ListLocks, RemoveLock
-from interlock.core.lock import MAX_EXEMPTION_S, Exemption, Lock, LockMode, LockSubject
+from interlock.core.lock import MAX_EXEMPTION_S, Exemption, Lock, LockMode, LockSubject, is_routine
 from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, ask, show_json, show_table, stop
 from interlock.surfaces.cli.duration import seconds
 from interlock.surfaces.cli.receipts import show_done, show_lock_receipt
@@ -48,7 +48,13 @@ def add_lock(
 
 
 @app.command("list")
-def list_locks(context: typer.Context, as_json: JsonOption = False) -> None:
+def list_locks(
+    context: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that follow from people's logging out.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """List the locks in force, the newest first."""
     locks: list[Lock] = []
     after = ""
@@ -57,11 +63,14 @@ def list_locks(context: typer.Context, as_json: JsonOption = False) -> None:
         locks += page.items
         if not (after := page.next):
             break
+    shown = [lock for lock in locks if everything or not is_routine(lock)]
     if as_json:
-        show_json(locks)
+        show_json(shown)
         return
+    if len(shown) < len(locks):
+        typer.echo(f"Not shown: {len(locks) - len(shown)} on what people have logged out of (--all).", err=True)
     columns = ("ID", "ON", "MODE", "REASON", "BY", "SINCE", "UNTIL", "CAUSE", "EXEMPT")
-    show_table(columns, map(_row, locks), "There is no lock in force.")
+    show_table(columns, map(_row, shown), "There is no lock in force.")
 
 
 @app.command("remove")
