@@ -9,5 +9,6 @@ rules           from claims to a named identity
 authenticator   all of it together, behind ``services.ports.Authenticator``
 ssh_logins      registered SSH keys and certificates of this gateway, behind ``services.ports.SshLogins``
 device_login    a token for a person who signs in elsewhere, with a browser
+saml            people who sign in at SAML 2.0 identity providers
 development     an issuer for trying things out, on loopback only
 """

@@ -22,7 +22,8 @@ from interlock.adapters.identity.saml.metadata_source import COOLDOWN_S, Metadat
 from interlock.adapters.identity.saml.names import POST_BINDING, RSA_SHA256, saml
 from interlock.adapters.identity.saml.own_keys import OwnKeys, open_own_keys
 from interlock.adapters.identity.saml.own_messages import OwnPlaces
-from interlock.adapters.identity.saml.provider import GROUPS_LINK, SamlProvider
+from interlock.adapters.identity.saml.person import GROUPS_LINK
+from interlock.adapters.identity.saml.provider import SamlProvider
 from interlock.adapters.identity.saml.signatures import signed_element
 from interlock.core.errors import ConfigurationError, LoginRefused
 from interlock.core.identity import Principal, PrincipalKind

@@ -1,5 +1,6 @@
 """A genuine response is read; a forged one, or one that is about something else, is refused with its reason."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -44,6 +45,12 @@ def test_a_genuine_response_is_read(signed: str, key: Any) -> None:
     assert assertion.attributes == {"groups": ("g-1", "g-2"), "mail": ("ada@example.org",)}
     assert (assertion.session_index, assertion.session_ends_at_s) == ("session-1", NOW_S + 20_000)
     assert assertion.authenticated_at_s == NOW_S - 100
+
+
+def test_nothing_of_a_response_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assertion = accept(PROVIDER.respond(sign="both"), expected())
+    assert "ada-4711" not in f"{caplog.text}{assertion!r}"
 
 
 def test_any_signing_certificate_of_a_rollover_will_do() -> None:

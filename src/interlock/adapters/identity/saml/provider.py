@@ -7,14 +7,14 @@ What is wrong with an answer is for the ledger; the browser is told that it does
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
 from lxml.etree import _Element as Element
 
 from interlock.adapters.identity.rules import Rules
-from interlock.adapters.identity.saml.assertion import MAX_NAME_ID_CHARACTERS, Assertion
+from interlock.adapters.identity.saml.assertion import Assertion
 from interlock.adapters.identity.saml.bindings import posted_message, redirect_url, unpack_posted
 from interlock.adapters.identity.saml.document import Malformed
 from interlock.adapters.identity.saml.logout import (
@@ -33,11 +33,12 @@ from interlock.adapters.identity.saml.own_messages import (
     logout_response,
     own_metadata,
 )
+from interlock.adapters.identity.saml.person import claims_of
 from interlock.adapters.identity.saml.provider_metadata import ProviderMetadata
 from interlock.adapters.identity.saml.response import Expected, NoSuchKey, Refused, accept, usable_until_s
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
-from interlock.core.settings import NAME_ID_FORMATS, SamlSettings
+from interlock.core.settings import SamlSettings
 from interlock.services.ports import Clock
 from interlock.services.sign_in import Attempt, PostedForm, Redirect
 from interlock.services.single_logout import LogoutDemand, LogoutMessage
@@ -45,8 +46,6 @@ from interlock.services.single_logout import LogoutDemand, LogoutMessage
 NOT_ACCEPTED: Final = "the provider's answer is not accepted; begin the login again"
 LOGOUT_NOT_ACCEPTED: Final = "the provider's request is not accepted"
 MAX_RELAY_STATE_BYTES: Final = 80
-GROUPS_LINK: Final = "http://schemas.microsoft.com/claims/groups.link"
-"""What Entra ID sends of people with more groups than it lists."""
 NOT_KNOWN: Final = "you have signed in, but nobody here is known by it; ask whoever runs the gateway"
 
 
@@ -100,12 +99,10 @@ class SamlProvider:
     async def complete(self, attempt: Attempt | None, answer: Mapping[str, str]) -> Principal:
         """Whom the response proves, with nothing that is registered here. Raises LoginRefused."""
         try:
-            assertion, metadata = await self._accept(attempt, unpack_posted(answer.get("SAMLResponse", "")))
-            self._check_person(assertion)
-            subject = self._subject(assertion)
+            content = unpack_posted(answer.get("SAMLResponse", ""))
+            return self._principal(await self._accept(attempt, content))
         except (Malformed, Refused) as refused:
             raise LoginRefused(NOT_ACCEPTED, f"saml: {refused}") from None
-        return self._principal(assertion, subject, metadata)
 
     async def logout_url(self, principal: Principal, return_url: str) -> str:
         """There is no such place: the gateway ends its own sessions only."""
@@ -124,16 +121,17 @@ class SamlProvider:
         try:
             request = _logout_request(message, expected)
             self._used.use(f"logout:{request.identifier}", request.ends_at_s, expected.now_s)
-            return self._demanded(request, metadata, _relay_state(message))
+            return self._demanded(request, _relay_state(message))
         except (Malformed, Refused) as refused:
             raise LoginRefused(LOGOUT_NOT_ACCEPTED, f"saml: {refused}") from None
 
-    def _demanded(self, request: LogoutRequest, metadata: ProviderMetadata, relay_state: str) -> LogoutDemand:
+    def _demanded(self, request: LogoutRequest, relay_state: str) -> LogoutDemand:
         """The NameID is whom logins are known by, unless an attribute is. Raises Refused."""
         subject = request.name_id if self._settings.subject_attribute is None else ""
         if not subject and not request.sessions:
             raise Refused("names no session, and the person by a NameID that is not the subject here")
-        return LogoutDemand(metadata.entity_id, subject, request.sessions, request.identifier, relay_state)
+        issuer = self._settings.provider_entity_id
+        return LogoutDemand(issuer, subject, request.sessions, request.identifier, relay_state)
 
     async def answer(self, demand: LogoutDemand) -> Redirect | PostedForm | None:
         """Where the browser tells the provider that it is done. Raises LoginRefused."""
@@ -151,16 +149,14 @@ class SamlProvider:
         state = (("RelayState", relay_state),) if relay_state else ()
         return PostedForm(url, ((name, posted_message(message, self._keys)), *state))
 
-    async def _accept(self, attempt: Attempt | None, content: bytes) -> tuple[Assertion, ProviderMetadata]:
+    async def _accept(self, attempt: Attempt | None, content: bytes) -> Assertion:
         """The response's assertion, which counts no more. A provider that has just changed its keys is asked again."""
-        metadata = await self._source.current()
         try:
-            return self._use(attempt, content, metadata), metadata
+            return self._use(attempt, content, await self._source.current())
         except NoSuchKey:
             if not await self._source.refresh():
                 raise
-        metadata = await self._source.current()
-        return self._use(attempt, content, metadata), metadata
+        return self._use(attempt, content, await self._source.current())
 
     def _use(self, attempt: Attempt | None, content: bytes, metadata: ProviderMetadata) -> Assertion:
         expected = Expected(
@@ -179,56 +175,14 @@ class SamlProvider:
         self._used.use(assertion.identifier, usable_until_s(assertion, expected), expected.now_s)
         return assertion
 
-    def _check_person(self, assertion: Assertion) -> None:
-        """Raises Refused when the person is not authenticated as asked, or the groups are somewhere else."""
-        contexts = self._settings.authentication_contexts
-        if contexts and assertion.context not in contexts:
-            raise Refused("the person was not authenticated as asked (AuthnContextClassRef)")
-        if self._settings.groups_attribute is not None and GROUPS_LINK in assertion.attributes:
-            raise Refused("there is a link in place of the groups: have the provider send those of the application")
-
-    def _subject(self, assertion: Assertion) -> str:
-        """The provider's stable id of the person. Raises Refused."""
-        attribute = self._settings.subject_attribute
-        if attribute is None:
-            if assertion.name_id_format == NAME_ID_FORMATS["transient"]:
-                raise Refused("the NameID is transient: name the attribute with a stable id as subject_attribute")
-            return assertion.name_id
-        values = assertion.attributes.get(attribute, ())
-        if len(values) != 1 or len(values[0]) > MAX_NAME_ID_CHARACTERS or not values[0].isprintable():
-            raise Refused("the subject's attribute has not exactly one short, printable value")
-        return values[0]
-
-    def _principal(self, assertion: Assertion, subject: str, metadata: ProviderMetadata) -> Principal:
+    def _principal(self, assertion: Assertion) -> Principal:
+        """The person, as a rule names them. Rules know a provider by its name: two may be one entity."""
+        claims = claims_of(assertion, self._settings)
         try:
-            principal = self._rules.principal(
-                self._claims(assertion, subject), f"saml:{assertion.identifier}", assertion.session_ends_at_s
-            )
+            principal = self._rules.principal(claims, f"saml:{assertion.identifier}", assertion.session_ends_at_s)
         except LoginRefused as refused:
             raise LoginRefused(NOT_KNOWN, f"saml: {refused.reason}") from None
-        return msgspec.structs.replace(principal, issuer=metadata.entity_id)
-
-    def _claims(self, assertion: Assertion, subject: str) -> dict[str, Any]:
-        """The assertion as rules read it: attributes by their names, and over them what SAML itself says.
-
-        Rules find a provider by its name in the settings, since its entity id is in its metadata only.
-        """
-        claims: dict[str, Any] = {
-            name: values[0] if len(values) == 1 else list(values)
-            for name, values in assertion.attributes.items()
-            if values
-        }
-        claims |= {
-            "iss": self.name,
-            "sub": subject,
-            "name_id": assertion.name_id,
-            "sid": assertion.session_index,
-            "iat": assertion.authenticated_at_s,
-            "acr": assertion.context,
-        }
-        if self._settings.groups_attribute is not None:
-            claims["groups"] = list(assertion.attributes.get(self._settings.groups_attribute, ()))
-        return claims
+        return msgspec.structs.replace(principal, issuer=self._settings.provider_entity_id)
 
     def _now_s(self) -> float:
         try:
