@@ -11,6 +11,7 @@ from typing import Any, get_args
 import cedarpy
 import pytest
 import typer
+from msgspec import convert
 from tools.reference_commands import commands
 
 from interlock.adapters.config_file import load_settings
@@ -18,7 +19,7 @@ from interlock.core.administration import COMMANDS, Command
 from interlock.core.administration.remote import RemoteGateway
 from interlock.core.administration.requests import shape_of, tag_of
 from interlock.core.ledger import AnyRecord
-from interlock.core.settings import Settings
+from interlock.core.settings import Settings, TrustDomainSettings
 from interlock.services.policy import PolicySource
 from interlock.services.policy.engine import PolicyEngine
 from interlock.surfaces.cli.application import build
@@ -122,6 +123,7 @@ def test_settings_that_are_shown_are_accepted(block: Block, tmp_path: Path) -> N
     shown = tomllib.loads(text)
     known = {issuer.get("name", issuer["url"]) for issuer in shown.get("issuers", [])}
     known |= {provider["name"] for provider in shown.get("saml", [])}
+    known |= {convert(domain, TrustDomainSettings).label for domain in shown.get("trust_domains", [])}
     for rule in shown.get("identities", []):
         if rule["issuer"] not in known:
             text += (
