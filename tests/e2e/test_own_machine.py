@@ -310,3 +310,13 @@ def test_commands_for_people_use_the_login(logged_in: Machine) -> None:
     result = logged_in.run("sessions", "list", **environment)
     assert "no policy rule gives them the permission" in result.output
     assert "ada" in result.output
+
+
+def test_an_account_of_the_gateways_machine(people: Site) -> None:
+    shown = json.loads(people.gateway.command("whoami", "--json").stdout)
+    assert (shown["name"].partition(":")[0], shown["local"]) == ("os", True)
+
+
+def test_a_token_that_comes_before_the_login(machine: Machine) -> None:
+    machine.environment["INTERLOCK_TOKEN"] = "x"
+    assert "unset INTERLOCK_TOKEN" in machine.log_in().stderr

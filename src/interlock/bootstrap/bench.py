@@ -121,7 +121,7 @@ class Bench:
     def _address(self, kept: Path) -> GatewayAddress:
         """The gateway that was named, by its address or by its settings; else the one that was logged in at last."""
         if self._remote is not None:
-            return GatewayAddress(self._remote.url, self._remote.ca_file)
+            return GatewayAddress(self._remote.url.rstrip("/"), self._remote.ca_file)
         if self._config is None and not Path(self.settings.gateway.data_dir).is_dir():
             if url := current_gateway(kept):
                 return GatewayAddress(url)

@@ -215,9 +215,10 @@ def test_a_workload_needs_no_place_to_keep_anything(tmp_path: Path) -> None:
         machine.get()
 
 
-def test_an_answer_without_a_token_is_a_refusal(machine: Machine) -> None:
+@pytest.mark.parametrize("text", ["", "two words", 'quote"', "line\nurl = x", "é", "col:on"])
+def test_an_answer_without_a_token_is_a_refusal(machine: Machine, text: str) -> None:
     machine.proofs.tokens = {"subject": JWT}
-    machine.server.token = lambda fields: TokenAnswer()  # type: ignore[method-assign]
+    machine.server.token = lambda fields: TokenAnswer(text)  # type: ignore[method-assign]
     with pytest.raises(GrantRefused, match="gave no token"):
         machine.get()
 

@@ -5,8 +5,16 @@ from typing import Any, Protocol
 
 from interlock.core.administration import AnswerT, Command, ConnectionAccess, ShowAccess
 from interlock.core.client import ClientLogin, GatewayAddress, HeldToken, TokenRequest
-from interlock.core.errors import AdministrationRefused
-from interlock.services.client.ports import AuthorizationServer, DeviceAnswer, Redirection, Shelf, TokenAnswer
+from interlock.core.errors import AdministrationRefused, ConfigurationError
+from interlock.core.settings import NAME_PATTERN
+from interlock.services.client.ports import (
+    AuthorizationServer,
+    DeviceAnswer,
+    Redirection,
+    Shelf,
+    ShelfUnusable,
+    TokenAnswer,
+)
 from interlock.services.client.session_tokens import SessionTokens
 from interlock.services.client.sign_in import ShowUrl, SignIn
 
@@ -48,9 +56,14 @@ class GatewayClient:
 
     def entrance(self, connection: str) -> tuple[ConnectionAccess, HeldToken]:
         """How a connection is reached, and a token that is good there and nowhere else."""
-        wide = self.token(TokenRequest((connection,), api=True))
-        access: ConnectionAccess = self._send(ShowAccess(connection), wide.token)
-        return access, self._tokens.narrowed(wide, TokenRequest((connection,)))
+        (access,), held = self.entrances(TokenRequest((connection,)))
+        return access, held
+
+    def entrances(self, wanted: TokenRequest) -> tuple[list[ConnectionAccess], HeldToken]:
+        """How all connections of a token are reached, and the token."""
+        wide = self.token(TokenRequest(wanted.connections, True, source=wanted.source, run=wanted.run))
+        found = [_checked(self._send(ShowAccess(name), wide.token), name) for name in wanted.connections]
+        return found, self._tokens.narrowed(wide, wanted)
 
     def log_in_by_browser(self, redirection: Callable[[str], Redirection], show: ShowUrl, provider: str) -> ClientLogin:
         """Log in at the address that ``show`` is given."""
@@ -78,5 +91,25 @@ class GatewayClient:
     def _keep(self, answer: TokenAnswer) -> ClientLogin:
         login = ClientLogin(self.address.url, answer.refresh_token, answer.login, answer.login_ends_at_s)
         with self.shelf.locked():
+            before = self._login_before()
             self.shelf.keep_login(login)
+        if before is not None:
+            self._end(before)
         return login
+
+    def _login_before(self) -> ClientLogin | None:
+        try:
+            return self.shelf.login()
+        except ShelfUnusable:
+            raise
+        except ConfigurationError:  # damaged, or others may read it: it is replaced
+            return None
+
+
+def _checked(access: ConnectionAccess, name: str) -> ConnectionAccess:
+    """What a gateway says, if it can go into names of files, variables and a URL. Raises AdministrationRefused."""
+    texts = (access.user, access.path, *access.databases, *access.logins)
+    is_path = access.path.startswith("/") or not access.path
+    if access.name != name or not NAME_PATTERN.fullmatch(name) or not is_path or not all(map(str.isprintable, texts)):
+        raise AdministrationRefused("what answers is not this gateway")
+    return access

@@ -5,6 +5,7 @@ The gateway is asked by one process of this account at a time, so that none uses
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,6 +34,8 @@ _NOTHING_TO_SHOW: Final = (
 )
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPES: Final = "urn:ietf:params:oauth:token-type:"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750 section 2.1. Such a token means nothing else in a file or a header."""
 _JWT_DOTS: Final = 2
 
 Fields = list[tuple[str, str]]
@@ -150,6 +153,6 @@ def _type_of(token: str) -> str:
 
 
 def _held(answer: TokenAnswer, now_s: float) -> HeldToken:
-    if not answer.access_token:
+    if not _TOKEN.fullmatch(answer.access_token):
         raise GrantRefused("", "the gateway gave no token")
     return HeldToken(answer.access_token, now_s + answer.expires_in, answer.token_id, answer.audience)

@@ -15,7 +15,7 @@ from interlock.core.identity import by_actors
 from interlock.core.printable import one_line
 from interlock.services.client.gateway_client import GatewayClient
 from interlock.services.client.ports import DeviceAnswer
-from interlock.surfaces.cli.answers import JsonOption, show_fields, show_json
+from interlock.surfaces.cli.answers import JsonOption, ask, read_token, show_fields, show_json
 from interlock.surfaces.cli.client import client_of, telling
 from interlock.surfaces.cli.workbench import Workbench
 
@@ -42,6 +42,8 @@ def log_in(
     who = f" as {one_line(login.name)}" if login.name else ""
     until = f" until {_moment(login.ends_at_s)}" if login.ends_at_s is not None else ""
     typer.echo(f"Logged in at {client.address.label}{who}{until}.")
+    if read_token(context.find_root().params["token_file"]):
+        typer.echo("note: a token is set, and comes before the login: unset INTERLOCK_TOKEN", err=True)
 
 
 def log_out(context: typer.Context) -> None:
@@ -56,8 +58,12 @@ def log_out(context: typer.Context) -> None:
 
 def who_am_i(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show whom the gateway takes you for, and what you may do on it."""
-    with telling():
-        caller = client_of(context).ask(WhoAmI())
+    options = context.find_root().params
+    if options["config"] is not None and not read_token(options["token_file"]):
+        caller = ask(context, WhoAmI())  # this account, on the gateway's own machine
+    else:
+        with telling():
+            caller = client_of(context).ask(WhoAmI())
     if as_json:
         show_json(caller)
         return

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from interlock.core.administration import ShowAccess
 from interlock.core.client import HeldToken, TokenRequest
 from interlock.surfaces.cli.answers import UNAVAILABLE, JsonOption, show_json, stop
 from interlock.surfaces.cli.client import ActorFileOption, SubjectFileOption, client_of, telling
@@ -52,11 +51,11 @@ def get_token(
     wanted = TokenRequest(names, bool(audience), jwt, lifetime_s, source, run)
     with telling():
         client = client_of(context, subject_token_file, actor_token_file)
-        held = client.token(wanted)
         if pgpass is not None:
-            places = [client.ask(ShowAccess(name)) for name in names]
+            places, held = client.entrances(wanted)
             renew_password_file(pgpass, client.address, places, held.token)
             return
+        held = client.token(wanted)
     if as_json:
         show_json(held)
         return
