@@ -49,7 +49,8 @@ class BudgetDemand(msgspec.Struct, frozen=True):
 
     ``per`` is the time that it is for as policy has it (``1h``), ``window_s`` the same in seconds; for a whole run they
     are ``run`` and 0. Once it is spent the rule forbids, saying ``message``, or asks for the ``approval``. ``word`` is
-    what policy calls the kind. ``of_actor`` says that it is the budget of who acts for the principal.
+    what policy calls the kind. ``party`` says whose it is: 0 the principal's, 1 that of
+    who acts for it, 2 that of who acted before, and so on.
     """
 
     rule: str
@@ -60,7 +61,7 @@ class BudgetDemand(msgspec.Struct, frozen=True):
     message: str = ""
     approval: ApprovalDemand | None = None
     word: str = ""
-    of_actor: bool = False
+    party: int = 0
 
 
 class Hold(msgspec.Struct, frozen=True):

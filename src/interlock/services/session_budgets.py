@@ -80,8 +80,7 @@ class SessionBudgets:
 
     def __init__(self, budgets: Budgets, principal: Principal, run: str) -> None:
         self._budgets = budgets
-        self._principal = principal
-        self._actor = principal.actor or principal
+        self._parties = (principal, *principal.acting)
         self._run = run
         self._own = Book(_MAX_OWN_WINDOWS)
         self._accounts: dict[int, Account] = {}
@@ -111,7 +110,7 @@ class SessionBudgets:
                 return hold
             decision = self._spent(verdict, account.spent(now_s))
         except (BudgetsUnavailable, BookFull) as error:
-            log.error("budgets not counted", principal=self._principal.name, error=str(error))
+            log.error("budgets not counted", principal=self._parties[0].name, error=str(error))
             return wording.uncountable(verdict.policy)
         return decision
 
@@ -149,9 +148,9 @@ class SessionBudgets:
         Raises ``BudgetsUnavailable`` and ``BookFull``.
         """
         now_s = self._budgets.now_s()
-        for of_actor in (False, True) if self._actor is not self._principal else (False,):
+        for party in range(len(self._parties)):
             for window_s, limit in limits:
-                window = self._denials(window_s, of_actor)
+                window = self._denials(window_s, party)
                 window.count(now_s)
                 window.charge(1, limit)
 
@@ -169,18 +168,15 @@ class SessionBudgets:
     def window(self, demand: BudgetDemand) -> Window:
         """The counter of a budget. Raises ``BudgetsUnavailable``."""
         if demand.kind is BudgetKind.DENIALS:
-            return self._denials(demand.window_s, demand.of_actor)
+            return self._denials(demand.window_s, demand.party)
         if demand.window_s or self._run:
-            return self._budgets.window(demand, self._whose(demand.of_actor), self._run)
-        return self._own.window(f"{demand.rule} {demand.kind.value} {demand.of_actor:d}", RUN_WINDOW_S)
+            return self._budgets.window(demand, self._parties[demand.party], self._run)
+        return self._own.window(f"{demand.rule} {demand.kind.value} {demand.party}", RUN_WINDOW_S)
 
-    def _denials(self, window_s: float, of_actor: bool) -> Window:
+    def _denials(self, window_s: float, party: int) -> Window:
         if window_s or self._run:
-            return self._budgets.denials(window_s, self._whose(of_actor), self._run)
-        return self._own.window(f"denials {of_actor:d}", RUN_WINDOW_S)
-
-    def _whose(self, of_actor: bool) -> Principal:
-        return self._actor if of_actor else self._principal
+            return self._budgets.denials(window_s, self._parties[party], self._run)
+        return self._own.window(f"denials {party}", RUN_WINDOW_S)
 
     def _spent(self, verdict: Verdict, spent: list[Spent]) -> Denial | Hold:
         decision = when_spent(verdict, spent)
@@ -193,7 +189,7 @@ class SessionBudgets:
         try:
             spent = account.spent(self._budgets.now_s())
         except Exception as error:  # noqa: BLE001 - fail closed: it is stopped in any case
-            log.error("budgets not counted", principal=self._principal.name, error=type(error).__name__)
+            log.error("budgets not counted", principal=self._parties[0].name, error=type(error).__name__)
             spent = []
         if not spent:
             return wording.uncountable(verdict.policy)

@@ -86,7 +86,7 @@ class TestDecisions:
 
     def test_a_budget_of_each_counts_for_each(self) -> None:
         verdict = decide(ALL + rule("rows", "principal, action, resource", "", '@budget("rows=5 per 1h")', "forbid"))
-        assert [(demand.rule, demand.of_actor) for demand in verdict.budgets] == [("rows", False), ("rows", True)]
+        assert [(demand.rule, demand.party) for demand in verdict.budgets] == [("rows", 0), ("rows", 1)]
         assert len(verdict.budgeted) == 2
 
     def test_verdicts_share_what_counts(self) -> None:
@@ -107,12 +107,6 @@ class TestDecisions:
         assert isinstance(shared, DelegatedPolicy)
         assert policy.for_session(ADA, "pg", "app") is shared
         assert policy.for_session(others, "pg", "app") is not shared
-
-    def test_nobody_behind_the_current_actor_counts(self) -> None:
-        before = user("sales", name="ada", acting=(CRM, agent(name="nobody-knows-it")))
-        assert outcome_of(decide(BOTH_READ, who=before)) is Outcome.ALLOW
-        before = user("sales", name="ada", acting=(agent(name="nobody-knows-it"), CRM))
-        assert outcome_of(decide(BOTH_READ, who=before)) is Outcome.DENY
 
     def test_findings_are_the_stricter_of_both(self) -> None:
         agents = rule("a", 'principal is Agent, action == Action::"insert", resource', "", '@approval("dba")', "forbid")
@@ -250,9 +244,42 @@ def test_it_is_the_stricter_of_what_each_alone_is_told(
         assert frozenset(verdict.rules) == frozenset[str]().union(*(one.rules for one in counting))
         demands = verdict.hold.demands if verdict.hold and not verdict.denial else ()
         assert {demand.group for demand in demands} == set[str]().union(*(one.approvals for one in counting))
-        for of_actor, one in ((False, own), (True, actors_own)):
-            budgets = {demand.rule for demand in verdict.budgets if demand.of_actor is of_actor}
+        for party, one in enumerate((own, actors_own)):
+            budgets = {demand.rule for demand in verdict.budgets if demand.party == party}
             assert budgets == (one.budgets if outcome is not Outcome.DENY else set())
+
+
+@settings(max_examples=100, deadline=None)
+@given(POLICIES, REQUESTS, REQUESTS, REQUESTS)
+def test_whoever_acted_before_has_to_be_allowed_as_well(
+    policy: list[ModelRule],
+    requests: list[ModelRequest],
+    actors: list[ModelRequest],
+    earlier: list[ModelRequest],
+) -> None:
+    made = engine_of(policy)
+    numbered = {f"r{number}": one for number, one in enumerate(policy)}
+    for request, actor, before in zip(requests, actors, earlier, strict=False):
+        acting = tuple(
+            msgspec.structs.replace(_principal(one), name=name) for one, name in ((actor, "now"), (before, "before"))
+        )
+        alone = [
+            reference.decide(numbered, ModelRequest(one.kind, one.groups, request.accesses, request.hour))
+            for one in (request, actor, before)
+        ]
+        verdict = ask(made, request, acting=acting)
+        assert outcome_of(verdict) is max(one.outcome for one in alone)
+        for party, one in enumerate(alone):
+            budgets = {demand.rule for demand in verdict.budgets if demand.party == party}
+            assert budgets == (one.budgets if outcome_of(verdict) is not Outcome.DENY else set())
+
+
+def test_a_token_that_is_handed_on_allows_no_more() -> None:
+    text = ALL + rule("no", 'principal == Agent::"ci:acme/crm", action == Action::"select", resource', effect="forbid")
+    helper = agent("crm-agents", name="helper")
+    handed_on = msgspec.structs.replace(ADA, acting=(helper, CRM))
+    assert decide(text, who=msgspec.structs.replace(ADA, acting=(helper,))).denial is None
+    assert decide(text, who=handed_on).denial is not None
 
 
 def _principal(request: ModelRequest) -> Principal:

@@ -1,7 +1,8 @@
 """Policy where somebody acts for the principal (``act`` of RFC 8693 section 4.1): what both are allowed.
 
 The principal is asked about with who acts in the context, and who acts with the principal in the context; the stricter
-answer counts. Actors behind the current one are not asked about: that section says that they are for information only.
+answer counts. So do the answers about whoever acted before: that section has them for information only, but then a
+token that is handed on would allow what the one before did not.
 """
 
 from collections.abc import Iterable
@@ -19,25 +20,26 @@ from interlock.services.policy.evaluator import Evaluator
 from interlock.services.policy.masking import MaskedPolicy
 from interlock.services.policy.masks import KeyT, MaskRules, join
 from interlock.services.policy.session import Finding, Outcome, SessionPolicy
-from interlock.services.policy.viewpoint import ClientFacts, Delegation, Party, Viewpoint
+from interlock.services.policy.viewpoint import NO_DELEGATION, ClientFacts, Delegation, Party, Viewpoint
 
 _KEPT_VERDICTS = 256
 
 
 class DelegatedPolicy(MaskedPolicy):
-    """One policy version for a principal and who acts for it, on one database. As ``SessionPolicy``."""
+    """One policy version for somebody and who acts for them, on one database. As ``SessionPolicy``."""
 
     def __init__(
-        self, evaluator: Evaluator, principal: Principal, actor: Principal, place: tuple[str, str], client: ClientFacts
+        self,
+        evaluator: Evaluator,
+        parties: tuple[Principal, Principal],
+        own: SessionPolicy,
+        actors: "SessionPolicy | DelegatedPolicy",
     ) -> None:
-        """``place`` is a connection and a database."""
-        own = Viewpoint(principal, *place, client, Delegation(actor=Party.of(actor)))
-        actors = Viewpoint(actor, *place, client, Delegation(on_behalf_of=Party.of(principal)))
-        self._own, self._actors = SessionPolicy(evaluator, own), SessionPolicy(evaluator, actors)
-        super().__init__(evaluator.version, JoinedMasks(self._own.masks, self._actors.masks))
+        """``own`` is about the first of the parties, ``actors`` about the other and whoever acts for that one."""
+        super().__init__(evaluator.version, JoinedMasks(own.masks, actors.masks))
+        self._own, self._actors = own, actors
         self._evaluator = evaluator
-        self._principal = principal
-        self._actor = actor
+        self._principal, self._actor = parties
         self._kept: dict[Meaning, tuple[Verdict, Verdict, Verdict]] = {}
 
     def decide(self, meaning: Meaning, now_s: float) -> Verdict:
@@ -130,10 +132,19 @@ AnyPolicy = SessionPolicy | DelegatedPolicy
 def policy_for(
     evaluator: Evaluator, principal: Principal, connection: str, database: str, client: ClientFacts
 ) -> AnyPolicy:
-    """The policy for a principal and, when somebody acts for it, for whoever does now."""
-    if principal.actor is None:
-        return SessionPolicy(evaluator, Viewpoint(principal, connection, database, client))
-    return DelegatedPolicy(evaluator, principal, principal.actor, (connection, database), client)
+    """The policy for a principal and, when somebody acts for it, for whoever does and did."""
+    delegation = Delegation(actor=Party.of(principal.actor)) if principal.actor is not None else NO_DELEGATION
+    own = SessionPolicy(evaluator, Viewpoint(principal, connection, database, client, delegation))
+    acting = Delegation(on_behalf_of=Party.of(principal))
+    joined: AnyPolicy = own
+    later: list[tuple[Principal, SessionPolicy]] = [(principal, own)]
+    for who in principal.acting:
+        later.append((who, SessionPolicy(evaluator, Viewpoint(who, connection, database, client, acting))))
+    actor, joined = later.pop()
+    while later:
+        who, policy = later.pop()
+        actor, joined = who, DelegatedPolicy(evaluator, (who, actor), policy, joined)
+    return joined
 
 
 def _joined(one: dict[KeyT, ColumnMask], other: dict[KeyT, ColumnMask]) -> dict[KeyT, ColumnMask]:
@@ -157,7 +168,7 @@ def _hold(own: Hold | None, actors: Hold | None) -> Hold | None:
 
 
 def _of_actor(demand: BudgetDemand) -> BudgetDemand:
-    return msgspec.structs.replace(demand, of_actor=True)
+    return msgspec.structs.replace(demand, party=demand.party + 1)
 
 
 def _together(*rules: Iterable[str]) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class PolicyEngine:
         """This policy for one principal on one database; sessions that differ in nothing that counts share it."""
         who: tuple[object, ...] = (principal.kind, principal.name, principal.groups, principal.owner)
         if principal.actor is not None:
-            who = (Party.of(principal), Party.of(principal.actor))
+            who = tuple(map(Party.of, (principal, *principal.acting)))
         key = (who, connection, database, client if self.evaluator.reads_client else None)
         policy = self._shared.pop(key, None)
         if policy is None:

@@ -66,7 +66,7 @@ def explain(engine: PolicyEngine, question: Question) -> Explanation:
 
 def _budgets(verdict: Verdict) -> Iterator[str]:
     for demand in verdict.budgets:
-        whose = " of who acts" if demand.of_actor else ""
+        whose = " of who acts" if demand.party else ""
         beyond = "denied" if demand.approval is None else f"held for group {demand.approval.group}"
         yield f"{amount(demand)}{whose} ({quoted([demand.rule])}), beyond that {beyond}"
 

@@ -187,7 +187,7 @@ def budget_in_words(demand: BudgetDemand) -> str:
 
 
 def budget_spent(demand: BudgetDemand, counted: int, line: str) -> str:
-    whose = " of who acts" if demand.of_actor else ""
+    whose = " of who acts" if demand.party else ""
     return f'Rule "{demand.rule}" forbids {line} beyond {amount(demand)}, and {counted}{whose} were counted.'
 
 
