@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.certificates import ClientCertificates
 from interlock.adapters.identity.kept import COOLDOWN_S
+from interlock.adapters.identity.proofs import KEY_WITHDRAWN
 from interlock.adapters.identity.registry import Registry
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.core.errors import LoginRefused
@@ -186,6 +187,21 @@ async def test_authorities_that_come_and_go(
     (tmp_path / "bundle.json").write_text('{"keys": []}')
     clock.advance(COOLDOWN_S)
     assert "it has no authorities" in await reason(certificates, spire.holder())
+
+
+async def test_a_session_ends_with_the_authority_that_vouched_for_it(
+    spire: Spire, clock: ManualClock, tmp_path: Path
+) -> None:
+    domain = TrustDomain(spire.settings(tmp_path / "bundle.json"), clock)
+    authenticator = TokenAuthenticator([], RULES, Registry(KnownIdentities()), clock, trust_domains=[domain])
+    principal = await ClientCertificates([domain], authenticator, clock).certificate_principal(spire.holder().der)
+    (tmp_path / "bundle.json").write_text("{")
+    clock.advance(COOLDOWN_S)
+    assert await authenticator.accepted.refusal(principal) is None
+    spire.root = spire.authority(ec.generate_private_key(ec.SECP256R1()))
+    spire.write_bundle(tmp_path / "bundle.json")
+    clock.advance(COOLDOWN_S)
+    assert await authenticator.accepted.refusal(principal) == KEY_WITHDRAWN
 
 
 async def test_no_bundle_lets_nobody_in(certificates: ClientCertificates, spire: Spire, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """JWT-SVIDs: tokens without an issuer, which their subject's trust domain vouches for."""
 
 import json
+import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
 from interlock.adapters.identity.kept import COOLDOWN_S
@@ -15,6 +18,8 @@ from interlock.core.spiffe import parse_spiffe_id, workload_id
 from tests.adapters.identity.conftest import KnownIdentities
 from tests.adapters.identity.spire import AUDIENCE, WORKLOAD, Spire
 from tests.clocks import ManualClock
+from tests.servers.certificates import CertificateAuthority
+from tests.servers.http_service import HttpService
 
 ADDRESS = "192.0.2.1:5000"
 RULE = IdentityRule(
@@ -130,6 +135,44 @@ async def test_a_bundle_is_read_again(
     assert await reason(authenticator, old) == "the signature does not hold"
     await authenticator.authenticate(spire.token(), ADDRESS)
     spire.token_keys = keys
+
+
+async def test_a_bundle_endpoint(spire: Spire, clock: ManualClock, certificate_authority: CertificateAuthority) -> None:
+    async def bundle(_request: web.Request, _body: bytes) -> web.Response:
+        return web.json_response(spire.bundle(spiffe_refresh_hint=60))
+
+    async def elsewhere(_request: web.Request, _body: bytes) -> web.Response:
+        raise web.HTTPFound("/bundle")
+
+    files = certificate_authority.issue_server()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(files.certificate_file, files.key_file)
+    with HttpService(tls, bundle=bundle, elsewhere=elsewhere) as service:
+        place: dict[str, Any] = {
+            "name": "example.org",
+            "audience": AUDIENCE,
+            "ca_file": str(certificate_authority.certificate_file),
+        }
+        url = f"https://127.0.0.1:{service.port}"
+        authenticator = trusting(TrustDomainSettings(bundle_url=f"{url}/bundle", **place), clock)
+        assert (await authenticator.authenticate(spire.token(), ADDRESS)).subject == WORKLOAD
+        spire.token_keys["jwt-2"] = Spire(0).token_keys["jwt-1"]
+        clock.advance(COOLDOWN_S)
+        assert (await authenticator.authenticate(spire.token("jwt-2"), ADDRESS)).subject == WORKLOAD
+        asked = len(service.received)
+        clock.advance(30)
+        await authenticator.authenticate(spire.token(), ADDRESS)
+        assert len(service.received) == asked
+        clock.advance(30)
+        await authenticator.authenticate(spire.token(), ADDRESS)
+        assert len(service.received) == asked + 1
+        moved = trusting(TrustDomainSettings(bundle_url=f"{url}/elsewhere", **place), clock)
+        assert await reason(moved, spire.token()) == "no current keys of the issuer"
+        stranger = TrustDomainSettings(bundle_url=f"{url}/bundle", name="example.org", audience=AUDIENCE)
+        untrusted = trusting(stranger, clock)
+        assert await reason(untrusted, spire.token()) == "no current keys of the issuer"
+        for each in (authenticator, moved, untrusted):
+            await each.close()
 
 
 async def test_an_empty_bundle_trusts_nobody(

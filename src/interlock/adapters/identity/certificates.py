@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.proofs import AcceptedProof
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
@@ -29,6 +30,20 @@ MAX_CHAIN: Final = 8
 MAX_CERTIFICATE_BYTES: Final = 32_768
 _MAX_INTERMEDIATES: Final = 4
 _DNS_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+class UsedAuthority(msgspec.Struct, frozen=True):
+    """The authority that vouched for a certificate that was accepted; see ``proofs.Voucher``."""
+
+    domain: TrustDomain
+    authority: x509.Certificate
+
+    async def is_withdrawn(self) -> bool:
+        """Whether it is not the trust domain's any more; not while that cannot be told."""
+        try:
+            return self.authority not in await self.domain.authorities()
+        except LoginRefused:
+            return False
 
 
 class _Leaf(msgspec.Struct, frozen=True):
@@ -56,29 +71,29 @@ class ClientCertificates:
         """Whom a chain is for, the client's own certificate first, with what is registered. Raises LoginRefused."""
         leaf = _read(chain)
         now = self._now()
-        domain, subject = await self._verified(leaf, now)
+        domain, subject, authority = await self._verified(leaf, now)
         _check_life(leaf.certificate, domain.settings.max_certificate_age_s, now)
         claims = _claims(leaf, domain.settings.label, subject)
         principal = self._authenticator.rules.principal(claims, _id(chain[0]), claims["exp"])
+        self._authenticator.accepted.remember(principal, AcceptedProof(UsedAuthority(domain, authority)))
         return self._authenticator.admit(principal)
 
-    async def _verified(self, leaf: _Leaf, now: datetime.datetime) -> tuple[TrustDomain, str]:
-        """The trust domain that vouches for the certificate, and whom it names."""
+    async def _verified(self, leaf: _Leaf, now: datetime.datetime) -> tuple[TrustDomain, str, x509.Certificate]:
+        """The trust domain that vouches for the certificate, whom it names, and the authority behind it."""
         if any(uri.lower().startswith(SCHEME) for uri in leaf.uris) or not self._others:
             workload = _workload(leaf)
             domain = self._spiffe.get(workload.trust_domain)
             if domain is None:
                 raise LoginRefused(NOT_ACCEPTED, f"unknown trust domain {workload.trust_domain!r}")
-            await _verify(leaf, domain, now)
-            return domain, str(workload)
+            return domain, str(workload), await _verify(leaf, domain, now)
         refused = LoginRefused(NOT_ACCEPTED, "no authorities")
         for domain in self._others:
             try:
-                await _verify(leaf, domain, now)
+                authority = await _verify(leaf, domain, now)
             except LoginRefused as refusal:
                 refused = refusal
             else:
-                return domain, _only_name(leaf)
+                return domain, _only_name(leaf), authority
         raise refused
 
     def _now(self) -> datetime.datetime:
@@ -121,27 +136,27 @@ def _only_name(leaf: _Leaf) -> str:
     return names[0]
 
 
-async def _verify(leaf: _Leaf, domain: TrustDomain, now: datetime.datetime) -> None:
-    """Raises LoginRefused. What is not signed by the authorities at hand makes the gateway look for new ones."""
+async def _verify(leaf: _Leaf, domain: TrustDomain, now: datetime.datetime) -> x509.Certificate:
+    """The authority that a chain leads to; before there is none, new ones are looked for. Raises LoginRefused."""
     _check_usage(leaf.certificate)
     authorities = await domain.authorities()
-    problem = _path_problem(leaf, authorities, now)
-    if problem and (newer := await domain.authorities(anew=True)) != authorities:
-        problem = _path_problem(leaf, newer, now)
-    if problem:
-        raise LoginRefused(NOT_ACCEPTED, f"not a certificate of {domain.settings.label}: {problem}")
+    found = _authority(leaf, authorities, now)
+    if isinstance(found, str) and (newer := await domain.authorities(anew=True)) != authorities:
+        found = _authority(leaf, newer, now)
+    if isinstance(found, str):
+        raise LoginRefused(NOT_ACCEPTED, f"not a certificate of {domain.settings.label}: {found}")
+    return found
 
 
-def _path_problem(leaf: _Leaf, authorities: Sequence[x509.Certificate], now: datetime.datetime) -> str:
-    """Why no chain leads to an authority (RFC 5280 section 6, and an extendedKeyUsage for clients); empty: one does."""
+def _authority(leaf: _Leaf, authorities: Sequence[x509.Certificate], now: datetime.datetime) -> x509.Certificate | str:
+    """The authority that a chain leads to (RFC 5280 section 6, extendedKeyUsage for clients), or why to none."""
     if not authorities:
         return "it has no authorities"
     builder = PolicyBuilder().store(Store(list(authorities))).time(now).max_chain_depth(_MAX_INTERMEDIATES)
     try:
-        builder.build_client_verifier().verify(leaf.certificate, leaf.intermediates)
+        return builder.build_client_verifier().verify(leaf.certificate, leaf.intermediates).chain[-1]
     except (VerificationError, ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         return str(error)[:200] or type(error).__name__
-    return ""
 
 
 def _check_usage(certificate: x509.Certificate) -> None:

@@ -6,7 +6,7 @@ remembered, by its id among the ancestors.
 """
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,6 +18,13 @@ from interlock.core.identity import Principal
 MAX_REMEMBERED: Final = 10_000
 TAKEN_BACK: Final = "your identity provider says that what you came in with counts no more; come again"
 KEY_WITHDRAWN: Final = "the key that proved who you are is not its issuer's any more; come again with a new token"
+
+
+class Voucher(Protocol):
+    """What a proof was accepted for: a key, or an authority."""
+
+    async def is_withdrawn(self) -> bool:
+        """Whether whoever published it does so no more; not while that cannot be told."""
 
 
 class UsedKey(msgspec.Struct, frozen=True):
@@ -44,7 +51,7 @@ class UsedKey(msgspec.Struct, frozen=True):
 class AcceptedProof(msgspec.Struct, frozen=True):
     """One token that was accepted: the key that it was signed with, and how its issuer is asked about it, if it is."""
 
-    key: UsedKey | None
+    key: Voucher | None
     question: Question | None = None
 
 
