@@ -49,11 +49,11 @@ class Browser:
         return done["result"].get("value", done["result"].get("description"))
 
     async def wait_for(self, text: str) -> str:
-        """The text of the page once it has this, wherever the browser has gone by then."""
+        """Address and text of the page that comes to have this in one of the two, wherever the browser goes by then."""
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 with contextlib.suppress(AssertionError):  # between two pages there is none to ask
-                    shown = str(await self.evaluate("document.body.innerText"))
+                    shown = str(await self.evaluate("location.href + ' ' + document.body?.innerText"))
                     if text in shown:
                         return shown
                 await asyncio.sleep(0.02)
@@ -88,9 +88,9 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def running_browser(
-    home: Path, proxy_port: int | None, user: str, password: str, authority: Path
+    home: Path, authority: Path, proxy_port: int = 0, user: str = "", password: str = ""
 ) -> AsyncIterator[Browser]:
-    """A browser with a home of its own, which trusts the authority and goes through the proxy for every host."""
+    """A browser with a home of its own, which trusts the authority. A proxy, if there is one, is for every host."""
     assert PROGRAM is not None
     _trust(home, authority)
     proxy = [f"--proxy-server=http://127.0.0.1:{proxy_port}", "--proxy-bypass-list=<-loopback>"]
@@ -103,7 +103,7 @@ async def running_browser(
         "--no-first-run",
         "--disable-background-networking",
         f"--user-data-dir={home / 'profile'}",
-        *(proxy if proxy_port is not None else ["--no-proxy-server"]),
+        *(proxy if proxy_port else ["--no-proxy-server"]),
         "--remote-debugging-port=0",
         env={**os.environ, "HOME": str(home)},
         stdout=subprocess.DEVNULL,

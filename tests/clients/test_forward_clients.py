@@ -58,7 +58,7 @@ def test_a_proxy_behind_tls(forward: Forward) -> None:
 async def test_a_browser(forward: Forward, tmp_path: Path) -> None:
     token = forward.gateway.token()
     secure = f"https://{forward.secure_authority}"
-    async with running_browser(tmp_path, forward.gateway.proxy_port, "agent", token, forward.authority_file) as browser:
+    async with running_browser(tmp_path, forward.authority_file, forward.gateway.proxy_port, "agent", token) as browser:
         assert json.loads(await browser.visit(f"{secure}/hello?a=1"))["path"] == "/hello?a=1"
         assert browser.logins == 1
         posted = "fetch('/things', {method: 'POST', body: 'x'}).then(answer => answer.text())"

@@ -30,7 +30,7 @@ async def test_a_person_logs_in_with_a_browser(tmp_path: Path) -> None:
         options = GatewayOptions(api_public=True, extra=_SETTINGS.format(provider=provider))
         with GatewayServer(NO_DATABASE, options) as gateway:
             provider.trust(gateway.api().get("/saml/corp/metadata").body)
-            async with running_browser(tmp_path, None, "", "", gateway.certificate_file) as browser:
+            async with running_browser(tmp_path, gateway.certificate_file) as browser:
                 await browser.visit(f"{gateway.api_url}/login?provider=corp")
                 assert str(await browser.evaluate("location.href")).startswith(f"http://localhost:{provider.port}/sso?")
                 await browser.evaluate(SIGN_IN)

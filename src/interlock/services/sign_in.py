@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from interlock.core.addresses import one_source
 from interlock.core.authorization import AuthorizationRequest
 from interlock.core.errors import LedgerUnavailable, LoginRefused
 from interlock.core.identity import Principal
@@ -131,6 +132,7 @@ class Attempts:
         """
         if not is_local_path(next_path):
             raise LoginRefused("next must be a path of this gateway, such as /", "next leads elsewhere")
+        source = one_source(source)
         self._forget_old()
         self._refuse_too_many(source)
         browser = browser if browser is not None and self._knows(browser) else secrets.token_urlsafe(32)
