@@ -57,6 +57,15 @@ def test_ssh_connects(gateway: GatewayServer, workload: Workload) -> None:
     assert not list(workload.directory.rglob("run/*"))
 
 
+def test_the_proof_is_not_passed_on(workload: Workload) -> None:
+    workload.environment["INTERLOCK_TOKEN"] = (workload.directory / "token").read_text()
+    local = ("-o", "PermitLocalCommand=yes", "-o", "LocalCommand=env >&2")
+    done = workload.run("connect", "web", "--", *local, "echo in")
+    assert done.stdout == "in\n"
+    assert "SSH_ASKPASS=" in done.stderr
+    assert "INTERLOCK_TOKEN" not in done.stderr
+
+
 def test_a_certificate_is_for_the_connections_that_are_named(workload: Workload) -> None:
     directory = workload.directory / "of-ssh"
     made = workload.run("ssh-cert", "web", "--dir", str(directory))

@@ -35,6 +35,7 @@ _ASKPASS: Final = """\
 exit 1
 """
 """Tells ssh the token when it asks for the password of this user there, and nobody anything else."""
+_OWN_TOKEN: Final = "INTERLOCK_TOKEN"  # noqa: S105 - the name of a variable, which is for this program only
 _SSH_USER_SHOWN: Final = 30
 _SSH_HOST_SHOWN: Final = 128
 
@@ -83,7 +84,7 @@ def _ssh(
     askpass = write("askpass", script.encode())
     askpass.chmod(0o700)
     options = {
-        "UserKnownHostsFile": f'"{known_hosts}"',
+        "UserKnownHostsFile": f'"{str(known_hosts).replace("%", "%%")}"',
         "StrictHostKeyChecking": "yes",
         "PreferredAuthentications": "password",
         "PubkeyAuthentication": "no",
@@ -92,7 +93,6 @@ def _ssh(
     }
     settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     environment = os.environ | {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
-    environment.setdefault("DISPLAY", "")
     return _run("ssh", [*settings, "-p", str(access.port), "-l", user, host, *words], environment)
 
 
@@ -116,4 +116,4 @@ def _curl(access: ConnectionAccess, address: GatewayAddress, token: str, words: 
 def _run(program: str, words: Sequence[str], environment: Mapping[str, str]) -> int:
     if shutil.which(program) is None:
         stop(f"{program} is not installed here; interlock env says what any other client needs", UNAVAILABLE)
-    return run_program([program, *words], environment)
+    return run_program([program, *words], {name: environment[name] for name in environment if name != _OWN_TOKEN})
