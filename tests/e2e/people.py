@@ -18,7 +18,7 @@ from tests.servers.oidc_provider import ADA, AUDIENCE, SECRET, OidcProvider, dev
 from tests.servers.process import free_port
 
 PROVIDER = "corp"
-CLIENT, DEVICES, WORKLOAD = "interlock", "interlock-devices", "reports"
+CLIENT, DEVICES, WORKLOAD, OPAQUE_WORKLOAD = "interlock", "interlock-devices", "reports", "opaque-reports"
 CLI = "interlock-cli"
 COOKIE = "__Host-interlock"
 _OPTIONS = GatewayOptions()
@@ -37,7 +37,7 @@ allow_http_loopback = true
 
 [[identities]]
 issuer = "{PROVIDER}"
-when = {{{{ sub = "{WORKLOAD}" }}}}
+when = {{{{ sub = ["{WORKLOAD}", "{OPAQUE_WORKLOAD}"] }}}}
 identity = "job:{{{{sub}}}}"
 
 [[identities]]
@@ -150,6 +150,7 @@ def site(options: GatewayOptions = _OPTIONS, target: Endpoint = NO_DATABASE, iss
         web_client(CLIENT, callback, logout_uri=f"{url}/logout/backchannel/{PROVIDER}", return_uri=f"{url}/login"),
         device_client(DEVICES),
         workload_client(WORKLOAD),
+        workload_client(OPAQUE_WORKLOAD),
     ]
     with gateway, OidcProvider(clients, ca_file=gateway.certificate_file, port=port) as provider:
         yield Site(gateway, provider)

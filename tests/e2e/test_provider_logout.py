@@ -5,23 +5,40 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from interlock.core.ledger import LockAdded, LoginClosed, SecurityEventReceived, SecurityEventRefused, SessionCut
+from interlock.adapters.identity.proofs import TAKEN_BACK
+from interlock.core.ledger import (
+    LockAdded,
+    LoginClosed,
+    SecurityEventReceived,
+    SecurityEventRefused,
+    SessionCut,
+    SessionOpened,
+)
 from interlock.core.security_event import BACK_CHANNEL_LOGOUT
 from tests.e2e.exchange import ask
 from tests.e2e.ledger_files import records_of
 from tests.e2e.locking import Statement, all_closed, connect, wait_for
-from tests.e2e.people import PROVIDER, Program, Site, site
+from tests.e2e.people import OPAQUE_WORKLOAD, PROVIDER, Program, Site, site
 from tests.servers.browser import Browser
 from tests.servers.endpoint import Endpoint
-from tests.servers.gateway import CONNECTION
+from tests.servers.gateway import CONNECTION, GatewayOptions
 from tests.servers.oidc_provider import ADA, BOB
 
+INTROSPECTION = f"""
+[issuers.introspection]
+client_id = "{OPAQUE_WORKLOAD}"
+client_secret = {{ file = "client-secret" }}
+cache_s = 0
+opaque = true
+on_error = "allow-until-expiry"
+"""
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%until logout%' AND pid <> pg_backend_pid()"
 
 
 @pytest.fixture(scope="module")
 def people(target: Endpoint) -> Iterator[Site]:
-    with site(target=target) as people:
+    options = GatewayOptions(extra="\n[sessions]\nrecheck_s = 5\n")
+    with site(options, target, INTROSPECTION) as people:
         yield people
 
 
@@ -73,6 +90,21 @@ def test_signing_out_at_the_provider_ends_sessions_here(people: Site, target: En
     causes = {record.cause for record in records_of(gateway, LockAdded)}
     assert causes == {f"session ended by security event {event.token_id}", "session ended with its login"}
     assert {record.principal for record in records_of(gateway, LoginClosed)} == {ADA}
+
+
+def test_an_opaque_token_that_is_taken_back_at_the_provider(people: Site) -> None:
+    token = people.provider.client_credentials(OPAQUE_WORKLOAD)
+    assert token.count(".") == 0
+    with connect(people.gateway.endpoint(token)) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+        people.provider.revoke(OPAQUE_WORKLOAD, token)
+        with pytest.raises(psycopg.OperationalError, match="not accepted"):
+            connect(people.gateway.endpoint(token))
+        error = Statement(session, "SELECT pg_sleep(120)").error()
+    assert isinstance(error, psycopg.errors.AdminShutdown), error
+    assert TAKEN_BACK in str(error)
+    opened = records_of(people.gateway, SessionOpened)[-1]
+    assert (opened.principal, opened.subject) == (f"job:{OPAQUE_WORKLOAD}", OPAQUE_WORKLOAD)
 
 
 def test_a_forged_logout_token_ends_nothing(people: Site) -> None:

@@ -42,11 +42,10 @@ const provider = new Provider(settings.issuer, {
       // Programs without a browser ask for tokens for the first audience, with the person's claims in them.
       defaultResource: (ctx, client) => (client.applicationType === 'native' ? settings.audiences[0] : undefined),
       useGrantedResource: () => true,
-      getResourceServerInfo: (_, audience) => {
+      getResourceServerInfo: (_, audience, client) => {
         if (!settings.audiences.includes(audience)) throw new Error('unknown resource');
-        return {
-          audience, scope: 'use', accessTokenFormat: 'jwt', accessTokenTTL: 600, jwt: { sign: { alg: 'RS256' } },
-        };
+        const accessTokenFormat = client.clientId.startsWith('opaque-') ? 'opaque' : 'jwt';
+        return { audience, scope: 'use', accessTokenFormat, accessTokenTTL: 600, jwt: { sign: { alg: 'RS256' } } };
       },
     },
   },
