@@ -121,6 +121,7 @@ CLAIM_FORGERIES: dict[str, tuple[dict[str, object], str]] = {
         {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
         "not accepted",
     ),
+    "bound to a key": ({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, "not accepted"),
     "nobody known": ({"repository": "other/crm"}, "nobody here is known by it"),
     "condition by prefix only": ({"repository": "not-acme/crm"}, "nobody here is known by it"),
     "name with control characters": ({"repository": "acme/crm\nadmin"}, "not accepted"),

@@ -194,6 +194,8 @@ async def test_what_the_issuer_says_takes_the_place_of_claims(asking: Asking) ->
         ({"exp": None}, "no exp claim"),
         ({"exp": 1_800_000_000}, "exp is past"),
         ({"sub": None}, "no sub claim of a sensible length"),
+        ({"cnf": {"jkt": "x"}}, "it is bound to a key, and no bearer token"),
+        ({"token_type": "DPoP"}, "the opaque token is no bearer token"),
         ({"iss": "https://other.example"}, "no issuer knows the opaque token as active"),
         ({"repository": "evil/crm"}, "no identity rule applies"),
     ],
@@ -201,6 +203,11 @@ async def test_what_the_issuer_says_takes_the_place_of_claims(asking: Asking) ->
 async def test_it_has_to_say_what_a_token_would(asking: Asking, changes: dict[str, object], reason: str) -> None:
     asking.endpoint.active[OPAQUE] = asking.issuer.claims(**changes)
     assert await refused(asking.authenticator(opaque=True), OPAQUE) == reason
+
+
+async def test_a_client_that_got_it_for_itself_is_its_subject(asking: Asking) -> None:
+    asking.endpoint.active[OPAQUE] = asking.issuer.claims(sub=None, client_id="reports", token_type="Bearer")
+    assert (await asking.authenticator(opaque=True).authenticate(OPAQUE, ADDRESS)).subject == "reports"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from tests.clocks import ManualClock
 
 ADDRESS = "192.0.2.1:5000"
 CHECKS = [
-    "form", "issuer", "typ", "alg", "key", "signature", "iss", "sub", "purpose", "aud", "exp", "iat, nbf", "exp - iat",
-    "rule", "registration",
+    "form", "issuer", "typ", "alg", "key", "signature", "iss", "sub", "purpose", "binding", "aud", "exp", "iat, nbf",
+    "exp - iat", "rule", "registration",
 ]  # fmt: skip
 
 

@@ -57,6 +57,10 @@ def _check_purpose(claims: dict[str, Any], issuer: str, judge: Judge) -> None:
     events = claims.get("events")
     refusal = _unless("events" not in claims, "it is a security event, not a bearer token")
     judge(Check("purpose", "no events claim", shown(events), refusal))
+    # RFC 9449 section 7.1, RFC 8705 section 3: it counts only with a proof of the key, which nobody asks for here.
+    bound = claims.get("cnf")
+    refusal = _unless("cnf" not in claims, "it is bound to a key, and no bearer token")
+    judge(Check("binding", "no cnf claim", shown(bound), refusal))
 
 
 def _check_audience(audience: object, expected: str, judge: Judge) -> None:

@@ -82,8 +82,8 @@ class Introspection:
             ) from None
         if claims is None:
             raise LoginRefused(NOT_ACCEPTED, "no issuer knows the opaque token as active")
-        if "cnf" in claims or str(claims.get("token_type", "bearer")).lower() != "bearer":
-            raise LoginRefused(NOT_ACCEPTED, "the opaque token is bound to a key, or no bearer token")
+        if str(claims.get("token_type", "bearer")).lower() != "bearer":
+            raise LoginRefused(NOT_ACCEPTED, "the opaque token is no bearer token")
         # RFC 9068 section 2.2: of a client that got a token for itself, the subject is the client.
         return {"sub": claims.get("client_id")} | dict(claims) | {"iss": self.issuer}
 
