@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -32,6 +33,15 @@ def assemble(header: bytes, payload: bytes, sign: Callable[[bytes], bytes]) -> s
     """A compact token of any bytes at all."""
     signing_input = f"{encode(header)}.{encode(payload)}"
     return f"{signing_input}.{encode(sign(signing_input.encode()))}"
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def other_signature(signature: bytes) -> bytes:
+    """Another ECDSA signature (DER) that holds as well, made without the key."""
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, P256_ORDER - s)
 
 
 def signer(algorithm: str, key: SigningKey) -> Callable[[bytes], bytes]:

@@ -1,6 +1,7 @@
 """What logs in, and the many things that do not."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -16,7 +17,15 @@ from interlock.core.identity import Principal, PrincipalKind, RegisteredIdentity
 from interlock.core.settings import IdentityRule
 from interlock.services.generated_secret import make_verifier
 from tests.adapters.identity.conftest import KnownIdentities
-from tests.adapters.identity.issuer_server import AUDIENCE, GENERATORS, IssuerServer, assemble, encode, signer
+from tests.adapters.identity.issuer_server import (
+    AUDIENCE,
+    GENERATORS,
+    P256_ORDER,
+    IssuerServer,
+    assemble,
+    encode,
+    signer,
+)
 from tests.clocks import ManualClock
 
 ADDRESS = "192.0.2.1:5000"
@@ -57,7 +66,20 @@ async def test_a_token_without_an_id_is_named_by_its_digest(
 ) -> None:
     token = issuer.token()
     principal = await authenticator.authenticate(token, ADDRESS)
-    assert principal.token_id == f"sha256:{hashlib.sha256(token.encode()).hexdigest()[:32]}"
+    content = token.rpartition(".")[0]
+    assert principal.token_id == f"sha256:{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+
+
+async def test_another_signature_makes_no_other_token(authenticator: TokenAuthenticator, issuer: IssuerServer) -> None:
+    """Else a token that was revoked, or may be exchanged once, would count again in another spelling."""
+    token = issuer.token()
+    content, _, signature = token.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    r, s = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
+    changed = f"{content}.{encode(r.to_bytes(32) + (P256_ORDER - s).to_bytes(32))}"
+    assert changed != token
+    first, second = [await authenticator.prove(text, ADDRESS) for text in (token, changed)]
+    assert first.token_id == second.token_id
 
 
 async def test_a_list_of_audiences_may_hold_others(authenticator: TokenAuthenticator, issuer: IssuerServer) -> None:

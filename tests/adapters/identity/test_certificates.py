@@ -1,6 +1,7 @@
 """Client certificates: X.509-SVIDs of trust domains, and certificates of other authorities."""
 
 import datetime
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from interlock.core.errors import LoginRefused
 from interlock.core.identity import PrincipalKind, RegisteredIdentity
 from interlock.core.settings import CertificateNames, IdentityRule, TrustDomainSettings
 from tests.adapters.identity.conftest import KnownIdentities
+from tests.adapters.identity.issuer_server import other_signature
 from tests.adapters.identity.spire import WORKLOAD, Holder, Spire
 from tests.clocks import ManualClock
 
@@ -70,7 +72,27 @@ async def test_a_workload_is_who_its_certificate_says(
     assert (principal.issuer, principal.subject) == ("spiffe://example.org", WORKLOAD)
     assert principal.expires_at_s == holder.chain[0].not_valid_after_utc.timestamp()
     assert principal.issued_at_s == holder.chain[0].not_valid_before_utc.timestamp()
-    assert principal.token_id == f"x509:{holder.chain[0].fingerprint(hashes.SHA256()).hex()[:32]}"
+    assert principal.token_id == f"x509:{hashlib.sha256(holder.chain[0].tbs_certificate_bytes).hexdigest()[:32]}"
+
+
+async def test_another_signature_makes_no_other_certificate(certificates: ClientCertificates, spire: Spire) -> None:
+    """Whoever has a certificate that was revoked can change its ECDSA signature so that it still holds."""
+    holder = spire.holder()
+    leaf = holder.chain[0]
+    signature = _der(0x03, b"\0" + other_signature(leaf.signature))
+    changed = _der(0x30, leaf.tbs_certificate_bytes + _ECDSA_WITH_SHA256 + signature)
+    assert changed != holder.der[0]
+    principal = await certificates.certificate_principal(holder.der)
+    assert (await certificates.certificate_principal([changed, *holder.der[1:]])).token_id == principal.token_id
+
+
+_ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    size = bytes([length]) if length < 128 else bytes([0x82, *length.to_bytes(2)])
+    return bytes([tag]) + size + content
 
 
 async def test_further_names_that_are_no_uris_do_not_matter(certificates: ClientCertificates, spire: Spire) -> None:

@@ -38,6 +38,7 @@ class _Verified(msgspec.Struct, frozen=True):
     issuer: TokenSource
     generation: int
     claims: dict[str, Any]
+    token_id: str
     expires_at_s: float
     key: UsedKey
 
@@ -105,7 +106,7 @@ class TokenAuthenticator:
                 return await self._as_counting(self._own.read_signed(unverified))
             verified = await self._verify(unverified)
             self._remember(digest, verified)
-        principal = self._identify(verified, digest)
+        principal = self.rules.principal(verified.claims, verified.token_id, verified.expires_at_s)
         asked = self._introspections.get(principal.issuer)
         if asked is not None and await asked.is_refused(token):
             raise LoginRefused(NOT_ACCEPTED, "its issuer says that the token is not active, or cannot be asked")
@@ -118,8 +119,7 @@ class TokenAuthenticator:
         claims = await asked.opaque_claims(token)
         source = self._issuers[asked.issuer]
         expires_at_s = check_claims(claims, source.settings, self._now_s(), refuse)
-        digest = hashlib.sha256(token.encode()).digest()
-        principal = self.rules.principal(claims, _token_id(claims, digest), expires_at_s)
+        principal = self.rules.principal(claims, _token_id(claims, token.encode()), expires_at_s)
         self.accepted.remember(principal, AcceptedProof(None, asked.about(token)))
         return principal
 
@@ -184,10 +184,8 @@ class TokenAuthenticator:
         source, expires_at_s = await self.verification.run(token, refuse)
         key = await source.find_key(token.key_id, token.algorithm)
         used = UsedKey(source, token.key_id, token.algorithm, key.thumbprint)
-        return _Verified(source, source.generation, token.claims, expires_at_s, used)
-
-    def _identify(self, verified: _Verified, digest: bytes) -> Principal:
-        return self.rules.principal(verified.claims, _token_id(verified.claims, digest), verified.expires_at_s)
+        token_id = _token_id(token.claims, token.signing_input)
+        return _Verified(source, source.generation, token.claims, token_id, expires_at_s, used)
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         """Keep it until it ends; when there are too many, the oldest goes."""
@@ -202,9 +200,12 @@ class TokenAuthenticator:
             raise LoginRefused("the gateway cannot tell the time", "no clock") from None
 
 
-def _token_id(claims: Mapping[str, Any], digest: bytes) -> str:
-    """``jti``, or else the beginning of the token's SHA-256."""
+def _token_id(claims: Mapping[str, Any], content: bytes) -> str:
+    """``jti``, or else the beginning of the SHA-256 of the token's content.
+
+    The signature is no part of that: of one ECDSA signature anybody can make another one that holds as well.
+    """
     token_id = claims.get("jti")
     if isinstance(token_id, str) and 0 < len(token_id) <= 256:
         return token_id
-    return f"sha256:{digest.hex()[:32]}"
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"

@@ -74,7 +74,7 @@ class ClientCertificates:
         domain, subject, authority = await self._verified(leaf, now)
         _check_life(leaf.certificate, domain.settings.max_certificate_age_s, now)
         claims = _claims(leaf, domain.settings.label, subject)
-        principal = self._authenticator.rules.principal(claims, _id(chain[0]), claims["exp"])
+        principal = self._authenticator.rules.principal(claims, _id(leaf.certificate), claims["exp"])
         self._authenticator.accepted.remember(principal, AcceptedProof(UsedAuthority(domain, authority)))
         return self._authenticator.admit(principal)
 
@@ -192,6 +192,9 @@ def _claims(leaf: _Leaf, issuer: str, subject: str) -> dict[str, Any]:
     }
 
 
-def _id(der: bytes) -> str:
-    """Stands for the certificate where a token has its id."""
-    return f"x509:{hashlib.sha256(der).hexdigest()[:32]}"
+def _id(certificate: x509.Certificate) -> str:
+    """Stands for the certificate where a token has its id.
+
+    The signature is no part of it: of one ECDSA signature anybody can make another one that holds as well.
+    """
+    return f"x509:{hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()[:32]}"
