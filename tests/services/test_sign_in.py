@@ -55,6 +55,14 @@ def test_windows_of_one_browser_sign_in_beside_one_another(attempts: Attempts) -
     assert attempts.take("corp", second.state, browser) == second
 
 
+def test_one_host_with_many_addresses_is_one_source(attempts: Attempts) -> None:
+    for number in range(MAX_ATTEMPTS_OF_SOURCE):
+        attempts.begin("corp", None, f"2001:db8::{number:x}")
+    with pytest.raises(LoginRefused, match="too many"):
+        attempts.begin("corp", None, "2001:db8::ffff")
+    attempts.begin("corp", None, "2001:db8:0:1::1")
+
+
 def test_no_value_of_somebody_elses_choice_binds_an_attempt(attempts: Attempts) -> None:
     for planted in ("A" * 43, "", "x", "é" * 43):
         assert attempts.begin("corp", planted, "192.0.2.1")[1] != planted
