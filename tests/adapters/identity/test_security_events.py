@@ -274,7 +274,8 @@ async def test_when_it_happened(sender: Sender) -> None:
         ({"toe": now_s - 50}, now_s - 50),
         ({"details": {"event_timestamp": now_s - 70}, "toe": now_s - 50}, now_s - 70),
         ({"details": {"event_timestamp": (now_s - 70) * 1000}}, now_s - 70),
-        ({"details": {"event_timestamp": now_s + 5000}}, now_s),
+        ({"details": {"event_timestamp": now_s + 50}}, now_s + 50),
+        ({"details": {"event_timestamp": now_s + 5000}}, now_s + 60),
     ):
         assert (await sender.verifier.event(NAME, sender.event(**changes))).happened_at_s == happened_s
 
