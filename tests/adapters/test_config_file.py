@@ -9,6 +9,7 @@ from interlock.core.errors import ConfigurationError
 from interlock.core.settings import Detection, Durability, Notifications, PlainConnections, Settings, TlsMode
 
 SAML = '[[saml]]\nname = "corp"\nprovider_entity_id = "https://idp.example/entity"\nmetadata_file = "corp.xml"'
+CLIENT = '[[issuers]]\nurl = "https://a"\nname = "corp"\nclient_id = "gateway"'
 PUBLIC = '\n[api]\npublic_url = "https://gateway.example"'
 CONNECTION = """\
 [connections.crm]
@@ -147,6 +148,16 @@ WRONG = {
         '[[issuers]]\nurl = "https://a"\naudience = "x"\n[[issuers]]\nurl = "https://a"\naudience = "y"',
         ":4: issuers[1]: issuer 'https://a' is given twice",
     ),
+    "client without a public url": (CLIENT, ":4: issuers[0].client_id: api.public_url is missing"),
+    "client without a name": (CLIENT.replace('name = "corp"', "") + PUBLIC, ":1: issuers[0]: name: is needed with"),
+    "client with a name of a path": (CLIENT.replace("corp", "a/b") + PUBLIC, ":1: issuers[0]: name: is needed with"),
+    "secret without client": (
+        '[[issuers]]\nurl = "https://a"\naudience = "x"\nclient_secret = { env = "S" }',
+        ":1: issuers[0]: client_secret: is that of client_id",
+    ),
+    "neither audience nor client": ('[[issuers]]\nurl = "https://a"', ":1: issuers[0]: audience is missing"),
+    "devices without audience": (CLIENT + '\ndevice_client_id = "d"' + PUBLIC, ":1: issuers[0]: audience is missing"),
+    "scope without openid": (CLIENT + '\nscope = "profile"' + PUBLIC, ":5: issuers[0].scope"),
     "saml without a public url": (SAML, ":1: saml: api.public_url is missing"),
     "saml provider that is an issuer's name": (
         '[[issuers]]\nurl = "https://a"\nname = "corp"\naudience = "x"\n' + SAML + PUBLIC,
