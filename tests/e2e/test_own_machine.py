@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from interlock.core.ledger import LoginClosed, SessionOpened
 from interlock.surfaces.cli.application import build
 from tests.e2e.api_callers import POLICY
 from tests.e2e.ledger_files import records_of
-from tests.e2e.people import Site, site
+from tests.e2e.people import WORKLOAD, Site, site
 from tests.servers.command_line import run_interlock
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, http_target
@@ -33,7 +34,11 @@ from tests.servers.http_service import HttpService
 from tests.servers.oidc_provider import ADA, BOB
 from tests.servers.postgres import client_program
 
-STAFF = '@id("staff") permit (principal in Group::"g-staff", action, resource is Connection);\n'
+STAFF = """
+@id("staff") permit (principal in Group::"g-staff", action, resource is Connection);
+@id("reports") permit (principal == Agent::"job:reports", action, resource == Connection::"shop");
+@id("not-all") forbid (principal, action, resource == Connection::"hidden");
+"""
 TIMEOUT_S = 30.0
 
 
@@ -116,8 +121,7 @@ def service() -> Iterator[HttpService]:
 @pytest.fixture(scope="module")
 def people(target: Endpoint, service: HttpService) -> Iterator[Site]:
     extra = http_target("crm", service.port) + http_target("hidden", service.port)
-    policy = POLICY + STAFF + '@id("not-all") forbid (principal, action, resource == Connection::"hidden");\n'
-    with site(GatewayOptions(policy=policy, extra=extra, http=True), target) as running:
+    with site(GatewayOptions(policy=POLICY + STAFF, extra=extra, http=True), target) as running:
         yield running
 
 
@@ -303,6 +307,32 @@ def test_no_gateway_is_named(machine: Machine) -> None:
         result = machine.run(*words)
         assert result.exit_code == 2
         assert "interlock login --api" in result.stderr
+
+
+def test_an_agent_acts_for_whoever_has_logged_in(logged_in: Machine) -> None:
+    file = logged_in.directory / "agent"
+    file.write_text(logged_in.site.provider.client_credentials(WORKLOAD))
+    done = logged_in.program("connect", "shop", "--actor-token-file", str(file), "--", "-Atc", "SELECT 1")
+    assert done.stdout == "1\n", done.stderr
+    session = records_of(logged_in.site.gateway, SessionOpened)[-1]
+    assert (session.principal, [actor.name for actor in session.acting]) == (ADA, ["job:reports"])
+    not_both = logged_in.run("env", "crm", "--actor-token-file", str(file))
+    assert not_both.exit_code == 1
+    assert "no connection 'crm'" in not_both.stderr
+
+
+def test_a_workload_brings_its_own_token(machine: Machine) -> None:
+    file = machine.directory / "token"
+    file.write_text(machine.site.provider.client_credentials(WORKLOAD))
+    gateway = machine.site.gateway
+    machine.environment |= {"INTERLOCK_API": gateway.api_url, "INTERLOCK_API_CA": str(gateway.certificate_file)}
+    began_s = time.time()
+    result = machine.run("token", "shop", "--subject-token-file", str(file), "--for", "2m", "--json")
+    token = json.loads(result.stdout)
+    assert token["audience"] == ["connection:shop"]
+    assert began_s < token["ends_at_s"] <= time.time() + 120
+    mounted = machine.run("whoami", "--json", INTERLOCK_SUBJECT_TOKEN_FILE=str(file))
+    assert json.loads(mounted.stdout)["name"] == "job:reports"
 
 
 def test_commands_for_people_use_the_login(logged_in: Machine) -> None:
