@@ -113,6 +113,14 @@ class TestExplain:
         assert "outcome: allowed" in result.stdout
         assert "what would change" not in result.stdout
 
+    def test_somebody_acts(self) -> None:
+        alone = ("--user", "ada", "--group", "ci-bots", "--connection", "pg", "--database", "app")
+        result = run("explain", *alone, "--actor", "crm", "--actor-group", "ci-bots", "select")
+        assert "outcome: allowed" in result.stdout
+        result = run("explain", *alone, "--actor", "crm", "select")
+        assert "Agent crm, who acts for User ada, is not allowed to." in result.stdout
+        assert "  who acts as a member of group ci-bots: allowed" in result.stdout.splitlines()
+
     def test_allowed_within_budget(self) -> None:
         budget = '@id("b") @budget("rows=5 per 1h") forbid (principal, action in Action::"read", resource);'
         result = run("explain", *self.WHO, "select", configured=BASIC + budget)
@@ -137,6 +145,7 @@ class TestExplain:
             ["--connection", "pg", "--agent", "a", "--protocol", "gopher", "select"],
             ["--connection", "pg", "--agent", "a", "--policy", "missing", "select"],
             ["--connection", "pg", "--agent", "a", "--policy", "bad", "select"],
+            ["--user", "ada", "--actor", "crm", "--permission", "review"],
         ],
     )
     def test_unusable(self, arguments: list[str]) -> None:

@@ -47,6 +47,8 @@ class PolicyCommands:
     async def _explain(self, command: ExplainPolicy, _actor: Actor) -> PolicyExplanation:
         if (command.permission is None) != bool(command.connection):
             raise InvalidCommand("give a statement or request with its connection, or a permission")
+        if command.permission is not None and command.actor is not None:
+            raise InvalidCommand("nobody has permissions on the gateway through somebody who acts for them")
         return await asyncio.to_thread(self._answer, self._policies.engine, command, self._clock.now_s())
 
     def _answer(self, engine: PolicyEngine, command: ExplainPolicy, now_s: float) -> PolicyExplanation:

@@ -95,6 +95,8 @@ def explain_decision(
     engine = _engine(tools, policy)
     if (permission is None) == (not connection):
         _stop(ConfigurationError("give a request and its --connection, or --permission"))
+    if permission is not None and actor:
+        _stop(ConfigurationError("nobody has permissions on the gateway through somebody who acts for them"))
     if permission is not None:
         connection, database, meaning = tools.node, "", MEANINGS[permission]
     else:
