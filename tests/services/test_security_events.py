@@ -54,6 +54,7 @@ class Desk:
             self.received,
             self.ledger,
             self.clock,
+            28_800,
         )
 
     def event(self, effect: Effect = Effect.END, about: EventSubject | None = PERSON, **changes: Any) -> SecurityEvent:
@@ -127,8 +128,12 @@ async def test_a_session_at_the_issuer_ends_alone(desk: Desk) -> None:
 async def test_somebody_who_is_called_by_an_address(desk: Desk) -> None:
     claims = (("email", "Ada@Example.org"),)
     await desk.receive(about=EventSubject(email="ada@example.ORG"))
-    assert desk.is_out(desk.person(claims=claims))
+    early = desk.person(claims=claims)
+    assert desk.is_out(early)
     assert not desk.is_out(desk.person())
+    desk.clock.advance(28_800)
+    await desk.locking.locks.expire()
+    assert desk.is_out(early), "it is not known which logins are theirs"
 
 
 @pytest.mark.parametrize("about", [EventSubject(login="s1"), PERSON])

@@ -61,6 +61,7 @@ def open_security_events(
         ReceivedEventTable(node.database),
         node.ledger,
         node.clock,
+        node.settings.logins.lifetime_s,
     )
     streams = [(issuer, issuer.events) for issuer in by_url.values() if issuer.events is not None]
     verifier = EventVerifier(

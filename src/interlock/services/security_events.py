@@ -81,8 +81,10 @@ class SecurityEvents:
         received: ReceivedEvents,
         ledger: Ledger,
         clock: Clock,
+        login_lifetime_s: float,
     ) -> None:
         self._issuers = issuers
+        self._login_lifetime_s = login_lifetime_s
         self._locks = locks
         self._logins = logins
         self._known = known
@@ -132,8 +134,12 @@ class SecurityEvents:
             await self._disable(event, about)
 
     async def _end(self, event: SecurityEvent, about: EventSubject, now_s: float) -> None:
-        """What was proved until then is over, for as long as a token could live. Logins end themselves."""
-        lives_s = max(self._issuers[event.issuer].longest_life_s, MAX_LIFETIME_S) + CLOCK_SKEW_S
+        """What was proved until then is over, for as long as a token could live.
+
+        Logins are ended. Which those are is not known of somebody who is called by an address: their time counts, too.
+        """
+        came_of_it_s = self._login_lifetime_s if about.email else MAX_LIFETIME_S
+        lives_s = max(self._issuers[event.issuer].longest_life_s, came_of_it_s) + CLOCK_SKEW_S
         wanted = [
             self._locks.add(
                 kind,
