@@ -9,7 +9,7 @@ import pytest
 from interlock.adapters.client.shelf import FileShelf
 from interlock.core.administration import ConnectionAccess, ShowAccess
 from interlock.core.client import ClientLogin, TokenRequest
-from interlock.core.errors import AdministrationRefused
+from interlock.core.errors import AdministrationRefused, ConfigurationError
 from interlock.services.client.gateway_client import GatewayClient
 from interlock.services.client.ports import DeviceAnswer, FormFields, GrantRefused, ServerMetadata, TokenAnswer
 from interlock.services.client.session_tokens import SessionTokens
@@ -134,6 +134,25 @@ def test_logging_out_when_the_gateway_cannot_be_told(account: Account) -> None:
     assert "could not be told" in account.client.log_out()
     assert account.shelf.login() is None
     assert account.client.log_out() == "nobody was logged in"
+
+
+def test_logging_out_of_a_damaged_login(account: Account, tmp_path: Path) -> None:
+    account.log_in("ill_1")
+    (file,) = tmp_path.rglob("login.json")
+    file.write_bytes(b"{")
+    assert "damaged" in account.client.log_out()
+    assert account.client.log_out() == "nobody was logged in"
+
+
+def test_a_login_that_others_may_have_read_is_not_just_forgotten(account: Account, tmp_path: Path) -> None:
+    account.log_in("ill_1")
+    (file,) = tmp_path.rglob("login.json")
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        account.client.log_out()
+    file.chmod(0o600)
+    assert account.client.log_out() == ""
+    assert account.server.revoked == ["ill_1"]
 
 
 def test_a_login_without_a_secret_is_none(account: Account) -> None:

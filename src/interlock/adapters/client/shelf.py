@@ -29,7 +29,7 @@ import msgspec
 from interlock.adapters.private_file import make_private_directory, read_private, replace_private
 from interlock.core.client import ClientLogin, GatewayAddress, HeldToken
 from interlock.core.errors import ConfigurationError
-from interlock.services.client.ports import ShelfUnusable, WriteFile
+from interlock.services.client.ports import LoginDamaged, ShelfUnusable, WriteFile
 
 MAX_FILE_BYTES: Final = 1 << 20
 LEFT_OVER_S: Final = 86_400.0
@@ -97,7 +97,7 @@ class FileShelf:
         try:
             return self._read(file, ClientLogin)
         except msgspec.DecodeError:
-            raise ConfigurationError(f"{file}: it is damaged; log in again: interlock login") from None
+            raise LoginDamaged(f"{file}: it is damaged; log in again: interlock login") from None
 
     def keep_login(self, login: ClientLogin) -> None:
         """Keep a login in the place of the one before, and forget the tokens that came of that."""

@@ -10,6 +10,7 @@ from interlock.core.settings import NAME_PATTERN
 from interlock.services.client.ports import (
     AuthorizationServer,
     DeviceAnswer,
+    LoginDamaged,
     Redirection,
     Shelf,
     ShelfUnusable,
@@ -76,8 +77,11 @@ class GatewayClient:
     def log_out(self) -> str:
         """End the login and forget it; a warning when the gateway could not be told, or when there was no login."""
         with self.shelf.locked():
-            login = self.shelf.login()
-            warning = self._end(login) if login is not None else "nobody was logged in"
+            try:
+                login = self.shelf.login()
+                warning = self._end(login) if login is not None else "nobody was logged in"
+            except LoginDamaged as error:
+                warning = f"the login is forgotten here; the gateway ends it by itself: {error}"
             self.shelf.forget()
         return warning
 

@@ -27,6 +27,10 @@ class ShelfUnusable(ConfigurationError):
     """Nothing can be kept on this machine, or read from there."""
 
 
+class LoginDamaged(ConfigurationError):
+    """What is kept of a login cannot be read as one."""
+
+
 class TokenAnswer(msgspec.Struct, frozen=True):
     """What a token endpoint gives (RFC 6749 section 5.1). ``login`` is the name of whoever has logged in."""
 
@@ -99,15 +103,15 @@ class Redirection(Protocol):
 class Shelf(Protocol):
     """What is kept of one gateway, for nobody but this account.
 
-    Everything raises ConfigurationError when others may reach what is kept, or when a login is damaged; ShelfUnusable
-    when it cannot be read or kept.
+    Everything raises ConfigurationError when others may reach what is kept, and ShelfUnusable when it cannot be read or
+    kept.
     """
 
     def locked(self) -> AbstractContextManager[None]:
         """Keeps other processes away from what is kept. Makes the place for it when there is none."""
 
     def login(self) -> ClientLogin | None:
-        """The login that is kept."""
+        """The login that is kept. Raises LoginDamaged."""
 
     def keep_login(self, login: ClientLogin) -> None:
         """Keep a login in the place of the one before, and forget the tokens that came of that."""
