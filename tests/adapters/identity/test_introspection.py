@@ -197,7 +197,7 @@ async def test_what_the_issuer_says_takes_the_place_of_claims(asking: Asking) ->
         ({"cnf": {"jkt": "x"}}, "it is bound to a key, and no bearer token"),
         ({"token_type": "DPoP"}, "the opaque token is no bearer token"),
         ({"iss": "https://other.example"}, "no issuer knows the opaque token as active"),
-        ({"repository": "evil/crm"}, "no identity rule applies"),
+        ({"repository": "evil/crm"}, "no identity rule applies: not 'ci:{repository}' for its repository"),
     ],
 )
 async def test_it_has_to_say_what_a_token_would(asking: Asking, changes: dict[str, object], reason: str) -> None:

@@ -93,7 +93,7 @@ FORGERIES: dict[str, tuple[dict[str, object], str]] = {
 async def test_what_is_no_svid_for_here(
     changes: dict[str, object], expected: str, spire: Spire, settings: TrustDomainSettings, clock: ManualClock
 ) -> None:
-    assert await reason(trusting(settings, clock), spire.token("jwt-1", None, **changes)) == expected
+    assert expected in await reason(trusting(settings, clock), spire.token("jwt-1", None, **changes))
 
 
 async def test_one_trust_domain_does_not_sign_for_another(

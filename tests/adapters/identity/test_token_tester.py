@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from interlock.adapters.identity.rules import NO_RULE
 from interlock.adapters.identity.token_tester import TokenTester
 from interlock.core.administration import CheckResult, TokenExamination
 from interlock.core.errors import InvalidCommand, LoginRefused
@@ -54,7 +55,7 @@ async def test_it_says_of_a_refused_token_what_the_ledger_says(
     assert examination.identity == ""
     assert (examination.reason, examination.message) == (caught.value.reason, str(caught.value))
     assert reason in examination.reason
-    if reason == "no identity rule applies":
+    if reason == NO_RULE:
         assert [condition for rule in examination.rules for condition in rule.conditions if not condition.holds]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from interlock.adapters.identity.rules import NO_RULE
 from interlock.core.contradictions import find_contradictions
 from interlock.core.errors import LoginRefused
 from interlock.core.settings import Settings
@@ -25,7 +26,6 @@ from tests.adapters.identity.vendor_tokens import (
 from tests.clocks import ManualClock
 
 ADDRESS = "192.0.2.1:5000"
-NO_RULE = "no identity rule applies"
 OTHER_TENANT = "00000000-0000-4000-8000-000000000000"
 FORGED_RUN = "evil/octo-repo/.github/workflows/nightly.yml@refs/heads/main"
 
@@ -108,6 +108,21 @@ async def test_what_only_looks_like_it(
     with pytest.raises(LoginRefused) as caught:
         await issuer.authenticator().prove(issuer.token(changes), ADDRESS)
     assert reason in caught.value.reason
+
+
+async def test_the_ledger_has_the_claims_that_failed_and_the_caller_has_not(clock: ManualClock, tmp_path: Path) -> None:
+    issuer = ScriptedIssuer(GITHUB, tmp_path, clock)
+    far = issuer.rule(when={"repository_id": "1", "ref": "x"}, identity="ci:other")
+    authenticator = issuer.authenticator(far, issuer.rule())
+    token = issuer.token({"ref": "refs/heads/wip", "event_name": "pull_request_target", "sub": "planted"})
+    with pytest.raises(LoginRefused) as caught:
+        await authenticator.prove(token, ADDRESS)
+    assert caught.value.reason == "no identity rule applies: not 'ci:{repository}' for its ref, event_name"
+    assert not any(word in str(caught.value) for word in ("ref", "event_name", "planted", "ci:"))
+    nobody = issuer.authenticator(issuer.rule(issuer="https://other.example"))
+    with pytest.raises(LoginRefused) as caught:
+        await nobody.prove(token, ADDRESS)
+    assert caught.value.reason == "no identity rule applies: its issuer has none"
 
 
 async def test_a_pod_may_be_gone_sooner_than_a_long_token(clock: ManualClock, tmp_path: Path) -> None:

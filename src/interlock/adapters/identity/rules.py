@@ -22,6 +22,8 @@ MAX_GROUPS: Final = 200
 MAX_GROUP_CHARACTERS: Final = 200
 MAX_KEPT_CHARACTERS: Final = 512
 MAX_LOGIN_CHARACTERS: Final = 512
+MAX_REASON_CHARACTERS: Final = 300
+NO_RULE: Final = "no identity rule applies"
 KEPT_CLAIMS: Final = (
     "acr",
     "act",
@@ -73,6 +75,10 @@ class Rule:
     def applies(self, claims: dict[str, Any]) -> bool:
         """Whether every condition holds for these claims."""
         return all(condition.holds(claims) for condition in self.conditions)
+
+    def failing(self, claims: dict[str, Any]) -> list[Condition]:
+        """The conditions that do not hold for these claims."""
+        return [condition for condition in self.conditions if not condition.holds(claims)]
 
     def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The identity that the rule gives to a token's holder. Raises LoginRefused."""
@@ -129,10 +135,21 @@ class Rules:
 
     def principal(self, claims: dict[str, Any], token_id: str, expires_at_s: float | None) -> Principal:
         """The principal behind a verified token. Raises LoginRefused when no rule of its issuer applies."""
-        for rule in self.of(claims["iss"]):
+        rules = self.of(claims["iss"])
+        for rule in rules:
             if rule.applies(claims):
                 return rule.principal(claims, token_id, expires_at_s)
-        raise LoginRefused("what you have shown is genuine, but nobody here is known by it", "no identity rule applies")
+        message = "what you have shown is genuine, but nobody here is known by it"
+        raise LoginRefused(message, f"{NO_RULE}: {_nearest(rules, claims)}")
+
+
+def _nearest(rules: Sequence[Rule], claims: dict[str, Any]) -> str:
+    """Which claims keep the rule from applying that comes nearest; for the ledger, so without what is in them."""
+    if not rules:
+        return "its issuer has none"
+    nearest = min(rules, key=lambda rule: len(rule.failing(claims)))
+    failing = dict.fromkeys(condition.claim for condition in nearest.failing(claims))
+    return f"not {nearest.settings.identity!r} for its {', '.join(failing)}"[:MAX_REASON_CHARACTERS]
 
 
 def find_claim(claims: dict[str, Any], path: str) -> object:
