@@ -9,6 +9,9 @@ from interlock.core.errors import ConfigurationError
 from interlock.core.settings import Detection, Durability, Notifications, PlainConnections, Settings, TlsMode
 
 SAML = '[[saml]]\nname = "corp"\nprovider_entity_id = "https://idp.example/entity"\nmetadata_file = "corp.xml"'
+ISSUER = '[[issuers]]\nurl = "https://a"\naudience = "x"\n'
+EVENTS = '\n[issuers.events]\naudience = "gateway"\n'
+OPAQUE = '[issuers.introspection]\nclient_id = "g"\nclient_secret = { env = "S" }\nopaque = true\n'
 CLIENT = '[[issuers]]\nurl = "https://a"\nname = "corp"\nclient_id = "gateway"'
 PUBLIC = '\n[api]\npublic_url = "https://gateway.example"'
 CONNECTION = """\
@@ -156,6 +159,27 @@ WRONG = {
         ":1: issuers[0]: client_secret: is that of client_id",
     ),
     "neither audience nor client": ('[[issuers]]\nurl = "https://a"', ":1: issuers[0]: audience is missing"),
+    "events without a name": (ISSUER + EVENTS, ":1: issuers[0]: name: is needed with client_id and events"),
+    "events in the clear": (
+        ISSUER + 'name = "a"' + EVENTS + 'poll_url = "http://a/poll"',
+        ":1: issuers[0]: events.poll_url: must be an https URL",
+    ),
+    "a transmitter without keys": (
+        ISSUER + 'name = "a"' + EVENTS + 'transmitter = "https://b"',
+        ":5: issuers[0].events: transmitter and jwks_url are given together, or neither",
+    ),
+    "a token for nothing": (
+        ISSUER + 'name = "a"' + EVENTS + 'poll_token = { env = "T" }',
+        ":5: issuers[0].events: poll_token: is for poll_url, which is missing",
+    ),
+    "two issuers of opaque tokens": (
+        ISSUER + OPAQUE + ISSUER.replace("//a", "//b") + OPAQUE,
+        ":11: issuers[1].introspection: opaque: another issuer has it already",
+    ),
+    "an answer that is good for an hour": (
+        ISSUER + OPAQUE + "cache_s = 3600",
+        ":8: issuers[0].introspection.cache_s: ",
+    ),
     "devices without audience": (CLIENT + '\ndevice_client_id = "d"' + PUBLIC, ":1: issuers[0]: audience is missing"),
     "scope without openid": (CLIENT + '\nscope = "profile"' + PUBLIC, ":5: issuers[0].scope"),
     "saml without a public url": (SAML, ":1: saml: api.public_url is missing"),

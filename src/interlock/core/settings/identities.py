@@ -209,7 +209,9 @@ class IssuerSettings(Table, frozen=True):
         """The URLs that are asked, by their keys."""
         fetched = [("url", self.url), ("jwks_url", self.jwks_url)]
         if self.events is not None:
-            fetched += [("events.jwks_url", self.events.jwks_url), ("events.poll_url", self.events.poll_url)]
+            events = self.events
+            fetched.append(("events.transmitter", events.transmitter))
+            fetched += [("events.jwks_url", events.jwks_url), ("events.poll_url", events.poll_url)]
         if self.introspection is not None:
             fetched.append(("introspection.url", self.introspection.url))
         return fetched
