@@ -431,6 +431,7 @@ class Gateway:
             self.notifying.room,
             node.review_room(self.stopping, self.policies),
             open_access_room(node, self.policies, self.stopping.locks, *addresses),
+            *self.identity.rooms,
         ]
 
     async def _settle_recordings(self) -> bool:
