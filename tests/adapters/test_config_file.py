@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interlock.adapters.config_file import LineFinder, load_settings
@@ -47,6 +48,12 @@ def test_an_empty_file_is_a_gateway_that_refuses_everything(tmp_path: Path) -> N
     assert settings.postgres.addresses == ("127.0.0.1:5432",)
     assert settings.gateway.durability is Durability.STANDARD
     assert settings.development.issuer is None
+
+
+def test_every_setting_has_a_type_that_can_be_read() -> None:
+    """A limit on what may be absent, say, would be an error only where the setting is given."""
+    assert msgspec.convert({}, Settings) == Settings()
+    msgspec.json.schema(Settings)
 
 
 def test_a_whole_file(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from interlock.core.settings.table import NAME_PATTERN, PATH, Table
 SUPPORTED_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 
 
+SignInAge = Annotated[int, Meta(ge=0, le=86_400)]
+
 ClientId = Annotated[str, Meta(min_length=1, max_length=256)]
 
 AcrValue = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
@@ -153,10 +155,8 @@ class IssuerSettings(Table, frozen=True):
         ),
     ] = ()
     max_age_s: Annotated[
-        int | None,
+        SignInAge | None,
         Meta(
-            ge=0,
-            le=86_400,
             description="For how long, in seconds, a sign-in at the issuer counts before the person has to prove again "
             "who it is. Absent: as long as the issuer likes.",
         ),
