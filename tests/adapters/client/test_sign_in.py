@@ -1,9 +1,12 @@
 """Logging in with a browser on this machine, and on another one, at a gateway that checks what it is sent."""
 
+import contextlib
+import socket
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -99,6 +102,27 @@ def test_answers_that_are_not_ours_are_not_taken(signing_in: SignIn, person: Per
     assert signing_in.by_browser(LoopbackRedirection, person.open, "").refresh_token
     assert [status for status, _ in seen] == [400, 400, 400, 404]
     assert all("not the answer" in page for _, page in seen[:3])
+
+
+def test_connections_that_say_nothing_or_too_much_keep_nobody_waiting(signing_in: SignIn, person: Person) -> None:
+    """Browsers open connections that they may need; others may try to be in the way."""
+    with contextlib.ExitStack() as stack:
+
+        def before(back: str) -> None:
+            place = urlsplit(back)
+            for said in (
+                b"",
+                b"GET /callback?",
+                b"GET /" + b"x" * 100_000,
+                b"POST /callback HTTP/1.1\r\n\r\n",
+                b"\x16\x03",
+            ):
+                connection = stack.enter_context(socket.create_connection((str(place.hostname), place.port or 0)))
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(said)
+
+        person.before = before
+        assert signing_in.by_browser(LoopbackRedirection, person.open, "").refresh_token
 
 
 def test_a_refusal_is_told(signing_in: SignIn, person: Person) -> None:

@@ -39,8 +39,7 @@ class LoopbackRedirection:
                     return False
                 return True
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self._server.server_port}{PATH}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
@@ -53,6 +52,13 @@ class LoopbackRedirection:
         finally:
             self._server.shutdown()
             self._server.server_close()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: whoever broke off has seen it."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
