@@ -63,8 +63,10 @@ class CertifiedGateway(GatewayServer):
     def __init__(self, target: Endpoint, options: GatewayOptions, authority: CertificateAuthority) -> None:
         self._authority = authority
         own = authority.issue_server()
-        tls = f'tls_certificate = "{own.certificate_file}"\ntls_key = "{own.key_file}"'
+        tls = f'tls_certificate = "chain.pem"\ntls_key = "{own.key_file}"'
         super().__init__(target, replace(options, api_public=True, postgres_extra=tls))
+        chain = (own.certificate_file, authority.certificate_file)
+        (self.directory / "chain.pem").write_bytes(b"".join(file.read_bytes() for file in chain))
         (self.directory / "client-secret").write_text(SECRET)
 
     @property

@@ -101,10 +101,10 @@ def _context(certificate: Path, key: Path, *protocols: str) -> tuple[ssl.SSLCont
     context.set_alpn_protocols(list(protocols))
     try:
         context.load_cert_chain(certificate, key)
-        der = ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii"))
+        own = x509.load_pem_x509_certificates(certificate.read_bytes())[0]  # those of its authorities follow
     except (OSError, ssl.SSLError, ValueError) as error:
         raise ConfigurationError(f"{certificate}: the TLS certificate or its key cannot be used: {error}") from error
-    return context, der
+    return context, own.public_bytes(serialization.Encoding.DER)
 
 
 def _make_self_signed(certificate: Path, key: Path, now_s: float) -> None:
