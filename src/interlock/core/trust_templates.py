@@ -40,14 +40,16 @@ class Built(msgspec.Struct, frozen=True):
 class TrustTemplate(msgspec.Struct, frozen=True):
     """One kind of issuer. ``url`` is what its URL looks like; a group's name is a claim that must agree with it.
 
-    ``weak`` are claims that do not say enough alone, with the reason. ``audiences`` are those that tokens have by
-    default or for somebody else: texts in which ``*`` stands for anything.
+    ``weak`` are claims that do not say enough alone, with the reason; ``chosen`` are those of them that whoever gets
+    the token can choose, so that nobody is named by them. ``audiences`` are those that tokens have by default or for
+    somebody else: texts in which ``*`` stands for anything.
     """
 
     url: str
     example: str
     pins: tuple[Pin, ...]
     weak: Mapping[str, str]
+    chosen: tuple[str, ...] = ()
     built: tuple[Built, ...] = ()
     audiences: tuple[str, ...] = ()
 
@@ -98,6 +100,7 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
             "workflow": "any file can give itself any title",
             "head_ref": "whoever opens a pull request chooses it",
         },
+        chosen=("workflow", "head_ref"),
         built=(
             Built("event_name", never=("pull_request_target",)),
             Built("event_name", never=_GITHUB_EVENTS_OF_OUTSIDERS, yields=True),
@@ -117,6 +120,7 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
             "user_email": "it is who set the pipeline off, not what runs",
             "ref": "every project has branches of this name",
         },
+        chosen=("sub",),
         built=(
             Built("ref_protected", only=("true",), yields=True),
             Built("pipeline_source", never=("merge_request_event", "external_pull_request_event"), yields=True),
@@ -137,6 +141,7 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
             "kubernetes.io.pod.name": "whoever makes a pod chooses its name",
             "kubernetes.io.node.name": "it is where the pod runs, not what it is",
         },
+        chosen=("kubernetes.io.pod.name",),
         audiences=(
             "api",
             "kubernetes.default.svc",
@@ -162,6 +167,7 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
             f"{_AWS}.principal_tags": "whoever may tag principals chooses them",
             f"{_AWS}.source_region": "it is where the token was asked for",
         },
+        chosen=(f"{_AWS}.request_tags", f"{_AWS}.principal_tags"),
         audiences=_ELSEWHERE,
     ),
     Trust.GCP: TrustTemplate(
@@ -210,6 +216,7 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
             "email": "it is not verified",
             "name": "it can be anything",
         },
+        chosen=("app_displayname", "preferred_username", "upn", "email", "name"),
         audiences=("api://*", "https://graph.microsoft.com*", "00000003-0000-0000-c000-000000000000", *_ELSEWHERE),
     ),
     Trust.SPIFFE: TrustTemplate(
@@ -217,9 +224,11 @@ TEMPLATES: Final[Mapping[Trust, TrustTemplate]] = {
         example="https://oidc-discovery.example.org",
         pins=(),
         weak={"aud": "whoever asks for a JWT-SVID chooses it"},
+        chosen=("aud",),
         audiences=_ELSEWHERE,
     ),
 }
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 _SPIFFE_SUBJECT: Final = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*(/[A-Za-z0-9._-]+|/\*)")
 
 
@@ -247,6 +256,10 @@ def rule_problems(rule: IdentityRule, trust: Trust) -> Iterator[str]:
         if (not pin.beside or pin.beside in rule.when) and not any(_pinned(rule, name) for name in pin.any_of):
             choice = " or ".join(pin.any_of)
             yield f"must pin {choice} to values without '*': {pin.why}{_weakness(rule, template)}"
+    for used in _PLACEHOLDER.findall(f"{rule.identity} {rule.owner or ''}"):
+        for claim in template.chosen:
+            if used == claim or used.startswith(f"{claim}."):
+                yield f"{{{used}}} may not name anybody: {template.weak[claim]}"
     if trust is Trust.SPIFFE:
         yield from _spiffe_problems(rule)
 

@@ -203,6 +203,13 @@ MISTAKES: dict[str, tuple[Vendor, dict[str, Any], str]] = {
     ),
     "entra: the tenant only": (ENTRA, {"when": {"tid": OTHER_TENANT}}, "tid alone does not do"),
     "entra: people of the application, too": (ENTRA, {"when": {"azp": "a"}}, "must pin idtyp or oid or sub"),
+    "github: a name that a branch chooses": (GITHUB, {"identity": "ci:{head_ref}"}, "{head_ref} may not name anybody"),
+    "aws: a name that the request chooses": (
+        AWS_ROLE,
+        {"identity": f"aws:{{{AWS}.request_tags.job-id}}"},
+        "may not name anybody: whoever asks for the token chooses them",
+    ),
+    "entra: an owner by a name that changes hands": (ENTRA, {"owner": "{upn}"}, "{upn} may not name anybody"),
     "spiffe: everybody": (SPIRE, {"when": {}}, "must pin sub to a SPIFFE ID"),
     "spiffe: what begins alike": (SPIRE, {"when": {"sub": "spiffe://example.org/ns/agents*"}}, "may only be its last"),
     "spiffe: a star in the middle": (SPIRE, {"when": {"sub": "spiffe://example.org/*/sa/x"}}, "may only be its last"),
