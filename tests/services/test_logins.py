@@ -1,7 +1,7 @@
 """Logins of people: opened on record, found by their secret only, renewed once, ended from all sides."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from interlock.core.errors import LedgerUnavailable, LoginRefused
 from interlock.core.identity import Principal, PrincipalKind
 from interlock.core.ledger import AnyRecord, LoginClosed, LoginOpened
 from interlock.core.login import Login, LoginHolder
+from interlock.core.security_event import EventSubject
 from interlock.services.logins import MAX_PER_PERSON, REUSE_S, Logins
 from tests.clocks import ManualClock
 
@@ -190,6 +191,56 @@ async def test_logins_end_from_all_sides(bench: Bench) -> None:
     assert await bench.logins.end_name("bob", "root", "left") == 1
     assert not any(map(bench.holds, secrets.values()))
     assert bench.closings() == ["logged out", "disabled", "disabled", "left"]
+
+
+DATED = msgspec.structs.replace(ADA, issued_at_s=1_800_000_000.0, claims=(("email", "Ada@example.org"),))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda logins: logins.end_session(ISSUER, "s1", "provider", "logged out"),
+        lambda logins: logins.end_subject(ISSUER, "7", "provider", "logged out"),
+        lambda logins: logins.end_about(ISSUER, EventSubject(login="s1"), "provider", "logged out"),
+        lambda logins: logins.end_about(ISSUER, EventSubject(email="ada@example.org"), "provider", "logged out"),
+    ],
+    ids=["session", "subject", "event about a session", "event about an address"],
+)
+async def test_who_was_on_the_way_in_when_it_ended_is_not_logged_in(
+    bench: Bench, end: Callable[[Logins], Awaitable[int]]
+) -> None:
+    """Between a provider's answer and a login there can be a page that asks, and a code."""
+    bench.clock.advance(30)
+    await end(bench.logins)
+    bench.clock.advance(30)
+    with pytest.raises(LoginRefused) as caught:
+        await bench.open(DATED)
+    assert "ended the session" in caught.value.reason
+    assert bench.logins.of("ada") == []
+    await bench.open(msgspec.structs.replace(DATED, issued_at_s=bench.clock.at_s))
+    await bench.open(msgspec.structs.replace(DATED, issuer="https://other.example.org"))
+
+
+async def test_a_login_that_is_ended_while_it_is_kept_does_not_stay(bench: Bench) -> None:
+    opening = asyncio.ensure_future(bench.open(DATED))
+    await asyncio.sleep(0)
+    await bench.logins.end_session(ISSUER, "s1", "provider", "logged out")
+    with pytest.raises(LoginRefused):
+        await opening
+    assert bench.logins.of("ada") == []
+
+
+async def test_an_event_ends_all_logins_that_it_locks(bench: Bench) -> None:
+    """Else they would count again when the lock ends, which lasts as long as a token only."""
+    unnamed = msgspec.structs.replace(DATED, login="")
+    _, of_session = await bench.open(unnamed)
+    assert await bench.logins.end_about(ISSUER, EventSubject("7", "s1"), "provider", "logged out") == 1
+    bench.clock.advance(1)
+    _, of_address = await bench.open(msgspec.structs.replace(DATED, issued_at_s=bench.clock.at_s))
+    about = EventSubject(email="ada@EXAMPLE.org")
+    assert await bench.logins.end_about(ISSUER, about, "provider", "logged out") == 1
+    assert not bench.holds(of_session)
+    assert not bench.holds(of_address)
 
 
 async def test_a_login_ends_even_when_that_cannot_be_recorded(bench: Bench) -> None:

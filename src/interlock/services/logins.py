@@ -14,6 +14,7 @@ import msgspec
 from interlock.core.errors import LedgerUnavailable, LoginRefused, StateUnavailable
 from interlock.core.identity import Principal
 from interlock.core.ledger import AnyRecord, LoginClosed, LoginOpened
+from interlock.core.lock import subjects_of
 from interlock.core.login import (
     FAMILY_CHARACTERS,
     SECRET_PREFIX,
@@ -26,7 +27,9 @@ from interlock.core.login import (
     logins_behind,
     secret_digest,
 )
+from interlock.core.security_event import EventSubject
 from interlock.core.session import SESSION_ID_ENTROPY_BYTES, new_session_id
+from interlock.services.just_ended import JustEnded
 from interlock.services.ports import Clock, Ledger
 from interlock.services.state import LoginStore
 
@@ -52,6 +55,7 @@ class Logins:
         self._ledger = ledger
         self._clock = clock
         self._lifetime_s = lifetime_s
+        self._just_ended = JustEnded(clock)
         self.enders: list[LoginEnder] = []
         """Asked to end what came from a login before the login itself is ended."""
 
@@ -60,14 +64,20 @@ class Logins:
     ) -> tuple[Login, str]:
         """Log somebody in whom a provider has proved; returns the login and its secret.
 
-        It ends with the principal's proof when that has an end. Raises LoginRefused, LedgerUnavailable,
-        StateUnavailable.
+        It ends with the principal's proof when that has an end. Raises LoginRefused, also when the provider has ended
+        it meanwhile, LedgerUnavailable, StateUnavailable.
         """
+        self._refuse_ended(principal)
         login = self._new(principal, provider, holder)
         secret = _new_secret(_new_family())
         await self._make_room(principal)
         await self._accept(_opened(login, client_address))
         await self._store.add(KeptLogin(login, family_digest(secret), secret_digest(secret)))
+        try:
+            self._refuse_ended(principal)
+        except LoginRefused:
+            await self._close([login], "gateway", "its provider ended it while it was opened")
+            raise
         return login, secret
 
     def find(self, secret: str, holder: LoginHolder) -> Login:
@@ -133,12 +143,25 @@ class Logins:
 
         Raises as ``close``.
         """
+        self._just_ended.note(EventSubject(login=sid).session(issuer) if sid else ())
         logins = self._store.by_session(issuer, sid)
         return await self._close([each for each in logins if subject in ("", each.principal.subject)], by, reason)
 
     async def end_subject(self, issuer: str, subject: str, by: str, reason: str) -> int:
         """End all logins of a provider's person; returns how many. Raises as ``close``."""
+        self._just_ended.note(EventSubject(subject).person(issuer))
         return await self._close(self._store.by_subject(issuer, subject), by, reason)
+
+    async def end_about(self, issuer: str, about: EventSubject, by: str, reason: str) -> int:
+        """End the logins of the session that an event is about, or all of the person's; returns how many.
+
+        Those whose provider has not named their session count with it, as for locks. Raises as ``close``.
+        """
+        meant = frozenset(about.session(issuer))
+        self._just_ended.note(meant)
+        known = self._of_issuer(issuer, about)
+        found = [login for login in known if not meant.isdisjoint(subjects_of(login.principal, "", ""))]
+        return await self._close(found, by, reason)
 
     async def end_name(self, name: str, by: str, reason: str) -> int:
         """End all logins of an identity; returns how many. Raises as ``close``."""
@@ -150,6 +173,17 @@ class Logins:
             await self._close(self._store.ended(self._now_s()), "gateway", "its time is over")
 
     # ------------------------------------------------------------ details
+
+    def _of_issuer(self, issuer: str, about: EventSubject) -> list[Login]:
+        """Those that an event can be about: whom an address belongs to is known of the logins themselves only."""
+        if about.email:
+            return self._store.by_issuer(issuer)
+        found = [*self._store.by_session(issuer, about.login), *self._store.by_subject(issuer, about.subject)]
+        return list({login.id: login for login in found}.values())
+
+    def _refuse_ended(self, principal: Principal) -> None:
+        if self._just_ended.concerns(principal):
+            raise LoginRefused(_NOT_LOGGED_IN, "its provider ended the session during the login")
 
     def _new(self, principal: Principal, provider: str, holder: LoginHolder) -> Login:
         now_s = self._now_s()

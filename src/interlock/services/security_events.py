@@ -9,6 +9,7 @@ import enum
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from interlock.core.errors import InterlockError, StateUnavailable
@@ -167,7 +168,8 @@ class SecurityEvents:
             for subject, locks in zip(account, standing, strict=True)
             if not locks
         )
-        await self._end_logins(event, about)
+        whose = msgspec.structs.replace(about, login="") if about.is_person else about
+        await self._end_logins(event, whose)
 
     async def _enable(self, event: SecurityEvent, about: EventSubject) -> None:
         for kind, subject in self._account(event, about):
@@ -175,11 +177,7 @@ class SecurityEvents:
                 await self._locks.lift(lock, self._by(event), "account enabled at the identity provider")
 
     async def _end_logins(self, event: SecurityEvent, about: EventSubject) -> None:
-        by, reason = self._by(event), _cause(event)
-        if about.login:
-            await self._logins.end_session(event.issuer, about.login, by, reason)
-        elif about.subject:
-            await self._logins.end_subject(event.issuer, about.subject, by, reason)
+        await self._logins.end_about(event.issuer, about, self._by(event), _cause(event))
 
     def _account(self, event: SecurityEvent, about: EventSubject) -> list[tuple[LockSubject, str]]:
         """What an account is locked under: what its issuer calls it, and the names of its person as an owner."""

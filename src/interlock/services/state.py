@@ -60,6 +60,9 @@ class LoginStore(Protocol):
     def by_subject(self, issuer: str, subject: str) -> list[Login]:
         """The logins of a provider's person, the oldest first."""
 
+    def by_issuer(self, issuer: str) -> list[Login]:
+        """The logins of all of a provider's people, the oldest first."""
+
     def by_name(self, name: str) -> list[Login]:
         """The logins of an identity, the oldest first."""
 

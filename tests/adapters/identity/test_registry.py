@@ -8,6 +8,7 @@ import pytest
 from interlock.adapters.identity.registry import Registry
 from interlock.core.errors import LoginRefused, StateUnavailable
 from interlock.core.identity import Handover, Principal, PrincipalKind, RegisteredIdentity
+from interlock.core.login import logins_behind
 from interlock.core.settings import AgentSettings
 from tests.adapters.identity.conftest import KnownIdentities
 
@@ -108,3 +109,30 @@ def test_without_an_answer_nobody_gets_in(settings: dict[str, bool]) -> None:
         assert (message, reason) == ("the gateway cannot look identities up; try again later", "state store")
     with pytest.raises(StateUnavailable):
         desk.find("bot")
+
+
+class EndedLogins:
+    """All of them are over; ``broken`` makes them impossible to look up."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def has_ended(self, principal: Principal) -> bool:
+        if self.broken:
+            raise StateUnavailable("broken")
+        return bool(logins_behind(principal))
+
+
+def test_nobody_comes_in_by_a_login_that_is_over() -> None:
+    """Whatever was made of it while it lasted: session tokens, certificates for SSH keys, tokens of who acts for it."""
+    logins = EndedLogins()
+    registry = Registry(KnownIdentities(), logins=logins)
+    from_login = msgspec.structs.replace(PERSON, token_id="t", ancestors=("login:1",))
+    by_bot = msgspec.structs.replace(from_login, acting=(BOT,))
+    for principal in (from_login, by_bot, msgspec.structs.replace(BOT, acting=(from_login,))):
+        with pytest.raises(LoginRefused, match="has ended"):
+            registry.admit(principal)
+    assert registry.admit(PERSON) is PERSON
+    logins.broken = True
+    with pytest.raises(LoginRefused, match="look logins up"):
+        registry.admit(PERSON)

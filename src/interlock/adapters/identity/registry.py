@@ -24,6 +24,13 @@ class Identities(Protocol):
         """The registered identity of this name, None when there is none. Raises StateUnavailable."""
 
 
+class OpenLogins(Protocol):
+    """Logins of people."""
+
+    def has_ended(self, principal: Principal) -> bool:
+        """Whether a principal comes from a login that is over. Raises StateUnavailable."""
+
+
 class Registry:
     """One for the whole gateway. ``labels`` are the names that settings have for issuers, by URL."""
 
@@ -32,16 +39,31 @@ class Registry:
         identities: Identities,
         settings: AgentSettings = _NO_DEMANDS,
         labels: Mapping[str, str] = _NO_LABELS,
+        logins: OpenLogins | None = None,
     ) -> None:
         self._identities = identities
         self._settings = settings
         self._labels = labels
+        self._logins = logins
 
     def admit(self, principal: Principal) -> Principal:
         """Whom a token speaks for, with what is registered for the name; so with everybody who acts for it.
 
-        What agents have to be holds for who acts at the moment. Raises LoginRefused when one of them may not log in.
+        What agents have to be holds for who acts at the moment. Raises LoginRefused when one of them may not log in,
+        or comes from a login that is over.
         """
+        self._refuse_logged_out(principal)
+        return self._admit(principal)
+
+    def _refuse_logged_out(self, principal: Principal) -> None:
+        try:
+            over = self._logins is not None and self._logins.has_ended(principal)
+        except StateUnavailable:
+            raise LoginRefused("the gateway cannot look logins up; try again later", "state store") from None
+        if over:
+            raise LoginRefused("the login that this came from has ended; log in again", "its login has ended")
+
+    def _admit(self, principal: Principal) -> Principal:
         registered = self.find(principal.name)
         if registered is None and self._settings.require_registration and principal.kind is PrincipalKind.AGENT:
             raise LoginRefused(
@@ -53,7 +75,7 @@ class Registry:
         self._check_owner(principal)
         if principal.acting:
             current, *earlier = principal.acting
-            acting = (self.admit(current), *map(self._as_registered, earlier))
+            acting = (self._admit(current), *map(self._as_registered, earlier))
             principal = msgspec.structs.replace(principal, acting=acting)
         return principal
 

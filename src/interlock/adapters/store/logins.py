@@ -35,6 +35,10 @@ class LoginTable:
         """The logins of a provider's person. Raises StateUnavailable."""
         return self._some("issuer = ? AND subject = ?", issuer, subject)
 
+    def by_issuer(self, issuer: str) -> list[Login]:
+        """The logins of all of a provider's people. Raises StateUnavailable."""
+        return self._some("issuer = ?", issuer)
+
     def by_name(self, name: str) -> list[Login]:
         """The logins of an identity. Raises StateUnavailable."""
         return self._some("name = ?", name)
