@@ -78,7 +78,7 @@ def test_signing_out_at_the_provider_ends_sessions_here(people: Site, target: En
             assert "your identity provider has ended what you came in with" in str(error)
             wait_for(lambda: admin.execute(RUNNING).fetchone() == (0,), "the target has ended it")
             assert other.execute("SELECT 1").fetchone() == (1,)
-        with pytest.raises(psycopg.OperationalError, match="identity provider has ended"):
+        with pytest.raises(psycopg.OperationalError, match="login that this came from has ended"):
             ada.connect()
         assert (ada.renew(), bool(bob.renew())) == ("", True)
         again = Person(people, adas, ADA)

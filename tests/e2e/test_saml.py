@@ -137,9 +137,9 @@ def test_the_command_line_logs_in_until_the_provider_logs_it_out(site: Site) -> 
     assert opened.holder == "interlock-cli"
     with site.browser() as browser:
         browser.open(f"{site.provider.url}/logout/{opened.provider_session}?binding=HTTP-Redirect")
-    locked = api.get("/v1/sessions")
-    assert locked.status == 403
-    assert b"access is locked: the provider has logged the person out" in locked.body
+    over = api.get("/v1/sessions")
+    assert over.status == 401
+    assert b"the login that this came from has ended" in over.body
 
 
 def _link(browser: Browser, text: str) -> str:

@@ -13,7 +13,7 @@ from interlock.core.identity import Principal, PrincipalKind, connection_audienc
 from interlock.core.ledger import AnyRecord, ConnectionRefused, TokenIssued
 from interlock.core.session_token import MAX_ANCESTORS, SessionToken, TokenForm
 from interlock.core.settings import TokenSettings
-from interlock.services.token_exchange import ExchangeRefused, TokenExchange, Wish
+from interlock.services.token_exchange import TOKENS_PER_MINUTE, ExchangeRefused, TokenExchange, Wish
 from tests.clocks import ManualClock
 
 HERE = "192.0.2.7"
@@ -31,8 +31,9 @@ class Bench:
         self.records: list[AnyRecord] = []
         self.broken: set[str] = set()
         self.once = False
+        self.bars: dict[str, str] = {}
         self.spent: set[tuple[str, str]] = set()
-        self.exchange = TokenExchange(self, self, self, self, self.clock, TokenSettings())
+        self.exchange = TokenExchange(self, self, self, self, self.clock, TokenSettings(), self)
 
     def know(self, token_id: str, **changes: object) -> str:
         """A token of an issuer, as its text."""
@@ -52,6 +53,11 @@ class Bench:
         if "admit" in self.broken:
             raise LoginRefused("this identity is disabled", "identity disabled")
         return principal
+
+    def bar_on(self, principal: Principal) -> str | None:
+        if "locks" in self.broken:
+            raise StateUnavailable("broken")
+        return self.bars.get(principal.name)
 
     def is_for_one_exchange(self, principal: Principal) -> bool:
         return self.once and not principal.ancestors
@@ -185,3 +191,35 @@ def test_a_refusal_is_on_record_with_its_reason(bench: Bench) -> None:
         bench.get("forged")
     assert str(caught.value) == "the token is not accepted"
     assert bench.records == [ConnectionRefused("exchange", HERE, "", "", "no such token")]
+
+
+def test_who_is_locked_gets_no_token(bench: Bench) -> None:
+    bench.bars["ci:t"] = "locked: being looked at"
+    with pytest.raises(ExchangeRefused, match="being looked at"):
+        bench.get(bench.know("t"))
+    assert bench.records == [ConnectionRefused("exchange", HERE, "", "ci:t", "locked")]
+    bench.broken.add("locks")
+    with pytest.raises(StateUnavailable):
+        bench.get(bench.know("other"))
+
+
+def test_who_wants_more_than_a_token_is_good_for_is_on_record(bench: Bench) -> None:
+    token = bench.know("t", audience=frozenset({connection_audience("crm")}))
+    with pytest.raises(ExchangeRefused):
+        bench.get(token, Wish(("shop",)))
+    (record,) = bench.records
+    assert isinstance(record, ConnectionRefused)
+    assert (record.principal, record.reason.partition(":")[0]) == ("ci:t", "invalid_target")
+
+
+def test_one_identity_gets_so_many_tokens_a_minute(bench: Bench) -> None:
+    token = bench.know("t")
+    for _ in range(TOKENS_PER_MINUTE):
+        bench.get(token)
+    kept = len(bench.records)
+    with pytest.raises(ExchangeRefused, match="too many tokens"):
+        bench.get(token)
+    assert len(bench.records) == kept
+    bench.get(bench.know("other"))
+    bench.clock.advance(60)
+    bench.get(token)

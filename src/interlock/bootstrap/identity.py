@@ -60,7 +60,8 @@ class Identity:
         self.certificates = ClientCertificates(self.trust_domains, authenticator, node.clock)
         self.rooms.append(TrustRoom(TokenTester(authenticator), node.ledger))
         spent = SpentTokenTable(node.database)
-        self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens)
+        locks = self._stopping.locks
+        self.exchange = TokenExchange(authenticator, own, spent, node.ledger, node.clock, self._settings.tokens, locks)
         self.token_endpoint = token.TokenEndpoint({token.EXCHANGE: token.exchange_grant(self.exchange)}, node.clock)
         self.pages += [self.token_endpoint, Metadata(self._metadata, self.keys.jwks)]
         saml = saml_providers(node, authenticator.rules)

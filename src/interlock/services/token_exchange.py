@@ -17,13 +17,17 @@ from interlock.core.ledger import AnyRecord, ConnectionRefused, TokenIssued
 from interlock.core.run import run_of
 from interlock.core.session_token import MAX_ANCESTORS, IssuedSessionToken, SessionToken, TokenForm
 from interlock.core.settings import TokenSettings
+from interlock.services.authority import NOBODY, Bars
 from interlock.services.ports import Clock, Ledger, Prover, SessionTokens, SpentTokens
+from interlock.services.rate_limit import RateLimit
 
 PROTOCOL: Final = "exchange"
 """Its name in records of refused connections."""
 MAX_AUDIENCE: Final = 50
 MAX_SOURCES: Final = 20
 MAX_ACTING: Final = 4
+TOKENS_PER_MINUTE: Final = 600
+"""For one identity, so that nobody fills the table of all."""
 _ID_ENTROPY_BYTES: Final = 16
 
 
@@ -61,6 +65,7 @@ class TokenExchange:
         ledger: Ledger,
         clock: Clock,
         settings: TokenSettings,
+        bars: Bars = NOBODY,
     ) -> None:
         self._prover = prover
         self._tokens = tokens
@@ -68,6 +73,8 @@ class TokenExchange:
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
+        self._bars = bars
+        self._rate = RateLimit(TOKENS_PER_MINUTE, clock)
 
     async def exchange(
         self, subject_token: str, actor_token: str, wish: Wish, client_address: str
@@ -79,17 +86,41 @@ class TokenExchange:
         try:
             proved = [await self._prove(token, client_address) for token in (subject_token, actor_token) if token]
             principal = _acting(*proved) if actor_token else proved[0]
-            return await self._issue(principal, wish, client_address, proved)
         except LoginRefused as refused:
-            await self._accept(ConnectionRefused(PROTOCOL, client_address, "", "", refused.reason))
+            await self._record(client_address, "", refused.reason)
+            raise ExchangeRefused("invalid_request", str(refused)) from refused
+        try:
+            return await self._give(principal, wish, client_address, proved)
+        except LoginRefused as refused:
             raise ExchangeRefused("invalid_request", str(refused)) from refused
 
     async def issue(self, principal: Principal, wish: Wish, client_address: str) -> IssuedSessionToken:
         """A session token for whoever has proved to be this principal. Raises as ``exchange``, and LoginRefused."""
-        return await self._issue(principal, wish, client_address)
+        return await self._give(principal, wish, client_address)
+
+    async def _give(
+        self, principal: Principal, wish: Wish, client_address: str, proved: Iterable[Principal] = ()
+    ) -> IssuedSessionToken:
+        """What is refused is on record: whoever wants more than a proof is good for may not be whose it is."""
+        if wait_s := self._rate.take(principal.asker):
+            raise ExchangeRefused("temporarily_unavailable", f"too many tokens for one identity; wait {wait_s} s")
+        try:
+            self._refuse_locked(principal)
+            return await self._issue(principal, wish, client_address, proved)
+        except LoginRefused as refused:
+            await self._record(client_address, principal.name, refused.reason)
+            raise
+        except ExchangeRefused as refused:
+            await self._record(client_address, principal.name, f"{refused.code}: {refused}")
+            raise
+
+    def _refuse_locked(self, principal: Principal) -> None:
+        bar = self._bars.bar_on(self._prover.admit(principal))
+        if bar is not None:
+            raise LoginRefused(bar, "locked")
 
     async def _issue(
-        self, principal: Principal, wish: Wish, client_address: str, proved: Iterable[Principal] = ()
+        self, principal: Principal, wish: Wish, client_address: str, proved: Iterable[Principal]
     ) -> IssuedSessionToken:
         token = self._token(principal, wish)
         for who in proved:
@@ -142,6 +173,9 @@ class TokenExchange:
             return self._clock.now_s()
         except OSError:
             raise _no_time() from None
+
+    async def _record(self, client_address: str, name: str, reason: str) -> None:
+        await self._accept(ConnectionRefused(PROTOCOL, client_address, "", name, reason))
 
     async def _accept(self, record: AnyRecord) -> None:
         waiting = self._ledger.append(record)
