@@ -209,7 +209,7 @@ class Reception:
         if not principal.may_use(connection_audience(name)):
             raise self._no_such(caller, principal, "the token is for something else")
         if not principal.counts_from(caller.client_address):
-            raise NotAdmitted("the token does not count from this address", "source", principal.name, code="28000")
+            raise NotAdmitted("the token does not count from this address", "source", principal.name)
         database = database or settings.places[0]
         if database not in settings.places:
             raise self._no_such(caller, principal, "no such database on this connection")
