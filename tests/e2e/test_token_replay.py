@@ -238,7 +238,7 @@ def _session_type(site: Site) -> str:
     return forger.sign(forger.claims(), typ="interlock-session+jwt")
 
 
-_LOGOUT = {"http://schemas.openid.net/event/backchannel-logout": {}}
+_LOGOUT: dict[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 TRIED: dict[str, tuple[Callable[[Site], str], str]] = {
     "another target": (lambda site: site.token(OTHER), "the token is for something else|invalid_target"),
     "another source": (lambda site: site.token(source="192.0.2.0/24"), "source"),
@@ -331,7 +331,11 @@ async def test_a_certificate_falls_with_the_token_that_it_was_given_for(site: Si
     answer = gateway.api(given["access_token"]).request("POST", "/v1/ssh/certificates", {"key": public})
     assert answer.status == 200, answer.body
     certificate = asyncssh.import_certificate(answer.json["certificate"])
-    proof = {"token": "", "password": None, "client_keys": [(asyncssh.read_private_key(key.file), certificate)]}
+    proof: dict[str, Any] = {
+        "token": "",
+        "password": None,
+        "client_keys": [(asyncssh.read_private_key(key.file), certificate)],
+    }
     async with connect(gateway, **proof) as connection:
         assert (await connection.run("echo in")).stdout == "in\n"
     Responder(gateway).lock(LockSubject.TOKEN, given["token_id"], reason="stolen")
