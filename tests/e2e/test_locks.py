@@ -25,7 +25,7 @@ from interlock.core.administration import (
 )
 from interlock.core.errors import AdministrationRefused, NotAllowed
 from interlock.core.ledger import AccessRefused, ConnectionRefused, LockAdded, LockRemoved, SessionClosed, SessionCut
-from interlock.core.lock import LockMode, LockSubject, SessionReceipt
+from interlock.core.lock import LockMode, LockSubject, SessionReceipt, at_issuer, unnamed_login
 from interlock.core.settings import ConnectionSettings, CredentialReference, IdentityKind, TlsMode
 from tests.clients.scratch import wait_until_sleeping
 from tests.e2e.ledger_files import records_of
@@ -99,6 +99,8 @@ def test_a_lock_cuts_and_keeps_out_whom_it_is_on(
             LockSubject.CONNECTION: "shop",
             LockSubject.TOKEN: session.token_id,
             LockSubject.RUN: RUN,
+            LockSubject.LOGIN: unnamed_login(session.issuer, session.subject),
+            LockSubject.SUBJECT: at_issuer(session.issuer, session.subject),
             LockSubject.EVERYTHING: "",
         }
         receipt = responder.lock(kind, names[kind], reason="it drops tables")

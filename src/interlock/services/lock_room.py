@@ -151,6 +151,10 @@ def _view(one: live.LiveSession) -> LiveSession:
         denied=one.denied,
         rows=one.rows,
         acting=tuple(map(line_of, principal.acting)),
+        issuer=principal.issuer,
+        subject=principal.subject,
+        login=principal.login,
+        ancestors=principal.ancestors,
     )
 
 

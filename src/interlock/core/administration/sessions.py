@@ -16,7 +16,9 @@ class LiveSession(msgspec.Struct, frozen=True):
     """A session that is open on this gateway. ``state`` is ``idle``, ``running``, ``held`` or ``frozen``.
 
     ``doing`` is the verb of what it runs or waits for. ``acting`` is who acts for the principal, as lines
-    (``agent ci:acme/crm``), the current one first.
+    (``agent ci:acme/crm``), the current one first. ``issuer``, ``subject``, ``login`` and ``ancestors`` are what it can
+    be revoked by besides ``token_id``: whose word proved it, what it is called there, its session there, and the tokens
+    that its token came from.
     """
 
     id: str
@@ -38,6 +40,10 @@ class LiveSession(msgspec.Struct, frozen=True):
     denied: int
     rows: int
     acting: tuple[str, ...] = ()
+    issuer: str = ""
+    subject: str = ""
+    login: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 class LiveSessionPage(msgspec.Struct, frozen=True):
