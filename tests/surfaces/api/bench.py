@@ -1,6 +1,7 @@
 """The API of an ``AdministrationBench`` on a real Unix socket, without a gateway around it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,14 +48,17 @@ async def serving(
     authenticator: Authenticator | None = None,
     clock: Clock | None = None,
     requests_per_minute: int = 100_000,
+    network: socket.socket | None = None,
     **application: Any,
 ) -> AsyncIterator[Path]:
-    """Serve on the socket in a directory; yields the directory."""
+    """Serve on the socket in a directory, and on ``network`` without TLS; yields the directory."""
     callers = Callers(authenticator or MemoryAuthenticator(), MemoryIdentities(bench.state), bench.ledger)
     authentication = Authentication(callers, clock or bench.clock, requests_per_minute)
     app = build_application(executor or bench.administration, authentication, bench.clock, **application)
     server = ApiServer(app, spawn)
     server.listen(open_local_socket(directory / SOCKET_FILE))
+    if network is not None:
+        server.listen(network)
     try:
         yield directory
     finally:

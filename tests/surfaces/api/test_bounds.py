@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 
-from interlock.core.administration import SOCKET_FILE, AnswerT, Command
+from interlock.core.administration import SOCKET_FILE, AnswerT, Command, ListIdentities
 from interlock.core.identity import Actor, Principal, PrincipalKind
 from interlock.services.events import KINDS, Batch
 from interlock.surfaces.api import events as api_events
 from interlock.surfaces.api import gate, routes
+from interlock.surfaces.api import serving as serving_module
 from tests.services.administration_bench import AdministrationBench
-from tests.surfaces.api.bench import serving
+from tests.surfaces.api.bench import give, serving
 from tests.surfaces.api.test_slow_listeners import Flood, streams_of
 
 HEAD = b"Host: gateway\r\nContent-Type: application/json\r\n"
@@ -100,6 +104,41 @@ async def test_so_many_requests_at_a_time(
         assert (await answer(one_more))[0] == 200
         for _, other in [*waiting, (one_more, writer)]:
             other.close()
+
+
+async def test_strangers_do_not_keep_operators_out(
+    tmp_path: Path, bench: AdministrationBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reaches the API can take all connections and send forms slowly, without any token."""
+    monkeypatch.setattr(gate, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(serving_module, "MAX_CONNECTIONS", 2)
+    slow = b"POST /slow HTTP/1.1\r\nHost: gateway\r\nContent-Length: 9\r\n\r\n"
+    listener, page = socket.create_server(("127.0.0.1", 0)), SlowPage()
+    async with serving(tmp_path, bench, network=listener, pages=[page]):
+        strangers = [await asyncio.open_connection(*listener.getsockname()) for _ in range(2)]
+        for _, writer in strangers:
+            writer.write(slow)
+        while page.asked < 2:  # noqa: ASYNC110 - it counts
+            await asyncio.sleep(0)
+        turned_away, last = await asyncio.open_connection(*listener.getsockname())
+        assert await turned_away.read() == b""
+        assert await give(tmp_path, ListIdentities()) == ()
+        for writer in (last, *(writer for _, writer in strangers)):
+            writer.close()
+
+
+class SlowPage:
+    """Reads what anybody sends."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def add_to(self, app: FastAPI) -> None:
+        app.add_api_route("/slow", self._answer, methods=["POST"], response_class=Response)
+
+    async def _answer(self, request: Request) -> Response:
+        self.asked += 1
+        return Response(await request.body())
 
 
 async def test_a_quiet_stream_shows_that_it_lives_and_ends_in_time(tmp_path: Path, bench: AdministrationBench) -> None:

@@ -3,6 +3,7 @@
 It takes a request's path as it was sent: names in it are percent-encoded, and decoded only when they are read.
 """
 
+from collections import Counter
 from email.utils import formatdate
 from typing import Final
 
@@ -13,7 +14,10 @@ from interlock.services.ports import Clock
 from interlock.surfaces.api.problems import RETRY_AFTER_S, RequestProblem, problem_of, response_of
 
 MAX_REQUESTS: Final = 256
-"""Requests that are being answered at a time, event streams among them."""
+"""Requests that are being answered at a time, event streams among them: over the network, and as many on this machine.
+
+Anybody can send forms slowly, which is no reason to keep the gateway's own operators waiting.
+"""
 
 log = structlog.get_logger()
 
@@ -31,15 +35,16 @@ class Gate:
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self._app = app
         self._clock = clock
-        self._requests = 0
+        self._requests: Counter[bool] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         answer = _Answer(send, self._clock)
-        self._requests += 1
+        local = scope["state"].get("account") is not None
+        self._requests[local] += 1
         try:
-            if self._requests > MAX_REQUESTS:
+            if self._requests[local] > MAX_REQUESTS:
                 busy = {"Retry-After": str(RETRY_AFTER_S)}
                 raise RequestProblem(503, "the gateway is answering as many requests as it may", busy)
             if {b"content-length", b"transfer-encoding"} <= dict(scope["headers"]).keys():
@@ -52,7 +57,7 @@ class Gate:
             else:
                 await response_of(problem_of(error))(scope, receive, answer.send)
         finally:
-            self._requests -= 1
+            self._requests[local] -= 1
 
 
 class _Answer:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from interlock.surfaces.api.local_socket import is_operator, peer_uid, user_name
 from interlock.surfaces.api.problems import MEDIA_TYPE, body_of
 
 MAX_CONNECTIONS: Final = 512
+"""Over the network, and as many on the gateway's own machine: whoever takes all of the former keeps no operator out."""
 MAX_HEADER_BYTES: Final = 64 << 10
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 SHUTDOWN_TIMEOUT_S: Final = 1.0
@@ -55,7 +57,7 @@ class ApiServer:
         )
         self._spawn = spawn
         self._state = ServerState()
-        self._opening = 0
+        self._taken: Counter[bool] = Counter()
         self._closing = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -95,35 +97,46 @@ class ApiServer:
                 log.warning("api cannot accept", error=error.strerror)
                 await asyncio.sleep(0.1)
                 continue
-            if len(self._state.connections) + self._opening < MAX_CONNECTIONS and (
-                peer := _peer(connection, listener.family)
-            ):
-                self._opening += 1
+            local = listener.family == socket.AF_UNIX
+            if self._taken[local] < MAX_CONNECTIONS and (peer := _peer(connection, listener.family)):
                 peer["closing"] = self._closing
-                self._spawn(self._open(connection, tls, peer), "api connection")
+                self._spawn(self._open(connection, tls, peer, self._take(local)), "api connection")
             else:
                 connection.close()
 
-    async def _open(self, connection: socket.socket, tls: ssl.SSLContext | None, peer: dict[str, Any]) -> None:
+    async def _open(
+        self, connection: socket.socket, tls: ssl.SSLContext | None, peer: dict[str, Any], release: Callable[[], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
-        self._emptied.clear()
+        opened = False
         try:
             await loop.connect_accepted_socket(
-                lambda: _Connection(self._config, self._state, peer, self._lost),
+                lambda: _Connection(self._config, self._state, peer, release),
                 connection,
                 ssl=tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if tls else None,
                 ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S if tls else None,
             )
+            opened = True
         except (OSError, ssl.SSLError):  # what speaks no TLS, or goes away
             connection.close()
         finally:
-            self._opening -= 1
-            self._lost()
+            if not opened:
+                release()
 
-    def _lost(self) -> None:
-        if not self._opening and not self._state.connections:
-            self._emptied.set()
+    def _take(self, local: bool) -> Callable[[], None]:
+        """Count a connection; what is returned counts it off again, once."""
+        self._taken[local] += 1
+        self._emptied.clear()
+        held = [local]
+
+        def release() -> None:
+            if held:
+                self._taken[held.pop()] -= 1
+                if not self._taken.total():
+                    self._emptied.set()
+
+        return release
 
 
 def _peer(connection: socket.socket, family: int) -> dict[str, Any] | None:
