@@ -6,6 +6,7 @@ not; no session opens and no target hears of it.
 
 import asyncio
 import base64
+import contextlib
 import http.client
 import itertools
 import json
@@ -24,6 +25,7 @@ from joserfc.jwk import ECKey
 
 from interlock.core.ledger import ConnectionRefused, SessionOpened, TokenIssued
 from interlock.core.lock import LockSubject
+from tests.e2e.breaking import full_disk, table_away
 from tests.e2e.exchange import JWT, exchange
 from tests.e2e.forger import HOSTILE, Forger, encoded, unpadded
 from tests.e2e.ledger_files import records_of, wait_for
@@ -31,6 +33,7 @@ from tests.e2e.locking import Responder
 from tests.e2e.proxy_wire import ProxyWire, basic
 from tests.e2e.ssh.access import connect
 from tests.e2e.wire import WireClient, WireError
+from tests.servers.api import Answer
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import CONNECTION, GatewayOptions, GatewayServer, http_target, ssh_target
 from tests.servers.http_service import HttpService
@@ -354,9 +357,54 @@ def test_a_bearer_token_ends_nobodys_login(site: Site) -> None:
         site.corp(aud=CORP_CLIENT, nonce="n", sid="s"),
         site.token(requested_token_type=JWT),
     ]
-    form = "application/x-www-form-urlencoded"
     for token in tokens:
-        answer = site.gateway.api().request(
-            "POST", "/logout/backchannel/corp", f"logout_token={token}".encode(), Content_Type=form
-        )
+        answer = _log_out(site, token)
         assert (answer.status, answer.json["error_description"]) == (400, "the event is not accepted")
+
+
+# ---------------------------------------------------------------- when a part is broken
+
+
+BROKEN: dict[str, Callable[[GatewayServer], contextlib.AbstractContextManager[None]]] = {
+    "the ledger": full_disk,
+    "the tokens": lambda gateway: table_away(gateway, "session_tokens"),
+}
+
+
+@pytest.mark.parametrize("part", BROKEN)
+def test_no_token_is_given_without_every_part(site: Site, part: str) -> None:
+    subject, token = site.gateway.token("later"), site.token()
+    with BROKEN[part](site.gateway):
+        answer = exchange(site.gateway, subject, *EVERYWHERE)
+        assert (answer.status, answer.json["error"]) == (503, "temporarily_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert not by_postgres_at_all(site, token)
+    wait_for(lambda: exchange(site.gateway, subject, *EVERYWHERE).status == 200, "tokens are given again")
+    assert by_postgres_at_all(site, token)
+
+
+@pytest.mark.parametrize("part", ["the ledger", "received_events", "logins"])
+def test_a_logout_that_cannot_be_carried_out_is_to_come_again(site: Site, part: str) -> None:
+    about = {"aud": CORP_CLIENT, "sub": "left", "events": _LOGOUT, "iss": CORP}
+    token = site.corp("logout+jwt", **about)
+    with full_disk(site.gateway) if part == "the ledger" else table_away(site.gateway, part):
+        answer = _log_out(site, token)
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+    wait_for(lambda: _log_out(site, token).status == 200, "it counts when it comes again")
+
+
+def by_postgres_at_all(site: Site, token: str) -> bool:
+    with WireClient(site.gateway.port, site.gateway.certificate_file) as client:
+        try:
+            client.log_in(token)
+        except WireError:
+            return False
+        return True
+
+
+def _log_out(site: Site, token: str) -> Answer:
+    form = "application/x-www-form-urlencoded"
+    return site.gateway.api().request(
+        "POST", "/logout/backchannel/corp", f"logout_token={token}".encode(), Content_Type=form
+    )
