@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.core.addresses import Reach, host_problem, reach_of, read_address
+from interlock.core.addresses import Reach, client_source, host_problem, reach_of, read_address
 
 PRIVATE = [
     "10.0.0.1",
@@ -181,3 +181,19 @@ def test_what_the_c_library_takes_for_an_address_is_written_in_one_way(text: str
     except OSError:
         return
     assert host_problem(text.lower()) is not None or meant == text
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:5000", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("[2001:db8::1]:5000", "2001:db8::/64"),
+        ("", ""),
+        ("unix", "unix"),
+    ],
+)
+def test_the_source_of_a_clients_address(address: str, source: str) -> None:
+    assert client_source(address) == source

@@ -118,6 +118,12 @@ def one_source(host: str) -> str:
     return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
 
 
+def client_source(address: str) -> str:
+    """``one_source`` of a client's address, with a port (``host:port``) or without."""
+    host = address if read_address(address) is not None else address.rpartition(":")[0] or address
+    return one_source(host.strip("[]"))
+
+
 MAX_HOST_LENGTH: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from interlock.adapters.identity.authenticator import TokenAuthenticator
+from interlock.adapters.identity.authenticator import UNKNOWN_PER_MINUTE, TokenAuthenticator
 from interlock.adapters.identity.introspection import Introspection, Question
 from interlock.adapters.identity.proofs import TAKEN_BACK, AcceptedProof
 from interlock.adapters.identity.registry import Registry
@@ -208,6 +208,19 @@ async def test_it_has_to_say_what_a_token_would(asking: Asking, changes: dict[st
 async def test_a_client_that_got_it_for_itself_is_its_subject(asking: Asking) -> None:
     asking.endpoint.active[OPAQUE] = asking.issuer.claims(sub=None, client_id="reports", token_type="Bearer")
     assert (await asking.authenticator(opaque=True).authenticate(OPAQUE, ADDRESS)).subject == "reports"
+
+
+async def test_made_up_tokens_do_not_keep_the_issuer_busy(asking: Asking) -> None:
+    authenticator = asking.authenticator(opaque=True)
+    for number in range(UNKNOWN_PER_MINUTE):
+        await refused(authenticator, f"{OPAQUE}{number}".replace("=", "") + "x")
+    asking.endpoint.active[OPAQUE] = asking.issuer.claims()
+    assert await refused(authenticator, OPAQUE) == "too many unknown opaque tokens"
+    assert len(asking.endpoint.asked) == UNKNOWN_PER_MINUTE
+    assert (await authenticator.authenticate(OPAQUE, "198.51.100.7:1")).name == "ci:acme/crm"
+    assert (await authenticator.authenticate(asking.token(), ADDRESS)).name == "ci:acme/crm"
+    asking.clock.advance(2)
+    assert (await authenticator.authenticate(OPAQUE, ADDRESS)).name == "ci:acme/crm"
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,18 @@ from interlock.adapters.identity.session_tokens import TOKEN_TYPE, SessionTokens
 from interlock.adapters.identity.token import BEARER_TYPES, NOT_ACCEPTED, UnverifiedToken, take_apart
 from interlock.adapters.identity.trust_domain import TrustDomain
 from interlock.adapters.identity.verification import TokenSource, Verification
+from interlock.core.addresses import client_source
 from interlock.core.errors import LoginRefused
 from interlock.core.identity import Principal
 from interlock.core.session_token import OPAQUE_PREFIX
 from interlock.core.settings import IdentityRule, IssuerSettings, TokenUse, Trust
 from interlock.core.spiffe import SCHEME
 from interlock.services.ports import Clock
+from interlock.services.rate_limit import RateLimit
 
 MAX_REMEMBERED: Final = 10_000
+UNKNOWN_PER_MINUTE: Final = 60
+"""Opaque tokens from one address that their issuer does not know."""
 _ALL_TYPES: Final = BEARER_TYPES | {TOKEN_TYPE}
 
 
@@ -75,6 +79,7 @@ class TokenAuthenticator:
         self.verification = Verification(self._issuers, clock)
         self._introspections = {asked.issuer: asked for asked in introspections}
         self._opaque = next((asked for asked in self._introspections.values() if asked.opaque), None)
+        self._unknown = RateLimit(UNKNOWN_PER_MINUTE, clock)
         self.accepted = AcceptedProofs()
 
     async def authenticate(self, token: str, client_address: str) -> Principal:
@@ -96,7 +101,7 @@ class TokenAuthenticator:
         if self._own is not None and token.startswith(OPAQUE_PREFIX):
             return await self._as_counting(self._own.read_opaque(token))
         if self._opaque is not None and is_opaque(token):
-            return await self._prove_opaque(self._opaque, token)
+            return await self._prove_opaque(self._opaque, token, client_source(client_address))
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None or not await self._still_holds(verified):
@@ -114,9 +119,18 @@ class TokenAuthenticator:
         self.accepted.remember(principal, AcceptedProof(verified.key, question))
         return principal
 
-    async def _prove_opaque(self, asked: Introspection, token: str) -> Principal:
-        """Whom a token speaks for that says nothing itself. Raises LoginRefused."""
-        claims = await asked.opaque_claims(token)
+    async def _prove_opaque(self, asked: Introspection, token: str, origin: str) -> Principal:
+        """Whom a token speaks for that says nothing itself. Raises LoginRefused.
+
+        Who comes with made-up ones over and over does not keep the issuer busy.
+        """
+        if wait_s := self._unknown.wait_s(origin):
+            raise LoginRefused(f"too many tokens that nobody knows; wait {wait_s} s", "too many unknown opaque tokens")
+        try:
+            claims = await asked.opaque_claims(token)
+        except LoginRefused:
+            self._unknown.take(origin)
+            raise
         source = self._issuers[asked.issuer]
         expires_at_s = check_claims(claims, source.settings, self._now_s(), refuse)
         principal = self.rules.principal(claims, _token_id(claims, token.encode()), expires_at_s)
