@@ -54,13 +54,16 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def actor(self) -> "Principal | None":
-        """Who acts for it now; None when it acts itself. Those behind the current actor say nothing of what may be."""
+        """Who acts for it now; None when it acts itself."""
         return self.acting[0] if self.acting else None
 
     @property
     def asker(self) -> tuple[tuple[str, str], ...]:
-        """Kind and name of the principal and of its current actor: what two have in common that ask as the same."""
-        return tuple((who.kind.value, who.name) for who in (self, *self.acting[:1]))
+        """Kind and name of the principal and of all who act for it: what two have in common that ask as the same.
+
+        Policy asks all of them, so that an approval for some is none for others.
+        """
+        return tuple((who.kind.value, who.name) for who in (self, *self.acting))
 
     def may_use(self, audience: str) -> bool:
         """Whether the proof is good for this, as ``audience`` names it."""

@@ -92,4 +92,5 @@ def test_who_acts_is_part_of_who_asks() -> None:
         return session_of(msgspec.structs.replace(agent(), acting=acting))
 
     assert len({digest(), digest(session=acted_for("a")), digest(session=acted_for("b"))}) == 3
-    assert digest(session=acted_for("a", "earlier")) == digest(session=acted_for("a"))
+    handed_on = [acted_for("a", "earlier"), acted_for("a", "other"), acted_for("a"), acted_for("earlier", "a")]
+    assert len({digest(session=session) for session in handed_on}) == 4

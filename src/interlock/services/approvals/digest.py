@@ -17,8 +17,15 @@ def approval_digest(session: Session, operation: Operation, accesses: Sequence[s
     values = (operation.parameters, operation.parameters_digest, operation.parameter_types, operation.withheld_digest)
     content = (operation.text, *values, operation.forwarded, *(part for run in operation.runs for part in run))
     hasher = hashlib.sha256(b"interlock approval 3")
-    who = (part for one in session.principal.asker for part in one)
-    asked = (*who, session.protocol, session.connection, session.database, policy)
+    asker = session.principal.asker
+    asked = (
+        str(len(asker)),
+        *(part for one in asker for part in one),
+        session.protocol,
+        session.connection,
+        session.database,
+        policy,
+    )
     for part in (*map(str.encode, (*asked, str(len(accesses)), *accesses)), *content):
         hasher.update(len(part).to_bytes(8, "big"))
         hasher.update(part)
