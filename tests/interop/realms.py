@@ -1,15 +1,19 @@
-"""What the realms of these tests are made of: the settings that docs/identity/keycloak.md describes, as JSON."""
+"""What the realms of these tests are made of: clients as docs/identity/keycloak.md has them, and people."""
 
+import json
 from typing import Any
 
+from tests.docs.markdown import ROOT, blocks
 from tests.interop.keycloak import password_of
 
 ADA, BOB = "ada", "bob"
 STAFF_ID, ONCALL_ID = "7d5c1f1c-5a0e-4f63-9d0e-3a1b8ff0c001", "7d5c1f1c-5a0e-4f63-9d0e-3a1b8ff0c002"
 STAFF, ONCALL = "/staff", "/staff/oncall"
-AUDIENCE = "https://interlock.example.org"
+WORKLOAD = "reports"
 SECRET = "a-secret-of-a-client-in-a-test"
-WEB, DEVICES, WORKLOAD = "interlock", "interlock-devices", "reports"
+PAGE = ROOT / "docs" / "identity" / "keycloak.md"
+PUBLIC_URL, REALM_URL = "https://gateway.example.org:8443", "https://keycloak.example.org/realms/staff"
+"""The page's own."""
 
 Json = dict[str, Any]
 
@@ -26,46 +30,10 @@ def realm(name: str, *clients: Json) -> Json:
     }
 
 
-def web_client(public_url: str, provider: str) -> Json:
-    """The gateway as people sign in for it."""
-    return {
-        "clientId": WEB,
-        "secret": SECRET,
-        "redirectUris": [f"{public_url}/login/callback/{provider}"],
-        "standardFlowEnabled": True,
-        "directAccessGrantsEnabled": False,
-        "attributes": {
-            "pkce.code.challenge.method": "S256",
-            "post.logout.redirect.uris": f"{public_url}/login",
-            "backchannel.logout.url": f"{public_url}/logout/backchannel/{provider}",
-            "backchannel.logout.session.required": "true",
-        },
-        "protocolMappers": [_group_paths(), _group_ids()],
-    }
-
-
-def device_client() -> Json:
-    """The gateway as people with a browser elsewhere sign in for it: their access token is for the gateway."""
-    return {
-        "clientId": DEVICES,
-        "publicClient": True,
-        "standardFlowEnabled": False,
-        "directAccessGrantsEnabled": False,
-        "attributes": {"oauth2.device.authorization.grant.enabled": "true"},
-        "protocolMappers": [_audience(), _group_paths(), _group_ids()],
-    }
-
-
-def workload_client() -> Json:
-    """A service account whose tokens are for the gateway."""
-    return {
-        "clientId": WORKLOAD,
-        "secret": SECRET,
-        "standardFlowEnabled": False,
-        "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": True,
-        "protocolMappers": [_audience()],
-    }
+def openid_clients(public_url: str) -> list[Json]:
+    """Those of the page, in its order: for people with a browser, with one elsewhere, and for a workload."""
+    shown = [json.loads(block.text.replace(PUBLIC_URL, public_url)) for block in blocks(PAGE, "json")]
+    return [client if client.get("publicClient") else client | {"secret": SECRET} for client in shown]
 
 
 def saml_client(imported: Json) -> Json:
@@ -84,7 +52,7 @@ def saml_client(imported: Json) -> Json:
         "config": {"attribute.name": "groups", "single": "true", "full.path": "true"},
     }
     return imported | {
-        "frontchannelLogout": True,
+        "frontchannelLogout": False,
         "attributes": imported["attributes"] | attributes,
         "protocolMappers": [mapper],
     }
@@ -113,24 +81,3 @@ def _person(name: str, *groups: str) -> Json:
         "credentials": [{"type": "password", "value": password_of(name), "temporary": False}],
         "groups": list(groups),
     }
-
-
-def _group_paths() -> Json:
-    """*Group Membership*."""
-    return _mapper("groups", "oidc-group-membership-mapper", {"claim.name": "groups", "full.path": "true"})
-
-
-def _group_ids() -> Json:
-    """*User Attribute*, which groups hand on to their members."""
-    config = {"user.attribute": "group_id", "claim.name": "group_ids", "multivalued": "true", "aggregate.attrs": "true"}
-    return _mapper("group ids", "oidc-usermodel-attribute-mapper", config)
-
-
-def _audience() -> Json:
-    """*Audience*."""
-    return _mapper("gateway", "oidc-audience-mapper", {"included.custom.audience": AUDIENCE}, id_token=False)
-
-
-def _mapper(name: str, kind: str, config: dict[str, str], *, id_token: bool = True) -> Json:
-    where = {"access.token.claim": "true", "id.token.claim": str(id_token).lower()}
-    return {"name": name, "protocol": "openid-connect", "protocolMapper": kind, "config": config | where}

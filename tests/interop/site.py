@@ -5,56 +5,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.docs.markdown import blocks
 from tests.e2e.people import Site
 from tests.interop.keycloak import Keycloak, Realm
-from tests.interop.realms import AUDIENCE, DEVICES, SECRET, WEB, WORKLOAD, Json, realm
+from tests.interop.realms import PAGE, REALM_URL, SECRET, Json, realm
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions, GatewayServer
 
 PROVIDER = "keycloak"
 JOB = "job:reports"
+OPENID, SAML = (block.text for block in blocks(PAGE, "toml"))
+"""Settings of the page."""
 
-OPENID = f"""
-[[issuers]]
-name = "{PROVIDER}"
-url = "{{url}}"
-ca_file = "{{ca_file}}"
-audience = "{AUDIENCE}"
-client_id = "{WEB}"
-client_secret = {{{{ file = "client-secret" }}}}
-device_client_id = "{DEVICES}"
-{{extra}}
 
-[[identities]]
-issuer = "{PROVIDER}"
-when = {{{{ azp = "{WORKLOAD}" }}}}
-identity = "job:{{{{azp}}}}"
-groups = ["jobs"]
-
-[[identities]]
-issuer = "{PROVIDER}"
-when = {{{{ group_ids = "{{group_id}}" }}}}
-identity = "kc:{{{{sub}}}}"
-kind = "user"
-groups_claim = "groups"
-"""
-
-SAML = f"""
-[[saml]]
-name = "{PROVIDER}"
-provider_entity_id = "{{url}}"
-metadata_url = "{{url}}/protocol/saml/descriptor"
-ca_file = "{{ca_file}}"
-groups_attribute = "groups"
-
-[[identities]]
-issuer = "{PROVIDER}"
-when = {{{{ groups = "{{group}}" }}}}
-identity = "kc:{{{{sub}}}}"
-kind = "user"
-groups_claim = "groups"
-"""
+def settings(shown: str, keycloak: Keycloak, realm_name: str, extra: str = "") -> str:
+    """The page's, for this realm; ``extra`` is about the provider. What the API needs, the gateway has."""
+    own = f'name = "{PROVIDER}"\nca_file = "{keycloak.ca_file}"\n{extra}'
+    provider = shown.partition("\n\n")[2].replace(f'name = "{PROVIDER}"', own)
+    return provider.replace(REALM_URL, f"{keycloak.url}/realms/{realm_name}")
 
 
 class CertifiedGateway(GatewayServer):
@@ -67,7 +36,7 @@ class CertifiedGateway(GatewayServer):
         super().__init__(target, replace(options, api_public=True, postgres_extra=tls))
         chain = (own.certificate_file, authority.certificate_file)
         (self.directory / "chain.pem").write_bytes(b"".join(file.read_bytes() for file in chain))
-        (self.directory / "client-secret").write_text(SECRET)
+        (self.directory / "keycloak-client-secret").write_text(SECRET)
 
     @property
     def certificate_file(self) -> Path:

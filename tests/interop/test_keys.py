@@ -11,8 +11,8 @@ from interlock.core.ledger import SessionCut
 from tests.e2e.ledger_files import records_of
 from tests.e2e.locking import Statement, all_closed, connect, wait_for
 from tests.interop.keycloak import Keycloak
-from tests.interop.realms import SECRET, STAFF_ID, WORKLOAD, new_key, workload_client
-from tests.interop.site import OPENID, KeycloakSite, site
+from tests.interop.realms import SECRET, WORKLOAD, new_key, openid_clients
+from tests.interop.site import OPENID, KeycloakSite, settings, site
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions
 
@@ -24,10 +24,9 @@ _KEYS = "org.keycloak.keys.KeyProvider"
 
 @pytest.fixture
 def jobs(keycloak: Keycloak, target: Endpoint) -> Iterator[KeycloakSite]:
-    url = f"{keycloak.url}/realms/keys"
-    openid = OPENID.format(url=url, ca_file=keycloak.ca_file, group_id=STAFF_ID, extra="jwks_ttl_s = 10")
+    openid = settings(OPENID, keycloak, "keys", "jwks_ttl_s = 10")
     options = GatewayOptions(extra=openid + "\n[sessions]\nrecheck_s = 5\n")
-    with site(keycloak, target, "keys", options, lambda _: [workload_client()]) as running:
+    with site(keycloak, target, "keys", options, openid_clients) as running:
         yield running
 
 

@@ -21,19 +21,8 @@ from tests.e2e.people import COOKIE
 from tests.e2e.test_own_machine import TIMEOUT_S, Machine
 from tests.e2e.test_provider_logout import RUNNING, Person
 from tests.interop.keycloak import Keycloak
-from tests.interop.realms import (
-    ADA,
-    BOB,
-    ONCALL,
-    SECRET,
-    STAFF,
-    STAFF_ID,
-    WORKLOAD,
-    device_client,
-    web_client,
-    workload_client,
-)
-from tests.interop.site import JOB, OPENID, PROVIDER, KeycloakSite, site
+from tests.interop.realms import ADA, BOB, ONCALL, SECRET, STAFF, WORKLOAD, openid_clients
+from tests.interop.site import JOB, OPENID, PROVIDER, KeycloakSite, settings, site
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import CONNECTION, GatewayOptions
 
@@ -45,16 +34,8 @@ ACCESS = f"""
 
 @pytest.fixture(scope="module")
 def people(keycloak: Keycloak, target: Endpoint) -> Iterator[KeycloakSite]:
-    url = f"{keycloak.url}/realms/openid"
-    extra = OPENID.format(url=url, ca_file=keycloak.ca_file, group_id=STAFF_ID, extra="")
-    options = GatewayOptions(policy=POLICY + ACCESS, extra=extra)
-    with site(
-        keycloak,
-        target,
-        "openid",
-        options,
-        lambda gateway: (web_client(gateway, PROVIDER), device_client(), workload_client()),
-    ) as running:
+    options = GatewayOptions(policy=POLICY + ACCESS, extra=settings(OPENID, keycloak, "openid"))
+    with site(keycloak, target, "openid", options, openid_clients) as running:
         yield running
 
 

@@ -1,5 +1,6 @@
 """People of a real Keycloak by SAML: metadata both ways, logging in, and logging out there."""
 
+import contextlib
 from collections.abc import Iterator
 
 import httpx
@@ -14,7 +15,7 @@ from tests.e2e.people import COOKIE
 from tests.e2e.test_provider_logout import Person
 from tests.interop.keycloak import Keycloak, Realm
 from tests.interop.realms import ADA, BOB, ONCALL, STAFF, saml_client
-from tests.interop.site import PROVIDER, SAML, KeycloakSite, site
+from tests.interop.site import PROVIDER, SAML, KeycloakSite, settings, site
 from tests.servers.browser import Browser
 from tests.servers.endpoint import Endpoint
 from tests.servers.gateway import GatewayOptions
@@ -32,8 +33,8 @@ class PostingRealm(Realm):
 
 @pytest.fixture(scope="module")
 def people(keycloak: Keycloak, target: Endpoint) -> Iterator[KeycloakSite]:
-    extra = SAML.format(url=f"{keycloak.url}/realms/saml", ca_file=keycloak.ca_file, group=STAFF)
-    with site(keycloak, target, "saml", GatewayOptions(policy=POLICY + ACCESS, extra=extra)) as running:
+    options = GatewayOptions(policy=POLICY + ACCESS, extra=settings(SAML, keycloak, "saml"))
+    with site(keycloak, target, "saml", options) as running:
         running.provider = PostingRealm(keycloak, running.provider.name)
         metadata = running.gateway.api().get(f"/saml/{PROVIDER}/metadata").body
         imported = running.provider.administer("POST", "/client-description-converter", content=metadata)
@@ -79,18 +80,40 @@ def test_keycloak_refuses_requests_of_others(people: KeycloakSite) -> None:
         assert browser.client.get(url).status_code == 200
 
 
-def test_signing_out_at_keycloak_ends_sessions_here(people: KeycloakSite) -> None:
-    with people.browser() as adas:
-        ada = Person(people, adas, ADA)
-        session = ada.connect()
-        with all_closed(session):
-            statement = Statement(session, "SELECT pg_sleep(120)")
-            people.provider.sign_out(adas)
-            while adas.forms:  # the request to the gateway, and its answer
-                adas.submit()
-            assert isinstance(statement.error(), psycopg.errors.AdminShutdown)
-        assert adas.url.startswith(people.provider.url), adas.answer.text
-        assert adas.answer.status_code == 200
-        assert ada.renew() == ""
+def test_an_administrator_of_keycloak_ends_sessions_here(people: KeycloakSite) -> None:
+    """Without a browser: Keycloak posts the request itself."""
+    with people.browser() as bobs, running_for(people, bobs, BOB) as statement:
+        people.provider.administer("POST", f"/users/{people.provider.user(BOB)}/logout")
+        assert isinstance(statement.error(), psycopg.errors.AdminShutdown)
     closed = records_of(people.gateway, LoginClosed)[-1]
     assert (closed.by, closed.reason) == (f"provider:{PROVIDER}", "the provider has logged the person out")
+
+
+@pytest.mark.parametrize("front_channel", [False, True], ids=["by Keycloak", "by the browser"])
+def test_signing_out_at_keycloak_ends_sessions_here(people: KeycloakSite, front_channel: bool) -> None:
+    set_front_channel(people, front_channel)
+    with people.browser() as adas, running_for(people, adas, ADA) as statement:
+        people.provider.sign_out(adas)
+        assert bool(adas.forms) == front_channel
+        while adas.forms:  # the request to the gateway, and its answer
+            adas.submit()
+        assert isinstance(statement.error(), psycopg.errors.AdminShutdown)
+        assert adas.url.startswith(people.provider.url), adas.answer.text
+        assert adas.answer.status_code == 200
+
+
+@contextlib.contextmanager
+def running_for(people: KeycloakSite, browser: Browser, person: str) -> Iterator[Statement]:
+    """A statement of somebody who has logged in, and who in the end is logged in no more."""
+    somebody = Person(people, browser, person)
+    session = somebody.connect()
+    with all_closed(session):
+        yield Statement(session, "SELECT pg_sleep(120)")
+    assert somebody.renew() == ""
+
+
+def set_front_channel(people: KeycloakSite, front_channel: bool) -> None:
+    entity_id = f"{people.gateway.api_url}/saml/{PROVIDER}/metadata"
+    (client,) = people.provider.administer("GET", "/clients", params={"clientId": entity_id})
+    changed = client | {"frontchannelLogout": front_channel}
+    people.provider.administer("PUT", f"/clients/{client['id']}", json=changed)
