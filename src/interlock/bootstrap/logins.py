@@ -71,7 +71,7 @@ def open_logins(
         RevocationEndpoint(people.logins),
     ]
     if devices is not None:
-        pages.append(DeviceEndpoint(devices, people))
+        pages.append(DeviceEndpoint(devices, people, node.clock))
     return LoginParts(people, pages, LoginGrants(programs, people, exchange).table())
 
 

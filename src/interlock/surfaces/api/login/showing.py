@@ -39,7 +39,11 @@ class Showing:
                 return failure(RequestProblem(error.status, str(error), error.headers))
             except Exception as error:  # noqa: BLE001 - whatever went wrong gets an answer, without its text
                 if isinstance(error, LoginRefused):
-                    self._failures.take(source)
+                    self.failed(request)
                 return failure(error)
 
         return answer
+
+    def failed(self, request: Request) -> None:
+        """A sign-in came to nothing of which somebody else is told."""
+        self._failures.take(one_source(client_address(request)))

@@ -87,6 +87,7 @@ class AuthorizePages:
         try:
             return await begin(self._sign_in, request, provider or "", authorization=wanted)
         except LoginRefused as refused:
+            self._showing.failed(request)
             return self._error(wanted, "access_denied", str(refused))
 
     async def _consent(self, request: Request) -> Response:
