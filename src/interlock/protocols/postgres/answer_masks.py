@@ -36,8 +36,6 @@ _CHANGED_MEANWHILE: Final = Denial(
     hint="Send the statement again.",
     code="55000",
 )
-_FIRST_OF_USERS: Final = 16_384
-"""The first oid that the server gives to what users make (FirstNormalObjectId)."""
 _MAX_COLUMNS: Final = 1_600
 """The last column of a relation (MaxHeapAttributeNumber); greater numbers are those of system columns."""
 _MAX_CHECKED: Final = 64
@@ -148,10 +146,14 @@ class AnswerMasks:
             self._checked.add(body)
 
     def _is_unknown(self, index: MaskingIndex, column: DescribedColumn) -> bool:
-        """Whether it is one that others have made since the catalogue was read."""
+        """Whether others have added it to a relation since the catalogue was read.
+
+        A whole relation that is not known is none: it could be a temporary one, or one that a client's own tools have
+        just made again, of which the columns are masked by their names.
+        """
         relation = index.by_oid.get(column.relation_oid)
         if relation is None:
-            return column.relation_oid >= _FIRST_OF_USERS and not self._masks.own
+            return False
         is_its_own = 0 < column.number <= _MAX_COLUMNS
         return is_its_own and not self._masks.has_defined and not index.has_column(relation, column.number)
 

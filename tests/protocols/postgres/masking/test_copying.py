@@ -49,7 +49,7 @@ ALL = f'(SELECT "id", "name", "email", "salary" FROM {MASKED})'
             "COPY (DELETE FROM users RETURNING email) TO STDOUT",
             f'COPY (DELETE FROM "public"."users" RETURNING {MASK} ) TO STDOUT',
         ),
-        ("COPY orders TO STDOUT", 'COPY orders ("id", "user_id", "total", "note") TO STDOUT'),
+        ("COPY orders TO STDOUT", "COPY orders TO STDOUT"),
         ("COPY orders (note) TO STDOUT", "COPY orders (note) TO STDOUT"),
         ("COPY users FROM STDIN", 'COPY "public"."users" FROM STDIN'),
         ("COPY users (id, name) FROM STDIN CSV", 'COPY "public"."users" (id, name) FROM STDIN CSV'),
@@ -120,7 +120,7 @@ def test_outputs_and_masked_columns() -> None:
 
 def test_a_name_that_could_mean_another_relation_is_written_with_its_schema() -> None:
     around = Surroundings(("hr", "public"))
-    assert forwarded("COPY users TO STDOUT", around=around) == 'COPY "hr"."users" ("id", "email") TO STDOUT'
+    assert forwarded("COPY users TO STDOUT", around=around) == 'COPY "hr"."users" TO STDOUT'
     assert forwarded("COPY users (id) TO STDOUT", around=around) == 'COPY "hr"."users" (id) TO STDOUT'
     assert forwarded("COPY users FROM STDIN", around=around) == 'COPY "hr"."users" FROM STDIN'
 

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 
 from interlock.core.catalogue import Operator, Relation, RelationKind, Routine, TypeCode
@@ -84,7 +85,8 @@ def test_random_statements_that_pass_would_not_be_changed() -> None:
     passing = [text for text in texts if takes_short_way(text)]
     assert len(passing) > SEEDS // 50
     for text in passing:
-        found = rewritten(text)
+        # A star of what is not in FROM is for the target to miss.
+        found = msgspec.structs.replace(rewritten(text), looks_first=False)
         # An alias list, or a query, can hide that a column is not there.
         hidden = found.unknown and ("AS x (a, b)" in text or "WITH" in text)
         assert found == Rewriting(text.encode(), unknown=hidden), text

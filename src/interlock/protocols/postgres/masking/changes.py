@@ -6,21 +6,15 @@ to stand hidden beside the masked one, and what must not show it then.
 
 from interlock.core.catalogue import Relation
 from interlock.protocols.postgres.masking import raw_outputs
-from interlock.protocols.postgres.masking.edits import (
-    Edits,
-    parse_expression,
-    parse_from_item,
-    parse_targets,
-    replace,
-)
+from interlock.protocols.postgres.masking.edits import Edits, parse_expression, parse_from_item, replace
 from interlock.protocols.postgres.masking.levels import HIDDEN_PREFIX, Item, Level
 from interlock.protocols.postgres.masking.names import Refused
 from interlock.protocols.postgres.masking.predicates import Reference
 from interlock.protocols.postgres.masking.quoting import identifier, qualified
 from interlock.protocols.postgres.masking.raw_outputs import Output, RawOutput
 from interlock.protocols.postgres.masking.sources import MaskedSource, hidden_reference, name_extent
-from interlock.protocols.postgres.masking.stars import expanded, is_star, star_columns
-from interlock.protocols.postgres.statements.nodes import Node, strings
+from interlock.protocols.postgres.masking.stars import expanded, is_star
+from interlock.protocols.postgres.statements.nodes import Node
 
 
 class Changes:
@@ -102,23 +96,6 @@ class Changes:
                 first, behind = first - 1, behind + 1
             self.edits.append(behind, f"AS {identifier(alias)}")
         replace(node, parse_expression(text))
-
-    def spell_out(self, targets: list[Node], target: Node, level: Level) -> bool:
-        """Put the columns that are known in the place of a star, and none that a relation may have got since then."""
-        star = target["ResTarget"]["val"]["ColumnRef"]
-        try:
-            columns = star_columns(level, strings(star["fields"]))
-        except Refused:
-            return False
-        if (
-            not columns
-            or star.get("location", -1) < 0
-            or not any(item.relation and not item.fields for item in level.items)
-        ):
-            return False
-        text = ", ".join(text for _, text in columns)
-        self.edit_targets(targets, target, text, parse_targets(text))
-        return True
 
     def edit_targets(self, targets: list[Node], target: Node, text: str, nodes: list[Node]) -> None:
         """Put several targets in the place of a star."""

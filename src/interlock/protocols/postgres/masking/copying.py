@@ -52,20 +52,12 @@ def _copy_out(reading: Reading, body: Node) -> None:
     if not item.fields:
         if must_qualify:
             reading.changes.qualify(body["relation"], relation)
-        if not columns and wanted:
-            _name_columns(reading, body, wanted)
+        reading.takes_all = reading.takes_all or not columns
         return
     if any(reading.copied(item, name).kind is MaskKind.FORBID for name in wanted if name in item.fields):
         raise Refused(f"Name the columns of {relation.name} to copy: not all of them may be seen.")
     text = f"(SELECT {', '.join(map(identifier, wanted))} FROM {_masked(item)})"
     _splice(reading, body, text)
-
-
-def _name_columns(reading: Reading, body: Node, columns: list[str]) -> None:
-    """Copy what is known, and no column that the relation may have got since then."""
-    _, behind = name_extent(body["relation"], reading.changes.edits.tokens)
-    reading.changes.edits.append(behind, f"({', '.join(map(identifier, columns))})")
-    body["attlist"] = [{"String": {"sval": name}} for name in columns]
 
 
 def _masked(item: Item) -> str:

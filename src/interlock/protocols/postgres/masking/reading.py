@@ -91,6 +91,8 @@ class Reading:
         """COPY data goes into masked columns."""
         self.unknown = False
         """It names a column that the catalogue does not have, and that may be new."""
+        self.takes_all = False
+        """It takes all columns of a relation, also such as are new, and no description says which."""
         self.raw_outputs: tuple[RawOutput, ...] = ()
         """What the gateway masks itself; then the answer has ``width`` columns."""
         self.width = -1
@@ -102,7 +104,7 @@ class Reading:
     def answer(self, tree: Node) -> None:
         """Read a SELECT whose rows go to the client as they come."""
         body = tree["SelectStmt"]
-        level = self._select(body, None, None, shown="larg" not in body)
+        level = self._select(body, None, None, shown=body.keys().isdisjoint(("larg", "intoClause")))
         outputs = raw_outputs.plan(body, level)
         if outputs is not None:
             self.raw_outputs, self.width = self.changes.show_raw(body["targetList"], outputs)
@@ -161,7 +163,8 @@ class Reading:
         for target in list(targets):
             value = target.get("ResTarget", {}).get("val", {})
             self.visit(value, level)
-            if is_star(value) and (shown or not self.changes.spell_out(targets, target, level)):
+            if is_star(value):
+                self.takes_all = self.takes_all or not shown
                 self.changes.star(targets, target, level)
 
     # ------------------------------------------------------------ FROM

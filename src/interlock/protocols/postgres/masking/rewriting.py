@@ -36,8 +36,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     position: int = 0
     unknown: bool = False
     looks_first: bool = False
-    """What it makes may be there already (IF NOT EXISTS), or it could take a tag away from what is new: the catalogue
-    must be read first."""
+    """What it makes may be there already (IF NOT EXISTS), it could take a tag away from what is new, or it copies all
+    columns, also those that are new, to where nothing masks them: the catalogue must be read first."""
     masked: tuple[MaskedColumn, ...] = ()
     guarded: bool = False
     compares: bool = False
@@ -107,7 +107,7 @@ def _rewrite(
         outputs=reading.outputs(),
         judged_by_mask=reading.columns_judged_by_mask(),
         changed=len(reading.changes.edits) > 0,
-        looks_first=any(_looks_first(tree) for tree in trees),
+        looks_first=any(map(_looks_first, trees)) or (reading.takes_all and _copies(trees, interpretation)),
         raw_outputs=reading.raw_outputs,
         width=reading.width,
     )
@@ -128,6 +128,12 @@ def statement(reading: Reading, tree: Node) -> None:
 
 def _looks_first(tree: Node) -> bool:
     return any(kind in _RETAGGING or body.get("if_not_exists") for kind, body in tree.items())
+
+
+def _copies(trees: list[Node], interpretation: Interpretation) -> bool:
+    """Whether what queries give may go somewhere else than to the client as rows."""
+    writes = any(access.action != "select" for access in interpretation.meaning.accesses)
+    return writes or any("CopyStmt" in tree for tree in trees)
 
 
 def _query(kind: str) -> Callable[[Reading, Node], None]:

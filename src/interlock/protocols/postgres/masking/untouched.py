@@ -31,7 +31,7 @@ def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, aro
     if interpretation.statements[0].settings or not text.isascii():
         return False
     folded = text.lower()
-    if _has_inner_star(folded, interpretation.meaning):
+    if _copies_star(folded, interpretation.meaning):
         return False
     if any(map(folded.__contains__, _NOT_IN_MEANING)):
         return False
@@ -40,10 +40,10 @@ def passes(text: bytes, interpretation: Interpretation, index: MaskingIndex, aro
     return not index.unsafe_attributes or _unsafe_words(index).isdisjoint(_WORD.findall(folded))
 
 
-def _has_inner_star(folded: bytes, meaning: Meaning) -> bool:
-    """Whether there may be a star of which no description says what it stands for."""
-    inner = len(_QUERY.findall(folded)) > (meaning.verb == "SELECT")
-    return inner and any("*" in access.columns for access in meaning.accesses)
+def _copies_star(folded: bytes, meaning: Meaning) -> bool:
+    """Whether there may be a star that is copied, so that no description says what it stands for."""
+    copied = meaning.verb != "SELECT" and _QUERY.search(folded) is not None
+    return copied and any("*" in access.columns for access in meaning.accesses)
 
 
 @lru_cache(maxsize=64)
