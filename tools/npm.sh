@@ -14,6 +14,6 @@ flock 9
 if cmp -s tests/npm/package-lock.json build/npm/.installed; then
     exit 0
 fi
-cp tests/npm/package.json tests/npm/package-lock.json tests/npm/.npmrc build/npm/
+cp tests/npm/package.json tests/npm/package-lock.json build/npm/
 (cd build/npm && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier 9>&-)
 cp tests/npm/package-lock.json build/npm/.installed
