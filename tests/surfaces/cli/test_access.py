@@ -76,6 +76,20 @@ def test_a_database_whose_certificate_everybody_trusts(write: Files, tmp_path: P
     assert authority == "system" or Path(authority).is_file()
 
 
+def test_who_vouches_for_the_api_vouches_for_the_listeners(write: Files, tmp_path: Path) -> None:
+    """A private authority that the gateway does not hand out, as the person has named it at login."""
+    authority = tmp_path / "company.pem"
+    authority.write_text("COMPANY\n")
+    address = msgspec.structs.replace(ADDRESS, ca_file=str(authority))
+    database = postgres_environment(SHOP, address, "", write, tmp_path / "pgpass").variables
+    assert Path(database["PGSSLROOTCERT"]).read_text() == "COMPANY\n"
+    api = http_environment(changed(LLM, authority_pem=""), address, "t", write).variables
+    assert Path(api["SSL_CERT_FILE"]).read_text().endswith("COMPANY\n")
+    authority.unlink()
+    with pytest.raises(AdministrationRefused, match="--api-ca"):
+        postgres_environment(SHOP, address, "", write, tmp_path / "pgpass")
+
+
 def test_a_model_api(write: Files) -> None:
     variables = http_environment(LLM, ADDRESS, "ilk_planted", write).variables
     assert variables["LLM_1_BASE_URL"] == "https://gw.example.org:443/c/llm-1"

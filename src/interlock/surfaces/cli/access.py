@@ -68,12 +68,25 @@ def system_authorities() -> str:
     return next((file for file in known if file and Path(file).is_file()), "")
 
 
+def authority_pem(access: ConnectionAccess, address: GatewayAddress) -> str:
+    """Who vouches for the listener: whom the gateway names, or who does for its API; empty: the system's authorities.
+
+    Raises AdministrationRefused.
+    """
+    if access.authority_pem or not address.ca_file:
+        return access.authority_pem
+    try:
+        return Path(address.ca_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise AdministrationRefused(f"{address.ca_file} cannot be read; name the CA with --api-ca") from None
+
+
 def postgres_environment(
     access: ConnectionAccess, address: GatewayAddress, database: str, write: WriteFile, password_file: Path
 ) -> Environment:
     """For everything on libpq, and asyncpg."""
-    if access.authority_pem:
-        authority = str(write(f"{access.name}.pem", access.authority_pem.encode()))
+    if vouching := authority_pem(access, address):
+        authority = str(write(f"{access.name}.pem", vouching.encode()))
     else:
         authority = system_authorities() or "system"
     variables = {
@@ -94,8 +107,8 @@ def http_environment(access: ConnectionAccess, address: GatewayAddress, token: s
     variables = {f"{name}_BASE_URL": url, f"{name}_TOKEN": token}
     if access.speaks == "openai":
         variables |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": token, "OPENAI_AGENTS_DISABLE_TRACING": "1"}
-    if access.authority_pem:
-        authorities = write(f"{access.name}.pem", _with_system(access.authority_pem))
+    if vouching := authority_pem(access, address):
+        authorities = write(f"{access.name}.pem", _with_system(vouching))
         variables |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), str(authorities))
     return Environment(variables)
 

@@ -15,7 +15,14 @@ import typer
 from interlock.core.administration import ConnectionAccess
 from interlock.core.client import GatewayAddress
 from interlock.services.client.ports import WriteFile
-from interlock.surfaces.cli.access import base_url, database_name, host_of, postgres_environment, ssh_user
+from interlock.surfaces.cli.access import (
+    authority_pem,
+    base_url,
+    database_name,
+    host_of,
+    postgres_environment,
+    ssh_user,
+)
 from interlock.surfaces.cli.answers import UNAVAILABLE, stop
 from interlock.surfaces.cli.child_program import run_program
 from interlock.surfaces.cli.client import (
@@ -105,8 +112,8 @@ def askpass_script(user: str, host: str, token_file: Path) -> str:
 def _curl(access: ConnectionAccess, address: GatewayAddress, token: str, words: Sequence[str], write: WriteFile) -> str:
     """The command; the first word is the path if it begins with a slash."""
     settings = f'header = "Authorization: Bearer {token}"\n'
-    if access.authority_pem:
-        authority = write(f"{access.name}.pem", access.authority_pem.encode())
+    if vouching := authority_pem(access, address):
+        authority = write(f"{access.name}.pem", vouching.encode())
         settings += f'cacert = "{authority}"\n'
     file = write(f"{access.name}.curlrc", settings.encode())
     path, others = (words[0], words[1:]) if words and words[0].startswith("/") else ("/", words)
