@@ -6,7 +6,15 @@ FUZZ_SECONDS ?= 20
 BENCH ?= postgres http ssh identity
 SOURCES := $(shell find src -name '*.py' -o -name '*.cedar*' -o -name '*.sql')
 
-.PHONY: help venv demo test attacks interleavings ansible interop check build bench fuzz docs clean
+SCENARIOS := tests/demo tests/docs/test_api_guide.py tests/docs/test_approvals_page.py \
+    tests/docs/test_incident_response.py tests/docs/test_quick_start.py tests/e2e/test_bad_input.py \
+    tests/e2e/test_crash.py tests/e2e/test_flow.py tests/e2e/test_incident_places.py \
+    tests/e2e/test_incident_scenarios.py
+MASKS := tests/masking tests/clients/test_clients_under_masks.py tests/e2e/test_masking_fails_closed.py
+ELSEWHERE := $(addprefix --ignore=,tests/interop $(MASKS) $(SCENARIOS))
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: help venv demo test compiled scenarios attacks interleavings ansible interop check build bench fuzz docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,14 +25,21 @@ venv: .venv/.installed ## make the virtual environment
 demo: venv ## a gateway, a sample database and a scripted agent on loopback (DEMO_KEEP=1 keeps them running)
 	.venv/bin/interlock demo
 
-test: venv $(COMPILED:1=build) ## all tests but attacks and interop (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
+test: venv $(COMPILED:1=build) ## the tests, but for those below (PYTEST_ARGS="-k name" selects some, COMPILED=1 uses compiled modules)
 	tools/system_packages.sh test
 	tools/npm.sh
-	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(PYTEST_ARGS),--ignore=tests/masking --ignore=tests/interop)
+	$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(PYTEST) $(or $(PYTEST_ARGS),$(ELSEWHERE))
 
-attacks: venv ## the corpus of attacks on masks, through a gateway to a real database
+compiled: ## the tests of protocols, of clients and end to end, with compiled modules
+	$(MAKE) test COMPILED=1 PYTEST_ARGS="tests/protocols tests/clients tests/e2e $(ELSEWHERE)"
+
+scenarios: venv ## the demo, the pages that are walked through, crashes, floods and long incidents
 	tools/system_packages.sh test
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/masking
+	$(PYTEST) $(SCENARIOS)
+
+attacks: venv ## the corpus of attacks on masks, through a gateway to a real database, and ordinary clients under masks
+	tools/system_packages.sh test
+	$(PYTEST) $(MASKS)
 
 interleavings: venv ## 1,000 random races over approvals, checked at the target (RACE_SEED=n plays others; minutes)
 	tools/system_packages.sh test

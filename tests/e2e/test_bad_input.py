@@ -504,7 +504,7 @@ def test_a_full_disk_stops_the_responder_and_says_so(target: Endpoint, small_dis
         opened = len(records_of(gateway, IncidentOpened))
         bundle = gateway.directory / "incident.tar"
         for words in (opening, ("report", incident), ("bundle", incident, "--out", str(bundle)), ("show", incident)):
-            assert "error:" in refused(*words), words
+            assert "error:" in wait_for(lambda words=words: refused(*words), f"the refusal of {words}")  # type: ignore[misc]
         assert "error:" in refused("close", incident, "--reason", "no room", "--lift-locks")
         assert not bundle.exists()
         assert len(records_of(gateway, IncidentOpened)) == opened

@@ -105,12 +105,9 @@ class LockRoom:
         wanted = [
             one
             for one in sorted(self._sessions.all(), key=lambda one: one.session.id, reverse=True)
-            if not command.principal
-            or (
-                command.principal in _names(one.session.principal)
-                and command.connection in ("", one.session.connection)
-                and (not command.after or one.session.id < command.after)
-            )
+            if (not command.principal or command.principal in _names(one.session.principal))
+            and command.connection in ("", one.session.connection)
+            and (not command.after or one.session.id < command.after)
         ]
         items = tuple(map(_view, wanted[: command.limit]))
         return LiveSessionPage(items, items[-1].id if len(wanted) > len(items) else "")

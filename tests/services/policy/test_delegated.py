@@ -249,7 +249,7 @@ def test_it_is_the_stricter_of_what_each_alone_is_told(
             assert budgets == (one.budgets if outcome is not Outcome.DENY else set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(POLICIES, REQUESTS, REQUESTS, REQUESTS)
 def test_whoever_acted_before_has_to_be_allowed_as_well(
     policy: list[ModelRule],
